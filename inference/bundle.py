@@ -1,0 +1,128 @@
+"""The bundle: a folder of model.onnx, tokenizer.json, labels.json and thresholds.json under a manifest of hashes.
+
+Nothing in it is code and nothing is unpickled; a file whose SHA-256 differs from the manifest's refuses to load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zhenyan.inference import normalise
+from zhenyan.inference.errors import BundleError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+FILES = ("model.onnx", "tokenizer.json", "labels.json", "thresholds.json")
+DEFAULT_BUNDLE = Path(__file__).with_name("model")
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a reviewer reads of a label: names, section of the Guiding Opinions, articles, penalty."""
+
+    id: str
+    name_zh: str
+    name_en: str
+    section: str
+    definition: str
+    core: bool
+    articles: tuple[Mapping[str, str], ...]
+    responsible: tuple[str, ...]
+    penalty: Mapping[str, str]
+
+    @property
+    def citation(self) -> str:
+        """The first article as a reviewer would cite it."""
+        first = self.articles[0]
+        return f"《{first['law']}》{first['article']}"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle; paths are absolute, thresholds are in the order of `labels`."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    labels: tuple[Label, ...]
+    thresholds: tuple[float, ...]
+
+    @property
+    def id(self) -> str:
+        """The bundle id: name and the first 12 digits of the hash over all its files."""
+        return str(self.manifest["bundle_id"])
+
+    @property
+    def label_ids(self) -> tuple[str, ...]:
+        """Label ids in the order of the model's outputs."""
+        return tuple(label.id for label in self.labels)
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest sequence of one window, specials included."""
+        return int(self.manifest["max_tokens"])
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """Parsed JSON file of a bundle; BundleError when missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{path}: no such file; is {path.parent} a bundle folder?") from None
+    except ValueError as error:
+        raise BundleError(f"{path}: not JSON ({error}); copy the bundle again") from None
+
+
+def bundle_id(name: str, hashes: Mapping[str, str]) -> str:
+    """Id of the contents: equal files give an equal id."""
+    text = "".join(f"{file}:{hashes[file]}\n" for file in sorted(hashes))
+    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:
+    if manifest.get("format") != FORMAT:
+        raise BundleError(f"{folder}: bundle format {manifest.get('format')!r}; this version reads format {FORMAT}")
+    if manifest.get("normaliser") != normalise.VERSION:
+        raise BundleError(
+            f"{folder}: made for text normaliser {manifest.get('normaliser')!r}, this version has "
+            f"{normalise.VERSION}; use the zhenyan version that made it or export it again"
+        )
+    for name in FILES:
+        want = manifest.get("sha256", {}).get(name)
+        if not (folder / name).is_file():
+            raise BundleError(f"{folder / name}: missing; copy the bundle again")
+        if (found := sha256(folder / name)) != want:
+            raise BundleError(f"{folder / name}: SHA-256 is {found}, the manifest says {want}; copy the bundle again")
+
+
+def _label(record: Mapping[str, Any]) -> Label:
+    return Label(
+        id=record["id"], name_zh=record["name_zh"], name_en=record["name_en"], section=record["section"],
+        definition=record["definition"], core=record["core"], articles=tuple(record["articles"]),
+        responsible=tuple(record["responsible"]), penalty=record["penalty"],
+    )  # fmt: skip
+
+
+def load_bundle(folder: Path | str | None = None) -> Bundle:
+    """Read and verify a bundle folder (the bundled model by default); BundleError says what is wrong with it."""
+    path = Path(folder or DEFAULT_BUNDLE).resolve()
+    manifest = read_json(path / MANIFEST)
+    _verify(path, manifest)
+    by_id = {record["id"]: _label(record) for record in read_json(path / "labels.json")}
+    thresholds = read_json(path / "thresholds.json")
+    try:
+        labels = tuple(by_id[label] for label in manifest["labels"])
+        values = tuple(float(thresholds[label]["threshold"]) for label in manifest["labels"])
+    except KeyError as error:
+        raise BundleError(f"{path}: label {error} of the manifest is missing in labels.json or thresholds.json") from None
+    return Bundle(path, manifest, labels, values)

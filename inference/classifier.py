@@ -1,0 +1,146 @@
+"""The one path from texts to predictions; every shell (command line, HTTP, batch, Ray, MLflow) calls it."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from zhenyan.inference.batching import pad, plan_batches
+from zhenyan.inference.bundle import Bundle, load_bundle
+from zhenyan.inference.errors import ConfigError, ZhenyanError
+from zhenyan.inference.evidence import Evidence, find_evidence
+from zhenyan.inference.normalise import normalise
+from zhenyan.inference.session import Session, open_session
+from zhenyan.inference.windows import MAX_CHARS, split_windows
+
+CHUNK = 2048  # texts sorted by length together; bounds memory
+TOKEN_BUDGET = 2048  # padded tokens in one run of the session
+CACHE = 4096  # texts whose scores are remembered: livestream lines repeat
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Decision on one text: labels above their thresholds (none: compliant), every label's probability, evidence."""
+
+    text: str
+    labels: tuple[str, ...]
+    scores: dict[str, float]
+    evidence: tuple[Evidence, ...] = ()
+    truncated: bool = False
+
+
+@dataclass
+class Classifier:
+    """Scores texts with one bundle. A text's score does not depend on its neighbours, order or batch."""
+
+    bundle: Bundle
+    session: Session
+    tokenizer: Tokenizer
+    explain: bool = True
+    thresholds: np.ndarray = field(init=False)
+    _cache: OrderedDict[str, np.ndarray] = field(init=False, default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self.thresholds = np.array(self.bundle.thresholds, dtype=np.float32)
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self._pad_id = int(self.bundle.manifest["pad_id"])
+        specials = self.tokenizer.encode("", add_special_tokens=True).ids
+        self._open, self._close = specials[:1], specials[-1:]
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path | str | None = None,
+        *,
+        runtime: str = "onnxruntime",
+        threads: int | None = None,
+        explain: bool = True,
+    ) -> Classifier:
+        """Open a bundle folder (the bundled model by default) after checking its hashes.
+
+        `threads`: CPU threads, all the process may use by default. `explain`: also find evidence (a few times slower
+        on texts with hits). BundleError when the folder is incomplete, altered or too new.
+        """
+        bundle = load_bundle(folder)
+        tokenizer = Tokenizer.from_file(str(bundle.folder / "tokenizer.json"))
+        return cls(bundle, open_session(bundle.folder / "model.onnx", runtime, threads), tokenizer, explain)
+
+    def classify(self, texts: Iterable[str]) -> Iterator[Prediction]:
+        """One Prediction for each text, in order, lazily and in constant memory."""
+        iterator = iter(texts)
+        while chunk := list(itertools.islice(iterator, CHUNK)):
+            probabilities = self.score(chunk)
+            for text, row in zip(chunk, probabilities, strict=True):
+                yield self._predict(text, row)
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        """Probabilities, float32 (texts, labels): the highest over a text's windows. 0 for a text with no content."""
+        plain = [normalise(text[:MAX_CHARS]) for text in texts]
+        missing = list(dict.fromkeys(text for text in plain if text not in self._cache))
+        fresh = dict(zip(missing, self._score_new(missing), strict=True))
+        result = np.stack([fresh[t] if t in fresh else self._cache[t] for t in plain]) if plain else np.zeros(
+            (0, len(self.bundle.labels)), dtype=np.float32)  # fmt: skip
+        self._remember(fresh)
+        return result
+
+    def decide(self, probabilities: np.ndarray) -> tuple[str, ...]:
+        """Labels whose probability reaches their threshold, in the bundle's order."""
+        return tuple(
+            label for label, hit in zip(self.bundle.label_ids, probabilities >= self.thresholds, strict=True) if hit
+        )
+
+    def with_thresholds(self, *, min_score: float | None = None, labels: Sequence[str] | None = None) -> Classifier:
+        """Narrow the decision: at least `min_score` for every label, only the named `labels`; scores stay the same."""
+        thresholds = np.array(self.bundle.thresholds, dtype=np.float32)
+        if min_score is not None:
+            thresholds = np.maximum(thresholds, np.float32(min_score))
+        if labels is not None:
+            if unknown := sorted(set(labels) - set(self.bundle.label_ids)):
+                raise ConfigError(f"unknown label {', '.join(unknown)}; this bundle has {', '.join(self.bundle.label_ids)}")
+            thresholds[[label not in labels for label in self.bundle.label_ids]] = np.inf
+        self.thresholds = thresholds
+        return self
+
+    def _predict(self, text: str, probabilities: np.ndarray) -> Prediction:
+        labels = self.decide(probabilities)
+        evidence: list[Evidence] = []
+        if labels and self.explain:
+            columns = [self.bundle.label_ids.index(label) for label in labels]
+            evidence = find_evidence(text[:MAX_CHARS], labels, columns, self.score)
+        scores = dict(zip(self.bundle.label_ids, map(float, probabilities), strict=True))
+        return Prediction(text, labels, scores, tuple(evidence), len(text) > MAX_CHARS)
+
+    def _score_new(self, plain: list[str]) -> np.ndarray:
+        """Probabilities of normalised texts that aren't in the cache."""
+        owners, windows = self._windows(plain)
+        result = np.zeros((len(plain), len(self.bundle.labels)), dtype=np.float32)
+        for batch in plan_batches([len(window) for window in windows], TOKEN_BUDGET):
+            ids, mask = pad([windows[i] for i in batch], self._pad_id)
+            logits = self.session(ids, mask)
+            if not np.isfinite(logits).all():
+                raise ZhenyanError(f"bundle {self.bundle.id}: the model gave a score that is not a number")
+            np.maximum.at(result, [owners[i] for i in batch], 1 / (1 + np.exp(-logits)))
+        return result
+
+    def _windows(self, plain: list[str]) -> tuple[list[int], list[list[int]]]:
+        owners: list[int] = []
+        windows: list[list[int]] = []
+        size = self.bundle.max_tokens - len(self._open) - len(self._close)
+        for owner, encoding in enumerate(self.tokenizer.encode_batch_fast(plain, add_special_tokens=False)):
+            if plain[owner]:
+                for window in split_windows(encoding.ids, size):
+                    owners.append(owner)
+                    windows.append([*self._open, *window, *self._close])
+        return owners, windows
+
+    def _remember(self, fresh: dict[str, np.ndarray]) -> None:
+        self._cache.update((text, row.copy()) for text, row in fresh.items() if len(text) <= 512)
+        while len(self._cache) > CACHE:
+            self._cache.popitem(last=False)

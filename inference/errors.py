@@ -1,0 +1,24 @@
+"""Errors a user can cause and mend; every message names the place, the value and the remedy."""
+
+
+class ZhenyanError(Exception):
+    """Base of all errors that are the caller's to mend; the command line prints them without a traceback."""
+
+
+class BundleError(ZhenyanError):
+    """A bundle folder is missing, incomplete, altered or of a format this version can't read."""
+
+
+class InputError(ZhenyanError):
+    """An input file, column or row can't be read as asked."""
+
+
+class ConfigError(ZhenyanError):
+    """A configuration value is unknown or out of range."""
+
+
+class MissingExtra(ZhenyanError):
+    """A command needs an optional dependency that isn't installed."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(f"this needs {module}, which is not installed: pip install 'zhenyan[{extra}]'")

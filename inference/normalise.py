@@ -1,0 +1,45 @@
+"""Undoing the disguises that need no learning: width, script, invisible and interposed characters.
+
+Training and inference share this function, so a model never sees a form that it wasn't trained on.
+Homophones, pinyin and code words are left to the model.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from pathlib import Path
+
+VERSION = 1  # written into every bundle; raise it whenever normalise() changes a result
+
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+# Invisible or formatting code points, lone surrogates, controls: carry no meaning, split words.
+_INVISIBLE = re.compile("[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5"
+                        "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+                        "\U000e0000-\U000e0fff\ud800-\udfff]")
+# A symbol or emoji between two Han characters is a divider that was put there, not punctuation.
+_DIVIDER = "*#_~^|\\\\•·●○◆◇■□★☆♡♥❤→←↑↓※§¤°`\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
+_BETWEEN_HAN = re.compile(f"(?<=[{_HAN}])[{_DIVIDER}]{{1,3}}(?=[{_HAN}])")
+# Characters set one by one with a divider or a space between each: 糖 尿 病, 治-疗-高.血.压
+_SPACED = re.compile(f"(?<![{_HAN}])[{_HAN}](?:[ .\\-'\"&/+=]{{1,2}}[{_HAN}](?![{_HAN}])){{2,}}")
+_SPACES = re.compile(r"\s+")
+
+
+@lru_cache(maxsize=1)
+def _simplified() -> dict[int, str]:
+    """Traditional to simplified, character by character (table derived from OpenCC, Apache-2.0)."""
+    text = Path(__file__).with_name("t2s.tsv").read_text(encoding="utf-8")
+    return {ord(line[0]): line[2] for line in text.splitlines()}
+
+
+def _close_up(match: re.Match[str]) -> str:
+    return re.sub(f"[^{_HAN}]", "", match.group())
+
+
+def normalise(text: str) -> str:
+    """Plain form of `text` as the model reads it; idempotent, never longer than NFKC makes it."""
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)))
+    text = _SPACES.sub(" ", text).strip().translate(_simplified())
+    text = _BETWEEN_HAN.sub("", text)
+    return _SPACED.sub(_close_up, text)

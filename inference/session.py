@@ -1,0 +1,63 @@
+"""Runtimes that turn padded token arrays into probabilities: ONNX Runtime always, OpenVINO where installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+
+from zhenyan.inference.cpu import allowed_cpus
+from zhenyan.inference.errors import ConfigError, MissingExtra
+
+RUNTIMES = ("onnxruntime", "openvino")
+
+
+class Session(Protocol):
+    """input_ids and attention_mask, int64 (rows, width) -> logits, float32 (rows, labels)."""
+
+    def __call__(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray: ...
+
+
+class OnnxSession:
+    """ONNX Runtime on the CPU with explicit threads; safe to call from several threads at once."""
+
+    def __init__(self, model: Path, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or allowed_cpus()
+        options.inter_op_num_threads = 1
+        options.enable_mem_pattern = False  # shapes vary: patterns would only hold memory
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        return self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+
+
+class OpenVinoSession:
+    """OpenVINO on the CPU; it reads the same ONNX file."""
+
+    def __init__(self, model: Path, threads: int | None = None, precision: str = "f32") -> None:
+        try:
+            import openvino
+        except ImportError:
+            raise MissingExtra("openvino", "openvino") from None
+        self._compiled = openvino.Core().compile_model(
+            str(model),
+            "CPU",
+            {"INFERENCE_NUM_THREADS": threads or allowed_cpus(), "INFERENCE_PRECISION_HINT": precision},
+        )
+
+    def __call__(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        result = self._compiled({"input_ids": ids, "attention_mask": mask})
+        return np.array(result["logits"], dtype=np.float32)
+
+
+def open_session(model: Path, runtime: str = "onnxruntime", threads: int | None = None) -> Session:
+    """A session of the named runtime; ConfigError for an unknown name, MissingExtra when it isn't installed."""
+    if runtime == "onnxruntime":
+        return OnnxSession(model, threads)
+    if runtime == "openvino":
+        return OpenVinoSession(model, threads)
+    raise ConfigError(f"runtime: {runtime!r} is unknown; allowed: {', '.join(RUNTIMES)}")

@@ -1,0 +1,1 @@
+"""What ML engineers use: corpus, training, evaluation, export and the model registry. Needs `zhenyan[train]`."""

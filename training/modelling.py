@@ -1,0 +1,98 @@
+"""The network: an encoder, a pooling and one linear head over all labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from zhenyan.inference.errors import ConfigError
+
+_META = "zhenyan.json"
+
+
+def pool(hidden: Tensor, mask: Tensor, how: str) -> Tensor:
+    """(rows, width, hidden) and (rows, width) -> (rows, hidden): the mean of unmasked tokens, or the first token."""
+    if how == "cls":
+        return hidden[:, 0]
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weights).sum(1) / weights.sum(1)
+
+
+class MultiLabelClassifier(nn.Module):
+    """Logits of shape (rows, labels); each label is its own yes-or-no question (sigmoid)."""
+
+    def __init__(self, encoder: PreTrainedModel, labels: list[str], pooling: str = "mean", dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.labels = list(labels)
+        self.pooling = pooling
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(encoder.config.hidden_size, len(labels))
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        labels: Tensor | None = None,
+        output_hidden_states: bool = False,
+        **_: Any,
+    ) -> SequenceClassifierOutput:
+        """Run encoder, pooling and head; `labels` pass through to the trainer's loss."""
+        output = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=output_hidden_states
+        )
+        pooled = pool(output.last_hidden_state, attention_mask, self.pooling)
+        return SequenceClassifierOutput(
+            logits=self.head(self.dropout(pooled)), hidden_states=output.hidden_states if output_hidden_states else None
+        )
+
+
+def save_model(model: MultiLabelClassifier, tokenizer: PreTrainedTokenizerFast, folder: Path, **meta: Any) -> None:
+    """Write encoder, head, tokenizer and `meta` as safetensors and JSON; nothing is pickled."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.encoder.save_pretrained(folder / "encoder")
+    tokenizer.save_pretrained(folder / "encoder")
+    save_file({"weight": model.head.weight.data.contiguous(), "bias": model.head.bias.data.contiguous()},
+              folder / "head.safetensors")  # fmt: skip
+    described = {"labels": model.labels, "pooling": model.pooling, **meta}
+    (folder / _META).write_text(json.dumps(described, ensure_ascii=False, indent=2), encoding="utf-8")
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """What `save_model` wrote about the model; ConfigError when `folder` holds none."""
+    try:
+        return json.loads((folder / _META).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{folder}: no trained model here ({_META} is missing); give a run's model folder") from None
+
+
+def load_model(
+    folder: Path, labels: list[str] | None = None
+) -> tuple[MultiLabelClassifier, PreTrainedTokenizerFast, dict[str, Any]]:
+    """A trained model, its tokenizer and its meta.
+
+    With `labels`, the head is laid out for them: rows are copied by label *name* and new labels start fresh.
+    """
+    meta = read_meta(folder)
+    # A config without weights would start from noise unnoticed: from_pretrained reads both or fails.
+    encoder = AutoModel.from_pretrained(folder / "encoder", config=AutoConfig.from_pretrained(folder / "encoder"))
+    tokenizer = AutoTokenizer.from_pretrained(folder / "encoder")
+    head = load_file(folder / "head.safetensors")
+    wanted = labels or meta["labels"]
+    model = MultiLabelClassifier(encoder, wanted, meta["pooling"])
+    with torch.no_grad():
+        for row, label in enumerate(wanted):
+            if label in meta["labels"]:
+                old = meta["labels"].index(label)
+                model.head.weight[row] = head["weight"][old]
+                model.head.bias[row] = head["bias"][old]
+    return model, tokenizer, meta

@@ -1,0 +1,86 @@
+"""Continued masked-language training of an encoder on unlabelled lines, so that it knows how hosts speak.
+
+Devlin et al. 2019 for the objective, Gururangan et al. 2020 (Don't Stop Pretraining) for doing it again on the domain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import datasets
+import torch
+from transformers import (
+    BertForMaskedLM,
+    DataCollatorForLanguageModeling,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+)
+
+from zhenyan.inference.errors import ConfigError
+from zhenyan.inference.normalise import normalise
+from zhenyan.training.config import PretrainConfig
+
+
+def digest(texts: list[str], config: PretrainConfig, encoder: str) -> str:
+    """Key of the cache: the same texts, options and starting encoder give the same trained encoder."""
+    options = json.dumps([config.model_dump(), encoder, sorted(texts)], ensure_ascii=False)
+    return hashlib.sha256(options.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def with_lm_head(encoder: PreTrainedModel) -> BertForMaskedLM:
+    """A masked-language model around `encoder`, its output layer tied to the word embeddings."""
+    if encoder.config.model_type != "bert":
+        raise ConfigError(f"pretrain: needs a 'bert' encoder, found {encoder.config.model_type!r}; set pretrain to null")
+    model = BertForMaskedLM(encoder.config)
+    model.bert = encoder
+    model.tie_weights()
+    return model
+
+
+def continue_pretraining(
+    encoder: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    texts: list[str],
+    config: PretrainConfig,
+    folder: Path,
+    seed: int,
+) -> Path:
+    """Train on `texts` and save encoder and tokenizer to `folder`, which is returned; a finished folder is kept."""
+    if (folder / "config.json").exists():
+        return folder
+    encodings = datasets.Dataset.from_dict({"text": texts}).map(
+        lambda batch: tokenizer([normalise(t) for t in batch["text"]], truncation=True, max_length=config.max_tokens),
+        batched=True,
+        remove_columns=["text"],
+    )
+    model = with_lm_head(encoder)
+    partial = folder.with_suffix(".partial")
+    arguments = TrainingArguments(
+        output_dir=str(partial / "trainer"),
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        warmup_steps=0.05,
+        weight_decay=0.01,
+        bf16=config.bf16,
+        use_cpu=not torch.cuda.is_available(),
+        seed=seed,
+        save_strategy="no",
+        logging_steps=100,
+        report_to=[],
+        train_sampling_strategy="group_by_length",
+        dataloader_pin_memory=False,
+    )
+    collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=config.mask_probability, pad_to_multiple_of=8)
+    Trainer(model=model, args=arguments, train_dataset=encodings, data_collator=collator).train()
+    model.bert.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    shutil.rmtree(partial / "trainer", ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial.rename(folder)
+    return folder

@@ -1,0 +1,144 @@
+"""Public livestream lines: fetched by the user, never committed; our labels join them by SHA-256.
+
+The texts belong to their publishers (data/README.md names them). A committed label record names the document it was
+read in (`doc`, SHA-256 of the document's text), the characters [start, end) of the line in it, and the line's own
+SHA-256, so a wrong or altered download can't be joined unnoticed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from zhenyan.inference.bundle import sha256
+from zhenyan.inference.errors import InputError
+from zhenyan.training.rows import Row, expand, iter_records, text_key
+from zhenyan.training.schema import explain, load_yaml
+
+SOURCES = Path("data/public.yaml")
+
+
+class Source(BaseModel):
+    """One public file. `sha256` null: a superset may be served, its lines are verified one by one when joined."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    local: str  # path inside a local copy
+    url: str
+    sha256: str | None
+    split: bool = True  # false: only read for labels, never as unlabelled text
+
+
+@dataclass(frozen=True)
+class FetchReport:
+    """Which files are in the cache now, and which could not be had (name -> reason)."""
+
+    fetched: list[str]
+    missing: dict[str, str]
+
+
+def load_sources(path: Path = SOURCES) -> list[Source]:
+    """The committed list of public files."""
+    try:
+        return [Source.model_validate(item) for item in load_yaml(path)["files"]]
+    except ValidationError as error:
+        raise InputError(explain(error, path)) from None
+
+
+def fetch(cache: Path, local: Path | None, sources: Iterable[Source], say: Callable[[str], None] = print) -> FetchReport:
+    """Bring every source into `cache`, from the folder `local` or from its address; digests are checked."""
+    cache.mkdir(parents=True, exist_ok=True)
+    fetched, missing = [], {}
+    for source in sources:
+        target = cache / source.name
+        try:
+            _bring(source, local, target)
+        except InputError as error:
+            missing[source.name] = str(error)
+            say(f"  {source.name}: {error}")
+        else:
+            fetched.append(source.name)
+            say(f"  {source.name}: {target.stat().st_size:,} bytes, sha256 {'checked' if source.sha256 else 'by line'}")
+    return FetchReport(fetched, missing)
+
+
+def _bring(source: Source, local: Path | None, target: Path) -> None:
+    part = target.with_suffix(target.suffix + ".part")
+    if local is not None:
+        if not (local / source.local).is_file():
+            raise InputError(f"{local / source.local}: no such file; --from wants the folder that holds {source.local}")
+        shutil.copyfile(local / source.local, part)
+    else:
+        try:
+            with urllib.request.urlopen(source.url, timeout=60) as reply, part.open("wb") as out:
+                shutil.copyfileobj(reply, out)
+        except (urllib.error.URLError, OSError) as error:
+            raise InputError(f"{source.url}: {error}; fetch it by other means and use --from FOLDER") from None
+    if source.sha256 and (found := sha256(part)) != source.sha256:
+        part.unlink()
+        raise InputError(f"{source.name}: SHA-256 is {found}, expected {source.sha256}; the published file has changed")
+    part.replace(target)
+
+
+def documents(path: Path) -> Iterator[str]:
+    """Every text of one public file: cells of a .tsv, `text` fields of a .jsonl or .json."""
+    if path.suffix == ".tsv":
+        for line in path.read_text(encoding="utf-8").split("\n"):
+            yield from line.split("\t")[:2]
+    elif path.suffix == ".jsonl":
+        yield from (str(record.get("text", "")) for record, _ in iter_records(path))
+    else:
+        yield from _texts(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All strings under a JSON value, depth first."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def index_documents(cache: Path) -> dict[str, str]:
+    """SHA-256 -> text of every document in the cache."""
+    files = [path for path in sorted(cache.glob("*")) if path.suffix in (".tsv", ".jsonl", ".json")]
+    return {text_key(text): text for path in files for text in documents(path) if text}
+
+
+def join_labels(patterns: list[str], cache: Path) -> tuple[list[Row], int]:
+    """Rows for every committed label whose text is in the cache, and how many labels found no text."""
+    texts = index_documents(cache)
+    rows, missing = [], 0
+    for path in expand(patterns):
+        for record, origin in iter_records(path):
+            row = _join(record, texts, origin)
+            missing += row is None
+            rows += [row] if row else []
+    return rows, missing
+
+
+def _join(record: dict[str, Any], texts: dict[str, str], origin: str) -> Row | None:
+    document = texts.get(record["doc"])
+    if document is None:
+        return None
+    text = document[record["start"] : record["end"]]
+    if text_key(text) != record["sha256"]:
+        raise InputError(f"{origin}: characters {record['start']}-{record['end']} don't hash to the labelled line")
+    skip = {"sha256", "doc", "start", "end", "labels", "contested", "id"}
+    return Row(
+        text=text,
+        labels=tuple(record["labels"]),
+        id=record["id"],
+        contested=record.get("contested", False),
+        origin=origin,
+        meta={key: value for key, value in record.items() if key not in skip},
+    )

@@ -1,0 +1,50 @@
+"""Fixed splits: whole author batches and whole rooms, never single lines. Written down in data/splits.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training.rows import Row
+from zhenyan.training.schema import explain, load_yaml
+
+NAMES = ("train", "validation", "test")
+
+
+class Splits(BaseModel):
+    """Groups (author batches, rooms) held out; every other group is trained on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    validation: list[str]
+    test: list[str]
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Splits:
+        if both := sorted(set(self.validation) & set(self.test)):
+            raise ValueError(f"groups in both validation and test: {', '.join(both)}")
+        return self
+
+    def of(self, row: Row) -> str:
+        """Name of the split the row belongs to."""
+        if row.group in self.test:
+            return "test"
+        return "validation" if row.group in self.validation else "train"
+
+
+def load_splits(path: Path) -> Splits:
+    """The committed splits; ConfigError names the fault."""
+    try:
+        return Splits.model_validate(load_yaml(path))
+    except ValidationError as error:
+        raise ConfigError(explain(error, path)) from None
+
+
+def split_rows(rows: Iterable[Row], splits: Splits) -> dict[str, list[Row]]:
+    """Rows by split name."""
+    parts: dict[str, list[Row]] = {name: [] for name in NAMES}
+    for row in rows:
+        parts[splits.of(row)].append(row)
+    return parts

@@ -1,0 +1,63 @@
+"""Each label's decision threshold, chosen on validation rows for a stated policy, with how it was chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from zhenyan.training.config import ThresholdConfig
+from zhenyan.training.metrics import f1
+
+
+def _curve(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Candidate thresholds (falling) with true positives and predicted positives at each."""
+    order = np.argsort(-scores, kind="stable")
+    tp = np.cumsum(truth[order])
+    last = np.append(scores[order][1:] != scores[order][:-1], True)  # only between distinct scores
+    return scores[order][last], tp[last], np.arange(1, len(order) + 1)[last]
+
+
+def _midpoint(cuts: np.ndarray, best: int) -> float:
+    """Halfway to the next lower score: a threshold on the score itself would flip at the slightest rounding."""
+    below = cuts[best + 1] if best + 1 < len(cuts) else 0.0
+    return float((cuts[best] + below) / 2)
+
+
+def choose(truth: np.ndarray, scores: np.ndarray, config: ThresholdConfig) -> dict[str, Any]:
+    """Threshold of one label from boolean `truth` and `scores` in [0, 1], with its precision, recall and review load.
+
+    policy f1: the best F1 over thresholds, smoothed over neighbouring cuts; precision: the lowest threshold that keeps
+    the floor; recall: the highest that reaches the goal. Too few positives: the fallback, said so in `chosen_by`.
+    """
+    positives = int(truth.sum())
+    if positives < config.min_positives:
+        return {"threshold": config.fallback, "positives": positives,
+                "chosen_by": f"fallback: {positives} validation positives, fewer than {config.min_positives}"}  # fmt: skip
+    cuts, tp, predicted = _curve(truth, scores)
+    precision, recall = tp / predicted, tp / positives
+    if config.policy == "f1":
+        values = np.asarray(f1(tp, predicted, positives))
+        width = max(1, positives // 20)
+        smooth = np.convolve(np.pad(values, width, mode="edge"), np.full(2 * width + 1, 1 / (2 * width + 1)), "valid")
+        best = int(smooth.argmax())
+    elif config.policy == "precision":
+        meets = np.flatnonzero(precision >= config.target)
+        best = int(meets[-1]) if len(meets) else int(precision.argmax())
+    else:
+        best = int(np.flatnonzero(recall >= config.target)[0])
+    return {
+        "threshold": _midpoint(cuts, best),
+        "positives": positives,
+        "chosen_by": f"policy {config.policy}" + ("" if config.policy == "f1" else f", target {config.target}"),
+        "precision": float(precision[best]),
+        "recall": float(recall[best]),
+        "review_load": float(predicted[best] / len(truth)),  # share of rows a reviewer would be shown
+    }
+
+
+def choose_all(
+    truth: np.ndarray, scores: np.ndarray, labels: list[str], config: ThresholdConfig
+) -> dict[str, dict[str, Any]]:
+    """`choose` for every label; arrays are (rows, labels)."""
+    return {label: choose(truth[:, i], scores[:, i], config) for i, label in enumerate(labels)}
