@@ -47,6 +47,7 @@ class DataConfig(_Strict):
     label_schema: Path = Path("configs/labels.yaml")
     written: list[str] = ["data/corpus/*.jsonl"]
     public_labels: list[str] = ["data/labels/*.jsonl"]
+    public_sources: Path = Path("data/public.yaml")
     public_cache: Path = Path("cache/public")
     splits: Path = Path("data/splits.yaml")
     public_required: bool = True  # false: train on the written corpus alone where the public lines aren't there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
-from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.utils import ModelOutput
 
 from zhenyan.inference.errors import ConfigError
 
 _META = "zhenyan.json"
+
+
+@dataclass
+class ClassifierOutput(ModelOutput):
+    """`logits` (rows, labels) and the `pooled` vectors (rows, hidden) they were read from."""
+
+    logits: Tensor | None = None
+    pooled: Tensor | None = None
 
 
 def pool(hidden: Tensor, mask: Tensor, how: str) -> Tensor:
@@ -38,22 +47,11 @@ class MultiLabelClassifier(nn.Module):
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        labels: Tensor | None = None,
-        output_hidden_states: bool = False,
-        **_: Any,
-    ) -> SequenceClassifierOutput:
-        """Run encoder, pooling and head; `labels` pass through to the trainer's loss."""
-        output = self.encoder(
-            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=output_hidden_states
-        )
-        pooled = pool(output.last_hidden_state, attention_mask, self.pooling)
-        return SequenceClassifierOutput(
-            logits=self.head(self.dropout(pooled)), hidden_states=output.hidden_states if output_hidden_states else None
-        )
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Any) -> ClassifierOutput:
+        """Run encoder, pooling and head; the trainer's targets among the arguments are left alone."""
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        pooled = pool(hidden, attention_mask, self.pooling)
+        return ClassifierOutput(logits=self.head(self.dropout(pooled)), pooled=pooled)
 
 
 def save_model(model: MultiLabelClassifier, tokenizer: PreTrainedTokenizerFast, folder: Path, **meta: Any) -> None:

@@ -1,0 +1,37 @@
+"""The command line. Commands of other packages come through the entry point group `zhenyan.commands`."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+
+import typer
+
+from zhenyan.inference.errors import ZhenyanError
+
+app = typer.Typer(
+    name="zhenyan",
+    help="Find deceptive advertising in Chinese livestreams and product copy.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Find deceptive advertising in Chinese livestreams and product copy."""
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends with a message and exit code 2, never with a traceback."""
+    for plugin in entry_points(group="zhenyan.commands"):
+        plugin.load()(app)
+    try:
+        app()
+    except ZhenyanError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.secho("stopped", err=True)
+        sys.exit(130)

@@ -1,0 +1,43 @@
+"""Platt scaling for each label: probabilities that mean what they say (Platt 1999; Guo et al. 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from zhenyan.training.modelling import MultiLabelClassifier
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Calibrated logit = slope * logit + offset; arrays of shape (labels,)."""
+
+    slope: np.ndarray
+    offset: np.ndarray
+
+
+def fit_scaling(truth: np.ndarray, logits: np.ndarray, min_positives: int) -> Scaling:
+    """Fit on validation rows; a label with too few positives gets the pooled fit over all labels."""
+    pooled = _fit(truth.reshape(-1), logits.reshape(-1)) if truth.any() else (1.0, 0.0)
+    pairs = [
+        _fit(truth[:, i], logits[:, i]) if truth[:, i].sum() >= min_positives else pooled for i in range(truth.shape[1])
+    ]
+    slope, offset = np.array(pairs, dtype=np.float32).T
+    return Scaling(slope, offset)
+
+
+def _fit(truth: np.ndarray, logits: np.ndarray) -> tuple[float, float]:
+    model = LogisticRegression(C=1.0).fit(logits.reshape(-1, 1), truth)
+    return max(float(model.coef_[0, 0]), 0.05), float(model.intercept_[0])  # a score must never turn round
+
+
+def fold_into_head(model: MultiLabelClassifier, scaling: Scaling) -> None:
+    """Put the scaling into the head's weights, in place: the model then gives calibrated logits by itself."""
+    slope = torch.from_numpy(scaling.slope).to(model.head.weight)
+    offset = torch.from_numpy(scaling.offset).to(model.head.bias)
+    with torch.no_grad():
+        model.head.weight.mul_(slope[:, None])
+        model.head.bias.mul_(slope).add_(offset)

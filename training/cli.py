@@ -1,0 +1,88 @@
+"""The commands of `zhenyan` that need the train extra. Importing this module is cheap: heavy imports are in the bodies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import rich.console
+
+from zhenyan.inference.errors import ConfigError, MissingExtra
+
+data = typer.Typer(help="Corpus: fetch public lines, check, sample what to label next, audit labels, migrate.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the training commands; called through the entry point group `zhenyan.commands`."""
+    app.command()(train)
+    app.command()(export)
+    app.add_typer(data, name="data")
+
+
+def _need_extra() -> None:
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(str(error.name), "train") from None
+
+
+def _overrides(items: list[str]) -> dict[str, Any]:
+    import yaml
+
+    pairs = {}
+    for item in items:
+        key, sign, value = item.partition("=")
+        if not sign:
+            raise ConfigError(f"--set {item}: expected KEY=VALUE, such as optim.epochs=2")
+        pairs[key] = yaml.safe_load(value)
+    return pairs
+
+
+@data.command("fetch")
+def fetch(
+    source: Annotated[Path | None, typer.Option("--from", help="A local copy instead of the network.")] = None,
+    cache: Annotated[Path, typer.Option(help="Where the lines are kept.")] = Path("cache/public"),
+    sources: Annotated[Path, typer.Option(help="The list of files, addresses and digests.")] = Path("data/public.yaml"),
+) -> None:
+    """Fetch the public livestream lines that the committed labels belong to."""
+    _need_extra()
+    from zhenyan.training import public
+
+    report = public.fetch(cache, source, public.load_sources(sources), typer.echo)
+    typer.echo(f"{len(report.fetched)} files in {cache}" + (f", {len(report.missing)} missing" if report.missing else ""))
+    raise typer.Exit(1 if report.missing else 0)
+
+
+def train(
+    config: Annotated[Path, typer.Option(help="Training configuration (YAML).")] = Path("configs/train/default.yaml"),
+    warm_start: Annotated[Path | None, typer.Option("--from", help="Go on from this trained model; head rows are kept by label name.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run folder, which was cut off.")] = None,
+    set_: Annotated[list[str], typer.Option("--set", help="KEY=VALUE over the file, such as optim.epochs=2; repeatable.")] = [],  # noqa: B006
+) -> None:
+    """Train a model, choose thresholds on validation rows and track everything in MLflow."""
+    _need_extra()
+    from zhenyan.training import config as configs
+    from zhenyan.training.train import CONFIG
+    from zhenyan.training.train import train as run
+
+    settings = configs.load_config((resume / CONFIG) if resume else config, _overrides(set_))
+    console = rich.console.Console()
+    result = run(settings, warm_start=warm_start, resume=resume, console=console)
+    found = result.metrics
+    console.print(
+        f"{result.folder}: validation any-violation F1 {found['any_violation']['f1']:.3f}, "
+        f"core micro F1 {found['core_micro']['f1']:.3f}, macro F1 {found['macro_f1']:.3f}"
+    )
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Bundle folder to write.")],
+) -> None:
+    """Write a run as an ONNX bundle, if it passes the gate; the table is printed either way."""
+    _need_extra()
+    from zhenyan.training.export import export_run
+
+    raise typer.Exit(0 if export_run(run, output, rich.console.Console()) else 1)

@@ -1,0 +1,54 @@
+"""Disguises that sellers and speech recognition put on words: one named, seeded transform each.
+
+Used twice: on training rows (augmentation) and on a fixed test set (how much F1 each disguise costs).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training.evasion import sound, written
+
+Transform = Callable[[str, random.Random], str]
+
+TRANSFORMS: dict[str, Transform] = {
+    "homophone": sound.homophone,
+    "asr_mishearing": sound.mishear,
+    "pinyin": sound.pinyin,
+    "initials": sound.initials,
+    "code_word": written.code_word,
+    "placeholder": written.placeholder,
+    "reduplicate": written.reduplicate,
+    "split_character": written.split_character,
+    "look_alike": written.look_alike,
+    "symbols": written.symbols,
+    "emoji": written.emoji,
+    "spaces": written.spaces,
+    "traditional": written.traditional,
+    "full_width": written.full_width,
+    "drop_words": written.drop,
+    "repeat_words": written.repeat,
+}
+
+
+def check_names(names: Sequence[str] | None) -> list[str]:
+    """The named transforms, all of them for None; ConfigError for an unknown name."""
+    if unknown := sorted(set(names or ()) - set(TRANSFORMS)):
+        raise ConfigError(f"evasion: unknown transform {', '.join(unknown)}; allowed: {', '.join(TRANSFORMS)}")
+    return list(TRANSFORMS if names is None else names)
+
+
+def disguise(text: str, name: str, seed: int) -> str:
+    """`text` under one named transform; the same seed gives the same result."""
+    return TRANSFORMS[name](text, random.Random(f"{name}:{seed}:{text}"))
+
+
+def augment(text: str, rng: random.Random, probability: float, names: Sequence[str]) -> str:
+    """With `probability`, the text under one or two transforms drawn at random; else as it is."""
+    if rng.random() >= probability:
+        return text
+    for name in rng.sample(list(names), k=min(len(names), 1 + (rng.random() < 0.3))):
+        text = TRANSFORMS[name](text, rng)
+    return text

@@ -1,0 +1,179 @@
+"""From a run to a bundle: ONNX export, int8, the gate that compares them, and the manifest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import yaml
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from zhenyan.inference import normalise
+from zhenyan.inference.bundle import FILES, FORMAT, MANIFEST, bundle_id, load_bundle, sha256
+from zhenyan.inference.classifier import Classifier
+from zhenyan.training.config import ExportConfig, TrainConfig
+from zhenyan.training.dataset import load_corpus, targets
+from zhenyan.training.metrics import f1
+from zhenyan.training.modelling import MultiLabelClassifier, load_model
+from zhenyan.training.predict import predict, sigmoid
+from zhenyan.training.provenance import git_commit, rows_digest
+from zhenyan.training.quantise import quantise
+from zhenyan.training.rows import Row
+from zhenyan.training.schema import Schema, load_schema
+from zhenyan.training.train import CONFIG, METRICS, MODEL, THRESHOLDS
+
+OPSET = 20
+
+
+class _Logits(nn.Module):
+    """The classifier as the exporter should see it: two arrays in, one out."""
+
+    def __init__(self, model: MultiLabelClassifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.model(input_ids, attention_mask).logits
+
+
+@dataclass(frozen=True)
+class Check:
+    """One bound of the gate and what was measured."""
+
+    name: str
+    measured: float
+    bound: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the bound holds."""
+        return self.measured <= self.bound
+
+
+def to_onnx(model: MultiLabelClassifier, path: Path) -> None:
+    """Export with symbolic batch and width; raises if the exporter fixed either of them."""
+    model.eval()
+    model.encoder.set_attn_implementation("eager")
+    ids = torch.randint(5, 100, (3, 17))
+    batch, width = torch.export.Dim("batch"), torch.export.Dim("width")
+    program = torch.onnx.export(
+        _Logits(model).eval(), (ids, torch.ones_like(ids)), dynamo=True, opset_version=OPSET, verbose=False,
+        input_names=["input_ids", "attention_mask"], output_names=["logits"],
+        dynamic_shapes={"input_ids": {0: batch, 1: width}, "attention_mask": {0: batch, 1: width}},
+    )  # fmt: skip
+    program.save(str(path), external_data=False)
+    for value in onnx.load(str(path), load_external_data=False).graph.input:
+        if any(d.dim_value for d in value.type.tensor_type.shape.dim):
+            raise RuntimeError(f"{path}: the exporter fixed a dimension of {value.name}")
+
+
+def export_run(run: Path, output: Path, console: Console) -> bool:
+    """Write run `run` as a bundle at `output`; returns False, and writes nothing, when the gate fails."""
+    config = TrainConfig.model_validate(yaml.safe_load((run / CONFIG).read_text(encoding="utf-8")))
+    schema = load_schema(config.data.label_schema)
+    corpus = load_corpus(config.data, schema)
+    model, tokenizer, meta = load_model(run / MODEL)
+    with tempfile.TemporaryDirectory() as scratch:
+        fp32, final = Path(scratch) / "fp32", Path(scratch) / "final"
+        fp32.mkdir()
+        to_onnx(model, fp32 / "model.onnx")
+        tokenizer.backend_tokenizer.save(str(fp32 / "tokenizer.json"))
+        write_metadata(fp32, run, config, schema, meta, tokenizer.pad_token_id, rows_digest(corpus.train))
+        shutil.copytree(fp32, final)
+        if config.export.int8:
+            texts = [row.text for row in corpus.train]
+            quantise(fp32 / "model.onnx", final / "model.onnx", tokenizer, texts, config)
+        write_manifest(fp32, "fp32")
+        write_manifest(final, "int8" if config.export.int8 else "fp32")
+        checks = gate(model, tokenizer, fp32, final, corpus.validation, schema, config)
+        console.print(gate_table(checks))
+        if not all(check.passed for check in checks):
+            console.print("[red]the gate failed: no bundle was written[/]")
+            return False
+        write_manifest(final, "int8" if config.export.int8 else "fp32", gate=[asdict(check) for check in checks])
+        shutil.rmtree(output, ignore_errors=True)
+        shutil.copytree(final, output)
+    bundle = load_bundle(output)
+    size = sum(path.stat().st_size for path in output.iterdir()) / 2**20
+    console.print(f"bundle {bundle.id} in {output} ({size:.1f} MiB)")
+    return True
+
+
+def write_metadata(
+    folder: Path, run: Path, config: TrainConfig, schema: Schema, meta: dict[str, Any], pad_id: int, data: str
+) -> None:
+    """labels.json, thresholds.json, and the manifest without its hashes."""
+    labels = [label.model_dump(exclude={"examples", "not_examples"}) for label in schema.labels if label.id in meta["labels"]]
+    thresholds = json.loads((run / THRESHOLDS).read_text(encoding="utf-8"))
+    manifest = {
+        "format": FORMAT, "name": config.name, "labels": meta["labels"], "activation": "sigmoid",
+        "max_tokens": meta["max_tokens"], "pad_id": pad_id, "normaliser": normalise.VERSION,
+        "training_run": run.name, "encoder": config.encoder.source, "data_sha256": data, "commit": git_commit(),
+        "schema_version": schema.version, "validation": json.loads((run / METRICS).read_text(encoding="utf-8")),
+    }  # fmt: skip
+    for name, value in (("labels.json", labels), ("thresholds.json", thresholds), (MANIFEST, manifest)):
+        (folder / name).write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def write_manifest(folder: Path, precision: str, **extra: Any) -> None:
+    """Complete the manifest with precision, hashes and id."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    hashes = {name: sha256(folder / name) for name in FILES}
+    manifest |= {"precision": precision, "sha256": hashes, "bundle_id": bundle_id(manifest["name"], hashes), **extra}
+    (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def gate(
+    model: MultiLabelClassifier, tokenizer: Any, fp32: Path, final: Path, rows: list[Row], schema: Schema,
+    config: TrainConfig,
+) -> list[Check]:  # fmt: skip
+    """Compare torch with ONNX fp32, and fp32 with the final file, on the validation rows."""
+    texts = [row.text for row in rows]
+    truth = targets(rows, model.labels)[0] > 0.5
+    reference = sigmoid(predict(model, tokenizer, texts, config.encoder.max_tokens)[0])
+    plain, shipped = Classifier.load(fp32, explain=False), Classifier.load(final, explain=False)
+    short = [i for i, ids in enumerate(tokenizer(texts)["input_ids"]) if len(ids) <= config.encoder.max_tokens]
+    exact, given = plain.score(texts), shipped.score(texts)
+    parity = float(np.abs(exact[short] - reference[short]).max())
+    return [Check("torch against ONNX fp32, largest probability difference", parity,
+                  config.export.max_probability_difference),
+            *compare_decisions(truth, exact, given, plain.thresholds, model.labels, config.export,
+                               config.thresholds.min_positives)]  # fmt: skip
+
+
+def compare_decisions(
+    truth: np.ndarray, exact: np.ndarray, given: np.ndarray, thresholds: np.ndarray, labels: list[str],
+    bounds: ExportConfig, min_positives: int,
+) -> list[Check]:  # fmt: skip
+    """Flip rate, and the fall of F1 over all labels and for each label with enough positives."""
+    before, after = exact >= thresholds, given >= thresholds
+    checks = [Check("rows with a flipped decision", float((before != after).any(1).mean()), bounds.max_flip_rate)]
+    fall = _f1(truth, before) - _f1(truth, after)
+    checks.append(Check("fall of micro F1", fall, bounds.max_f1_drop))
+    for i, label in enumerate(labels):
+        if truth[:, i].sum() >= min_positives:
+            fall = _f1(truth[:, i], before[:, i]) - _f1(truth[:, i], after[:, i])
+            one = 1 / truth[:, i].sum()  # a bound below one row's worth can't be met or broken sensibly
+            checks.append(Check(f"fall of F1, {label}", fall, max(bounds.max_f1_drop, float(one))))
+    return checks
+
+
+def _f1(truth: np.ndarray, decided: np.ndarray) -> float:
+    return float(f1((truth & decided).sum(), decided.sum(), truth.sum()))
+
+
+def gate_table(checks: list[Check]) -> Table:
+    """The gate as a table."""
+    table = Table("check", "measured", "bound", "")
+    for check in checks:
+        table.add_row(check.name, f"{check.measured:.5f}", f"{check.bound:.5f}", "ok" if check.passed else "[red]fails[/]")
+    return table

@@ -1,0 +1,38 @@
+"""Scoring rows with a PyTorch model: for evaluation while training, thresholds, teachers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from zhenyan.inference.batching import plan_batches
+from zhenyan.inference.normalise import normalise
+from zhenyan.training.modelling import MultiLabelClassifier
+
+TOKEN_BUDGET = 4096
+
+
+@torch.inference_mode()
+def predict(
+    model: MultiLabelClassifier, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (texts, labels) and pooled vectors (texts, hidden), float32, in order."""
+    model.eval()
+    device = next(model.parameters()).device
+    encoded = tokenizer([normalise(text) for text in texts], truncation=True, max_length=max_tokens)["input_ids"]
+    logits = np.zeros((len(texts), len(model.labels)), dtype=np.float32)
+    pooled = np.zeros((len(texts), model.encoder.config.hidden_size), dtype=np.float32)
+    for rows in plan_batches([len(ids) for ids in encoded], TOKEN_BUDGET):
+        batch = tokenizer.pad({"input_ids": [encoded[i] for i in rows]}, return_tensors="pt").to(device)
+        output = model(batch["input_ids"], batch["attention_mask"])
+        logits[rows] = output.logits.float().cpu().numpy()
+        pooled[rows] = output.pooled.float().cpu().numpy()
+    return logits, pooled
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits, without overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * logits))

@@ -1,0 +1,171 @@
+"""The Hugging Face Trainer, told our loss, our learning rates and our epoch-dependent collator."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from sklearn.metrics import average_precision_score
+from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from zhenyan.inference.cpu import allowed_cpus
+from zhenyan.training.config import OptimConfig, TrainConfig
+from zhenyan.training.dataset import Collator
+from zhenyan.training.losses import label_loss, positive_weights, teacher_loss
+from zhenyan.training.modelling import MultiLabelClassifier
+
+BEST = "selection"  # what early stopping and the choice of checkpoint look at
+
+
+class _EpochOfCollator(TrainerCallback):
+    """Tells the collator which epoch it is, so that disguises are drawn anew in each."""
+
+    def __init__(self, collator: Collator) -> None:
+        self.collator = collator
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.collator.epoch = int(state.epoch or 0)
+
+
+class ClassifierTrainer(Trainer):
+    """Trainer with masked, weighted multi-label loss, optional teachers, and layer-wise learning rates."""
+
+    def __init__(self, *, config: TrainConfig, collator: Collator, eval_collator: Collator, **kwargs: Any) -> None:
+        super().__init__(data_collator=collator, **kwargs)
+        self.config = config
+        self.eval_collator = eval_collator
+        self.add_callback(_EpochOfCollator(collator))
+        for noisy in (PrinterCallback, ProgressCallback):  # our own bar says more
+            self.remove_callback(noisy)
+        columns = self.train_dataset.with_format("torch")
+        self.pos_weight = positive_weights(columns["target"][:], columns["mask"][:], config.loss)
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
+    ) -> Any:
+        """Labels' loss, mixed with the teachers' where there are any."""
+        output = model(**inputs)
+        logits = output.logits.float()
+        pos_weight = self.pos_weight.to(logits.device)
+        loss = label_loss(logits, inputs["target"], inputs["mask"], inputs["weight"], pos_weight, self.config.loss)
+        if "teacher" in inputs and (distil := self.config.distil):
+            soft = teacher_loss(logits, output.pooled.float(), inputs["teacher"], inputs.get("teacher_pooled"), distil)
+            loss = (1 - distil.weight) * loss + distil.weight * soft
+        return (loss, output) if return_outputs else loss
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """Evaluation sees texts undisguised."""
+        collator, self.data_collator = self.data_collator, self.eval_collator
+        try:
+            return super().get_eval_dataloader(eval_dataset)
+        finally:
+            self.data_collator = collator
+
+    def create_optimizer(self, *_: Any, **__: Any) -> torch.optim.Optimizer:
+        """AdamW: the head faster, each encoder layer slower the deeper it lies, no decay on biases and norms."""
+        if self.optimizer is None:
+            groups = parameter_groups(self.model, self.config.optim)
+            self.optimizer = torch.optim.AdamW(groups, lr=self.config.optim.learning_rate, fused=True)
+        return self.optimizer
+
+
+def parameter_groups(model: MultiLabelClassifier, config: OptimConfig) -> list[dict[str, Any]]:
+    """Optimiser groups by learning rate and weight decay."""
+    layers = len(model.encoder.encoder.layer)
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if name.startswith("head."):
+            rate = config.head_learning_rate
+        else:
+            depth = int(name.split(".layer.")[1].split(".")[0]) + 1 if ".layer." in name else 0
+            rate = config.learning_rate * config.layer_decay ** (layers - depth)
+        decay = 0.0 if parameter.ndim < 2 else config.weight_decay
+        groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in groups.items()]
+
+
+def selection_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """Threshold-free quality on validation rows: average precision of 'any violation' and of each label, averaged."""
+    logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
+    scores, truth = 1 / (1 + np.exp(-logits)), np.asarray(prediction.label_ids) > 0.5
+    each = [average_precision_score(truth[:, i], scores[:, i]) for i in range(truth.shape[1]) if truth[:, i].sum() >= 5]
+    any_ap = average_precision_score(truth.any(1), scores.max(1)) if truth.any() else 0.0
+    macro = float(np.mean(each)) if each else 0.0
+    return {BEST: float((any_ap + macro) / 2), "any_average_precision": float(any_ap), "macro_average_precision": macro}
+
+
+def uses_bf16(config: OptimConfig) -> bool:
+    """Whether to train in bfloat16: asked for, or automatic on processors that multiply in it."""
+    if config.precision != "auto":
+        return config.precision == "bf16"
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.backends.cpu.get_cpu_capability() and torch.cpu._is_avx512_bf16_supported())
+
+
+def training_arguments(config: TrainConfig, folder: Path, rows: int) -> TrainingArguments:
+    """Our configuration in the Trainer's words."""
+    optim = config.optim
+    steps_per_epoch = max(1, -(-rows // (optim.batch_size * optim.accumulate)))
+    every = max(1, steps_per_epoch // optim.evaluations_per_epoch)
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=optim.epochs,
+        per_device_train_batch_size=optim.batch_size,
+        per_device_eval_batch_size=64,
+        gradient_accumulation_steps=optim.accumulate,
+        learning_rate=optim.learning_rate,
+        warmup_steps=optim.warmup,
+        bf16=uses_bf16(optim),
+        fp16=optim.precision == "fp16",
+        use_cpu=not torch.cuda.is_available(),
+        seed=config.seed,
+        data_seed=config.seed,
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model=BEST,
+        greater_is_better=True,
+        logging_steps=min(50, every),
+        report_to=[],
+        remove_unused_columns=False,
+        label_names=["labels"],
+        train_sampling_strategy="group_by_length",
+        length_column_name="length",
+        dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False,
+    )
+
+
+def build_trainer(
+    model: MultiLabelClassifier,
+    tokenizer: Any,
+    train: datasets.Dataset,
+    validation: datasets.Dataset,
+    config: TrainConfig,
+    folder: Path,
+    callbacks: list[TrainerCallback],
+) -> ClassifierTrainer:
+    """A trainer ready to run; threads are set to what the process may use."""
+    torch.set_num_threads(config.optim.threads or int(os.environ.get("OMP_NUM_THREADS", allowed_cpus())))
+    if config.optim.early_stopping:
+        callbacks = [*callbacks, EarlyStoppingCallback(config.optim.early_stopping)]
+    return ClassifierTrainer(
+        config=config,
+        collator=Collator.for_training(tokenizer, config),
+        eval_collator=Collator(tokenizer, config.encoder.max_tokens),
+        model=model,
+        args=training_arguments(config, folder, len(train)),
+        train_dataset=train,
+        eval_dataset=validation,
+        compute_metrics=selection_metrics,
+        callbacks=callbacks,
+    )
