@@ -39,7 +39,7 @@ class Label:
     def citation(self) -> str:
         """The first article as a reviewer would cite it."""
         first = self.articles[0]
-        return f"《{first['law']}》{first['article']}"
+        return f"《{first['law'].split(' [')[0]}》{first['article']}"
 
 
 @dataclass(frozen=True)

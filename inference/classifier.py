@@ -76,9 +76,18 @@ class Classifier:
         """One Prediction for each text, in order, lazily and in constant memory."""
         iterator = iter(texts)
         while chunk := list(itertools.islice(iterator, CHUNK)):
-            probabilities = self.score(chunk)
-            for text, row in zip(chunk, probabilities, strict=True):
-                yield self._predict(text, row)
+            yield from self.predict(chunk)
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """`classify` for a list that fits in memory."""
+        probabilities = self.score(texts)
+        labels = [self.decide(row) for row in probabilities]
+        evidence = self._explain(texts, labels, probabilities) if self.explain else {}
+        return [
+            Prediction(text, decided, dict(zip(self.bundle.label_ids, row.tolist(), strict=True)), evidence.get(i, ()),
+                       len(text) > MAX_CHARS)
+            for i, (text, decided, row) in enumerate(zip(texts, labels, probabilities, strict=True))
+        ]  # fmt: skip
 
     def score(self, texts: Sequence[str]) -> np.ndarray:
         """Probabilities, float32 (texts, labels): the highest over a text's windows. 0 for a text with no content."""
@@ -108,14 +117,21 @@ class Classifier:
         self.thresholds = thresholds
         return self
 
-    def _predict(self, text: str, probabilities: np.ndarray) -> Prediction:
-        labels = self.decide(probabilities)
-        evidence: list[Evidence] = []
-        if labels and self.explain:
-            columns = [self.bundle.label_ids.index(label) for label in labels]
-            evidence = find_evidence(text[:MAX_CHARS], labels, columns, self.score)
-        scores = dict(zip(self.bundle.label_ids, map(float, probabilities), strict=True))
-        return Prediction(text, labels, scores, tuple(evidence), len(text) > MAX_CHARS)
+    def clear_cache(self) -> None:
+        """Forget remembered scores: what follows is then the same as in a new process, to the last bit."""
+        self._cache.clear()
+
+    def _explain(
+        self, texts: Sequence[str], labels: Sequence[tuple[str, ...]], probabilities: np.ndarray
+    ) -> dict[int, tuple[Evidence, ...]]:
+        hits = [i for i, decided in enumerate(labels) if decided]
+        decided = [[(label, self.bundle.label_ids.index(label)) for label in labels[i]] for i in hits]
+        found = find_evidence([texts[i][:MAX_CHARS] for i in hits], decided, probabilities[hits], self._score_probes)
+        return dict(zip(hits, found, strict=True))
+
+    def _score_probes(self, texts: Sequence[str]) -> np.ndarray:
+        """Like `score`, without remembering."""
+        return self._score_new([normalise(text) for text in texts])
 
     def _score_new(self, plain: list[str]) -> np.ndarray:
         """Probabilities of normalised texts that aren't in the cache."""

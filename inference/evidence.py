@@ -38,22 +38,32 @@ def pieces(text: str) -> list[tuple[int, int]]:
     return spans[: 2 * _MAX_PIECES]
 
 
-def find_evidence(text: str, labels: Sequence[str], columns: Sequence[int], score: Score) -> list[Evidence]:
-    """Evidence for each decided label (`columns` are their places in the scores), in order of position."""
-    spans = pieces(text)
-    if not columns or not spans:
-        return []
-    probes = [text[:start] + text[end:] for start, end in spans]
-    probabilities = score([text, *probes])
-    eps = 1e-6
-    logits = np.log(np.clip(probabilities, eps, 1 - eps) / np.clip(1 - probabilities, eps, 1 - eps))
-    drops = logits[0][None, :] - logits[1:]
-    found = [
-        Evidence(start, end, text[start:end], label)
-        for label, column in zip(labels, columns, strict=True)
-        for start, end in _merge(spans, drops[:, column])
-    ]
-    return sorted(found, key=lambda e: (e.start, e.end, e.label))
+def find_evidence(
+    texts: Sequence[str], decided: Sequence[Sequence[tuple[str, int]]], given: np.ndarray, score: Score
+) -> list[tuple[Evidence, ...]]:
+    """Evidence for each text, by position.
+
+    `decided`: for each text its labels with their columns in the scores; `given`: the texts' probabilities,
+    (texts, labels). All probes of all texts are scored in one call.
+    """
+    spans = [pieces(text) for text in texts]
+    probes = [text[:start] + text[end:] for text, cut in zip(texts, spans, strict=True) for start, end in cut]
+    without = _logit(score(probes)) if probes else np.zeros((0, given.shape[1]))
+    found, at = [], 0
+    for text, cut, labels, scores in zip(texts, spans, decided, _logit(given), strict=True):
+        drops = scores[None, :] - without[at : at + len(cut)]
+        at += len(cut)
+        found.append(tuple(sorted((
+            Evidence(start, end, text[start:end], label)
+            for label, column in labels
+            for start, end in (_merge(cut, drops[:, column]) if cut else ())
+        ), key=lambda e: (e.start, e.end, e.label))))  # fmt: skip
+    return found
+
+
+def _logit(probabilities: np.ndarray) -> np.ndarray:
+    p = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    return np.log(p / (1 - p))
 
 
 def _merge(spans: Sequence[tuple[int, int]], drops: np.ndarray) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 
 import typer
 
+from zhenyan.inference.cli.score import score
 from zhenyan.inference.errors import ZhenyanError
 
 app = typer.Typer(
@@ -21,6 +22,9 @@ app = typer.Typer(
 @app.callback()
 def _root() -> None:
     """Find deceptive advertising in Chinese livestreams and product copy."""
+
+
+app.command()(score)
 
 
 def main() -> None:

@@ -1,0 +1,45 @@
+"""Findings as a table on the terminal."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from zhenyan.inference.bundle import Bundle
+from zhenyan.inference.runs.store import RunFolder
+
+
+def clock(seconds: float | None) -> str:
+    """Seconds as h:mm:ss; empty for None."""
+    if seconds is None:
+        return ""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def marked(text: str, evidence: list[Mapping[str, Any]]) -> Text:
+    """The text with its evidence in bold red."""
+    result = Text("".join(c if c.isprintable() else " " for c in text))
+    for span in evidence:
+        result.stylize("bold red underline", span["start"], span["end"])
+    return result
+
+
+def findings_table(folder: RunFolder, bundle: Bundle, limit: int) -> Table:
+    """The riskiest findings: where, what with the deciding words marked, label, score, article."""
+    names = {label.id: label for label in bundle.labels}
+    table = Table("where", "text (deciding words marked)", "label", "score", "article of law", show_lines=True)
+    for finding in itertools.islice(folder.findings(), limit):
+        label = names[finding["label"]]
+        place = finding["place"]
+        when = clock(finding["times"][0].get("start")) or place["place"]
+        repeats = f"\n×{finding['count']}" if finding["count"] > 1 else ""
+        table.add_row(
+            Text(f"{finding['stream']}\n{when}{repeats}"), marked(finding["text"], finding["evidence"]),
+            f"{label.name_zh}\n{label.name_en}", f"{finding['score']:.2f}", label.citation,
+        )  # fmt: skip
+    return table

@@ -1,0 +1,117 @@
+"""What readers give: items to score, and rejects that say why a row can't be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from zhenyan.inference.errors import InputError
+
+TEXT_COLUMNS = ("text", "content", "文本", "内容", "字幕", "话术", "标题", "title", "sentence", "utterance", "asr", "transcript", "文案")
+START_COLUMNS = ("start", "begin", "start_time", "开始", "开始时间", "开始时间(秒)")
+END_COLUMNS = ("end", "end_time", "结束", "结束时间", "结束时间(秒)")
+STREAM_COLUMNS = ("stream", "room", "直播间", "file", "video")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One row or cue: `record` holds its own fields, among them text, and start and end in seconds if known."""
+
+    record: dict[str, Any]
+    place: str  # line, row or cue number inside the file, for messages
+
+    @property
+    def text(self) -> str:
+        """What is scored."""
+        return str(self.record["text"])
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row that could not be scored."""
+
+    place: str
+    reason: str
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to read: column names override what is found by name; `encoding` overrides what is detected."""
+
+    text_column: str | None = None
+    start_column: str | None = None
+    end_column: str | None = None
+    stream_column: str | None = None
+    encoding: str | None = None
+    notes: list[str] = field(default_factory=list, compare=False)  # what readers want said (encodings, columns)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table hold text and times."""
+
+    text: str
+    start: str | None
+    end: str | None
+    stream: str | None
+
+
+def find_columns(names: Iterable[str], options: Options, path: str) -> Columns:
+    """Columns by option or by usual name; InputError lists the columns there are when none holds the text."""
+    names = list(names)
+    lowered = {str(name).strip().lower(): name for name in names}
+
+    def pick(asked: str | None, usual: tuple[str, ...], flag: str) -> str | None:
+        if asked is not None:
+            if asked not in names:
+                raise InputError(f"{path}: no column {asked!r} ({flag}); its columns are {', '.join(map(str, names))}")
+            return asked
+        return next((lowered[name] for name in usual if name in lowered), None)
+
+    text = pick(options.text_column, TEXT_COLUMNS, "--text-column")
+    if text is None:
+        raise InputError(
+            f"{path}: no text column; its columns are {', '.join(map(str, names)) or '(none)'}; name one with --text-column"
+        )
+    return Columns(
+        text,
+        pick(options.start_column, START_COLUMNS, "--start-column"),
+        pick(options.end_column, END_COLUMNS, "--end-column"),
+        pick(options.stream_column, STREAM_COLUMNS, "--stream-column"),
+    )
+
+
+def seconds(value: Any) -> float | None:
+    """Seconds of a number, "12.5", "01:02:03.4" or "02:03,4"; None where it is no time."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    parts = str(value).strip().replace(",", ".").split(":")
+    try:
+        total = 0.0
+        for part in parts:
+            total = total * 60 + float(part)
+        return total if len(parts) <= 3 else None
+    except ValueError:
+        return None
+
+
+def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Reject:
+    """An item from a table row; a Reject when its text is missing, empty or no text."""
+    text = record.get(columns.text)
+    if text is None or (isinstance(text, float) and text != text):
+        return Reject(place, f"column {columns.text!r} is empty")
+    if not isinstance(text, str | int | float):
+        return Reject(place, f"column {columns.text!r} holds {type(text).__name__}, expected text", repr(text)[:80])
+    if not str(text).strip():
+        return Reject(place, f"column {columns.text!r} is empty")
+    own = {"text": str(text)} | {key: value for key, value in record.items() if key != "text"}
+    for name, column in (("start", columns.start), ("end", columns.end)):
+        if column and (time := seconds(record.get(column))) is not None:
+            own[name] = time
+    if columns.stream and record.get(columns.stream):
+        own["stream"] = str(record[columns.stream])
+    return Item(own, place)

@@ -1,0 +1,102 @@
+"""Opening local, remote and compressed files as bytes or as text of a detected encoding."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, TextIO, cast
+
+from zhenyan.inference.errors import InputError
+
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+_SAMPLE = 1 << 20
+_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is an address for fsspec, such as s3://bucket/file."""
+    return "://" in path
+
+
+def plain_suffix(path: str) -> str:
+    """The ending that tells the format: ".srt" for talk.srt.gz."""
+    name = path.rsplit("/", 1)[-1].lower()
+    for ending in COMPRESSIONS:
+        name = name.removesuffix(ending)
+    return "." + name.rsplit(".", 1)[-1] if "." in name else ""
+
+
+@contextmanager
+def open_bytes(path: str) -> Iterator[BinaryIO]:
+    """The decompressed bytes of a file; InputError names the path when it can't be read."""
+    import pyarrow
+
+    compression = next((kind for ending, kind in COMPRESSIONS.items() if path.lower().endswith(ending)), None)
+    try:
+        with _raw(path) as raw:
+            if compression is None:
+                yield raw
+            else:
+                yield cast(BinaryIO, pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, "r"), compression))
+    except pyarrow.ArrowException as error:
+        raise InputError(f"{path}: not a readable {compression} file ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def _raw(path: str) -> BinaryIO:
+    if not is_remote(path):
+        return open(path, "rb")
+    import fsspec
+
+    try:
+        return cast(BinaryIO, fsspec.open(path, "rb").open())
+    except (ImportError, ValueError) as error:
+        raise InputError(f"{path}: {error}; install the fsspec filesystem for this address") from None
+
+
+def detect_encoding(sample: bytes, complete: bool) -> str:
+    """utf-8, utf-8-sig, utf-16 or gb18030: the first that can have written `sample`, else utf-8.
+
+    `complete` tells that the sample is the whole file; else its last, perhaps cut, character is not held against it.
+    """
+    for mark, name in _BOMS:
+        if sample.startswith(mark):
+            return name
+    for name in ("utf-8", "gb18030"):
+        try:
+            codecs.getincrementaldecoder(name)().decode(sample, final=complete)
+            return name
+        except UnicodeDecodeError:
+            continue
+    return "utf-8"
+
+
+@contextmanager
+def open_text(path: str, encoding: str | None = None) -> Iterator[tuple[TextIO, str]]:
+    """The file as text with newlines kept as they are, and the encoding that was used.
+
+    Bytes that the encoding can't hold come through as U+FFFD: the row is scored, nothing else is lost.
+    """
+    with open_bytes(path) as raw:
+        buffered = io.BufferedReader(cast(io.RawIOBase, _Readable(raw)), buffer_size=_SAMPLE)
+        sample = buffered.peek(_SAMPLE)[:_SAMPLE]
+        used = encoding or detect_encoding(sample, complete=len(sample) < _SAMPLE)
+        yield io.TextIOWrapper(buffered, encoding=used, errors="replace", newline=""), used
+
+
+class _Readable(io.RawIOBase):
+    """Lets any object with read() sit under a BufferedReader."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._source.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)

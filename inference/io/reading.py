@@ -1,0 +1,93 @@
+"""Files to items: one for each row or cue, in order, in constant memory; what can't be read becomes a Reject."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import documents, tables
+from zhenyan.inference.io.items import Item, Options, Reject
+from zhenyan.inference.io.opening import COMPRESSIONS, is_remote, plain_suffix
+
+Reader = Callable[[str, Options], Iterator[Item | Reject]]
+
+READERS: dict[str, Reader] = {
+    ".jsonl": tables.read_jsonl,
+    ".csv": tables.read_csv,
+    ".tsv": tables.read_csv,
+    ".parquet": tables.read_parquet,
+    ".xlsx": tables.read_xlsx,
+    ".txt": documents.read_txt,
+    ".srt": documents.read_subtitles,
+    ".vtt": documents.read_subtitles,
+    ".ass": documents.read_subtitles,
+    ".json": documents.read_asr_json,
+}
+
+__all__ = ["READERS", "Item", "Options", "Reject", "read_items", "resolve_inputs"]
+
+
+@dataclass
+class _Found:
+    files: list[str] = field(default_factory=list)
+    skipped: int = 0
+
+
+def resolve_inputs(inputs: Sequence[str]) -> list[str]:
+    """Files that the given files, folders (searched through), globs and addresses name, in a fixed order.
+
+    InputError when one names nothing, or a file whose ending no reader knows.
+    """
+    files: list[str] = []
+    for name in inputs:
+        found = _resolve(name)
+        if not found:
+            raise InputError(f"{name}: no such file, folder or glob with readable files ({' '.join(READERS)}, also .gz .zst)")
+        files += found
+    return list(dict.fromkeys(files))
+
+
+def _resolve(name: str) -> list[str]:
+    if is_remote(name):
+        return _resolve_remote(name)
+    path = Path(name)
+    if path.is_dir():
+        return sorted(str(p) for p in path.rglob("*") if p.is_file() and plain_suffix(p.name) in READERS)
+    if path.exists():
+        _check_ending(name)
+        return [name]
+    return sorted(hit for hit in glob.glob(name, recursive=True) if os.path.isfile(hit) and plain_suffix(hit) in READERS)
+
+
+def _resolve_remote(name: str) -> list[str]:
+    import fsspec
+
+    try:
+        system, path = fsspec.core.url_to_fs(name)
+        paths = system.glob(path) if glob.has_magic(path) else system.find(path)
+    except (ImportError, ValueError, OSError) as error:
+        raise InputError(f"{name}: {error}") from None
+    return sorted(system.unstrip_protocol(p) for p in paths if plain_suffix(p) in READERS)
+
+
+def _check_ending(name: str) -> None:
+    if plain_suffix(name) not in READERS:
+        raise InputError(
+            f"{name}: ending {plain_suffix(name) or '(none)'!r} is not known; "
+            f"readable are {' '.join(READERS)}, each also with {' or '.join(COMPRESSIONS)}"
+        )
+
+
+def read_items(path: str, options: Options) -> Iterator[Item | Reject]:
+    """Items and rejects of one file, in order. InputError when the file as a whole can't be read."""
+    return READERS[plain_suffix(path)](path, options)
+
+
+def describe_row(record: dict[str, Any]) -> str:
+    """Column names for a message."""
+    return ", ".join(map(str, record)) or "(none)"

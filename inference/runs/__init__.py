@@ -1,0 +1,10 @@
+"""Scoring runs: files in, scored rows out, behind them a folder from which a cut-off run goes on.
+
+A run's folder holds manifest.json (inputs with digests, bundle, options), parts/ (a fixed number of rows each, written
+atomically), rejects.jsonl, findings.jsonl and summary.json.
+"""
+
+from zhenyan.inference.runs.job import Job, RunOptions, run_job
+from zhenyan.inference.runs.store import RunFolder
+
+__all__ = ["Job", "RunFolder", "RunOptions", "run_job"]
