@@ -86,3 +86,23 @@ def export(
     from zhenyan.training.export import export_run
 
     raise typer.Exit(0 if export_run(run, output, rich.console.Console()) else 1)
+
+
+@data.command("check")
+def check(
+    paths: Annotated[list[str] | None, typer.Argument(help="JSON Lines files; the written corpus by default.")] = None,
+    schema: Annotated[Path, typer.Option(help="Label schema.")] = Path("configs/labels.yaml"),
+    splits: Annotated[Path, typer.Option(help="Held-out groups.")] = Path("data/splits.yaml"),
+    notes: Annotated[bool, typer.Option(help="Also list rows that deserve another look.")] = False,
+) -> None:
+    """Check a corpus: schema, duplicates, splits, pairs, repeated phrases; every message names file and line."""
+    _need_extra()
+    from zhenyan.training.corpus_check import check_corpus
+    from zhenyan.training.reports import print_check
+    from zhenyan.training.rows import read_rows
+    from zhenyan.training.schema import load_schema
+    from zhenyan.training.splits import load_splits
+
+    found = check_corpus(read_rows(paths or ["data/corpus/*.jsonl"]), load_schema(schema), load_splits(splits))
+    print_check(found, rich.console.Console(), notes)
+    raise typer.Exit(1 if found.faults else 0)

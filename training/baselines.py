@@ -1,0 +1,61 @@
+"""What a user would try first: a list of forbidden words, and TF-IDF with logistic regression."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from zhenyan.inference.normalise import normalise
+from zhenyan.training.config import ThresholdConfig
+from zhenyan.training.schema import load_yaml
+from zhenyan.training.thresholds import choose_all
+
+WORD_LIST = Path("configs/wordlist.yaml")
+
+
+def word_list(texts: Sequence[str], labels: list[str], path: Path = WORD_LIST) -> np.ndarray:
+    """Decisions, bool (texts, labels): a label is decided when one of its words stands in the text."""
+    words: dict[str, list[str]] = load_yaml(path)
+    plain = [normalise(text) for text in texts]
+    return np.array([[any(w in text for w in words.get(label, ())) for label in labels] for text in plain]).reshape(
+        len(texts), len(labels)
+    )
+
+
+class TfidfBaseline:
+    """Character 1- to 4-grams and one balanced logistic regression a label; thresholds chosen like the model's."""
+
+    def __init__(self, labels: list[str]) -> None:
+        self.labels = labels
+        self.vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 4), min_df=2, sublinear_tf=True, max_features=200_000)
+
+    def fit(self, texts: Sequence[str], truth: np.ndarray) -> TfidfBaseline:
+        """Train on texts and boolean truth (texts, labels)."""
+        features = self.vectorizer.fit_transform([normalise(text) for text in texts])
+        self.models = [
+            LogisticRegression(C=4.0, class_weight="balanced", max_iter=300, solver="liblinear").fit(features, truth[:, i])
+            if 0 < truth[:, i].sum() < len(truth) else None
+            for i in range(truth.shape[1])
+        ]  # fmt: skip
+        self.thresholds = np.full(len(self.labels), 0.5)
+        return self
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        """Probabilities, (texts, labels)."""
+        features = self.vectorizer.transform([normalise(text) for text in texts])
+        columns = [m.predict_proba(features)[:, 1] if m else np.zeros(len(texts)) for m in self.models]
+        return np.stack(columns, axis=1)
+
+    def choose_thresholds(self, texts: Sequence[str], truth: np.ndarray, config: ThresholdConfig) -> TfidfBaseline:
+        """On validation rows, by the same rule as the model's."""
+        chosen = choose_all(truth, self.score(texts), self.labels, config)
+        self.thresholds = np.array([chosen[label]["threshold"] for label in self.labels])
+        return self
+
+    def decide(self, texts: Sequence[str]) -> np.ndarray:
+        """Decisions, bool (texts, labels)."""
+        return self.score(texts) >= self.thresholds

@@ -1,0 +1,136 @@
+"""`zhenyan data check`: what can be wrong with a corpus, each fault with its file and line."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zhenyan.training.duplicates import Shingles, plain_text
+from zhenyan.training.rows import Row
+from zhenyan.training.rulings import broken_rulings
+from zhenyan.training.schema import Schema
+from zhenyan.training.splits import Splits
+
+MAX_NEAR_SHARE = 0.02  # near duplicates an author batch may hold
+MAX_GRAM_ROWS = 5  # rows one 8-gram may stand in
+# Statutory phrases and wording the law itself requires: free to repeat.
+STATUTORY = (
+    "本品不能代替药物", "不能代替药物", "七天无理由退货", "七天无理由退换", "支持七天无理由", "保健食品不是药物", "不能替代药物治疗疾病",
+    "本品具有增强免疫力的保健功能", "请仔细阅读产品说明书", "在医务人员的指导下", "国家药品监督管理局", "中华人民共和国", "以实物为准",
+    "增强免疫力的保健功能", "有助于增强免疫力", "不具有疾病预防治疗功能", "食品生产许可证", "个体差异", "医疗器械注册证", "七日无理由退货",
+)  # fmt: skip
+
+
+@dataclass
+class Findings:
+    """What the check found: faults fail it, notes don't."""
+
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    counts: dict[str, Any] = field(default_factory=dict)
+
+
+def check_corpus(rows: Sequence[Row], schema: Schema, splits: Splits) -> Findings:
+    """All checks on the written corpus (and any real rows given with it)."""
+    found = Findings()
+    for row in rows:
+        if unknown := [label for label in row.labels if label not in schema.ids]:
+            found.faults.append(f"{row.origin}: unknown label {', '.join(unknown)}; the schema has {', '.join(schema.ids)}")
+        if len(set(row.labels)) != len(row.labels):
+            found.faults.append(f"{row.origin}: a label stands twice: {', '.join(row.labels)}")
+    found.faults += _repeated_ids(rows)
+    _duplicates(rows, splits, found)
+    _pairs(rows, found)
+    found.notes += [f"{row.origin}: {reason}" for row in rows for reason in broken_rulings(row)]
+    _grams(rows, found)
+    found.counts = count(rows, schema, splits) | found.counts
+    return found
+
+
+def _repeated_ids(rows: Iterable[Row]) -> list[str]:
+    seen: dict[str, Row] = {}
+    faults = []
+    for row in rows:
+        if row.id and row.id in seen:
+            faults.append(f"{row.origin}: id {row.id} already stands at {seen[row.id].origin}")
+        seen.setdefault(row.id, row)
+    return faults
+
+
+def _duplicates(rows: Sequence[Row], splits: Splits, found: Findings) -> None:
+    """Exact duplicates are faults; near ones across splits or with other labels too; a batch may hold a few."""
+    index = Shingles()
+    near: Counter[str] = Counter()
+    for number, row in enumerate(rows):
+        for other, likeness in index.add(row.text):
+            first = rows[other]
+            if first.meta.get("pair") and first.meta.get("pair") == row.meta.get("pair"):
+                continue
+            where = f"{row.origin} and {first.origin}"
+            if plain_text(first.text) == plain_text(row.text):
+                found.faults.append(f"{where}: the same text" + ("" if first.labels == row.labels else " with other labels"))
+            elif splits.of(first) != splits.of(row):
+                found.faults.append(f"{where}: near duplicates ({likeness:.2f}) in {splits.of(first)} and {splits.of(row)}")
+            elif set(first.labels) != set(row.labels):
+                found.notes.append(f"{where}: near duplicates ({likeness:.2f}) with other labels")
+            near[row.group] += 1
+    sizes = Counter(row.group for row in rows)
+    for group, pairs in near.items():
+        if "batch" in rows[0].meta and pairs > MAX_NEAR_SHARE * sizes[group]:
+            found.faults.append(f"batch {group}: {pairs} near duplicates in {sizes[group]} lines, more than 2 percent")
+
+
+def _pairs(rows: Iterable[Row], found: Findings) -> None:
+    sides: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if pair := row.meta.get("pair"):
+            sides[pair].append(row)
+    for pair, members in sides.items():
+        if len(members) != 2 or bool(members[0].labels) == bool(members[1].labels):
+            found.faults.append(f"{members[0].origin}: minimal pair {pair} needs one violating and one compliant side")
+    found.counts["minimal_pairs"] = len(sides)
+
+
+def _grams(rows: Sequence[Row], found: Findings) -> None:
+    """The most repeated 8-grams, and distinct-n; a pair counts once."""
+    holders: dict[str, set[str]] = defaultdict(set)
+    distinct: dict[int, set[str]] = {1: set(), 2: set(), 3: set()}
+    totals: Counter[int] = Counter()
+    for number, row in enumerate(rows):
+        text = plain_text(row.text)
+        for size, seen in distinct.items():
+            grams = [text[i : i + size] for i in range(len(text) - size + 1)]
+            seen.update(grams)
+            totals[size] += len(grams)
+        owner = str(row.meta.get("pair") or number)
+        for gram in {text[i : i + 8] for i in range(len(text) - 7)}:
+            holders[gram].add(owner)
+    repeated = sorted(((len(o), g) for g, o in holders.items() if len(o) > 3 and not _statutory(g)), reverse=True)
+    found.faults += [f"8-gram {g!r} stands in {n} lines, more than {MAX_GRAM_ROWS}" for n, g in repeated if n > MAX_GRAM_ROWS]
+    found.counts["most_repeated_8_grams"] = repeated[:10]
+    found.counts["distinct_n"] = {f"distinct-{n}": round(len(s) / max(totals[n], 1), 4) for n, s in distinct.items()}
+
+
+def _statutory(gram: str) -> bool:
+    return any(gram in phrase or phrase in gram for phrase in STATUTORY)
+
+
+def count(rows: Sequence[Row], schema: Schema, splits: Splits) -> dict[str, Any]:
+    """Rows by split, channel and kind; positives by label and split."""
+    violating = [row for row in rows if row.labels]
+    return {
+        "rows": len(rows),
+        "splits": dict(Counter(splits.of(row) for row in rows)),
+        "channels": dict(Counter(row.channel for row in rows)),
+        "domains": len({row.meta.get("domain") for row in rows if row.meta.get("domain")}),
+        "batches": len({row.group for row in rows}),
+        "compliant": len(rows) - len(violating),
+        "hard": sum(row.meta.get("kind") == "hard" for row in rows),
+        "multi_label": sum(len(row.labels) > 1 for row in violating),
+        "violating": len(violating),
+        "labels": {
+            label: dict(Counter(splits.of(row) for row in violating if label in row.labels)) for label in schema.ids
+        },
+    }

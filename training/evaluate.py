@@ -1,0 +1,144 @@
+"""Measuring decisions on labelled rows: the table of `zhenyan evaluate`, beside two baselines, and slices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training import evasion
+from zhenyan.training.dataset import is_real, targets
+from zhenyan.training.metrics import average_precision, calibration_error, report
+from zhenyan.training.rows import Row
+from zhenyan.training.schema import Schema
+
+Decide = Callable[[Sequence[str]], np.ndarray]  # texts -> bool (texts, labels)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows with their truth, bool (rows, labels), and groups for the bootstrap."""
+
+    rows: list[Row]
+    truth: np.ndarray
+    groups: np.ndarray
+
+    @property
+    def texts(self) -> list[str]:
+        """The rows' texts."""
+        return [row.text for row in self.rows]
+
+
+def labelled(rows: list[Row], labels: list[str]) -> Labelled:
+    """Pair rows with arrays; ConfigError when there are none."""
+    if not rows:
+        raise ConfigError("no labelled rows to evaluate on")
+    groups = np.array([row.group for row in rows])
+    return Labelled(rows, targets(rows, labels)[0] > 0.5, groups)
+
+
+def decider(classifier: Classifier) -> Decide:
+    """Decisions of a bundle."""
+    return lambda texts: classifier.score(list(texts)) >= classifier.thresholds
+
+
+def evaluate(data: Labelled, scores: np.ndarray, thresholds: np.ndarray, schema: Schema) -> dict[str, Any]:
+    """Report of one model on one set, with calibration, ranking quality, slices and minimal pairs."""
+    decided = scores >= thresholds
+    result = report(data.truth, decided, schema.ids, schema.core, data.groups)
+    return result | {
+        "calibration_error": calibration_error(data.truth, scores),
+        "average_precision": average_precision(data.truth, scores, schema.ids),
+        "slices": slices(data, decided, schema),
+        "false_alarms": false_alarms(data, decided),
+        "minimal_pairs": minimal_pairs(data, decided),
+    }
+
+
+def _length(row: Row) -> str:
+    return "up to 20 characters" if len(row.text) <= 20 else "21 to 60" if len(row.text) <= 60 else "over 60"
+
+
+SLICES: dict[str, Callable[[Row], str]] = {
+    "channel": lambda row: row.channel,
+    "origin": lambda row: "real" if is_real(row) else "written",
+    "length": _length,
+    "contested": lambda row: "contested" if row.contested else "clear",
+    "domain": lambda row: str(row.meta.get("domain", "")),
+    "group": lambda row: row.group,
+}
+
+
+def slices(data: Labelled, decided: np.ndarray, schema: Schema, least: int = 15) -> dict[str, dict[str, Any]]:
+    """Any-violation and core micro F1 in each part of the data that has at least `least` rows."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, of in SLICES.items():
+        keys = np.array([of(row) for row in data.rows])
+        parts = [key for key in sorted(set(keys)) if key and (keys == key).sum() >= least]
+        if len(parts) > 1:
+            found[name] = {key: _brief(data.truth[keys == key], decided[keys == key], schema) for key in parts}
+    return found
+
+
+def _brief(truth: np.ndarray, decided: np.ndarray, schema: Schema) -> dict[str, Any]:
+    full = report(truth, decided, schema.ids, schema.core)
+    return {"rows": full["rows"], "any_violation": full["any_violation"], "core_micro": full["core_micro"]}
+
+
+def false_alarms(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
+    """Share of compliant rows with a decided label, by kind: hard rows look dangerous and aren't."""
+    kinds = np.array([str(row.meta.get("kind", "")) for row in data.rows])
+    compliant = ~data.truth.any(1)
+    found = {"all": compliant} | {kind: compliant & (kinds == kind) for kind in ("hard", "plain")}
+    return {
+        name: {"rows": int(where.sum()), "rate": float(decided[where].any(1).mean())}
+        for name, where in found.items() if where.any()
+    }  # fmt: skip
+
+
+def minimal_pairs(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
+    """Share of pairs of which both sides are right about there being a violation."""
+    right = decided.any(1) == data.truth.any(1)
+    pairs: dict[str, list[bool]] = {}
+    for row, good in zip(data.rows, right, strict=True):
+        if pair := row.meta.get("pair"):
+            pairs.setdefault(pair, []).append(bool(good))
+    complete = [all(sides) for sides in pairs.values() if len(sides) == 2]
+    return {"pairs": len(complete), "both_right": float(np.mean(complete)) if complete else 0.0}
+
+
+def evasion_table(data: Labelled, decide: Decide, schema: Schema, seed: int = 0) -> dict[str, Any]:
+    """Micro and any-violation F1 of the same rows under each transform, and how far they fall."""
+    plain = _brief(data.truth, decide(data.texts), schema)["any_violation"]["f1"]
+    found = {}
+    for name in evasion.TRANSFORMS:
+        texts = [evasion.disguise(text, name, seed) for text in data.texts]
+        value = _brief(data.truth, decide(texts), schema)["any_violation"]["f1"]
+        found[name] = {"f1": value, "fall": plain - value}
+    falls = [item["fall"] for item in found.values()]
+    return {"plain": plain, "transforms": found, "mean_fall": float(np.mean(falls)), "worst_fall": float(max(falls))}
+
+
+def comparison_table(results: dict[str, dict[str, Any]], schema: Schema, title: str) -> Table:
+    """Precision, recall, F1 with its interval, for several models side by side."""
+    table = Table("", "rows with it", *results, title=title)
+    first = next(iter(results.values()))
+    lines = [("any violation", "any_violation"), ("core labels, micro", "core_micro"), ("all labels, micro", "micro")]
+    for words, key in lines:
+        table.add_row(words, str(first[key]["positives"]), *(_cell(result[key]) for result in results.values()))
+    table.add_section()
+    for label in schema.ids:
+        if first["labels"][label]["positives"]:
+            cells = (_cell(result["labels"][label]) for result in results.values())
+            table.add_row(label, str(first["labels"][label]["positives"]), *cells)
+    return table
+
+
+def _cell(score: dict[str, Any]) -> str:
+    return f"{score['precision']:.2f} {score['recall']:.2f} [bold]{score['f1']:.3f}[/] ({score['low']:.2f}-{score['high']:.2f})"
+

@@ -1,0 +1,30 @@
+"""Printing what was checked and measured."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from zhenyan.training.corpus_check import Findings
+
+
+def print_check(found: Findings, console: Console, notes: bool) -> None:
+    """Counts, repeated phrases, faults, and the notes when asked."""
+    counts = found.counts
+    console.print(
+        f"{counts['rows']:,} rows in {counts['batches']} batches and {counts['domains']} domains: "
+        f"{counts['compliant']:,} compliant ({counts['hard']:,} hard), {counts['violating']:,} violating "
+        f"({counts['multi_label']:,} with several labels), {counts['minimal_pairs']} minimal pairs; channels {counts['channels']}"
+    )
+    table = Table("label", "train", "validation", "test", "all")
+    for label, by in counts["labels"].items():
+        table.add_row(label, *(str(by.get(name, 0)) for name in ("train", "validation", "test")), str(sum(by.values())))
+    console.print(table)
+    console.print(", ".join(f"{name} {value}" for name, value in counts["distinct_n"].items()))
+    console.print("most repeated 8-grams: " + ", ".join(f"{gram} ×{n}" for n, gram in counts["most_repeated_8_grams"]))
+    for fault in found.faults:
+        console.print(f"[red]fault[/] {fault}", highlight=False, soft_wrap=True)
+    if notes:
+        for note in found.notes:
+            console.print(f"[yellow]look[/] {note}", highlight=False, soft_wrap=True)
+    console.print(f"{len(found.faults)} faults, {len(found.notes)} rows that deserve another look (--notes lists them)")
