@@ -124,5 +124,7 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
         labels = tuple(by_id[label] for label in manifest["labels"])
         values = tuple(float(thresholds[label]["threshold"]) for label in manifest["labels"])
     except KeyError as error:
-        raise BundleError(f"{path}: label {error} of the manifest is missing in labels.json or thresholds.json") from None
+        raise BundleError(
+            f"{path}: label {error} of the manifest is missing in labels.json or thresholds.json"
+        ) from None
     return Bundle(path, manifest, labels, values)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
-
 from zhenyan.inference.batching import pad, plan_batches
 from zhenyan.inference.bundle import Bundle, load_bundle
 from zhenyan.inference.errors import ConfigError, ZhenyanError
@@ -112,7 +111,9 @@ class Classifier:
             thresholds = np.maximum(thresholds, np.float32(min_score))
         if labels is not None:
             if unknown := sorted(set(labels) - set(self.bundle.label_ids)):
-                raise ConfigError(f"unknown label {', '.join(unknown)}; this bundle has {', '.join(self.bundle.label_ids)}")
+                raise ConfigError(
+                    f"unknown label {', '.join(unknown)}; this bundle has {', '.join(self.bundle.label_ids)}"
+                )
             thresholds[[label not in labels for label in self.bundle.label_ids]] = np.inf
         self.thresholds = thresholds
         return self

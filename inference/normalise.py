@@ -15,9 +15,11 @@ VERSION = 1  # written into every bundle; raise it whenever normalise() changes 
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Invisible or formatting code points, lone surrogates, controls: carry no meaning, split words.
-_INVISIBLE = re.compile("[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5"
-                        "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
-                        "\U000e0000-\U000e0fff\ud800-\udfff]")
+_INVISIBLE = re.compile(
+    "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U000e0000-\U000e0fff\ud800-\udfff]"
+)
 # A symbol or emoji between two Han characters is a divider that was put there, not punctuation.
 _DIVIDER = "*#_~^|\\\\•·●○◆◇■□★☆♡♥❤→←↑↓※§¤°`\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 _BETWEEN_HAN = re.compile(f"(?<=[{_HAN}])[{_DIVIDER}]{{1,3}}(?=[{_HAN}])")

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 import onnxruntime
-
 from zhenyan.inference.cpu import allowed_cpus
 from zhenyan.inference.errors import ConfigError, MissingExtra
 

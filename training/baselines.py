@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-
 from zhenyan.inference.normalise import normalise
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.schema import load_yaml
@@ -31,7 +30,9 @@ class TfidfBaseline:
 
     def __init__(self, labels: list[str]) -> None:
         self.labels = labels
-        self.vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 4), min_df=2, sublinear_tf=True, max_features=200_000)
+        self.vectorizer = TfidfVectorizer(
+            analyzer="char", ngram_range=(1, 4), min_df=2, sublinear_tf=True, max_features=200_000
+        )
 
     def fit(self, texts: Sequence[str], truth: np.ndarray) -> TfidfBaseline:
         """Train on texts and boolean truth (texts, labels)."""

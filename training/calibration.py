@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
-
 from zhenyan.training.modelling import MultiLabelClassifier
 
 

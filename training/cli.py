@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 import rich.console
-
+import typer
 from zhenyan.inference.errors import ConfigError, MissingExtra
 
-data = typer.Typer(help="Corpus: fetch public lines, check, sample what to label next, audit labels, migrate.", no_args_is_help=True)
+data = typer.Typer(
+    help="Corpus: fetch public lines, check, sample what to label next, audit labels, migrate.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the training commands; called through the entry point group `zhenyan.commands`."""
     app.command()(train)
     app.command()(export)
+    app.command()(evaluate)
     app.add_typer(data, name="data")
 
 
@@ -51,15 +53,21 @@ def fetch(
     from zhenyan.training import public
 
     report = public.fetch(cache, source, public.load_sources(sources), typer.echo)
-    typer.echo(f"{len(report.fetched)} files in {cache}" + (f", {len(report.missing)} missing" if report.missing else ""))
+    typer.echo(
+        f"{len(report.fetched)} files in {cache}" + (f", {len(report.missing)} missing" if report.missing else "")
+    )
     raise typer.Exit(1 if report.missing else 0)
 
 
 def train(
     config: Annotated[Path, typer.Option(help="Training configuration (YAML).")] = Path("configs/train/default.yaml"),
-    warm_start: Annotated[Path | None, typer.Option("--from", help="Go on from this trained model; head rows are kept by label name.")] = None,
+    warm_start: Annotated[
+        Path | None, typer.Option("--from", help="Go on from this trained model; head rows are kept by label name.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder, which was cut off.")] = None,
-    set_: Annotated[list[str], typer.Option("--set", help="KEY=VALUE over the file, such as optim.epochs=2; repeatable.")] = [],  # noqa: B006
+    set_: Annotated[
+        list[str], typer.Option("--set", help="KEY=VALUE over the file, such as optim.epochs=2; repeatable.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Train a model, choose thresholds on validation rows and track everything in MLflow."""
     _need_extra()
@@ -106,3 +114,25 @@ def check(
     found = check_corpus(read_rows(paths or ["data/corpus/*.jsonl"]), load_schema(schema), load_splits(splits))
     print_check(found, rich.console.Console(), notes)
     raise typer.Exit(1 if found.faults else 0)
+
+
+def evaluate(
+    model: Annotated[Path | None, typer.Option(help="Bundle folder; the bundled model by default.")] = None,
+    rows: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Labelled JSON Lines files to measure on; the written test split by default."),
+    ] = None,
+    baselines: Annotated[bool, typer.Option(help="Also measure a word list and TF-IDF + logistic regression.")] = True,
+    evasion: Annotated[bool, typer.Option(help="Also measure every disguise.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the report: report.json, report.html.")
+    ] = None,
+    config: Annotated[Path, typer.Option(help="Where the TF-IDF baseline's training rows come from.")] = Path(
+        "configs/train/default.yaml"
+    ),
+) -> None:
+    """Measure a bundle on labelled rows: precision, recall, F1 with bootstrap intervals, beside two baselines."""
+    _need_extra()
+    from zhenyan.training.evaluation_run import evaluate_bundle
+
+    evaluate_bundle(model, rows, config, baselines, evasion, output, rich.console.Console(width=160))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.schema import explain, load_yaml
 

@@ -37,7 +37,9 @@ def check_corpus(rows: Sequence[Row], schema: Schema, splits: Splits) -> Finding
     found = Findings()
     for row in rows:
         if unknown := [label for label in row.labels if label not in schema.ids]:
-            found.faults.append(f"{row.origin}: unknown label {', '.join(unknown)}; the schema has {', '.join(schema.ids)}")
+            found.faults.append(
+                f"{row.origin}: unknown label {', '.join(unknown)}; the schema has {', '.join(schema.ids)}"
+            )
         if len(set(row.labels)) != len(row.labels):
             found.faults.append(f"{row.origin}: a label stands twice: {', '.join(row.labels)}")
     found.faults += _repeated_ids(rows)
@@ -63,16 +65,20 @@ def _duplicates(rows: Sequence[Row], splits: Splits, found: Findings) -> None:
     """Exact duplicates are faults; near ones across splits or with other labels too; a batch may hold a few."""
     index = Shingles()
     near: Counter[str] = Counter()
-    for number, row in enumerate(rows):
+    for row in rows:
         for other, likeness in index.add(row.text):
             first = rows[other]
             if first.meta.get("pair") and first.meta.get("pair") == row.meta.get("pair"):
                 continue
             where = f"{row.origin} and {first.origin}"
             if plain_text(first.text) == plain_text(row.text):
-                found.faults.append(f"{where}: the same text" + ("" if first.labels == row.labels else " with other labels"))
+                found.faults.append(
+                    f"{where}: the same text" + ("" if first.labels == row.labels else " with other labels")
+                )
             elif splits.of(first) != splits.of(row):
-                found.faults.append(f"{where}: near duplicates ({likeness:.2f}) in {splits.of(first)} and {splits.of(row)}")
+                found.faults.append(
+                    f"{where}: near duplicates ({likeness:.2f}) in {splits.of(first)} and {splits.of(row)}"
+                )
             elif set(first.labels) != set(row.labels):
                 found.notes.append(f"{where}: near duplicates ({likeness:.2f}) with other labels")
             near[row.group] += 1
@@ -108,7 +114,9 @@ def _grams(rows: Sequence[Row], found: Findings) -> None:
         for gram in {text[i : i + 8] for i in range(len(text) - 7)}:
             holders[gram].add(owner)
     repeated = sorted(((len(o), g) for g, o in holders.items() if len(o) > 3 and not _statutory(g)), reverse=True)
-    found.faults += [f"8-gram {g!r} stands in {n} lines, more than {MAX_GRAM_ROWS}" for n, g in repeated if n > MAX_GRAM_ROWS]
+    found.faults += [
+        f"8-gram {g!r} stands in {n} lines, more than {MAX_GRAM_ROWS}" for n, g in repeated if n > MAX_GRAM_ROWS
+    ]
     found.counts["most_repeated_8_grams"] = repeated[:10]
     found.counts["distinct_n"] = {f"distinct-{n}": round(len(s) / max(totals[n], 1), 4) for n, s in distinct.items()}
 

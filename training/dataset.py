@@ -11,7 +11,6 @@ import datasets
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
-
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training import evasion

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
-
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import evasion
@@ -141,4 +140,3 @@ def comparison_table(results: dict[str, dict[str, Any]], schema: Schema, title: 
 
 def _cell(score: dict[str, Any]) -> str:
     return f"{score['precision']:.2f} {score['recall']:.2f} [bold]{score['f1']:.3f}[/] ({score['low']:.2f}-{score['high']:.2f})"
-

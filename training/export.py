@@ -16,7 +16,6 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
-
 from zhenyan.inference import normalise
 from zhenyan.inference.bundle import FILES, FORMAT, MANIFEST, bundle_id, load_bundle, sha256
 from zhenyan.inference.classifier import Classifier
@@ -112,7 +111,9 @@ def write_metadata(
     folder: Path, run: Path, config: TrainConfig, schema: Schema, meta: dict[str, Any], pad_id: int, data: str
 ) -> None:
     """labels.json, thresholds.json, and the manifest without its hashes."""
-    labels = [label.model_dump(exclude={"examples", "not_examples"}) for label in schema.labels if label.id in meta["labels"]]
+    labels = [
+        label.model_dump(exclude={"examples", "not_examples"}) for label in schema.labels if label.id in meta["labels"]
+    ]
     thresholds = json.loads((run / THRESHOLDS).read_text(encoding="utf-8"))
     manifest = {
         "format": FORMAT, "name": config.name, "labels": meta["labels"], "activation": "sigmoid",
@@ -175,5 +176,7 @@ def gate_table(checks: list[Check]) -> Table:
     """The gate as a table."""
     table = Table("check", "measured", "bound", "")
     for check in checks:
-        table.add_row(check.name, f"{check.measured:.5f}", f"{check.bound:.5f}", "ok" if check.passed else "[red]fails[/]")
+        table.add_row(
+            check.name, f"{check.measured:.5f}", f"{check.bound:.5f}", "ok" if check.passed else "[red]fails[/]"
+        )
     return table

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
 from zhenyan.training.config import DistilConfig, LossConfig
 
 

@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import ModelOutput
-
 from zhenyan.inference.errors import ConfigError
 
 _META = "zhenyan.json"
@@ -37,7 +36,9 @@ def pool(hidden: Tensor, mask: Tensor, how: str) -> Tensor:
 class MultiLabelClassifier(nn.Module):
     """Logits of shape (rows, labels); each label is its own yes-or-no question (sigmoid)."""
 
-    def __init__(self, encoder: PreTrainedModel, labels: list[str], pooling: str = "mean", dropout: float = 0.1) -> None:
+    def __init__(
+        self, encoder: PreTrainedModel, labels: list[str], pooling: str = "mean", dropout: float = 0.1
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.labels = list(labels)

@@ -9,10 +9,12 @@ import numpy as np
 from sklearn.metrics import precision_recall_curve
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (the backend must be chosen first)
+import matplotlib.pyplot as plt
 
 
-def validation_plots(folder: Path, truth: np.ndarray, scores: np.ndarray, decided: np.ndarray, labels: list[str]) -> None:
+def validation_plots(
+    folder: Path, truth: np.ndarray, scores: np.ndarray, decided: np.ndarray, labels: list[str]
+) -> None:
     """Write the three plots as PNG; arrays are (rows, labels)."""
     folder.mkdir(parents=True, exist_ok=True)
     _save(_precision_recall(truth, scores, labels), folder / "precision_recall.png")
@@ -45,7 +47,9 @@ def _calibration(truth: np.ndarray, scores: np.ndarray, bins: int = 10) -> plt.F
     figure, axes = plt.subplots(figsize=(5, 5))
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
     axes.plot(np.bincount(place, p, bins) / count, np.bincount(place, y, bins) / count, marker="o")
-    axes.set(xlabel="probability given", ylabel="share that held", title="Calibration, all labels", xlim=(0, 1), ylim=(0, 1))
+    axes.set(
+        xlabel="probability given", ylabel="share that held", title="Calibration, all labels", xlim=(0, 1), ylim=(0, 1)
+    )
     axes.grid(alpha=0.3)
     return figure
 

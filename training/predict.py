@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
-
 from zhenyan.inference.batching import plan_batches
 from zhenyan.inference.normalise import normalise
 from zhenyan.training.modelling import MultiLabelClassifier

@@ -20,7 +20,6 @@ from transformers import (
     Trainer,
     TrainingArguments,
 )
-
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training.config import PretrainConfig
@@ -35,7 +34,9 @@ def digest(texts: list[str], config: PretrainConfig, encoder: str) -> str:
 def with_lm_head(encoder: PreTrainedModel) -> BertForMaskedLM:
     """A masked-language model around `encoder`, its output layer tied to the word embeddings."""
     if encoder.config.model_type != "bert":
-        raise ConfigError(f"pretrain: needs a 'bert' encoder, found {encoder.config.model_type!r}; set pretrain to null")
+        raise ConfigError(
+            f"pretrain: needs a 'bert' encoder, found {encoder.config.model_type!r}; set pretrain to null"
+        )
     model = BertForMaskedLM(encoder.config)
     model.bert = encoder
     model.tie_weights()

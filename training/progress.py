@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback
-
 from zhenyan.training.tracking import Tracker
 
 _PLAIN_EVERY = 60.0  # seconds between lines where there is no terminal
@@ -39,8 +38,14 @@ class ProgressBar(TrainerCallback):
             left = (state.max_steps - state.global_step) * pace / 60
             self.console.print(f"step {state.global_step:,} of {state.max_steps:,}, about {left:.0f} min left")
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **_: Any) -> None:
-        shown = {key.removeprefix("eval_"): value for key, value in (metrics or {}).items() if "precision" in key or "loss" in key}
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: dict[str, float] | None = None, **_: Any
+    ) -> None:
+        shown = {
+            key.removeprefix("eval_"): value
+            for key, value in (metrics or {}).items()
+            if "precision" in key or "loss" in key
+        }
         self.console.print(f"epoch {state.epoch:.2f}: " + ", ".join(f"{k} {v:.4f}" for k, v in shown.items()))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-
 from zhenyan.inference.bundle import sha256
 from zhenyan.inference.errors import InputError
 from zhenyan.training.rows import Row, expand, iter_records, text_key
@@ -53,7 +52,9 @@ def load_sources(path: Path = SOURCES) -> list[Source]:
         raise InputError(explain(error, path)) from None
 
 
-def fetch(cache: Path, local: Path | None, sources: Iterable[Source], say: Callable[[str], None] = print) -> FetchReport:
+def fetch(
+    cache: Path, local: Path | None, sources: Iterable[Source], say: Callable[[str], None] = print
+) -> FetchReport:
     """Bring every source into `cache`, from the folder `local` or from its address; digests are checked."""
     cache.mkdir(parents=True, exist_ok=True)
     fetched, missing = [], {}

@@ -16,7 +16,6 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
-
 from zhenyan.inference.batching import pad
 from zhenyan.inference.normalise import normalise
 from zhenyan.training.config import TrainConfig
@@ -30,7 +29,9 @@ def quantise(source: Path, target: Path, tokenizer: Any, texts: list[str], confi
     rng = random.Random(config.seed)
     sample = rng.sample(texts, k=min(config.export.calibration_rows, len(texts)))
     feeds = list(calibration_feeds(tokenizer, sample, config.encoder.max_tokens))
-    nodes = [node for node in model.graph.node if node.op_type in ("MatMul", "Gemm") and _weight(model, node) is not None]
+    nodes = [
+        node for node in model.graph.node if node.op_type in ("MatMul", "Gemm") and _weight(model, node) is not None
+    ]
     ranges = activation_ranges(model, sorted({node.input[0] for node in nodes}), feeds)
     for node in nodes:
         _quantise_node(model, node, *ranges[node.input[0]], alpha=config.export.smooth)
@@ -41,7 +42,9 @@ def quantise(source: Path, target: Path, tokenizer: Any, texts: list[str], confi
 
 def calibration_feeds(tokenizer: Any, texts: list[str], max_tokens: int) -> Iterator[dict[str, np.ndarray]]:
     """Padded batches of real lines, of like length, as in use."""
-    encoded = sorted(tokenizer([normalise(t) for t in texts], truncation=True, max_length=max_tokens)["input_ids"], key=len)
+    encoded = sorted(
+        tokenizer([normalise(t) for t in texts], truncation=True, max_length=max_tokens)["input_ids"], key=len
+    )
     for start in range(0, len(encoded), _BATCH):
         ids, mask = pad(encoded[start : start + _BATCH], tokenizer.pad_token_id)
         yield {"input_ids": ids, "attention_mask": mask}
@@ -71,7 +74,9 @@ def activation_ranges(
     return ranges
 
 
-def _quantise_node(model: onnx.ModelProto, node: onnx.NodeProto, low: np.ndarray, high: np.ndarray, alpha: float) -> None:
+def _quantise_node(
+    model: onnx.ModelProto, node: onnx.NodeProto, low: np.ndarray, high: np.ndarray, alpha: float
+) -> None:
     """Put QuantizeLinear/DequantizeLinear around both inputs of a MatMul or Gemm."""
     weight_tensor = _weight(model, node)
     assert weight_tensor is not None
@@ -93,9 +98,13 @@ def _quantise_node(model: onnx.ModelProto, node: onnx.NodeProto, low: np.ndarray
     for name, value in constants.items():
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), f"{base}_{name}"))
     added = [
-        helper.make_node("QuantizeLinear", [node.input[0], f"{base}_a_scales", f"{base}_a_zeros"], [f"{base}_aq"], axis=-1),
+        helper.make_node(
+            "QuantizeLinear", [node.input[0], f"{base}_a_scales", f"{base}_a_zeros"], [f"{base}_aq"], axis=-1
+        ),
         helper.make_node("DequantizeLinear", [f"{base}_aq", f"{base}_a_scale", f"{base}_a_zero"], [f"{base}_ad"]),
-        helper.make_node("DequantizeLinear", [f"{base}_w", f"{base}_w_scale", f"{base}_w_zero"], [f"{base}_wd"], axis=1),
+        helper.make_node(
+            "DequantizeLinear", [f"{base}_w", f"{base}_w_scale", f"{base}_w_zero"], [f"{base}_wd"], axis=1
+        ),
     ]
     node.input[0], node.input[1] = f"{base}_ad", f"{base}_wd"
     for attribute in node.attribute:

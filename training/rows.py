@@ -115,6 +115,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with path.open("w", encoding="utf-8") as out:
-        for count, row in enumerate(rows, 1):
+        for row in rows:
+            count += 1
             out.write(json.dumps(row_to_json(row), ensure_ascii=False) + "\n")
     return count

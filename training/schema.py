@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
 from zhenyan.inference.errors import ConfigError
 
 DEFAULT_SCHEMA = Path("configs/labels.yaml")

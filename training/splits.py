@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import explain, load_yaml

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.metrics import f1
 

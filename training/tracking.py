@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-
 from zhenyan.training.config import TrackingConfig
 
 JOURNAL = "tracking.jsonl"

@@ -11,11 +11,9 @@ from typing import Any
 
 import datasets
 import numpy as np
-import torch
 import transformers
 import yaml
 from rich.console import Console
-
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
@@ -69,7 +67,7 @@ def train(
         tracker.params(flatten(config.model_dump(mode="json")))
         tracker.tags(describe(config, corpus))
     model, tokenizer = start_model(config, schema, corpus, warm_start)
-    train_rows, train_set = training_set(config, schema, corpus)
+    train_set = training_set(config, schema, corpus)
     trainer = build_trainer(
         model, tokenizer, train_set, to_dataset(corpus.validation, schema.ids, config.data), config,
         folder / "trainer", [ProgressBar(console), TrackMetrics(tracker)],
@@ -96,7 +94,11 @@ def new_folder(config: TrainConfig) -> Path:
 
 def last_checkpoint(folder: Path) -> str:
     """The newest checkpoint of a run that was cut off; ConfigError when there is none."""
-    found = transformers.trainer_utils.get_last_checkpoint(str(folder / "trainer")) if (folder / "trainer").is_dir() else None
+    found = (
+        transformers.trainer_utils.get_last_checkpoint(str(folder / "trainer"))
+        if (folder / "trainer").is_dir()
+        else None
+    )
     if found is None:
         raise ConfigError(f"{folder}: no checkpoint to resume from; start the training again without --resume")
     return found
@@ -112,7 +114,9 @@ def start_model(
     source = config.encoder.source
     if config.distil and source == "teacher":
         source = str(config.distil.teachers[0] / "encoder")
-    encoder, tokenizer = load_encoder(source, config.encoder.trim_vocabulary, None if config.pretrain else config.encoder.layers)
+    encoder, tokenizer = load_encoder(
+        source, config.encoder.trim_vocabulary, None if config.pretrain else config.encoder.layers
+    )
     if config.pretrain:
         texts = sorted({row.text for row in corpus.train} | set(corpus.unlabelled))
         cached = config.cache / "pretrain" / digest(texts, config.pretrain, source)
@@ -129,11 +133,11 @@ def _eager(model: MultiLabelClassifier) -> MultiLabelClassifier:
     return model
 
 
-def training_set(config: TrainConfig, schema: Schema, corpus: Corpus) -> tuple[list[Row], datasets.Dataset]:
+def training_set(config: TrainConfig, schema: Schema, corpus: Corpus) -> datasets.Dataset:
     """The training rows; with teachers also unlabelled lines, whose mask is all 0, and the teachers' answers."""
     rows = list(corpus.train)
     if config.distil is None:
-        return rows, to_dataset(rows, schema.ids, config.data)
+        return to_dataset(rows, schema.ids, config.data)
     if config.distil.unlabelled:
         rows += [Row(text, annotated=(), meta={"source": "unlabelled"}) for text in corpus.unlabelled]
     data = to_dataset(rows, schema.ids, config.data)
@@ -144,7 +148,7 @@ def training_set(config: TrainConfig, schema: Schema, corpus: Corpus) -> tuple[l
         answers.append(sigmoid(logits))
         pooled = states if pooled is None else pooled
     data = data.add_column("teacher", np.mean(answers, axis=0).tolist())
-    return rows, data.add_column("teacher_pooled", pooled.tolist())
+    return data.add_column("teacher_pooled", pooled.tolist())
 
 
 def finish_run(

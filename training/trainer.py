@@ -12,7 +12,6 @@ import torch
 from sklearn.metrics import average_precision_score
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-
 from zhenyan.inference.cpu import allowed_cpus
 from zhenyan.training.config import OptimConfig, TrainConfig
 from zhenyan.training.dataset import Collator

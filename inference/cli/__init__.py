@@ -6,7 +6,6 @@ import sys
 from importlib.metadata import entry_points
 
 import typer
-
 from zhenyan.inference.cli.score import score
 from zhenyan.inference.errors import ZhenyanError
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn
-
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.cli.table import findings_table
 from zhenyan.inference.io.items import Options
@@ -21,14 +21,29 @@ EXIT_REJECTS, EXIT_HITS = 3, 4
 
 
 def score(
-    inputs: Annotated[list[str], typer.Argument(help="Files, folders, globs or addresses: .jsonl .csv .tsv .parquet .xlsx .txt .srt .vtt .ass and ASR .json, also .gz .zst.", metavar="INPUT...")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Scored rows; the ending picks the format: .jsonl .csv .tsv .parquet .xlsx.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders, globs or addresses: .jsonl .csv .tsv .parquet .xlsx .txt .srt .vtt .ass and ASR .json, also .gz .zst.",
+            metavar="INPUT...",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Scored rows; the ending picks the format: .jsonl .csv .tsv .parquet .xlsx."
+        ),
+    ],
     report: Annotated[Path | None, typer.Option(help="Also write the reviewer's report, one HTML file.")] = None,
     show: Annotated[int, typer.Option(min=0, help="Print this many findings, riskiest first.")] = 0,
     model: Annotated[Path | None, typer.Option(help="Bundle folder instead of the bundled model.")] = None,
-    min_score: Annotated[float | None, typer.Option(min=0, max=1, help="Decide only on at least this probability.")] = None,
+    min_score: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Decide only on at least this probability.")
+    ] = None,
     labels: Annotated[str | None, typer.Option(help="Decide only these labels, separated by commas.")] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column that holds the text, where it isn't found by name.")] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column that holds the text, where it isn't found by name.")
+    ] = None,
     start_column: Annotated[str | None, typer.Option(help="Column of start times.")] = None,
     end_column: Annotated[str | None, typer.Option(help="Column of end times.")] = None,
     stream_column: Annotated[str | None, typer.Option(help="Column that names the stream.")] = None,
@@ -38,7 +53,9 @@ def score(
     restart: Annotated[bool, typer.Option("--restart", help="Forget an earlier run with this output.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all the process may use by default.")] = None,
     runtime: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
-    fail_on_hit: Annotated[bool, typer.Option("--fail-on-hit", help=f"Exit with {EXIT_HITS} when anything was hit.")] = False,
+    fail_on_hit: Annotated[
+        bool, typer.Option("--fail-on-hit", help=f"Exit with {EXIT_HITS} when anything was hit.")
+    ] = False,
 ) -> None:
     """Score archived streams, tables or copy; the same command, repeated, goes on where it was cut off.
 
@@ -70,7 +87,8 @@ def finish(
         width = None if sys.stdout.isatty() else 120
         Console(width=width).print(findings_table(folder, classifier.bundle, show))
     console.print(
-        f"{output}: {summary['rows']:,} rows, {summary['hits']:,} with a hit, {summary['findings']:,} findings", markup=False
+        f"{output}: {summary['rows']:,} rows, {summary['hits']:,} with a hit, {summary['findings']:,} findings",
+        markup=False,
     )
     if summary["rejects"]:
         console.print(f"{summary['rejects']:,} rows could not be scored: {folder.path / REJECTS}", markup=False)
@@ -88,7 +106,9 @@ class Reporter:
         self.console, self.every = console, every
         self.started = self.said = time.monotonic()
         self.base = 0
-        self.bar = Bar(TextColumn("{task.description}"), BarColumn(pulse_style="cyan"), TimeElapsedColumn(), console=console)
+        self.bar = Bar(
+            TextColumn("{task.description}"), BarColumn(pulse_style="cyan"), TimeElapsedColumn(), console=console
+        )
         self.task = self.bar.add_task("reading", total=None)
 
     def __enter__(self) -> Reporter:

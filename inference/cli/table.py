@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.table import Table
 from rich.text import Text
-
 from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.runs.store import RunFolder
 

@@ -8,7 +8,21 @@ from typing import Any
 
 from zhenyan.inference.errors import InputError
 
-TEXT_COLUMNS = ("text", "content", "文本", "内容", "字幕", "话术", "标题", "title", "sentence", "utterance", "asr", "transcript", "文案")
+TEXT_COLUMNS = (
+    "text",
+    "content",
+    "文本",
+    "内容",
+    "字幕",
+    "话术",
+    "标题",
+    "title",
+    "sentence",
+    "utterance",
+    "asr",
+    "transcript",
+    "文案",
+)
 START_COLUMNS = ("start", "begin", "start_time", "开始", "开始时间", "开始时间(秒)")
 END_COLUMNS = ("end", "end_time", "结束", "结束时间", "结束时间(秒)")
 STREAM_COLUMNS = ("stream", "room", "直播间", "file", "video")

@@ -47,7 +47,9 @@ def resolve_inputs(inputs: Sequence[str]) -> list[str]:
     for name in inputs:
         found = _resolve(name)
         if not found:
-            raise InputError(f"{name}: no such file, folder or glob with readable files ({' '.join(READERS)}, also .gz .zst)")
+            raise InputError(
+                f"{name}: no such file, folder or glob with readable files ({' '.join(READERS)}, also .gz .zst)"
+            )
         files += found
     return list(dict.fromkeys(files))
 
@@ -61,7 +63,9 @@ def _resolve(name: str) -> list[str]:
     if path.exists():
         _check_ending(name)
         return [name]
-    return sorted(hit for hit in glob.glob(name, recursive=True) if os.path.isfile(hit) and plain_suffix(hit) in READERS)
+    return sorted(
+        hit for hit in glob.glob(name, recursive=True) if os.path.isfile(hit) and plain_suffix(hit) in READERS
+    )
 
 
 def _resolve_remote(name: str) -> list[str]:

@@ -36,7 +36,9 @@ def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
                 yield Reject(f"line {number}", f"not JSON: {error}", line.strip()[:80])
                 continue
             if not isinstance(record, dict):
-                yield Reject(f"line {number}", f"expected a JSON object, found {type(record).__name__}", line.strip()[:80])
+                yield Reject(
+                    f"line {number}", f"expected a JSON object, found {type(record).__name__}", line.strip()[:80]
+                )
                 continue
             if columns is None or columns.text not in record:
                 try:
@@ -112,4 +114,7 @@ def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:
     """Cell values that JSON can hold: dates and times as text."""
-    return {key: value if isinstance(value, str | int | float | bool | None) else str(value) for key, value in record.items()}
+    return {
+        key: value if isinstance(value, str | int | float | bool | None) else str(value)
+        for key, value in record.items()
+    }

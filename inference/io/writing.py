@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.runs.store import dump_line
+from zhenyan.inference.io.jsonlines import dump_line
 
 _PARQUET_ROWS = 8192
 _XLSX_ROWS = 1_048_575  # a sheet's limit, less the header
@@ -132,20 +132,30 @@ def _write_xlsx(path: Path, rows: Any) -> None:
     sheet.append(names)
     for number, row in enumerate(rows(), 1):
         if number > _XLSX_ROWS:
-            raise InputError(f"{path}: a sheet holds {_XLSX_ROWS:,} rows and this run has more; choose .csv or .parquet")
+            raise InputError(
+                f"{path}: a sheet holds {_XLSX_ROWS:,} rows and this run has more; choose .csv or .parquet"
+            )
         record = flat(row)
         cells = [_clean(record.get(name)) for name in names]
         sheet.append([ILLEGAL_CHARACTERS_RE.sub("", _guard(c))[:32_767] if isinstance(c, str) else c for c in cells])
     book.save(path)
 
 
-WRITERS = {".jsonl": _write_jsonl, ".csv": _write_csv, ".tsv": _write_csv, ".parquet": _write_parquet, ".xlsx": _write_xlsx}
+WRITERS = {
+    ".jsonl": _write_jsonl,
+    ".csv": _write_csv,
+    ".tsv": _write_csv,
+    ".parquet": _write_parquet,
+    ".xlsx": _write_xlsx,
+}
 
 
 def check_output(path: Path) -> None:
     """InputError when the ending is no output format."""
     if path.suffix not in WRITERS:
-        raise InputError(f"{path}: ending {path.suffix or '(none)'!r} is no output format; writable are {' '.join(WRITERS)}")
+        raise InputError(
+            f"{path}: ending {path.suffix or '(none)'!r} is no output format; writable are {' '.join(WRITERS)}"
+        )
 
 
 def write_output(path: Path, rows: Any) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.bundle import Bundle
-from zhenyan.inference.runs.store import RunFolder, dump_line
+from zhenyan.inference.io.jsonlines import dump_line
+from zhenyan.inference.runs.store import RunFolder
 
 _LIKE = 0.6  # overlap of character trigrams from which two claims are the same
 _OPEN_STREAMS = 64  # streams whose findings are still compared with what comes

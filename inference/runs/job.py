@@ -15,12 +15,13 @@ from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.items import Options
+from zhenyan.inference.io.jsonlines import dump_line, write_atomic
 from zhenyan.inference.io.reading import resolve_inputs
 from zhenyan.inference.io.writing import check_output, write_output
 from zhenyan.inference.runs.findings import collect
 from zhenyan.inference.runs.inputs import PART_ROWS, Work, describe_inputs, work_units
 from zhenyan.inference.runs.scoring import score_part
-from zhenyan.inference.runs.store import FINDINGS, MANIFEST, REJECTS, SUMMARY, RunFolder, dump_line, write_atomic
+from zhenyan.inference.runs.store import FINDINGS, MANIFEST, REJECTS, SUMMARY, RunFolder
 
 Engine = Callable[[Iterator[Work]], Iterable[tuple[int, bytes]]]  # parts in, (number, lines) out, in order
 
@@ -124,7 +125,9 @@ def run_job(
                for e in folder.entries() if e["kind"] == "reject")  # fmt: skip
     write_atomic(folder.path / REJECTS, map(dump_line, rejects))
     write_output(job.output, lambda: output_rows(folder, files))
-    write_atomic(folder.path / SUMMARY, [json.dumps(summarise(folder, job.output), ensure_ascii=False, indent=1).encode()])
+    write_atomic(
+        folder.path / SUMMARY, [json.dumps(summarise(folder, job.output), ensure_ascii=False, indent=1).encode()]
+    )
     return folder
 
 

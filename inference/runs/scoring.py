@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-
 from zhenyan.inference.classifier import Classifier, Prediction
 from zhenyan.inference.io.items import Item, Reject
+from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.runs.inputs import Placed, Work
-from zhenyan.inference.runs.store import dump_line
+import itertools
 
 DIGITS = 5  # decimals of a score: what is the same in any batch
 MAX_GAP = 20.0  # seconds between two cues that are still one train of thought
@@ -38,7 +38,13 @@ def score_part(classifier: Classifier, work: Work, context: bool) -> bytes:
 
 def _reject(placed: Placed) -> dict[str, Any]:
     reject = placed.item
-    return {"kind": "reject", "file": placed.file, "place": reject.place, "reason": reject.reason, "value": reject.value}
+    return {
+        "kind": "reject",
+        "file": placed.file,
+        "place": reject.place,
+        "reason": reject.reason,
+        "value": reject.value,
+    }
 
 
 def prediction_fields(prediction: Prediction, model: str) -> dict[str, Any]:
@@ -81,10 +87,12 @@ def context_hits(
         scored = [(before, classifier.predict([before.item.text])[0]), *scored]
     pairs = [
         (first, second)
-        for first, second in zip(scored, scored[1:], strict=False)
+        for first, second in itertools.pairwise(scored)
         if neighbours(first[0], second[0])
         and len(first[1].text) + len(second[1].text) <= MAX_PAIR
-        and (_suspicious(first[1].scores, classifier.thresholds) or _suspicious(second[1].scores, classifier.thresholds))
+        and (
+            _suspicious(first[1].scores, classifier.thresholds) or _suspicious(second[1].scores, classifier.thresholds)
+        )
     ]
     joined = classifier.predict([f"{a[1].text} {b[1].text}" for a, b in pairs]) if pairs else []
     for (first, second), together in zip(pairs, joined, strict=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
-
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.encoders.trim import trim_vocabulary
 
@@ -43,7 +42,9 @@ def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokeniz
             raise ConfigError(
                 f"encoder.source: {source} is a {config.model_type!r} model; allowed: {', '.join(BERT_FAMILY)}"
             )
-        options = {"add_pooling_layer": False} if config.model_type in ("bert", "roberta", "xlm-roberta", "ernie") else {}
+        options = (
+            {"add_pooling_layer": False} if config.model_type in ("bert", "roberta", "xlm-roberta", "ernie") else {}
+        )
         return AutoModel.from_pretrained(source, config=config, **options), AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]

@@ -17,8 +17,8 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import Unigram
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
 from zhenyan.inference.errors import ConfigError, MissingExtra
+import itertools
 
 FILE = "e5-small-q4.bin"
 _BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])
@@ -93,7 +93,7 @@ def _tokenizer(reader: _Reader) -> PreTrainedTokenizerFast:
     blob = reader.take(size)
     reader.number("i")
     reader.take(reader.number("I"))  # the normalisation table: NFKC with the exceptions of `_normaliser`
-    pieces = [blob[a:b].decode() for a, b in zip(offsets, offsets[1:], strict=False)]
+    pieces = [blob[a:b].decode() for a, b in itertools.pairwise(offsets)]
     tokenizer = Tokenizer(Unigram(list(zip(pieces, map(float, scores), strict=True)), unk_id=unk))
     tokenizer.normalizer = _normaliser()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)

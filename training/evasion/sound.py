@@ -5,11 +5,9 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from functools import lru_cache
-from pathlib import Path
 
 from pypinyin import Style, lazy_pinyin
 from pypinyin.constants import PINYIN_DICT
-
 from zhenyan.training.evasion.words import rewrite, target_spans
 
 # What recognisers and accents confuse (initials, then finals), after the usual lists of fuzzy pinyin.
@@ -78,7 +76,9 @@ def pinyin(text: str, rng: random.Random) -> str:
     """Target words in pinyin: 治疗 -> zhiliao; a long word only in its last character."""
     spans = target_spans(text, rng)
     words = [text[start:end] for start, end in spans]
-    return rewrite(text, spans, ["".join(lazy_pinyin(w)) if len(w) <= 2 else w[:-1] + lazy_pinyin(w[-1])[0] for w in words])
+    return rewrite(
+        text, spans, ["".join(lazy_pinyin(w)) if len(w) <= 2 else w[:-1] + lazy_pinyin(w[-1])[0] for w in words]
+    )
 
 
 def initials(text: str, rng: random.Random) -> str:

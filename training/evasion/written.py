@@ -146,7 +146,9 @@ def traditional(text: str, rng: random.Random) -> str:
 def full_width(text: str, rng: random.Random) -> str:
     """ASCII in full width; circled digits for some digits."""
     wide = "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text)
-    return re.sub("[１-９]", lambda m: chr(0x2460 + ord(m.group()) - ord("１")) if rng.random() < 0.3 else m.group(), wide)
+    return re.sub(
+        "[１-９]", lambda m: chr(0x2460 + ord(m.group()) - ord("１")) if rng.random() < 0.3 else m.group(), wide
+    )
 
 
 def drop(text: str, rng: random.Random) -> str:

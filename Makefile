@@ -1,0 +1,25 @@
+# make demo: base install, score the samples with the bundled model, write the report.   make test: everything.
+PYTHON ?= python3
+VENV := .venv
+DEMO := .venv-demo
+
+.PHONY: demo test bench clean
+
+demo: $(DEMO)/installed
+	$(DEMO)/bin/zhenyan score data/samples -o out/demo.jsonl --report out/demo.html --text-column 文案 --show 40 --restart; test $$? -eq 0
+
+$(DEMO)/installed: pyproject.toml
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/pip install --quiet --disable-pip-version-check .
+	touch $@
+
+test: $(VENV)/installed
+	$(VENV)/bin/python -m pytest
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e .[train,serve,review,sweep,openvino,dev]
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO) out build *.egg-info

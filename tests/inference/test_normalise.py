@@ -1,0 +1,35 @@
+"""Disguises that need no learning."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from zhenyan.inference.normalise import normalise
+
+
+@pytest.mark.parametrize(
+    ("disguised", "plain"),
+    [
+        ("治*疗糖❤️尿病", "治疗糖尿病"),
+        ("糖 尿 病 人能喝", "糖尿病 人能喝"),
+        ("治-疗-高.血.压", "治疗高血压"),
+        ("這款產品能治療濕疹", "这款产品能治疗湿疹"),
+        ("ＡＢＣ１２３", "ABC123"),
+        ("降\u200b血\u2060糖", "降血糖"),
+        ("降🔥血🔥压，好", "降血压,好"),
+        ("a\ud800b\0c", "abc"),
+        ("\u202e压血降\u202c", "压血降"),
+    ],
+)
+def test_disguises_are_undone(disguised, plain):
+    assert normalise(disguised) == plain
+
+
+@pytest.mark.parametrize("text", ["秋冬新款 加绒 卫衣", "维C+钙", "12.5-13.0kg", "A/B两款", "补钙+补铁", "第一, 第二"])
+def test_ordinary_writing_stays(text):
+    assert normalise(text) == text
+
+
+@given(st.text(max_size=200))
+def test_idempotent(text):
+    once = normalise(text)
+    assert normalise(once) == once

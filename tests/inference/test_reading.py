@@ -1,0 +1,175 @@
+"""Readers: every format, every nasty file; no row is lost with a bad one."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import Options, Reject, read_items, resolve_inputs
+from zhenyan.inference.io.items import seconds
+from zhenyan.inference.io.opening import detect_encoding
+
+LINE = "喝这个茶三高就降下来了"
+
+
+def read(path, **options):
+    items = list(read_items(str(path), Options(**options)))
+    return [i for i in items if not isinstance(i, Reject)], [i for i in items if isinstance(i, Reject)]
+
+
+def write(path, text, encoding="utf-8"):
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
+def test_encodings_are_detected_and_said(tmp_path, encoding):
+    options = Options()
+    path = write(tmp_path / "a.csv", f"文本,价格\n{LINE},九块九\n", encoding)
+    (item,) = read_items(str(path), options)
+    assert item.text == LINE and item.record["价格"] == "九块九"
+    assert any("gb18030" in n or "utf-16" in n for n in options.notes) == (encoding in ("gb18030", "utf-16"))
+
+
+def test_detection_is_not_fooled_by_a_cut_character():
+    assert detect_encoding(("好" * 100).encode()[:-1], complete=False) == "utf-8"
+    assert detect_encoding(("好" * 100).encode("gb18030"), complete=True) == "gb18030"
+
+
+def test_broken_json_lines_lose_only_themselves(tmp_path):
+    good = json.dumps({"text": LINE, "id": "x"}, ensure_ascii=False)
+    path = write(tmp_path / "a.jsonl", f'{good}\n{{"text": \n[1]\n{{"text": null}}\n{{"text": ["a"]}}\n\n{good}\n')
+    items, rejects = read(path)
+    assert [i.record["id"] for i in items] == ["x", "x"]
+    assert [r.place for r in rejects] == ["line 2", "line 3", "line 4", "line 5"]
+    assert "not JSON" in rejects[0].reason and "list" in rejects[1].reason
+
+
+def test_missing_text_column_lists_the_columns(tmp_path):
+    path = write(tmp_path / "a.csv", "商品,备注\n茶,好\n")
+    with pytest.raises(InputError, match=r"商品, 备注.*--text-column"):
+        list(read_items(str(path), Options()))
+    items, _ = read(path, text_column="备注")
+    assert items[0].text == "好"
+    with pytest.raises(InputError, match="no column '没有'"):
+        list(read_items(str(path), Options(text_column="没有")))
+
+
+def test_csv_with_line_breaks_nul_and_ragged_rows(tmp_path):
+    path = write(tmp_path / "a.csv", 'text,b\n"第一行\n第二行",1\n坏行\n好\0行,2\n,3\n')
+    items, rejects = read(path)
+    assert [i.text for i in items] == ["第一行\n第二行", "好行"]
+    assert [r.reason for r in rejects] == ["1 fields, the header has 2", "column 'text' is empty"]
+
+
+def test_empty_files(tmp_path):
+    for name in ("a.csv", "a.jsonl", "a.txt", "a.srt"):
+        assert read(write(tmp_path / name, "")) == ([], [])
+
+
+def test_subtitles_with_bad_times_duplicate_numbers_and_crlf(tmp_path):
+    text = ("1\r\n00:00:01,000 --> 00:00:03,500\r\n<i>喝这个</i>茶\r\n三高降\r\n\r\n1\r\n00:00:09,000 --> 00:00:02,000\r\n倒着的\r\n\r\n"
+            "3\r\n00:00:10,000 --> 00:00:11,000\r\n \r\n")  # fmt: skip
+    items, rejects = read(write(tmp_path / "a.srt", text))
+    assert items[0].record == {"text": "喝这个茶 三高降", "start": 1.0, "end": 3.5, "stream": "a"}
+    assert items[1].record["end"] >= items[1].record["start"]
+    assert len(items) + len(rejects) >= 2
+
+
+def test_vtt_and_ass(tmp_path):
+    vtt = write(tmp_path / "a.vtt", f"WEBVTT\n\n00:01.000 --> 00:02.000\n{LINE}\n")
+    ass = write(tmp_path / "a.ass", "[Script Info]\nScriptType: v4.00+\n\n[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, "
+                f"MarginR, MarginV, Effect, Text\nDialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,{{\\b1}}{LINE}\n")  # fmt: skip
+    for path in (vtt, ass):
+        (item,), _ = read(path)
+        assert (item.text, item.record["start"], item.record["end"]) == (LINE, 1.0, 2.0)
+
+
+def test_wrong_subtitles_say_so(tmp_path):
+    with pytest.raises(InputError, match="no cue|not readable"):
+        list(read_items(str(write(tmp_path / "a.srt", "这不是字幕文件\n" * 3)), Options()))
+
+
+@pytest.mark.parametrize(
+    ("value", "times"),
+    [
+        ({"text": LINE, "segments": [{"id": 0, "start": 1.5, "end": 2, "text": LINE}]}, (1.5, 2.0)),  # Whisper
+        (
+            [{"key": "a", "text": LINE, "sentence_info": [{"text": LINE, "start": 1500, "end": 2000, "spk": 0}]}],
+            (1.5, 2.0),
+        ),  # FunASR
+        ([{"platform": "抖音直播", "room": "某店", "file": "a_000.mp4", "text": LINE}], None),  # minute files
+        ({"某店": [{"file": "a.mp4", "text": LINE}]}, None),
+    ],
+)
+def test_recognisers_json(tmp_path, value, times):
+    path = write(tmp_path / "a.json", json.dumps(value, ensure_ascii=False))
+    (item,), _ = read(path)
+    assert item.text == LINE
+    assert "stream" in item.record
+    if times:
+        assert (item.record["start"], item.record["end"]) == pytest.approx(times)
+
+
+def test_json_without_transcript_says_what_is_known(tmp_path):
+    with pytest.raises(InputError, match="Whisper"):
+        list(read_items(str(write(tmp_path / "a.json", '{"a": 1}')), Options()))
+
+
+def test_parquet_with_nulls_numbers_and_lists(tmp_path):
+    parquet.write_table(pa.table({"text": [LINE, None, ""], "n": [1, 2, 3]}), tmp_path / "a.parquet")
+    items, rejects = read(tmp_path / "a.parquet")
+    assert [i.record for i in items] == [{"text": LINE, "n": 1}] and len(rejects) == 2
+    parquet.write_table(pa.table({"text": [["a"], ["b"]]}), tmp_path / "b.parquet")
+    items, rejects = read(tmp_path / "b.parquet")
+    assert not items and "list" in rejects[0].reason
+    with pytest.raises(InputError, match="Parquet"):
+        list(read_items(str(write(tmp_path / "c.parquet", "not")), Options()))
+
+
+def test_xlsx(tmp_path):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in (["文案", "开始"], [LINE, "00:01:02"], [None, None], [12, 3]):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    items, _ = read(tmp_path / "a.xlsx")
+    assert [(i.text, i.record.get("start")) for i in items] == [(LINE, 62.0), ("12", 3.0)]
+    with pytest.raises(InputError, match="XLSX"):
+        list(read_items(str(write(tmp_path / "b.xlsx", "not")), Options()))
+
+
+def test_compressed_and_remote(tmp_path):
+    import fsspec
+    import pyarrow
+
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(LINE.encode()))
+    with pyarrow.CompressedOutputStream(str(tmp_path / "b.txt.zst"), "zstd") as out:
+        out.write(LINE.encode())
+    for name in ("a.txt.gz", "b.txt.zst"):
+        assert read(tmp_path / name)[0][0].text == LINE
+    with fsspec.open("memory://rooms/c.txt", "w", encoding="utf-8") as out:
+        out.write(LINE)
+    (name,) = resolve_inputs(["memory://rooms"])
+    assert read(name)[0][0].text == LINE
+
+
+def test_inputs_are_found_in_order_and_missing_ones_named(tmp_path):
+    for name in ("b.srt", "a.txt", "c.doc"):
+        write(tmp_path / name, "x")
+    assert [p.rsplit("/", 1)[-1] for p in resolve_inputs([str(tmp_path)])] == ["a.txt", "b.srt"]
+    assert resolve_inputs([str(tmp_path / "*.txt"), str(tmp_path / "a.txt")]) == [str(tmp_path / "a.txt")]
+    with pytest.raises(InputError, match=r"c\.doc.*ending"):
+        resolve_inputs([str(tmp_path / "c.doc")])
+    with pytest.raises(InputError, match="no such file"):
+        resolve_inputs([str(tmp_path / "nothing")])
+
+
+@pytest.mark.parametrize(
+    ("value", "want"), [("01:02:03.5", 3723.5), ("02:03,5", 123.5), (7, 7.0), ("x", None), (True, None), (None, None)]
+)
+def test_seconds(value, want):
+    assert seconds(value) == want
