@@ -77,11 +77,12 @@ class Classifier:
         while chunk := list(itertools.islice(iterator, CHUNK)):
             yield from self.predict(chunk)
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """`classify` for a list that fits in memory."""
+    def predict(self, texts: Sequence[str], explain: bool | None = None) -> list[Prediction]:
+        """`classify` for a list that fits in memory; `explain` overrides whether evidence is found."""
         probabilities = self.score(texts)
         labels = [self.decide(row) for row in probabilities]
-        evidence = self._explain(texts, labels, probabilities) if self.explain else {}
+        wanted = self.explain if explain is None else explain
+        evidence = self._explain(texts, labels, probabilities) if wanted else {}
         return [
             Prediction(text, decided, dict(zip(self.bundle.label_ids, row.tolist(), strict=True)), evidence.get(i, ()),
                        len(text) > MAX_CHARS)

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 
 import typer
 from zhenyan.inference.cli.score import score
+from zhenyan.inference.cli.serve import keys, serve
 from zhenyan.inference.errors import ZhenyanError
 
 app = typer.Typer(
@@ -24,6 +25,8 @@ def _root() -> None:
 
 
 app.command()(score)
+app.command()(serve)
+app.add_typer(keys, name="keys")
 
 
 def main() -> None:

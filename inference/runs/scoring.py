@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,7 +11,6 @@ from zhenyan.inference.classifier import Classifier, Prediction
 from zhenyan.inference.io.items import Item, Reject
 from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.runs.inputs import Placed, Work
-import itertools
 
 DIGITS = 5  # decimals of a score: what is the same in any batch
 MAX_GAP = 20.0  # seconds between two cues that are still one train of thought

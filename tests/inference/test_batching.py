@@ -1,11 +1,12 @@
 """Packing: every row once, budgets kept, padding right."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from zhenyan.inference.batching import PAD_MULTIPLE, pad, padded_width, plan_batches
 from zhenyan.inference.windows import split_windows
-import itertools
 
 
 @given(st.lists(st.integers(1, 300), max_size=200), st.integers(64, 4096))

@@ -8,6 +8,7 @@ one f16 scale and 16 bytes of two nibbles each, weight = (nibble - 8) * scale).
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,6 @@ from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, 
 from tokenizers.models import Unigram
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 from zhenyan.inference.errors import ConfigError, MissingExtra
-import itertools
 
 FILE = "e5-small-q4.bin"
 _BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])

@@ -1,0 +1,77 @@
+"""`zhenyan serve` and `zhenyan keys`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from zhenyan.inference.errors import ConfigError, MissingExtra
+
+keys = typer.Typer(help="API keys of the service: add, list, revoke.", no_args_is_help=True)
+_FILE = Annotated[Path, typer.Option("--file", help="Key file of the service.")]
+
+
+def serve(
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    set_: Annotated[list[str], typer.Option("--set", help="NAME=VALUE over file and environment; repeatable.")] = [],  # noqa: B006
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; they share one copy of the model.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Bundle folder; the bundled model by default.")] = None,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Print every setting with its value and default, and exit.")
+    ] = False,
+) -> None:
+    """Serve POST /v1/classify and /v1/moderations (OpenAI's shape), /health, /ready, /metrics, /openapi.json.
+
+    Every setting can be given by the environment (ZHENYAN_MAX_TEXTS=100), in a TOML file, or with --set. SIGHUP loads
+    the model again without dropping a request; SIGTERM finishes what is in flight.
+    """
+    try:
+        from zhenyan.inference.serve.server import Supervisor
+        from zhenyan.inference.serve.settings import load_settings
+    except ImportError as error:
+        raise MissingExtra(str(error.name), "serve") from None
+    options = {"host": host, "port": port, "workers": workers, "model": model, **_pairs(set_)}
+    chosen = load_settings(config, options)
+    if settings:
+        for name, field in type(chosen).model_fields.items():
+            typer.echo(f"{name} = {getattr(chosen, name)!r}  # default {field.default!r}; {field.description}")
+        raise typer.Exit()
+    raise typer.Exit(Supervisor(chosen).run())
+
+
+def _pairs(items: list[str]) -> dict[str, str]:
+    pairs = {}
+    for item in items:
+        name, sign, value = item.partition("=")
+        if not sign:
+            raise ConfigError(f"--set {item}: expected NAME=VALUE, such as max_texts=100")
+        pairs[name] = value
+    return pairs
+
+
+@keys.command("add")
+def add(name: str, file: _FILE = Path("keys.json")) -> None:
+    """Make a key and print it once; the file keeps only its hash."""
+    from zhenyan.inference.serve.keys import KeyFile
+
+    typer.echo(KeyFile(file).add(name))
+
+
+@keys.command("list")
+def names(file: _FILE = Path("keys.json")) -> None:
+    """Names and dates of the keys."""
+    from zhenyan.inference.serve.keys import KeyFile
+
+    for name, created in KeyFile(file).names().items():
+        typer.echo(f"{name}  {created}")
+
+
+@keys.command("revoke")
+def revoke(name: str, file: _FILE = Path("keys.json")) -> None:
+    """Remove a key; a running service sees it at once."""
+    from zhenyan.inference.serve.keys import KeyFile
+
+    KeyFile(file).revoke(name)

@@ -1,0 +1,1 @@
+"""The HTTP service: `zhenyan serve`. Needs `zhenyan[serve]`."""

@@ -1,0 +1,104 @@
+"""Requests and responses, as the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ClassifyRequest(_Model):
+    """Texts to classify."""
+
+    texts: Annotated[list[str], Field(min_length=1, description="utterances or pieces of copy")]
+    evidence: Annotated[bool, Field(description="also find the words that carried each decision (slower)")] = True
+
+
+class EvidenceSpan(_Model):
+    """Characters [start, end) of the text that carried a label."""
+
+    start: int
+    end: int
+    text: str
+    label: str
+
+
+class Result(_Model):
+    """Decision on one text; no labels means compliant."""
+
+    labels: list[str]
+    scores: dict[str, float]
+    evidence: list[EvidenceSpan]
+    truncated: bool
+
+
+class ClassifyResponse(_Model):
+    """One result for each text, in order."""
+
+    model: str
+    results: list[Result]
+
+
+class TextPart(_Model):
+    """OpenAI's multi-modal input, of which text is understood."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ModerationRequest(BaseModel):
+    """OpenAI's moderation request; `model` is accepted and ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+    input: str | Annotated[list[str], Field(min_length=1)] | Annotated[list[TextPart], Field(min_length=1)]
+    model: str | None = None
+
+    def texts(self) -> list[str]:
+        """The texts asked about."""
+        if isinstance(self.input, str):
+            return [self.input]
+        return [item if isinstance(item, str) else item.text for item in self.input]
+
+
+class ModerationResult(_Model):
+    """OpenAI's moderation result over our labels."""
+
+    flagged: bool
+    categories: dict[str, bool]
+    category_scores: dict[str, float]
+    category_applied_input_types: dict[str, list[str]]
+
+
+class ModerationResponse(_Model):
+    """OpenAI's moderation response."""
+
+    id: str
+    model: str
+    results: list[ModerationResult]
+
+
+class ErrorBody(_Model):
+    """OpenAI's error shape: message, type, the parameter at fault."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorResponse(_Model):
+    """What every refusal looks like."""
+
+    error: ErrorBody
+
+
+class Health(_Model):
+    """Liveness or readiness."""
+
+    status: str
+    model: str | None = None
+    detail: dict[str, Any] | None = None
