@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import rich.console
 import typer
 from zhenyan.inference.errors import ConfigError, MissingExtra
+from zhenyan.training import cli_registry
 
 data = typer.Typer(
     help="Corpus: fetch public lines, check, sample what to label next, audit labels, migrate.", no_args_is_help=True
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command()(train)
     app.command()(export)
     app.command()(evaluate)
+    cli_registry.register(app)
     app.add_typer(data, name="data")
 
 

@@ -20,7 +20,7 @@ from zhenyan.inference import normalise
 from zhenyan.inference.bundle import FILES, FORMAT, MANIFEST, bundle_id, load_bundle, sha256
 from zhenyan.inference.classifier import Classifier
 from zhenyan.training.config import ExportConfig, TrainConfig
-from zhenyan.training.dataset import load_corpus, targets
+from zhenyan.training.dataset import is_real, load_corpus, targets
 from zhenyan.training.metrics import f1
 from zhenyan.training.modelling import MultiLabelClassifier, load_model
 from zhenyan.training.predict import predict, sigmoid
@@ -31,6 +31,7 @@ from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.train import CONFIG, METRICS, MODEL, THRESHOLDS
 
 OPSET = 20
+PROBES = 200
 
 
 class _Logits(nn.Module):
@@ -91,8 +92,9 @@ def export_run(run: Path, output: Path, console: Console) -> bool:
         if config.export.int8:
             texts = [row.text for row in corpus.train]
             quantise(fp32 / "model.onnx", final / "model.onnx", tokenizer, texts, config)
-        write_manifest(fp32, "fp32")
-        write_manifest(final, "int8" if config.export.int8 else "fp32")
+        for folder in (fp32, final):
+            write_probes(folder, model, tokenizer, corpus.validation, config)
+            write_manifest(folder, "int8" if config.export.int8 and folder is final else "fp32")
         checks = gate(model, tokenizer, fp32, final, corpus.validation, schema, config)
         console.print(gate_table(checks))
         if not all(check.passed for check in checks):
@@ -123,6 +125,17 @@ def write_metadata(
     }  # fmt: skip
     for name, value in (("labels.json", labels), ("thresholds.json", thresholds), (MANIFEST, manifest)):
         (folder / name).write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def write_probes(
+    folder: Path, model: MultiLabelClassifier, tokenizer: Any, rows: list[Row], config: TrainConfig
+) -> None:
+    """Written validation lines with the fp32 model's probabilities: `zhenyan doctor` compares runtimes with them."""
+    written = [row for row in rows if not is_real(row)]
+    texts = [row.text for row in written[:: max(1, len(written) // PROBES)]][:PROBES]
+    probabilities = sigmoid(predict(model, tokenizer, texts, config.encoder.max_tokens)[0]) if texts else []
+    record = {"texts": texts, "probabilities": [[round(float(p), 6) for p in row] for row in probabilities]}
+    (folder / "probes.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
 
 def write_manifest(folder: Path, precision: str, **extra: Any) -> None:

@@ -30,7 +30,7 @@ def f1(tp: np.ndarray | float, predicted: np.ndarray | float, positives: np.ndar
     return np.where(total > 0, 2 * np.asarray(tp) / np.maximum(total, 1), 0.0)
 
 
-def _resamples(groups: np.ndarray | None, rows: int, seed: int) -> np.ndarray:
+def resamples(groups: np.ndarray | None, rows: int, seed: int) -> np.ndarray:
     """How often each row stands in each bootstrap sample, int (RESAMPLES, rows); groups are drawn whole if given."""
     rng = np.random.default_rng(seed)
     units = np.arange(rows) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -46,7 +46,7 @@ def score(truth: np.ndarray, decided: np.ndarray, groups: np.ndarray | None = No
     """
     truth, decided = (np.asarray(a, dtype=bool).reshape(len(truth), -1) for a in (truth, decided))
     tp, predicted, positives = (a.sum(1) for a in (truth & decided, decided, truth))
-    weights = _resamples(groups, len(truth), seed)
+    weights = resamples(groups, len(truth), seed)
     samples = f1(weights @ tp, weights @ predicted, weights @ positives) if len(truth) else np.zeros(1)
     low, high = np.quantile(samples, [0.025, 0.975])
     return Score(

@@ -29,6 +29,7 @@ def pool(hidden: Tensor, mask: Tensor, how: str) -> Tensor:
     """(rows, width, hidden) and (rows, width) -> (rows, hidden): the mean of unmasked tokens, or the first token."""
     if how == "cls":
         return hidden[:, 0]
+    hidden = hidden.float()  # a sum of many bfloat16 numbers would lose what tells texts apart
     weights = mask.unsqueeze(-1).to(hidden.dtype)
     return (hidden * weights).sum(1) / weights.sum(1)
 
@@ -47,12 +48,26 @@ class MultiLabelClassifier(nn.Module):
         self.head = nn.Linear(encoder.config.hidden_size, len(labels))
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
+        self.register_buffer("centre", torch.zeros(encoder.config.hidden_size))
+        self.register_buffer("spread", torch.ones(encoder.config.hidden_size))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Any) -> ClassifierOutput:
         """Run encoder, pooling and head; the trainer's targets among the arguments are left alone."""
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        pooled = pool(hidden, attention_mask, self.pooling)
+        pooled = (pool(hidden, attention_mask, self.pooling) - self.centre) / self.spread
         return ClassifierOutput(logits=self.head(self.dropout(pooled)), pooled=pooled)
+
+    def condition(self, pooled: Tensor, share: Tensor) -> None:
+        """Start well: centre and scale pooled vectors as training rows' are, bias the head to the labels' shares.
+
+        Sentence encoders such as E5 keep all texts in a narrow cone. Without this the first steps teach the encoder to
+        tell nothing apart, the quickest way to a constant answer, from which it may not recover.
+        `pooled` is (rows, hidden), `share` (labels,) the share of positives after weighting.
+        """
+        self.centre.copy_(pooled.mean(0))
+        self.spread.copy_(pooled.std(0).clamp(min=1e-3))
+        with torch.no_grad():
+            self.head.bias.copy_(torch.logit(share.clamp(1e-3, 0.5)))
 
 
 def save_model(model: MultiLabelClassifier, tokenizer: PreTrainedTokenizerFast, folder: Path, **meta: Any) -> None:
@@ -60,8 +75,8 @@ def save_model(model: MultiLabelClassifier, tokenizer: PreTrainedTokenizerFast, 
     folder.mkdir(parents=True, exist_ok=True)
     model.encoder.save_pretrained(folder / "encoder")
     tokenizer.save_pretrained(folder / "encoder")
-    save_file({"weight": model.head.weight.data.contiguous(), "bias": model.head.bias.data.contiguous()},
-              folder / "head.safetensors")  # fmt: skip
+    head = {"weight": model.head.weight, "bias": model.head.bias, "centre": model.centre, "spread": model.spread}
+    save_file({name: value.detach().cpu().contiguous() for name, value in head.items()}, folder / "head.safetensors")
     described = {"labels": model.labels, "pooling": model.pooling, **meta}
     (folder / _META).write_text(json.dumps(described, ensure_ascii=False, indent=2), encoding="utf-8")
 
@@ -88,6 +103,8 @@ def load_model(
     head = load_file(folder / "head.safetensors")
     wanted = labels or meta["labels"]
     model = MultiLabelClassifier(encoder, wanted, meta["pooling"])
+    model.centre.copy_(head["centre"])
+    model.spread.copy_(head["spread"])
     with torch.no_grad():
         for row, label in enumerate(wanted):
             if label in meta["labels"]:

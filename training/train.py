@@ -20,6 +20,7 @@ from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.config import TrainConfig
 from zhenyan.training.dataset import Corpus, is_real, load_corpus, targets, to_dataset
 from zhenyan.training.encoders.load import load_encoder
+from zhenyan.training.losses import positive_weights
 from zhenyan.training.metrics import average_precision, calibration_error, report
 from zhenyan.training.modelling import MultiLabelClassifier, load_model, save_model
 from zhenyan.training.predict import predict, sigmoid
@@ -68,6 +69,8 @@ def train(
         tracker.tags(describe(config, corpus))
     model, tokenizer = start_model(config, schema, corpus, warm_start)
     train_set = training_set(config, schema, corpus)
+    if warm_start is None and not resume:
+        condition_model(model, tokenizer, train_set, config)
     trainer = build_trainer(
         model, tokenizer, train_set, to_dataset(corpus.validation, schema.ids, config.data), config,
         folder / "trainer", [ProgressBar(console), TrackMetrics(tracker)],
@@ -125,6 +128,19 @@ def start_model(
         encoder, tokenizer = load_encoder(str(cached), False, config.encoder.layers)
     model = MultiLabelClassifier(encoder, schema.ids, config.encoder.pooling, config.encoder.dropout)
     return _eager(model), tokenizer
+
+
+def condition_model(
+    model: MultiLabelClassifier, tokenizer: Any, train_set: datasets.Dataset, config: TrainConfig, rows: int = 512
+) -> None:
+    """See MultiLabelClassifier.condition; a sample of training rows sets centre, spread and biases."""
+    sample = train_set.shuffle(seed=config.seed).select(range(min(rows, len(train_set))))
+    _, pooled = predict(model, tokenizer, list(sample["text"]), config.encoder.max_tokens)
+    columns = train_set.with_format("torch")
+    target, mask = columns["target"][:], columns["mask"][:]
+    weighted = (target * mask).sum(0) * positive_weights(target, mask, config.loss)
+    share = weighted / (weighted + (mask * (1 - target)).sum(0)).clamp(min=1)
+    model.condition(torch.from_numpy(pooled), share)
 
 
 def _eager(model: MultiLabelClassifier) -> MultiLabelClassifier:

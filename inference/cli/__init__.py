@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import entry_points
 
 import typer
+from zhenyan.inference.cli.inspect import bundle, doctor
 from zhenyan.inference.cli.score import score
 from zhenyan.inference.cli.serve import keys, serve
 from zhenyan.inference.errors import ZhenyanError
@@ -26,6 +27,8 @@ def _root() -> None:
 
 app.command()(score)
 app.command()(serve)
+app.command()(doctor)
+app.command()(bundle)
 app.add_typer(keys, name="keys")
 
 

@@ -1,0 +1,61 @@
+"""`zhenyan doctor` and `zhenyan bundle`: is the model right here, and what is it?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from zhenyan.inference import doctor as checks
+from zhenyan.inference.bundle import load_bundle
+
+_MODEL = Annotated[Path | None, typer.Option(help="Bundle folder; the bundled model by default.")]
+
+
+def doctor(
+    model: _MODEL = None,
+    save: Annotated[
+        bool, typer.Option("--save", help="Remember the fastest sound runtime; --runtime auto then uses it.")
+    ] = False,
+) -> None:
+    """Check the bundle on this machine and measure every runtime that is installed.
+
+    A runtime is sound when at most 1 percent of the bundle's probes are decided otherwise than by its fp32 model.
+    """
+    console = Console()
+    about = checks.machine()
+    console.print(
+        f"{about['processor']}, {about['cpus']} processors allowed, {' '.join(about['flags']) or 'no vector flags known'}"
+    )
+    verdicts, best = checks.run(model, save)
+    table = Table("runtime", "version", "decisions flipped", "largest difference", "alone against batch", "lines/s", "")
+    for v in verdicts:
+        if v.installed is None:
+            table.add_row(v.runtime, "not installed")
+        else:
+            table.add_row(v.runtime, v.installed, f"{v.flips:.2%}", f"{v.largest_difference:.4f}", f"{v.batch_invariance:.1e}",
+                          f"{v.lines_per_second:,.0f}", "sound" if v.sound else "[red]not sound here[/]")  # fmt: skip
+    console.print(table)
+    if best is None:
+        console.print("[red]no runtime is sound on this machine; export the bundle with export.int8: false[/]")
+        raise typer.Exit(1)
+    console.print(f"fastest sound runtime: {best.runtime}" + (f", saved in {checks.choice_file()}" if save else ""))
+
+
+def bundle(model: _MODEL = None) -> None:
+    """Verify a bundle's hashes and say what it is: id, training run, labels with thresholds and how they were chosen."""
+    import json
+
+    loaded = load_bundle(model)
+    console = Console()
+    shown = ("bundle_id", "precision", "training_run", "encoder", "commit", "data_sha256", "max_tokens", "normaliser")
+    for name in shown:
+        console.print(f"{name}: {loaded.manifest.get(name)}", highlight=False)
+    how = json.loads((loaded.folder / "thresholds.json").read_text(encoding="utf-8"))
+    table = Table("label", "name", "threshold", "chosen by", "validation positives")
+    for label, threshold in zip(loaded.labels, loaded.thresholds, strict=True):
+        entry = how[label.id]
+        table.add_row(label.id, label.name_zh, f"{threshold:.3f}", entry["chosen_by"], str(entry["positives"]))
+    console.print(table)

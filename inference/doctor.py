@@ -1,0 +1,137 @@
+"""Measuring the runtimes on this machine: is the bundle right here, and which runtime is fastest?
+
+A bundle carries probes: texts with the probabilities of its fp32 model. A runtime is sound when it decides them alike.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from zhenyan.inference.bundle import Bundle, load_bundle, read_json
+from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.cpu import allowed_cpus
+from zhenyan.inference.errors import MissingExtra
+from zhenyan.inference.io.jsonlines import write_atomic
+from zhenyan.inference.session import RUNTIMES
+
+MAX_FLIPS = 0.01  # share of probes that a sound runtime may decide otherwise than fp32
+_SECONDS = 2.0  # how long each runtime is timed
+_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One runtime on this machine."""
+
+    runtime: str
+    installed: str | None
+    flips: float | None = None
+    largest_difference: float | None = None
+    batch_invariance: float | None = None
+    lines_per_second: float | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Whether it may be used."""
+        return self.flips is not None and self.flips <= MAX_FLIPS
+
+
+def choice_file() -> Path:
+    """Where a saved choice is kept (XDG cache)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zhenyan" / "runtime.json"
+
+
+def machine() -> dict[str, Any]:
+    """What matters of the processor."""
+    try:
+        info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        info = ""
+    fields = dict(line.split("\t: ", 1) for line in info.split("\n\n")[0].splitlines() if "\t: " in line)
+    fields = {key.strip(): value for key, value in fields.items()}
+    flags = set(fields.get("flags", "").split())
+    return {
+        "processor": fields.get("model name", platform.processor() or platform.machine()),
+        "cpus": allowed_cpus(),
+        "flags": [flag for flag in _FLAGS if flag in flags],
+    }
+
+
+def _version(runtime: str) -> str | None:
+    try:
+        return importlib.metadata.version(runtime)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def examine(bundle: Bundle, runtime: str, seconds: float = _SECONDS) -> Verdict:
+    """Check one runtime against the probes and time it."""
+    installed = _version(runtime)
+    if installed is None:
+        return Verdict(runtime, None)
+    probes = read_json(bundle.folder / "probes.json")
+    texts, want = probes["texts"], np.array(probes["probabilities"], dtype=np.float32)
+    try:
+        classifier = Classifier.load(bundle.folder, runtime=runtime, explain=False)
+    except MissingExtra:
+        return Verdict(runtime, None)
+    got = classifier.score(texts)
+    flips = ((got >= classifier.thresholds) != (want >= classifier.thresholds)).any(1).mean()
+    classifier.clear_cache()
+    alone = np.concatenate([classifier.score([text]) for text in texts[:40]])
+    return Verdict(
+        runtime, installed, float(flips), float(np.abs(got - want).max()), float(np.abs(alone - got[:40]).max()),
+        _speed(classifier, texts, seconds),
+    )  # fmt: skip
+
+
+def _speed(classifier: Classifier, texts: Sequence[str], seconds: float) -> float:
+    """Lines a second in batches, each line scored anew."""
+    rows, started = 0, time.perf_counter()
+    while (took := time.perf_counter() - started) < seconds:
+        classifier.clear_cache()
+        classifier.score(texts)
+        rows += len(texts)
+    return rows / took
+
+
+def choose(verdicts: Sequence[Verdict]) -> Verdict | None:
+    """The fastest sound runtime."""
+    sound = [v for v in verdicts if v.sound]
+    return max(sound, key=lambda v: v.lines_per_second or 0, default=None)
+
+
+def run(folder: Path | None, save: bool) -> tuple[list[Verdict], Verdict | None]:
+    """Examine every runtime; with `save` remember the best for this bundle and machine (used by runtime "auto")."""
+    bundle = load_bundle(folder)
+    verdicts = [examine(bundle, runtime) for runtime in RUNTIMES]
+    best = choose(verdicts)
+    if save and best:
+        choice_file().parent.mkdir(parents=True, exist_ok=True)
+        record = {
+            "bundle": bundle.id,
+            "machine": machine(),
+            "runtime": best.runtime,
+            "measured": [asdict(v) for v in verdicts],
+        }
+        write_atomic(choice_file(), [json.dumps(record, indent=1).encode()])
+    return verdicts, best
+
+
+def saved_choice(bundle: Bundle) -> str:
+    """The runtime saved for this bundle and machine; onnxruntime where there is none."""
+    try:
+        record = json.loads(choice_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "onnxruntime"
+    fits = record.get("bundle") == bundle.id and record.get("machine") == machine()
+    return str(record["runtime"]) if fits else "onnxruntime"

@@ -1,0 +1,124 @@
+"""`zhenyan compare`, `promote`, `rollback` and `sync`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from zhenyan.inference.errors import ConfigError
+
+_CONFIG = Annotated[Path, typer.Option(help="Configuration with the label schema, rows and MLflow address.")]
+_SET = Annotated[
+    list[str] | None, typer.Option("--set", help="Labelled JSON Lines files; the written test split by default.")
+]
+_DEFAULT = Path("configs/train/default.yaml")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (compare, promote, rollback, sync):
+        app.command()(command)
+
+
+def _measure(a: str, b: str, config: Path, sets: list[str] | None, evasion: bool) -> tuple[Any, Any, Any]:
+    from zhenyan.training.compare import compare as measure
+    from zhenyan.training.config import load_config
+    from zhenyan.training.dataset import load_corpus
+    from zhenyan.training.evaluate import labelled
+    from zhenyan.training.registry import resolve
+    from zhenyan.training.rows import read_rows
+    from zhenyan.training.schema import load_schema
+
+    settings = load_config(config)
+    schema = load_schema(settings.data.label_schema)
+    rows = read_rows(sets) if sets else load_corpus(settings.data, schema).test
+    folders = [resolve(name, settings.tracking) for name in (a, b)]
+    return measure(*folders, labelled(rows, schema.ids), schema, evasion), settings, schema
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="Bundle folder, runs:/ID or models:/zhenyan@champion.")],
+    b: Annotated[str, typer.Argument(help="The other one.")],
+    set_: _SET = None,
+    config: _CONFIG = _DEFAULT,
+    evasion: Annotated[bool, typer.Option(help="Also compare under every disguise (slow).")] = False,
+    flips: Annotated[int, typer.Option(min=0, help="Print this many rows that are decided differently.")] = 10,
+) -> None:
+    """Compare two models on the same rows: per-label differences with paired bootstrap intervals, flips, slices, speed."""
+    from zhenyan.training.compare import comparison_view
+
+    found, _, _ = _measure(a, b, config, set_, evasion)
+    console = Console(width=140)
+    for table in comparison_view(found):
+        console.print(table)
+    console.print(f"{len(found.flips)} of {found.rows} rows are decided differently", highlight=False)
+    for row in found.flips[:flips]:
+        console.print(
+            f"  {row['origin']} true {row['true']} A {row['a']} B {row['b']}: {row['text']:.80}", markup=False
+        )
+
+
+def promote(
+    candidate: Annotated[str, typer.Argument(help="Bundle folder, or runs:/ID.")],
+    set_: _SET = None,
+    config: _CONFIG = _DEFAULT,
+    gates: Annotated[Path, typer.Option(help="Bounds the candidate must satisfy.")] = Path("configs/gates.yaml"),
+    challenger: Annotated[
+        bool, typer.Option("--challenger", help="Only register it, under the alias challenger.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="Registered model name.")] = "zhenyan",
+) -> None:
+    """Make a bundle the champion if it passes every gate against the present one; each failed gate is named."""
+    from zhenyan.training import registry
+    from zhenyan.training.config import load_config
+    from zhenyan.training.export import gate_table
+    from zhenyan.training.promote import checks, load_gates
+
+    settings = load_config(config)
+    shelf = registry.Registry(settings.tracking, name)
+    folder = registry.resolve(candidate, settings.tracking)
+    champion = shelf.version(registry.CHAMPION)
+    if challenger or champion is None:
+        version = shelf.add(folder)
+        alias = registry.CHALLENGER if challenger else registry.CHAMPION
+        shelf.point(alias, version.number)
+        typer.echo(f"{name} version {version.number} ({version.bundle_id}) is {alias}")
+        return
+    bounds = load_gates(gates)
+    found, _, schema = _measure(f"models:/{name}@{registry.CHAMPION}", str(folder), config, set_, True)
+    results = checks(found, bounds, schema)
+    Console(width=140).print(gate_table(results))
+    if failed := [check.name for check in results if not check.passed]:
+        raise ConfigError(f"{candidate} stays out: {'; '.join(failed)}")
+    version = shelf.add(folder)
+    shelf.promote(version)
+    typer.echo(
+        f"{name} version {version.number} ({version.bundle_id}) is champion; version {champion.number} is previous"
+    )
+
+
+def rollback(
+    config: _CONFIG = _DEFAULT, name: Annotated[str, typer.Option(help="Registered model name.")] = "zhenyan"
+) -> None:
+    """Put the previous champion back."""
+    from zhenyan.training.config import load_config
+    from zhenyan.training.registry import Registry
+
+    now, gone = Registry(load_config(config).tracking, name).rollback()
+    typer.echo(f"{name} version {now.number} ({now.bundle_id}) is champion again; version {gone.number} is previous")
+
+
+def sync(run: Annotated[Path, typer.Argument(help="Run folder whose MLflow server was away.")]) -> None:
+    """Send to MLflow what a run could not send while it went."""
+    from zhenyan.training.config import load_config
+    from zhenyan.training.tracking import JOURNAL, Tracker, tracking_uri
+
+    if not (run / JOURNAL).is_file():
+        raise ConfigError(f"{run}: no run folder ({JOURNAL} is missing)")
+    config = load_config(run / "config.yaml").tracking
+    tracker = Tracker(run, config, run.name)
+    if not tracker.flush(patient=True):
+        raise ConfigError(f"MLflow at {tracking_uri(config)} can't be reached; nothing is lost, try again later")
+    typer.echo(f"MLflow at {tracking_uri(config)} has everything of {run} (run {tracker.run_id})")

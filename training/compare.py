@@ -1,0 +1,154 @@
+"""Two bundles on the same rows: differences with paired bootstrap intervals, flips, slices, speed, size."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+from zhenyan.inference.classifier import Classifier
+from zhenyan.training.evaluate import SLICES, Labelled, decider, evasion_table
+from zhenyan.training.metrics import calibration_error, f1, resamples
+from zhenyan.training.schema import Schema
+
+
+@dataclass(frozen=True)
+class Difference:
+    """F1 of A and B and the 95 percent interval of B - A, rows resampled in pairs."""
+
+    a: float
+    b: float
+    low: float
+    high: float
+    positives: int
+
+    @property
+    def verdict(self) -> str:
+        """better, worse, or no clear difference."""
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "no clear difference"
+
+
+@dataclass
+class Comparison:
+    """Everything `zhenyan compare` reports."""
+
+    a: str
+    b: str
+    rows: int
+    scores: dict[str, Difference]
+    slices: dict[str, Difference]
+    flips: list[dict[str, Any]]
+    facts: dict[str, dict[str, float]]
+
+
+def difference(truth: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarray | None, seed: int = 0) -> Difference:
+    """Paired bootstrap (Efron & Tibshirani 1993) of the F1 difference; arrays are (rows, labels) or (rows,)."""
+    truth, a, b = (np.asarray(x, dtype=bool).reshape(len(truth), -1) for x in (truth, a, b))
+    weights = resamples(groups, len(truth), seed)
+    positives = truth.sum(1)
+
+    def samples(decided: np.ndarray) -> np.ndarray:
+        return np.asarray(f1(weights @ (truth & decided).sum(1), weights @ decided.sum(1), weights @ positives))
+
+    low, high = np.quantile(samples(b) - samples(a), [0.025, 0.975])
+    point = [float(f1((truth & d).sum(), d.sum(), truth.sum())) for d in (a, b)]
+    return Difference(*point, float(low), float(high), int(positives.sum()))
+
+
+def label_columns(classifier: Classifier, labels: list[str], values: np.ndarray) -> np.ndarray:
+    """Columns of a bundle's array laid out for the schema's labels; 0 where the bundle lacks one."""
+    result = np.zeros((len(values), len(labels)), dtype=values.dtype)
+    for column, label in enumerate(labels):
+        if label in classifier.bundle.label_ids:
+            result[:, column] = values[:, classifier.bundle.label_ids.index(label)]
+    return result
+
+
+def compare(a: Path, b: Path, data: Labelled, schema: Schema, evasion: bool = True) -> Comparison:
+    """Measure both bundles on `data`."""
+    pair = [Classifier.load(folder, explain=False) for folder in (a, b)]
+    scores = [label_columns(c, schema.ids, c.score(data.texts)) for c in pair]
+    decided = [label_columns(c, schema.ids, c.score(data.texts) >= c.thresholds) for c in pair]
+    core = [schema.ids.index(label) for label in schema.core]
+    parts = {"any violation": (data.truth.any(1), decided[0].any(1), decided[1].any(1)),
+             "core labels, micro": (data.truth[:, core], decided[0][:, core], decided[1][:, core])}  # fmt: skip
+    for i, label in enumerate(schema.ids):
+        if data.truth[:, i].any():
+            parts[label] = (data.truth[:, i], decided[0][:, i], decided[1][:, i])
+    return Comparison(
+        pair[0].bundle.id, pair[1].bundle.id, len(data.rows),
+        {name: difference(*arrays, data.groups) for name, arrays in parts.items()},
+        slice_differences(data, *decided), flips(data, *decided, schema),
+        {c.bundle.id: facts(c, data, score, schema, evasion) for c, score in zip(pair, scores, strict=True)},
+    )  # fmt: skip
+
+
+def slice_differences(data: Labelled, a: np.ndarray, b: np.ndarray, least: int = 30) -> dict[str, Difference]:
+    """Any-violation difference in every slice with enough rows."""
+    found = {}
+    for name, of in SLICES.items():
+        keys = np.array([of(row) for row in data.rows])
+        for key in sorted(set(keys)):
+            where = keys == key
+            if key and where.sum() >= least and len(set(keys)) > 1:
+                arrays = (data.truth[where].any(1), a[where].any(1), b[where].any(1))
+                found[f"{name}: {key}"] = difference(*arrays, None)
+    return found
+
+
+def flips(data: Labelled, a: np.ndarray, b: np.ndarray, schema: Schema) -> list[dict[str, Any]]:
+    """Rows decided differently, those that B gets wrong first."""
+    ids = np.array(schema.ids)
+    rows = [
+        {"text": data.rows[i].text, "true": list(ids[data.truth[i]]), "a": list(ids[a[i]]), "b": list(ids[b[i]]),
+         "b_right": bool((b[i] == data.truth[i]).all()), "origin": data.rows[i].origin}
+        for i in np.flatnonzero((a != b).any(1))
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: row["b_right"])
+
+
+def facts(
+    classifier: Classifier, data: Labelled, scores: np.ndarray, schema: Schema, evasion: bool
+) -> dict[str, float]:
+    """Size, speed, calibration and evasion of one bundle."""
+    texts = data.texts[:512]
+    classifier.clear_cache()
+    started = time.perf_counter()
+    classifier.score(texts)
+    pace = len(texts) / (time.perf_counter() - started)
+    alone = []
+    for text in texts[:60]:
+        classifier.clear_cache()
+        started = time.perf_counter()
+        classifier.score([text])
+        alone.append(time.perf_counter() - started)
+    found = {
+        "size_mib": sum(p.stat().st_size for p in classifier.bundle.folder.iterdir()) / 2**20,
+        "lines_per_second": pace,
+        "latency_ms": 1000 * float(np.median(alone)),
+        "calibration_error": calibration_error(data.truth, scores),
+    }
+    if evasion:
+        table = evasion_table(data, lambda t: label_columns(classifier, schema.ids, decider(classifier)(t)), schema)
+        found |= {"evasion_mean_fall": table["mean_fall"], "evasion_worst_fall": table["worst_fall"]}
+    return found
+
+
+def comparison_view(found: Comparison) -> list[Table]:
+    """The comparison as tables."""
+    scores = Table(
+        "", "rows with it", "A", "B", "B - A (95%)", "", title=f"A {found.a}   B {found.b}   {found.rows:,} rows"
+    )
+    for name, d in found.scores.items():
+        scores.add_row(name, str(d.positives), f"{d.a:.3f}", f"{d.b:.3f}", f"{d.low:+.3f} to {d.high:+.3f}", d.verdict)
+    worse = Table("slice that got worse", "A", "B", "B - A (95%)")
+    for name, d in found.slices.items():
+        if d.high < 0:
+            worse.add_row(name, f"{d.a:.3f}", f"{d.b:.3f}", f"{d.low:+.3f} to {d.high:+.3f}")
+    facts_table = Table("", *found.facts)
+    for name in next(iter(found.facts.values())):
+        facts_table.add_row(name, *(f"{values[name]:.3f}" for values in found.facts.values()))
+    return [scores, worse, facts_table]

@@ -1,0 +1,67 @@
+"""The gate before a bundle becomes champion: bounds in configs/gates.yaml, each failure named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training.compare import Comparison
+from zhenyan.training.export import Check
+from zhenyan.training.schema import Schema, explain, load_yaml
+
+GATES = Path("configs/gates.yaml")
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Gates(BaseModel):
+    """Bounds on the candidate, against the champion and absolute. null switches a bound off."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    any_violation_drop: Share | None = 0.01
+    core_micro_drop: Share | None = 0.01
+    core_label_drop: Share | None = 0.03
+    other_label_drop: Share | None = 0.08
+    min_positives: Annotated[int, Field(ge=1)] = 20
+    calibration_error: Share | None = 0.05
+    evasion_mean_fall: Share | None = 0.03
+    evasion_worst_fall: Share | None = 0.08
+    latency_ratio: Annotated[float, Field(gt=0)] | None = 1.5
+    flip_rate: Share | None = 0.25
+
+
+def load_gates(path: Path = GATES) -> Gates:
+    """The bounds; ConfigError names the fault."""
+    try:
+        return Gates.model_validate(load_yaml(path))
+    except ValidationError as error:
+        raise ConfigError(explain(error, path)) from None
+
+
+def checks(found: Comparison, gates: Gates, schema: Schema) -> list[Check]:
+    """Every bound with what was measured; A is the champion, B the candidate."""
+    result: list[Check] = []
+
+    def add(name: str, measured: float, bound: float | None) -> None:
+        if bound is not None:
+            result.append(Check(name, measured, bound))
+
+    add("fall of any-violation F1", _fall(found, "any violation"), gates.any_violation_drop)
+    add("fall of core micro F1", _fall(found, "core labels, micro"), gates.core_micro_drop)
+    for label in schema.ids:
+        if label in found.scores and found.scores[label].positives >= gates.min_positives:
+            bound = gates.core_label_drop if label in schema.core else gates.other_label_drop
+            add(f"fall of F1, {label}", _fall(found, label), bound)
+    before, after = found.facts[found.a], found.facts[found.b]
+    add("calibration error", after["calibration_error"], gates.calibration_error)
+    if "evasion_mean_fall" in after:
+        add("mean fall under evasion", after["evasion_mean_fall"], gates.evasion_mean_fall)
+        add("worst fall under evasion", after["evasion_worst_fall"], gates.evasion_worst_fall)
+    add("latency against the champion's", after["latency_ms"] / before["latency_ms"], gates.latency_ratio)
+    add("rows decided differently", len(found.flips) / found.rows, gates.flip_rate)
+    return result
+
+
+def _fall(found: Comparison, name: str) -> float:
+    return found.scores[name].a - found.scores[name].b

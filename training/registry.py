@@ -1,0 +1,129 @@
+"""Bundles in MLflow: logged as pyfunc models, registered under aliases champion, challenger and previous."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from zhenyan.inference.bundle import Bundle, load_bundle
+from zhenyan.inference.errors import BundleError, ConfigError
+from zhenyan.training.config import TrackingConfig
+from zhenyan.training.tracking import tracking_uri
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+MODEL_NAME = "zhenyan"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version."""
+
+    name: str
+    number: str
+    bundle_id: str
+
+
+def signature(bundle: Bundle) -> ModelSignature:
+    """Text in; labels and every label's score out."""
+    outputs = [ColSpec(DataType.string, "labels"), *(ColSpec(DataType.double, label) for label in bundle.label_ids)]
+    return ModelSignature(Schema([ColSpec(DataType.string, "text")]), Schema(outputs))
+
+
+def log_bundle(folder: Path, run_id: str | None, config: TrackingConfig, register: str | None = None) -> Any:
+    """Log a bundle as a pyfunc model to an MLflow run (a new one for None); optionally register it."""
+    mlflow.set_tracking_uri(tracking_uri(config))
+    bundle = load_bundle(folder)
+    if run_id is None:
+        mlflow.set_experiment(config.experiment)
+    with mlflow.start_run(run_id=run_id, run_name=None if run_id else bundle.id):
+        mlflow.set_tag("bundle_id", bundle.id)
+        return mlflow.pyfunc.log_model(
+            name="bundle",
+            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+            artifacts={"bundle": str(folder)},
+            signature=signature(bundle),
+            input_example=pd.DataFrame({"text": ["今天二号链接两盒装的拍一下"]}),
+            pip_requirements=[f"zhenyan=={version('zhenyan')}", f"numpy~={np.__version__}", "pandas"],
+            metadata={"bundle_id": bundle.id},
+            registered_model_name=register,
+        )
+
+
+class Registry:
+    """The registered versions of one model name."""
+
+    def __init__(self, config: TrackingConfig, name: str = MODEL_NAME) -> None:
+        self.config, self.name = config, name
+        mlflow.set_tracking_uri(tracking_uri(config))
+        self.client = mlflow.MlflowClient(tracking_uri(config))
+
+    def version(self, alias: str) -> Version | None:
+        """The version an alias points at, None when there is none."""
+        try:
+            found = self.client.get_model_version_by_alias(self.name, alias)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise ConfigError(f"MLflow at {tracking_uri(self.config)}: {str(error).splitlines()[0]}") from None
+        return Version(self.name, str(found.version), str(found.tags.get("bundle_id", "")))
+
+    def add(self, folder: Path, run_id: str | None = None) -> Version:
+        """Register a bundle as a new version."""
+        bundle = load_bundle(folder)
+        info = log_bundle(folder, run_id, self.config, self.name)
+        number = str(info.registered_model_version)
+        self.client.set_model_version_tag(self.name, number, "bundle_id", bundle.id)
+        return Version(self.name, number, bundle.id)
+
+    def point(self, alias: str, number: str) -> None:
+        """Let an alias point at a version."""
+        self.client.set_registered_model_alias(self.name, alias, number)
+
+    def promote(self, new: Version) -> Version | None:
+        """Make `new` the champion and remember the one before as previous; returns that one."""
+        old = self.version(CHAMPION)
+        self.point(CHAMPION, new.number)
+        if old and old.number != new.number:
+            self.point(PREVIOUS, old.number)
+        return old
+
+    def rollback(self) -> tuple[Version, Version]:
+        """Swap champion and previous; returns (new champion, the one taken down)."""
+        now, before = self.version(CHAMPION), self.version(PREVIOUS)
+        if now is None or before is None:
+            raise ConfigError(f"{self.name}: nothing to roll back to: no version has the alias {PREVIOUS!r}")
+        self.point(CHAMPION, before.number)
+        self.point(PREVIOUS, now.number)
+        return before, now
+
+
+def resolve(name: str, config: TrackingConfig, into: Path | None = None) -> Path:
+    """A bundle's folder for a path, `runs:/ID` or `models:/zhenyan@champion` (downloaded and verified).
+
+    ConfigError when there is none; BundleError when what was stored has been altered.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    if not name.startswith(("runs:/", "models:/")):
+        raise ConfigError(f"{name}: neither a bundle folder nor runs:/ID nor models:/{MODEL_NAME}@{CHAMPION}")
+    mlflow.set_tracking_uri(tracking_uri(config))
+    address = f"{name}/bundle" if name.startswith("runs:/") and name.count("/") == 1 else name
+    target = into or Path(tempfile.mkdtemp(prefix="zhenyan-"))
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(target)))
+    except MlflowException as error:
+        raise ConfigError(f"{name}: {str(error).splitlines()[0]}") from None
+    found = next((path.parent for path in folder.rglob("manifest.json")), None)
+    if found is None:
+        raise BundleError(f"{name}: no bundle among its artifacts")
+    load_bundle(found)
+    return found
