@@ -11,6 +11,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import torch
 import transformers
 import yaml
 from rich.console import Console
