@@ -23,3 +23,6 @@ $(VENV)/installed: pyproject.toml
 
 clean:
 	rm -rf $(VENV) $(DEMO) out build *.egg-info
+
+bench: $(VENV)/installed
+	$(VENV)/bin/python benchmarks/run.py
