@@ -149,16 +149,37 @@ class TrainConfig(_Strict):
 
 
 def load_config(path: Path | str, overrides: dict[str, Any] | None = None) -> TrainConfig:
-    """Validated configuration; ConfigError lists every fault. `overrides` are dotted keys, such as optim.epochs."""
-    data = load_yaml(Path(path)) or {}
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected keys and values, found {type(data).__name__}")
+    """Validated configuration; ConfigError lists every fault. `overrides` are dotted keys, such as optim.epochs.
+
+    A file may name another as `base` (relative to itself); its own keys win over the base's.
+    """
+    data = _read(Path(path))
     for dotted, value in (overrides or {}).items():
         _set(data, dotted, value)
     try:
         return TrainConfig.model_validate(data)
     except ValidationError as error:
         raise ConfigError(explain(error, path)) from None
+
+
+def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    data = load_yaml(path) or {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected keys and values, found {type(data).__name__}")
+    if (base := data.pop("base", None)) is None:
+        return data
+    if path.resolve() in seen:
+        raise ConfigError(f"{path}: base: the files name each other in a circle")
+    return merge(_read(path.parent / str(base), (*seen, path.resolve())), data)
+
+
+def merge(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `own` over it, section by section."""
+    result = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merge(result[key], value) if both else value
+    return result
 
 
 def _set(data: dict[str, Any], dotted: str, value: Any) -> None:
