@@ -1,0 +1,72 @@
+"""Bad configuration and bad schemas: file, key, value, what is allowed."""
+
+import pytest
+import yaml
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training.config import load_config
+from zhenyan.training.schema import load_schema
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("optim: {epoch: 3}", "optim.epoch"),
+        ("optim: {learning_rate: -1}", "greater than 0, found -1"),
+        ("encoder: {pooling: max}", "'mean' or 'cls', found 'max'"),
+        ("name: '../x'", "name"),
+        ("- 1", "expected keys and values"),
+        ("a: [", "not YAML"),
+        ("evasion: {probability: 2}", "evasion.probability"),
+        ("distil: {teachers: [x]}", "exclude each other"),
+        ("base: self.yaml", "circle"),
+    ],
+)
+def test_bad_config_names_key_and_value(tmp_path, text, words):
+    path = write(tmp_path / "self.yaml", text)
+    with pytest.raises(ConfigError, match=words) as error:
+        load_config(path)
+    assert "self.yaml" in str(error.value)
+
+
+def test_missing_file_and_override(tmp_path):
+    with pytest.raises(ConfigError, match="no such file"):
+        load_config(tmp_path / "none.yaml")
+    config = load_config(write(tmp_path / "a.yaml", "name: a"), {"optim.epochs": 2, "loss.pos_weight_cap": 3})
+    assert config.optim.epochs == 2 and config.loss.pos_weight_cap == 3
+
+
+def test_base_is_overridden_key_by_key(tmp_path):
+    write(tmp_path / "base.yaml", "name: base\noptim: {epochs: 9, batch_size: 8}")
+    config = load_config(write(tmp_path / "own.yaml", "base: base.yaml\noptim: {epochs: 2}"))
+    assert (config.name, config.optim.epochs, config.optim.batch_size) == ("base", 2, 8)
+
+
+def test_committed_files_are_valid(root):
+    for path in [*(root / "configs/train").glob("*.yaml"), *(root / "configs/encoders").glob("*.yaml")]:
+        load_config(path)
+    schema = load_schema(root / "configs/labels.yaml")
+    assert len(schema.ids) == 14 and schema.core == schema.ids[:4]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: s["labels"].append(s["labels"][0]), "more than once: false_propaganda"),
+        (lambda s: s["labels"][0].pop("articles"), "labels.0.articles: field required"),
+        (lambda s: s["labels"][0].update(id="Bad Id"), "labels.0.id"),
+        (lambda s: s["labels"][1].update(responsible=["nobody"]), "labels.1.responsible.0"),
+        (lambda s: s["labels"][1].update(extra=1), "labels.1.extra"),
+        (lambda s: s["labels"][1].update(examples=["one"]), "labels.1.examples"),
+        (lambda s: s.update(version=0), "version"),
+    ],
+)
+def test_broken_schemas(tmp_path, root, change, words):
+    schema = yaml.safe_load((root / "configs/labels.yaml").read_text(encoding="utf-8"))
+    change(schema)
+    with pytest.raises(ConfigError, match=words):
+        load_schema(write(tmp_path / "labels.yaml", yaml.safe_dump(schema, allow_unicode=True)))
