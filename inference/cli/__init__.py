@@ -6,7 +6,9 @@ import sys
 from importlib.metadata import entry_points
 
 import typer
+from zhenyan.inference.cli.case import evidence, verify_case
 from zhenyan.inference.cli.inspect import bundle, doctor
+from zhenyan.inference.cli.review import review, review_export, review_import, reviewers
 from zhenyan.inference.cli.score import score
 from zhenyan.inference.cli.serve import keys, serve
 from zhenyan.inference.errors import ZhenyanError
@@ -30,6 +32,12 @@ app.command()(serve)
 app.command()(doctor)
 app.command()(bundle)
 app.add_typer(keys, name="keys")
+app.command()(review)
+app.command()(review_export)
+app.command()(review_import)
+app.add_typer(reviewers, name="reviewers")
+app.command()(evidence)
+app.command("verify")(verify_case)
 
 
 def main() -> None:

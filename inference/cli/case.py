@@ -1,0 +1,75 @@
+"""`zhenyan evidence` and `zhenyan verify`: the evidence file of a case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from zhenyan.inference.bundle import load_bundle
+from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.evidence_file import Check, make_case, read_case, verify, write_case
+from zhenyan.inference.runs.store import RunFolder
+
+_MODEL = Annotated[Path | None, typer.Option(help="Bundle folder; the bundled model by default.")]
+EXIT_DIFFERS = 1
+
+
+def evidence(
+    run: Annotated[Path, typer.Argument(help="A run's folder, or the output file of `zhenyan score`.", metavar="RUN")],
+    finding: Annotated[str, typer.Argument(help="The finding's id, such as f000001.", metavar="FINDING")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Case file to write (JSON).")],
+    model: _MODEL = None,
+    database: Annotated[
+        str | None,
+        typer.Option(envvar="ZHENYAN_DATABASE", help="Review database whose decisions go in; review.db by default."),
+    ] = None,
+) -> None:
+    """Write one finding's evidence file: text, time, context, score, threshold, versions, digests, decisions."""
+    folder = RunFolder.existing(run)
+    case = make_case(folder, load_bundle(model), finding, _decisions(folder, finding, database))
+    write_case(case, output)
+    typer.echo(f"{output}: {len(case['decisions'])} decisions, digest {case['digest']}", err=True)
+
+
+def _decisions(folder: RunFolder, finding: str, database: str | None) -> list[dict[str, Any]]:
+    """What the run's review says of the finding; nothing where the run was never reviewed."""
+    if database is None and not (folder.path / "review.db").exists():
+        return []
+    from zhenyan.inference.cli.review import review_database
+
+    with review_database(folder, database) as review:
+        from zhenyan.inference.review.exports import decisions
+        from zhenyan.inference.review.intake import find_run
+
+        return decisions(review, find_run(review, folder), finding)
+
+
+def verify_case(
+    case: Annotated[Path, typer.Argument(help="Case file of `zhenyan evidence`.", metavar="CASE")],
+    model: _MODEL = None,
+) -> None:
+    """Compute a case's score again and compare everything; says what differs.
+
+    Exit codes: 0 the score is the same to 1e-5 and nothing was altered, 1 something differs, 2 the file can't be read.
+    """
+    given = read_case(case)
+    classifier = Classifier.load(model, runtime=str(given["versions"].get("runtime", "onnxruntime")), explain=False)
+    checks = verify(given, classifier)
+    Console().print(_table(checks))
+    if not all(check.same or check.note for check in checks):
+        typer.echo(f"{case}: differs", err=True)
+        raise typer.Exit(EXIT_DIFFERS)
+    typer.echo(f"{case}: the same, score {given['finding']['score']:.5f}", err=True)
+
+
+def _table(checks: list[Check]) -> Table:
+    table = Table("", "what", "in the case", "here")
+    for check in checks:
+        mark = "same" if check.same else "note" if check.note else "[bold red]DIFFERS[/]"
+        shown = ("", "") if check.same and not isinstance(check.case, float) else (str(check.case), str(check.here))
+        table.add_row(mark, Text(check.name), *(Text(value[:80]) for value in shown))
+    return table

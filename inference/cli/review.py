@@ -1,0 +1,189 @@
+"""`zhenyan review`, `reviewers`, `review-export`, `review-import`: reviewing a run's findings in a browser."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from zhenyan.inference.bundle import load_bundle
+from zhenyan.inference.errors import ConfigError, MissingExtra
+from zhenyan.inference.runs.store import RunFolder
+
+if TYPE_CHECKING:
+    from zhenyan.inference.review.accounts import Accounts
+    from zhenyan.inference.review.database import Database
+
+reviewers = typer.Typer(help="People who may review: add, list, remove, role, password.", no_args_is_help=True)
+
+_RUN = Annotated[Path, typer.Argument(help="A run's folder, or the output file of `zhenyan score`.", metavar="RUN")]
+_DATABASE = Annotated[
+    str | None,
+    typer.Option(
+        envvar="ZHENYAN_DATABASE", help="postgresql://user@host/name; review.db in the run's folder by default."
+    ),
+]
+_MODEL = Annotated[
+    Path | None, typer.Option(help="Bundle folder the run was scored with; the bundled model by default.")
+]
+_OF_RUN = Annotated[Path | None, typer.Option("--run", help="The run whose review.db holds the reviewers.")]
+_ROLE = Annotated[str, typer.Option(help="reviewer, lead or admin; each may do what those before it may.")]
+_STDIN = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+
+
+@contextmanager
+def review_database(folder: RunFolder | None, url: str | None) -> Iterator[Database]:
+    """The review database, closed at the end; MissingExtra where the extra isn't installed."""
+    try:
+        from zhenyan.inference.review.database import database_url, open_database
+    except ImportError as error:
+        raise MissingExtra(str(error.name), "review") from None
+    database = open_database(database_url(folder, url))
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def review(
+    run: _RUN,
+    database: _DATABASE = None,
+    model: _MODEL = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 8080,
+    second: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of findings that two reviewers read, to measure agreement.")
+    ] = 0.0,
+    lease: Annotated[int, typer.Option(min=1, max=1440, help="Minutes a finding is kept for who opened it.")] = 15,
+    https: Annotated[
+        bool, typer.Option("--https", help="Reached by https through a proxy: cookies are then sent over https only.")
+    ] = False,
+    proxy: Annotated[
+        str | None, typer.Option(help="Address of the proxy whose X-Forwarded-For and -Proto headers are believed.")
+    ] = None,
+) -> None:
+    """Review a run's findings in a browser. Add people first: `zhenyan reviewers add NAME --role admin --run RUN`."""
+    folder = RunFolder.existing(run)
+    bundle = load_bundle(model)
+    with review_database(folder, database) as opened:
+        from zhenyan.inference.review.intake import check_labels, take_in
+        from zhenyan.inference.review.settings import Settings
+        from zhenyan.inference.review.web.server import serve
+        from zhenyan.inference.review.web.site import Site
+
+        check_labels(folder, bundle.id, bundle.label_ids)
+        settings = Settings(lease=timedelta(minutes=lease), second_share=second, https=https)
+        site = Site(opened, take_in(opened, folder, settings), folder, bundle, settings)
+        if not any(person.active and person.password for person in site.accounts.all()):
+            where = "--database URL" if database else f"--run {run}"
+            typer.echo(f"nobody can log in yet: zhenyan reviewers add NAME --role admin {where}", err=True)
+        serve(site, host, port, proxy)
+
+
+def review_export(
+    run: _RUN,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    to: Annotated[str, typer.Option(help="rows (corpus, JSON Lines), labelstudio (JSON tasks) or csv.")] = "rows",
+    database: _DATABASE = None,
+    model: _MODEL = None,
+) -> None:
+    """Write decisions out: rows for training, tasks for Label Studio, or a table."""
+    folder = RunFolder.existing(run)
+    with review_database(folder, database) as opened:
+        from zhenyan.inference.review.exports import write_export
+        from zhenyan.inference.review.intake import find_run
+
+        said = write_export(opened, find_run(opened, folder), to, output, load_bundle(model).labels)
+    typer.echo("\n".join([f"{output}: written", *said]), err=True)
+
+
+def review_import(
+    run: _RUN,
+    file: Annotated[Path, typer.Argument(help="JSON or JSON_MIN export of Label Studio.", metavar="FILE")],
+    database: _DATABASE = None,
+) -> None:
+    """Take Label Studio's annotations of this run's tasks in, each as a reading of its annotator; repeating it is safe."""
+    folder = RunFolder.existing(run)
+    with review_database(folder, database) as opened:
+        from zhenyan.inference.review.desk import Desk
+        from zhenyan.inference.review.imports import take_annotations
+        from zhenyan.inference.review.intake import find_run
+        from zhenyan.inference.review.labelstudio import Unclear, read_annotations
+
+        found, unclear = find_run(opened, folder), Unclear()
+        labels = list(folder.manifest["thresholds"])
+        done = take_annotations(Desk(opened, found), labels, read_annotations(file, found, unclear))
+    typer.echo(f"{done.decisions:,} decisions, {done.skips:,} skips, {done.known:,} known already", err=True)
+    if done.reviewers:
+        typer.echo(f"new annotators, without a login: {', '.join(done.reviewers)}", err=True)
+    if unclear.rows:
+        typer.echo(f"{unclear.rows:,} rows without labels left out: JSON_MIN doesn't tell a skip from a compliant line; "
+                   "export JSON instead", err=True)  # fmt: skip
+
+
+@reviewers.command("add")
+def add(
+    name: str,
+    role: _ROLE = "reviewer",
+    run: _OF_RUN = None,
+    database: _DATABASE = None,
+    password_stdin: _STDIN = False,
+) -> None:
+    """Add a reviewer; asks for the password."""
+    with _accounts(run, database) as accounts:
+        accounts.add(name, role, _password(password_stdin))
+
+
+@reviewers.command("list")
+def names(run: _OF_RUN = None, database: _DATABASE = None) -> None:
+    """Names, roles, and whether they can log in."""
+    with _accounts(run, database) as accounts:
+        for person in accounts.all():
+            state = "" if person.active and person.password else "  no login" if person.active else "  removed"
+            typer.echo(f"{person.name}  {person.role}  {person.created:%Y-%m-%d}{state}")
+
+
+@reviewers.command("remove")
+def remove(name: str, run: _OF_RUN = None, database: _DATABASE = None) -> None:
+    """End a reviewer's access; their decisions stay."""
+    with _accounts(run, database) as accounts:
+        accounts.remove(name)
+
+
+@reviewers.command("role")
+def set_role(name: str, role: str, run: _OF_RUN = None, database: _DATABASE = None) -> None:
+    """Give a reviewer another role: reviewer, lead or admin."""
+    with _accounts(run, database) as accounts:
+        accounts.set_role(name, role)
+
+
+@reviewers.command("password")
+def password(name: str, run: _OF_RUN = None, database: _DATABASE = None, password_stdin: _STDIN = False) -> None:
+    """Set a reviewer's password; ends their logins."""
+    with _accounts(run, database) as accounts:
+        accounts.set_password(name, _password(password_stdin))
+
+
+@contextmanager
+def _accounts(run: Path | None, database: str | None) -> Iterator[Accounts]:
+    folder = RunFolder.existing(run) if run else None
+    with review_database(folder, database) as opened:
+        from zhenyan.inference.review.accounts import Accounts
+
+        yield Accounts(opened)
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    if not sys.stdin.isatty():
+        raise ConfigError("no terminal to ask for the password on; give it with --password-stdin")
+    given = getpass.getpass("password: ")
+    if getpass.getpass("again: ") != given:
+        raise ConfigError("the two passwords differ; nothing was changed")
+    return given

@@ -1,0 +1,196 @@
+"""The evidence file of a case: one finding with all that is needed to compute its score again, and the check that does.
+
+It holds no code and no model; the bundle it names by digest gives the same score to 1e-5 wherever it is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from zhenyan.inference import normalise
+from zhenyan.inference.bundle import Bundle, sha256
+from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.errors import BundleError, InputError
+from zhenyan.inference.io.jsonlines import write_atomic
+from zhenyan.inference.runs.scoring import DIGITS
+from zhenyan.inference.runs.store import FINDINGS, MANIFEST, RunFolder
+
+FORMAT = 1
+TOLERANCE = 1e-5
+_SECTIONS = {"finding": dict, "law": dict, "versions": dict, "sha256": dict, "decisions": list, "digest": str}
+_FIELDS = {"text": str, "label": str, "score": float, "threshold": float, "evidence": list}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was compared. A `note` doesn't make the case differ."""
+
+    name: str
+    same: bool
+    case: Any
+    here: Any
+    note: bool = False
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of a text's UTF-8 bytes, hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digest(case: Mapping[str, Any]) -> str:
+    """SHA-256 over the whole case but its own digest, as JSON with sorted keys."""
+    return text_digest(json.dumps({k: v for k, v in case.items() if k != "digest"}, sort_keys=True))
+
+
+def make_case(
+    folder: RunFolder, bundle: Bundle, finding: str, decisions: Iterable[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """The case of one finding; InputError when the run lacks it, BundleError when the bundle isn't the run's."""
+    manifest = folder.manifest
+    if manifest["bundle"] != bundle.id:
+        raise BundleError(
+            f"{folder.path}: scored with bundle {manifest['bundle']}, this is {bundle.id}; name the run's with --model"
+        )
+    record = next((record for record in folder.findings() if record["id"] == finding), None)
+    if record is None:
+        raise InputError(f"{folder.path}: no finding {finding!r:.40}; their ids are in {FINDINGS}, f000001 and so on")
+    label = next(label for label in bundle.labels if label.id == record["label"])
+    case = {
+        "format": FORMAT, "made": datetime.now(UTC).isoformat(timespec="seconds"), "finding": record,
+        "law": {"name_zh": label.name_zh, "name_en": label.name_en, "section": label.section,
+                "articles": list(label.articles), "penalty": dict(label.penalty)},
+        "versions": _versions(manifest["options"]["runtime"], bundle),
+        "sha256": {
+            "text": text_digest(record["text"]), FINDINGS: sha256(folder.path / FINDINGS),
+            MANIFEST: sha256(folder.path / MANIFEST), "bundle": dict(bundle.manifest["sha256"]),
+            "inputs": {item["path"]: item["sha256"] for item in manifest["inputs"]},
+        },
+        "decisions": list(decisions),
+    }  # fmt: skip
+    return case | {"digest": digest(case)}
+
+
+def _versions(runtime: str, bundle: Bundle) -> dict[str, Any]:
+    return {
+        "zhenyan": importlib.metadata.version("zhenyan"), "bundle": bundle.id, "normaliser": normalise.VERSION,
+        "runtime": runtime, runtime: importlib.metadata.version(runtime),
+        "tokenizers": importlib.metadata.version("tokenizers"),
+    }  # fmt: skip
+
+
+def write_case(case: Mapping[str, Any], path: Path) -> None:
+    """Write a case as JSON, whole or not at all; lone surrogates stay escaped."""
+    write_atomic(path, [case_bytes(case)])
+
+
+def case_bytes(case: Mapping[str, Any]) -> bytes:
+    """The file's bytes: UTF-8, or ASCII with escapes where the text can't be UTF-8."""
+    try:
+        return json.dumps(case, ensure_ascii=False, indent=1).encode()
+    except UnicodeEncodeError:
+        return json.dumps(case, indent=1).encode()
+
+
+def read_case(path: Path) -> dict[str, Any]:
+    """A case file; InputError when it is none, or of a format this version can't read."""
+    try:
+        case = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `zhenyan evidence RUN FINDING -o {path.name}` makes one") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a JSON file ({error})") from None
+    if not isinstance(case, dict) or case.get("format") != FORMAT:
+        found = case.get("format") if isinstance(case, dict) else type(case).__name__
+        raise InputError(f"{path}: no case file of format {FORMAT}, found {found!r}; make it with this version")
+    _check_fields(case, _SECTIONS, f"{path}")
+    _check_fields(case["finding"], _FIELDS, f"{path}: finding")
+    return case
+
+
+def _check_fields(section: Mapping[str, Any], fields: Mapping[str, type], place: str) -> None:
+    for name, kind in fields.items():
+        if not isinstance(section.get(name), int | float if kind is float else kind):
+            raise InputError(f"{place}: field {name!r} is missing or no {kind.__name__}; the file is cut or altered")
+
+
+def verify(case: Mapping[str, Any], classifier: Classifier) -> list[Check]:
+    """Compare a case with what this bundle and this installation give; the score is computed again."""
+    return [*_unaltered(case), *_same_model(case, classifier.bundle), *_same_score(case, classifier), *_notes(case)]
+
+
+def _unaltered(case: Mapping[str, Any]) -> list[Check]:
+    finding, text = case["finding"], case["finding"]["text"]
+    checks = [
+        _equal("digest of the case", case["digest"], digest(case)),
+        _equal("sha256 of the text", case["sha256"].get("text"), text_digest(text)),
+    ]
+    spans = [span for span in finding["evidence"] if _is_span(span)]
+    said = [span["text"] for span in spans]
+    return [*checks, _equal("evidence", said, [text[span["start"] : span["end"]] for span in spans])]
+
+
+def _is_span(span: Any) -> bool:
+    kinds = {"start": int, "end": int, "text": str}
+    return isinstance(span, dict) and all(isinstance(span.get(name), kind) for name, kind in kinds.items())
+
+
+def _mapping(section: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A section's mapping; empty where an altered file has something else."""
+    value = section.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _same_model(case: Mapping[str, Any], bundle: Bundle) -> list[Check]:
+    versions, files = case["versions"], _mapping(case["sha256"], "bundle")
+    here = bundle.manifest["sha256"]
+    return [
+        _equal("bundle", versions.get("bundle"), bundle.id),
+        *(_equal(f"sha256 of {name}", files.get(name), here.get(name)) for name in sorted({*files, *here})),
+        _equal("normaliser", versions.get("normaliser"), normalise.VERSION),
+    ]
+
+
+def _same_score(case: Mapping[str, Any], classifier: Classifier) -> list[Check]:
+    finding, labels = case["finding"], classifier.bundle.label_ids
+    if finding["label"] not in labels:
+        return [Check("label", False, finding["label"], f"not among {', '.join(labels)}")]
+    column = labels.index(finding["label"])
+    classifier.clear_cache()
+    score = round(float(classifier.score([finding["text"]])[0, column]), DIGITS)
+    threshold = round(classifier.bundle.thresholds[column], DIGITS)
+    near = abs(score - finding["score"]) <= TOLERANCE * 1.001  # both are rounded to this grid
+    return [
+        Check("score", near, finding["score"], score),
+        _equal("threshold", finding["threshold"], threshold),
+        _equal("at or above the threshold", finding["score"] >= finding["threshold"], score >= threshold),
+    ]
+
+
+def _notes(case: Mapping[str, Any]) -> list[Check]:
+    """Versions and inputs: worth knowing, but the score is the proof."""
+    checks = []
+    for name in ("zhenyan", "onnxruntime", "openvino", "tokenizers"):
+        if name in case["versions"]:
+            checks.append(_equal(name, case["versions"][name], _installed(name), note=True))
+    for path, known in _mapping(case["sha256"], "inputs").items():
+        here = sha256(Path(path)) if Path(path).is_file() else "not here"
+        checks.append(_equal(f"input {path}", known, here, note=True))
+    return checks
+
+
+def _installed(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _equal(name: str, case: Any, here: Any, note: bool = False) -> Check:
+    return Check(name, case == here, case, here, note)

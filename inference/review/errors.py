@@ -1,0 +1,50 @@
+"""Errors that a reviewer meets on a page, said in English and Chinese."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from zhenyan.inference.errors import ConfigError, ZhenyanError
+
+
+class Said(ZhenyanError):
+    """An error with its Chinese wording in `zh`; the command line prints the English one."""
+
+    def __init__(self, english: str, chinese: str) -> None:
+        super().__init__(english)
+        self.zh = chinese
+
+
+class Conflict(Said):
+    """Someone else was first, or the page is out of date; nothing was changed."""
+
+
+class AccountError(Said, ConfigError):
+    """A name, role or password that can't be taken."""
+
+
+class LoginRefused(Said):
+    """Wrong name or password; which of them is not said."""
+
+    def __init__(self) -> None:
+        super().__init__("wrong name or password", "用户名或密码不正确")
+
+
+class LoginLocked(Said):
+    """Too many wrong passwords; `until` says when the next try is listened to."""
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"too many wrong passwords; try again after {until:%H:%M} UTC",
+                         f"密码错误次数过多，请在协调世界时 {until:%H:%M} 之后再试")  # fmt: skip
+        self.until = until
+
+
+class NotLoggedIn(Said):
+    """The request needs a login."""
+
+    def __init__(self) -> None:
+        super().__init__("log in first", "请先登录")
+
+
+class Forbidden(Said):
+    """The request's role or CSRF token doesn't allow it."""

@@ -1,0 +1,139 @@
+"""Decisions out again: corpus rows and a table. Label Studio's format is in labelstudio.py."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from zhenyan.inference.review.database import Database
+from zhenyan.inference.review.intake import Run
+from zhenyan.inference.review.schema import finding, reading, reviewer, skipped
+
+
+@dataclass(frozen=True)
+class Look:
+    """One reviewer's decision on a finding. `labels` is None where it was skipped."""
+
+    reviewer: str
+    labels: tuple[str, ...] | None
+    at: datetime
+    settles: bool = False
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A finding as the run wrote it, with what was decided."""
+
+    record: Mapping[str, Any]
+    state: str
+    labels: tuple[str, ...] | None
+    decided: datetime | None
+    looks: tuple[Look, ...]
+
+    @property
+    def deciders(self) -> list[str]:
+        """Who decided: the lead who settled it, else everyone who read it."""
+        done = [look for look in self.looks if look.labels is not None]
+        return sorted({look.reviewer for look in done if look.settles} or {look.reviewer for look in done})
+
+
+@dataclass
+class Held:
+    """Lines that were held back from the rows, by reason."""
+
+    undecided: int = 0
+    contradictory: int = 0
+
+    def __str__(self) -> str:
+        parts = [
+            f"{self.undecided:,} lines held back: not every finding on them is decided" if self.undecided else "",
+            f"{self.contradictory:,} lines held back: one finding was given a label that another was denied"
+            if self.contradictory
+            else "",
+        ]
+        return "\n".join(part for part in parts if part)
+
+
+def reviewed(database: Database, run: Run) -> Iterator[Reviewed]:
+    """Every finding of the run in its order."""
+    looks = _looks(database, run)
+    query = sa.select(finding).where(finding.c.run_id == run.id).order_by(finding.c.position)
+    with database.read() as connection:
+        for row in connection.execution_options(yield_per=500).execute(query):
+            labels = None if row.labels is None else tuple(row.labels)
+            yield Reviewed(row.record, row.state, labels, row.decided, tuple(looks.get(row.id, ())))
+
+
+def _looks(database: Database, run: Run) -> dict[int, list[Look]]:
+    done = sa.select(reading, reviewer.c.name).join(finding, reading.c.finding_id == finding.c.id).join(
+        reviewer, reading.c.reviewer_id == reviewer.c.id
+    ).where(finding.c.run_id == run.id, reading.c.state == "done").order_by(reading.c.number)  # fmt: skip
+    passed = sa.select(skipped, reviewer.c.name).join(finding).join(reviewer).where(finding.c.run_id == run.id)
+    found: dict[int, list[Look]] = defaultdict(list)
+    with database.read() as connection:
+        for row in connection.execute(done):
+            seconds = (row.decided - row.leased).total_seconds() if row.leased else None
+            found[row.finding_id].append(
+                Look(row.name, tuple(row.labels), row.decided, row.kind == "settle", seconds)
+            )  # fmt: skip
+        for row in connection.execute(passed):
+            if all(look.reviewer != row.name for look in found[row.finding_id]):
+                found[row.finding_id].append(Look(row.name, None, row.at))
+    return found
+
+
+def corpus_rows(run: Run, findings: Iterable[Reviewed], held: Held | None = None) -> Iterator[dict[str, Any]]:
+    """Rows of the corpus contract, one for each line whose findings are all decided; `held` counts the others.
+
+    `annotated` names the labels that reviewers looked at: denying one label says nothing of the others.
+    """
+    held = Held() if held is None else held
+    lines: dict[tuple[str, str, str], list[Reviewed]] = defaultdict(list)
+    for one in findings:
+        place = one.record["place"]
+        lines[place["file"], place["place"], one.record["text"]].append(one)
+    for group in lines.values():
+        decided = [one for one in group if one.labels is not None]
+        if len(decided) < len(group):
+            held.undecided += bool(decided)
+            continue
+        given = {label for one in decided for label in one.labels or ()}
+        denied = {one.record["label"] for one in decided if one.record["label"] not in (one.labels or ())}
+        if given & denied:
+            held.contradictory += 1
+            continue
+        yield _row(run, decided, sorted(given), sorted(given | denied))
+
+
+def _row(run: Run, group: Sequence[Reviewed], labels: list[str], annotated: list[str]) -> dict[str, Any]:
+    first = group[0].record
+    times = first["times"][0]
+    row = {
+        "id": str(first["place"].get("id") or f"{run.digest[:8]}-{first['id']}"), "text": first["text"],
+        "labels": labels, "annotated": annotated, "channel": "live" if "start" in times else "copy",
+        "stream": first["stream"], "room": first["stream"],
+        "reviewer": ", ".join(sorted({name for one in group for name in one.deciders})), "model": run.bundle,
+        "decided": max(one.decided for one in group if one.decided).date().isoformat(),
+        "findings": [one.record["id"] for one in group],
+    }  # fmt: skip
+    return row | {key: times[key] for key in ("start", "end") if key in times}
+
+
+def table_rows(run: Run, findings: Iterable[Reviewed]) -> Iterator[dict[str, Any]]:
+    """One flat row for each finding, decided or not, for a spreadsheet."""
+    for one in findings:
+        record, times = one.record, one.record["times"][0]
+        yield {
+            "finding": record["id"], "stream": record["stream"], "start": times.get("start"), "end": times.get("end"),
+            "text": record["text"], "label": record["label"], "score": record["score"],
+            "threshold": record["threshold"], "risk": record["risk"], "repeats": record["count"], "state": one.state,
+            "decided_labels": "; ".join(one.labels or ()), "reviewers": "; ".join(one.deciders),
+            "decided": one.decided.isoformat(timespec="seconds") if one.decided else None,
+            "skipped_by": "; ".join(look.reviewer for look in one.looks if look.labels is None),
+            "place": f"{record['place']['file']} {record['place']['place']}", "model": run.bundle,
+        }  # fmt: skip

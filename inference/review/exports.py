@@ -1,0 +1,58 @@
+"""Writing exports to files, for the command line and the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from zhenyan.inference.bundle import Label
+from zhenyan.inference.errors import ConfigError
+from zhenyan.inference.io.jsonlines import write_atomic
+from zhenyan.inference.io.writing import write_output
+from zhenyan.inference.review import log
+from zhenyan.inference.review.database import Database
+from zhenyan.inference.review.exchange import Held, corpus_rows, reviewed, table_rows
+from zhenyan.inference.review.intake import Run
+from zhenyan.inference.review.labelstudio import configuration, tasks
+
+ENDINGS = {"rows": ".jsonl", "labelstudio": ".json", "csv": ".csv"}
+
+
+def write_export(database: Database, run: Run, kind: str, path: Path, labels: Sequence[Label]) -> list[str]:
+    """Write one kind of export, whole or not at all; returns what should be said about it. ConfigError: unknown kind."""
+    if kind == "rows":
+        held = Held()
+        rows = list(corpus_rows(run, reviewed(database, run), held))
+        write_output(path, lambda: iter(rows))
+        return [f"{len(rows):,} rows", *filter(None, str(held).split("\n"))]
+    if kind == "csv":
+        write_output(path, lambda: table_rows(run, reviewed(database, run)))
+        return []
+    if kind == "labelstudio":
+        write_atomic(path, _json_list(tasks(run, reviewed(database, run))))
+        beside = path.with_suffix(".config.xml")
+        write_atomic(beside, [configuration([(label.id, label.name_zh) for label in labels]).encode()])
+        return [f"labelling configuration for the project: {beside}"]
+    raise ConfigError(f"--to {kind}: unknown; there are {', '.join(ENDINGS)}")
+
+
+def _json_list(records: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+    """A JSON list, one record a line; in ASCII, so that any text survives."""
+    start = b"[\n"
+    for record in records:
+        yield start + json.dumps(record).encode()
+        start = b",\n"
+    yield b"[]\n" if start == b"[\n" else b"\n]\n"
+
+
+def decisions(database: Database, run: Run, key: str) -> list[dict[str, Any]]:
+    """A finding's log, oldest first, for its evidence file."""
+    with database.read() as connection:
+        entries = log.entries(connection, run.id, key, limit=10_000)
+    return [
+        {"number": e.id, "at": e.at.isoformat(timespec="seconds"), "who": e.who, "action": e.action, "model": e.model,
+         "before": e.before, "after": e.after, "undoes": e.undoes}
+        for e in reversed(entries)
+    ]  # fmt: skip

@@ -1,0 +1,119 @@
+"""Taking annotations from elsewhere in as readings, once however often the file is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.review import log
+from zhenyan.inference.review.accounts import check_name
+from zhenyan.inference.review.database import insert_new
+from zhenyan.inference.review.desk import Desk
+from zhenyan.inference.review.labelstudio import Annotation
+from zhenyan.inference.review.schema import finding, reading, reviewer, skipped
+
+
+@dataclass
+class Imported:
+    """What an import did."""
+
+    decisions: int = 0
+    skips: int = 0
+    known: int = 0
+    reviewers: list[str] = field(default_factory=list)  # made on the way; they can't log in
+
+
+def take_annotations(desk: Desk, labels: Sequence[str], annotations: Iterable[Annotation]) -> Imported:
+    """Write all annotations or, when one is wrong, none; InputError names it."""
+    done = Imported()
+    with desk.database.alone() as connection:
+        for one in newest(annotations):
+            _check_labels(one, labels)
+            query = sa.select(finding).where(finding.c.run_id == desk.run.id, finding.c.key == one.finding)
+            about = connection.execute(query.with_for_update()).first()
+            if about is None:
+                raise InputError(f"{one.place}: no finding {one.finding!r:.40} in this run")
+            who = _reviewer(connection, desk, one, done)
+            if one.labels is None:
+                _skip(connection, desk, one, about, who, done)
+            else:
+                _read(connection, desk, one, about, who, done)
+    return done
+
+
+def newest(annotations: Iterable[Annotation]) -> list[Annotation]:
+    """An annotator's last word on each finding; where times are missing, the first in the file (exports begin with it)."""
+    kept: dict[tuple[str, str], Annotation] = {}
+    for one in annotations:
+        known = kept.get((one.finding, one.annotator))
+        if known is None or (one.at and known.at and one.at > known.at):
+            kept[one.finding, one.annotator] = one
+    return list(kept.values())
+
+
+def _check_labels(one: Annotation, labels: Sequence[str]) -> None:
+    if unknown := sorted(set(one.labels or ()) - set(labels)):
+        raise InputError(f"{one.place}: label {', '.join(unknown)} is unknown; there are {', '.join(labels)}")
+
+
+def _reviewer(connection: Connection, desk: Desk, one: Annotation, done: Imported) -> int:
+    name = check_name(one.annotator)
+    query = sa.select(reviewer.c.id).where(reviewer.c.name == name)
+    if (known := connection.scalar(query)) is not None:
+        return int(known)
+    values = {"name": name, "role": "reviewer", "active": True, "created": desk.settings.clock()}
+    done.reviewers.append(name)
+    return int(connection.execute(reviewer.insert().values(values)).inserted_primary_key[0])
+
+
+def _skip(connection: Connection, desk: Desk, one: Annotation, about: Row, who: int, done: Imported) -> None:
+    mine = sa.and_(skipped.c.finding_id == about.id, skipped.c.reviewer_id == who)
+    if connection.scalar(sa.select(sa.exists().where(mine))):
+        done.known += 1
+        return
+    insert_new(connection, skipped, finding_id=about.id, reviewer_id=who, at=one.at or desk.settings.clock())
+    _note(connection, desk, one, about, who, "import.skip", about.state)
+    done.skips += 1
+
+
+def _read(connection: Connection, desk: Desk, one: Annotation, about: Row, who: int, done: Imported) -> None:
+    labels, now = sorted(set(one.labels or ())), desk.settings.clock()
+    mine = sa.and_(reading.c.finding_id == about.id, reading.c.reviewer_id == who)
+    rows = connection.execute(sa.select(reading).where(mine)).all()
+    if any(row.state == "done" and row.labels == labels for row in rows):
+        done.known += 1
+        return
+    row = next((row for row in rows if row.kind == "read"), None)
+    target = row.id if row else _free_reading(connection, about.id)
+    values = {"state": "done", "labels": labels, "decided": one.at or now, "lease_until": None, "reviewer_id": who,
+              "leased": None, "version": reading.c.version + 1}  # fmt: skip
+    connection.execute(reading.update().where(reading.c.id == target).values(values))
+    _note(connection, desk, one, about, who, "import", desk.settle_state(connection, about.id), target)
+    done.decisions += 1
+
+
+def _free_reading(connection: Connection, finding_id: int) -> int:
+    """A reading that nobody holds, else a further one."""
+    free = sa.and_(reading.c.finding_id == finding_id, reading.c.kind == "read", reading.c.state == "open",
+                   reading.c.reviewer_id.is_(None))  # fmt: skip
+    if (
+        found := connection.scalar(sa.select(reading.c.id).where(free).order_by(reading.c.number).limit(1))
+    ) is not None:
+        return int(found)
+    last = connection.scalar(sa.select(sa.func.max(reading.c.number)).where(reading.c.finding_id == finding_id))
+    values = {"finding_id": finding_id, "number": int(last or 0) + 1, "kind": "read", "state": "open", "version": 0}
+    return int(connection.execute(reading.insert().values(values)).inserted_primary_key[0])
+
+
+def _note(
+    connection: Connection, desk: Desk, one: Annotation, about: Row, who: int, action: str, state: str,
+    reading_id: int | None = None,
+) -> None:  # fmt: skip
+    log.append(
+        connection, desk.settings.clock(), one.annotator, action, reviewer_id=who, finding_id=about.id,
+        reading_id=reading_id, model=desk.run.bundle, before={"labels": about.labels, "state": about.state},
+        after={"labels": None if one.labels is None else sorted(one.labels), "state": state}, seconds=one.seconds,
+    )  # fmt: skip

@@ -1,0 +1,111 @@
+"""Taking a scoring run's findings into the review database, once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from zhenyan.inference.bundle import sha256
+from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.review import schema
+from zhenyan.inference.review.database import Database
+from zhenyan.inference.review.outcome import OPEN, second_read
+from zhenyan.inference.review.settings import Settings
+from zhenyan.inference.runs.store import FINDINGS, RunFolder
+
+_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in the database. It is known by the digest of its findings: moved, it is the same, scored anew, another."""
+
+    id: int
+    digest: str
+    name: str
+    bundle: str
+
+
+def take_in(database: Database, folder: RunFolder, settings: Settings) -> Run:
+    """The run's row, with its findings queued on first sight; InputError when the run hasn't finished."""
+    path = folder.path / FINDINGS
+    if not path.is_file():
+        raise InputError(f"{path}: missing; the run hasn't finished, repeat its `zhenyan score` command")
+    digest = sha256(path)
+    with database.alone() as connection:
+        known = connection.execute(sa.select(schema.run).where(schema.run.c.digest == digest)).first()
+        run = Run(known.id, digest, known.name, known.bundle) if known else _add(connection, folder, digest, settings)
+        _add_second_readings(connection, run, settings.second_share)
+    return run
+
+
+def find_run(database: Database, folder: RunFolder) -> Run:
+    """The run's row; InputError when it was never reviewed in this database."""
+    path = folder.path / FINDINGS
+    digest = sha256(path) if path.is_file() else ""
+    with database.read() as connection:
+        known = connection.execute(sa.select(schema.run).where(schema.run.c.digest == digest)).first()
+    if known is None:
+        raise InputError(
+            f"{folder.path}: no review of this run in the database; `zhenyan review {folder.path}` starts one"
+        )
+    return Run(known.id, digest, known.name, known.bundle)
+
+
+def check_labels(folder: RunFolder, bundle: str, labels: Sequence[str]) -> None:
+    """ConfigError when the run has labels that the bundle doesn't know."""
+    manifest = folder.manifest
+    if unknown := sorted(set(manifest["thresholds"]) - set(labels)):
+        raise ConfigError(
+            f"{folder.path}: scored with bundle {manifest['bundle']}; bundle {bundle} has no label "
+            f"{', '.join(unknown)}; name the run's own bundle with --model"
+        )
+
+
+def _add(connection: Connection, folder: RunFolder, digest: str, settings: Settings) -> Run:
+    name, bundle = folder.path.name.removesuffix(".run"), folder.manifest["bundle"]
+    values = {"digest": digest, "name": name, "bundle": bundle, "added": settings.clock()}
+    result = connection.execute(schema.run.insert().values(values))
+    run = Run(result.inserted_primary_key[0], digest, name, bundle)
+    rows = _rows(folder, run.id)
+    while chunk := list(itertools.islice(rows, _CHUNK)):
+        connection.execute(schema.finding.insert(), chunk)
+    _add_readings(connection, run.id, 1, sa.true())
+    return run
+
+
+def _rows(folder: RunFolder, run_id: int) -> Iterator[dict[str, Any]]:
+    for position, record in enumerate(folder.findings()):
+        yield {
+            "run_id": run_id, "key": record["id"], "position": position, "stream": storable(record["stream"]),
+            "label": record["label"], "risk": record["risk"], "start": record["times"][0].get("start"),
+            "record": record, "state": OPEN,
+        }  # fmt: skip
+
+
+def storable(text: str) -> str:
+    """Text without what PostgreSQL can't hold (NUL, lone surrogates)."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def _add_readings(connection: Connection, run_id: int, number: int, which: sa.ColumnElement[bool]) -> None:
+    finding = schema.finding
+    rows = sa.select(finding.c.id, sa.literal(number), sa.literal("read"), sa.literal("open"), sa.literal(0))
+    names = ["finding_id", "number", "kind", "state", "version"]
+    connection.execute(schema.reading.insert().from_select(names, rows.where(finding.c.run_id == run_id, which)))
+
+
+def _add_second_readings(connection: Connection, run: Run, share: float) -> None:
+    """For open findings only: a decision that stands isn't opened again because the share was raised."""
+    if share <= 0:
+        return
+    finding, reading = schema.finding, schema.reading
+    twice = sa.exists().where(reading.c.finding_id == finding.c.id, reading.c.number == 2)
+    query = sa.select(finding.c.id, finding.c.key).where(finding.c.run_id == run.id, finding.c.state == OPEN, ~twice)
+    drawn = [row.id for row in connection.execute(query) if second_read(run.digest, row.key, share)]
+    for start in range(0, len(drawn), _CHUNK):
+        _add_readings(connection, run.id, 2, finding.c.id.in_(drawn[start : start + _CHUNK]))

@@ -1,0 +1,187 @@
+"""Label Studio tasks out, and its JSON and JSON_MIN exports in.
+
+A task is a finding: the model's label and evidence are its prediction, each reviewer's decision an annotation. A
+cancelled annotation is a skip, one with an empty result says that the line is compliant.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.review.exchange import Look, Reviewed
+from zhenyan.inference.review.intake import Run
+
+_CHOICES, _EVIDENCE, _TEXT = "labels", "evidence", "text"  # names of the controls in the labelling configuration
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One annotator's word on a finding; `labels` is None for a skip, empty for compliant."""
+
+    finding: str
+    annotator: str
+    labels: tuple[str, ...] | None
+    at: datetime | None
+    seconds: float | None
+    place: str
+
+
+@dataclass
+class Unclear:
+    """JSON_MIN rows without labels: that format doesn't tell a skip from a compliant line."""
+
+    rows: int = 0
+
+
+def tasks(run: Run, findings: Iterable[Reviewed]) -> Iterator[dict[str, Any]]:
+    """Tasks with predictions, and with the decisions there are as annotations."""
+    for one in findings:
+        record = one.record
+        start = record["times"][0].get("start")
+        data = {"text": record["text"], "finding": record["id"], "run": run.digest, "stream": record["stream"],
+                "label": record["label"], "before": "\n".join(record["before"]), "after": "\n".join(record["after"])}  # fmt: skip
+        yield {
+            "data": data | ({} if start is None else {"start": start}),
+            "predictions": [_prediction(run, record)],
+            "annotations": [_annotation(look) for look in one.looks],
+        }
+
+
+def configuration(labels: Sequence[tuple[str, str]]) -> str:
+    """The labelling configuration that the tasks fit, from label ids and names."""
+    choices = "\n".join(
+        f"    <Choice value={quoteattr(key)} alias={quoteattr(key)} hint={quoteattr(name)}/>" for key, name in labels
+    )
+    spans = "\n".join(f"    <Label value={quoteattr(key)}/>" for key, _ in labels)
+    return f"""<View>
+  <Text name="before" value="$before"/>
+  <Labels name="{_EVIDENCE}" toName="{_TEXT}">
+{spans}
+  </Labels>
+  <Text name="{_TEXT}" value="$text"/>
+  <Text name="after" value="$after"/>
+  <Choices name="{_CHOICES}" toName="{_TEXT}" choice="multiple" showInline="true">
+{choices}
+  </Choices>
+</View>
+"""
+
+
+def _prediction(run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
+    spans = [
+        {"id": f"{record['id']}-{number}", "from_name": _EVIDENCE, "to_name": _TEXT, "type": "labels",
+         "value": {"start": e["start"], "end": e["end"], "text": e["text"], "labels": [e["label"]]}}
+        for number, e in enumerate(record["evidence"])
+    ]  # fmt: skip
+    return {"model_version": run.bundle, "score": record["score"], "result": [_choice([record["label"]]), *spans]}
+
+
+def _annotation(look: Look) -> dict[str, Any]:
+    """Without `completed_by`, for Label Studio refuses e-mails that it doesn't know; it ignores `reviewer`."""
+    return {
+        "result": [_choice(look.labels)] if look.labels else [], "was_cancelled": look.labels is None,
+        "ground_truth": look.settles, "created_at": look.at.isoformat(), "lead_time": look.seconds,
+        "reviewer": look.reviewer,
+    }  # fmt: skip
+
+
+def _choice(labels: Sequence[str]) -> dict[str, Any]:
+    return {"from_name": _CHOICES, "to_name": _TEXT, "type": "choices", "value": {"choices": list(labels)}}
+
+
+def read_annotations(path: Path, run: Run, unclear: Unclear) -> Iterator[Annotation]:
+    """Annotations of a JSON or JSON_MIN export; InputError names the task, what is wrong with it and the remedy."""
+    try:
+        exported = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a JSON file ({error}); export JSON or JSON_MIN from Label Studio") from None
+    if not isinstance(exported, list):
+        raise InputError(f"{path}: expected a list of tasks, found {type(exported).__name__}; export JSON or JSON_MIN")
+    for number, task in enumerate(exported, 1):
+        place = f"{path}: task {number}"
+        if not isinstance(task, dict):
+            raise InputError(f"{place}: expected an object, found {type(task).__name__}")
+        data = task.get("data", task)
+        _check_origin(data, run, place)
+        if "data" in task:
+            yield from _full(task, data["finding"], place)
+        else:
+            yield from _minimal(task, place, unclear)
+
+
+def _check_origin(data: Any, run: Run, place: str) -> None:
+    if not isinstance(data, dict) or not isinstance(data.get("finding"), str):
+        raise InputError(f"{place}: no field 'finding'; only tasks from `zhenyan review-export` can come back")
+    if data.get("run") != run.digest:
+        raise InputError(f"{place}: belongs to run {str(data.get('run'))[:12]}, this is run {run.digest[:12]}")
+
+
+def _full(task: Mapping[str, Any], finding: str, place: str) -> Iterator[Annotation]:
+    given = task.get("annotations", task.get("completions", []))
+    if not isinstance(given, list):
+        raise InputError(f"{place}: 'annotations' must be a list, found {type(given).__name__}")
+    for number, one in enumerate(given, 1):
+        where = f"{place}, annotation {number}"
+        if not isinstance(one, dict) or not isinstance(one.get("result", []), list):
+            raise InputError(f"{where}: expected an object with a list 'result'")
+        labels = None if one.get("was_cancelled") else _chosen(one.get("result", []), where)
+        who = one.get("reviewer") or _annotator(one.get("completed_by"))
+        yield Annotation(finding, who, labels, _moment(one.get("created_at")), _number(one.get("lead_time")), where)
+
+
+def _chosen(result: Sequence[Any], where: str) -> tuple[str, ...]:
+    chosen: list[str] = []
+    for region in result:
+        if isinstance(region, dict) and region.get("type") == "choices" and region.get("from_name") == _CHOICES:
+            value = region.get("value", {}).get("choices")
+            chosen += _labels(value, where)
+    return tuple(dict.fromkeys(chosen))
+
+
+def _minimal(task: Mapping[str, Any], place: str, unclear: Unclear) -> Iterator[Annotation]:
+    if _CHOICES not in task:
+        unclear.rows += 1
+        return
+    labels = tuple(dict.fromkeys(_labels(task[_CHOICES], place)))
+    who = task.get("reviewer") or _annotator(task.get("annotator"))
+    at, seconds = _moment(task.get("created_at")), _number(task.get("lead_time"))
+    yield Annotation(task["finding"], who, labels, at, seconds, place)
+
+
+def _labels(value: Any, where: str) -> list[str]:
+    """One choice as text, several as {"choices": [...]} or a list of either."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return _labels(value.get("choices"), where)
+    if isinstance(value, list):
+        return [label for one in value for label in _labels(one, where)]
+    raise InputError(f"{where}: 'choices' must be text or a list, found {type(value).__name__}")
+
+
+def _annotator(value: Any) -> str:
+    """Label Studio names annotators by number, or by an object with an e-mail."""
+    if isinstance(value, dict):
+        value = value.get("email") or value.get("id")
+    return f"label-studio:{value}" if isinstance(value, int) else str(value or "label-studio")
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,81 @@
+"""The queue as a list: findings by risk, stream, label and state, with counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Row
+from zhenyan.inference.review.database import Database
+from zhenyan.inference.review.desk import ordering
+from zhenyan.inference.review.intake import Run
+from zhenyan.inference.review.outcome import STATES
+from zhenyan.inference.review.schema import finding, reading, reviewer
+
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What of the queue is shown; empty shows all."""
+
+    stream: str = ""
+    label: str = ""
+    state: str = "open"
+    sort: str = "risk"
+    page: int = 1
+
+    def conditions(self, run: Run) -> list[sa.ColumnElement[bool]]:
+        """As conditions on the finding table."""
+        pairs = ((finding.c.stream, self.stream), (finding.c.label, self.label), (finding.c.state, self.state))
+        return [finding.c.run_id == run.id, *(column == value for column, value in pairs if value)]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of the list, and what can be chosen."""
+
+    rows: list[Row[Any]]
+    total: int
+    states: dict[str, int]
+    labels: dict[str, int]
+    streams: dict[str, int]
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are, at least one."""
+        return max(1, -(-self.total // PAGE))
+
+    @property
+    def decided(self) -> int:
+        """Findings with a decision."""
+        return sum(count for state, count in self.states.items() if state not in ("open", "disputed"))
+
+
+def list_findings(database: Database, run: Run, shown: Filter) -> Listing:
+    """The page of findings that `shown` asks for."""
+    conditions = shown.conditions(run)
+    query = sa.select(finding).where(*conditions).order_by(*ordering(shown.sort))
+    with database.read() as connection:
+        counted = {
+            name: dict(connection.execute(
+                sa.select(column, sa.func.count()).where(finding.c.run_id == run.id).group_by(column)
+                .order_by(sa.func.count().desc(), column)
+            ).tuples().all())
+            for name, column in (("states", finding.c.state), ("labels", finding.c.label), ("streams", finding.c.stream))
+        }  # fmt: skip
+        total = int(connection.scalar(sa.select(sa.func.count()).select_from(finding).where(*conditions)) or 0)
+        rows = list(connection.execute(query.limit(PAGE).offset((shown.page - 1) * PAGE)))
+    states = {state: counted["states"].get(state, 0) for state in STATES}
+    return Listing(rows, total, states, counted["labels"], counted["streams"])
+
+
+def find(database: Database, run: Run, key: str) -> tuple[Row[Any], list[Row[Any]]] | None:
+    """A finding and its readings with the readers' names; None when the run has no such finding."""
+    with database.read() as connection:
+        row = connection.execute(sa.select(finding).where(finding.c.run_id == run.id, finding.c.key == key)).first()
+        if row is None:
+            return None
+        query = sa.select(reading, reviewer.c.name).select_from(reading.outerjoin(reviewer))
+        return row, list(connection.execute(query.where(reading.c.finding_id == row.id).order_by(reading.c.number)))

@@ -1,0 +1,37 @@
+"""The append-only log: who did what, when, to which finding, under which model, before and after."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+from zhenyan.inference.review.schema import finding
+from zhenyan.inference.review.schema import log as table
+
+DECISIONS = ("accept", "reject", "relabel", "settle", "import")
+COMMAND_LINE = "(command line)"
+
+
+def append(connection: Connection, at: datetime, who: str, action: str, **fields: Any) -> int:
+    """Add an entry and return its number; `fields` are columns of the log table."""
+    values = {"at": at, "who": who, "action": action, **fields}
+    result = connection.execute(table.insert().values(values))
+    return int(result.inserted_primary_key[0])
+
+
+def standing() -> sa.ColumnElement[bool]:
+    """Condition: the entry was not undone."""
+    later = table.alias("later")
+    return ~sa.exists().where(later.c.undoes == table.c.id)
+
+
+def entries(connection: Connection, run_id: int, key: str | None = None, limit: int = 200) -> list[Row[Any]]:
+    """The newest entries of a run and of its site, or the history of one finding."""
+    query = sa.select(table, finding.c.key).select_from(table.outerjoin(finding))
+    if key is None:
+        query = query.where(sa.or_(finding.c.run_id == run_id, table.c.finding_id.is_(None)))
+    else:
+        query = query.where(finding.c.run_id == run_id, finding.c.key == key)
+    return list(connection.execute(query.order_by(table.c.id.desc()).limit(limit)))

@@ -1,0 +1,1 @@
+"""Alembic migrations of the review database; database.py runs them at start."""

@@ -1,0 +1,1 @@
+"""Pages of the review site: FastAPI, Jinja and HTMX; usable without JavaScript too."""

@@ -1,0 +1,77 @@
+"""The FastAPI application of one review site."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import sqlalchemy as sa
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+from zhenyan.inference.errors import ZhenyanError
+from zhenyan.inference.review.errors import AccountError, Conflict, Forbidden, LoginLocked, NotLoggedIn
+from zhenyan.inference.review.web import account, team, work
+from zhenyan.inference.review.web.guard import confine, find_user, read_form
+from zhenyan.inference.review.web.site import Site, render
+from zhenyan.inference.serve.limits import BodyLimit
+
+log = logging.getLogger("zhenyan.review")
+_MAX_FORM = 200_000  # bytes
+_STATUS = {Forbidden: 403, Conflict: 409, AccountError: 400, LoginLocked: 429}
+_BUSY = ("someone else was first; load the page again", "其他人已先行操作，请重新载入页面")
+
+
+def create_app(site: Site) -> FastAPI:
+    """The application; every route, static files aside, passes read_form and find_user first."""
+    app = FastAPI(
+        title="zhenyan review", docs_url=None, redoc_url=None, openapi_url=None,
+        dependencies=[Depends(read_form), Depends(find_user)],
+    )  # fmt: skip
+    app.state.site = site
+    app.middleware("http")(confine)
+    app.add_middleware(BodyLimit, limit=_MAX_FORM)
+    app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
+    for part in (account, work, team):
+        app.include_router(part.router)
+    _add_errors(app)
+    return app
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(NotLoggedIn)
+    async def not_logged_in(request: Request, _: Exception) -> Response:
+        if "hx-request" in request.headers:
+            return Response(status_code=401, headers={"HX-Redirect": "/login"})
+        target = f"?next={request.url.path}" if request.method == "GET" and request.url.path != "/" else ""
+        return RedirectResponse(f"/login{target}", 303)
+
+    @app.exception_handler(ZhenyanError)
+    async def mistaken(request: Request, fault: ZhenyanError) -> Response:
+        status = next((code for kind, code in _STATUS.items() if isinstance(fault, kind)), 400)
+        return _refusal(request, status, str(fault), getattr(fault, "zh", str(fault)))
+
+    @app.exception_handler(sa.exc.IntegrityError)
+    async def beaten(request: Request, _: Exception) -> Response:
+        return _refusal(request, 409, *_BUSY)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, fault: HTTPException) -> Response:
+        return _refusal(request, fault.status_code, str(fault.detail), "找不到该页面，或不允许此操作")
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, _: Exception) -> Response:
+        return _refusal(request, 404, "no such page", "没有该页面")
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, fault: Exception) -> Response:
+        log.error("unexpected: %s %s", request.method, request.url.path, exc_info=fault)
+        return _refusal(request, 500, "internal error; the log has the details", "内部错误，详情见日志")
+
+
+def _refusal(request: Request, status: int, english: str, chinese: str) -> Response:
+    name = "refused_work.html.jinja" if "hx-request" in request.headers else "refused.html.jinja"
+    user = getattr(request.state, "user", None)
+    return render(request, name, status, user, status=status, english=english, chinese=chinese)

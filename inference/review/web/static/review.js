@@ -1,0 +1,72 @@
+// Keys for the review page. Everything here only presses buttons that are on the page; without it they are pressed by hand.
+"use strict";
+document.documentElement.classList.add("js");
+
+const relabel = () => document.getElementById("relabel");
+
+function openRelabel(open) {
+  const form = relabel();
+  if (!form) return;
+  form.classList.toggle("open", open);
+  document.querySelector('[data-opens="relabel"]').setAttribute("aria-expanded", String(open));
+  if (open) form.querySelector("input[type=checkbox]").focus();
+  else document.getElementById("title").focus();
+}
+
+function inRelabel(event) {
+  if (event.key === "Escape") openRelabel(false);
+  else if (event.key === "Enter") relabel().querySelector("button[value=relabel]").click();
+  else {
+    const box = relabel().querySelector(`[data-choice="${CSS.escape(event.key.toLowerCase())}"]`);
+    if (!box) return;
+    box.checked = !box.checked;
+    box.focus();
+  }
+  event.preventDefault();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
+  if (document.querySelector("dialog[open]")) return;
+  const typing = event.target.closest("input:not([type=checkbox]), select, textarea");
+  if (typing) return;
+  if (relabel()?.classList.contains("open")) {
+    inRelabel(event);
+    return;
+  }
+  if (event.key === "Enter" || event.key === " ") return;
+  const button = document.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
+  if (button && !button.disabled) {
+    button.click();
+    event.preventDefault();
+  }
+});
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-opens], [data-shows]");
+  if (button?.dataset.opens) openRelabel(!relabel().classList.contains("open"));
+  if (button?.dataset.shows) document.getElementById(button.dataset.shows).showModal();
+});
+
+function localTimes() {
+  for (const time of document.querySelectorAll("time")) {
+    time.textContent = new Date(time.dateTime).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  }
+}
+localTimes();
+
+document.addEventListener("htmx:afterSwap", () => {
+  localTimes();
+  const done = document.getElementById("done");
+  document.getElementById("said").textContent = done ? done.textContent : "";
+  document.getElementById("title")?.focus({ preventScroll: true });
+  window.scrollTo(0, 0);
+});
+
+// The server doesn't answer: say so instead of leaving a page that seems to have taken the decision.
+document.addEventListener("htmx:sendError", () => {
+  const said = document.getElementById("said");
+  said.textContent = document.documentElement.lang === "en" ? "No connection: not kept. Try again." : "无法连接：未保存，请重试。";
+  said.classList.remove("offscreen");
+  said.classList.add("fault");
+});

@@ -1,0 +1,128 @@
+"""For leads and admins: a finding's history, numbers, log, exports, reviewers."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, RedirectResponse, Response
+from zhenyan.inference.evidence_file import case_bytes, make_case
+from zhenyan.inference.review import log, numbers
+from zhenyan.inference.review.errors import AccountError, Forbidden
+from zhenyan.inference.review.exports import ENDINGS, decisions, write_export
+from zhenyan.inference.review.listing import find
+from zhenyan.inference.review.logins import User
+from zhenyan.inference.review.outcome import CLOSED
+from zhenyan.inference.review.settings import ROLES, may
+from zhenyan.inference.review.web.guard import field, needs
+from zhenyan.inference.review.web.site import render, site_of
+
+router = APIRouter()
+Reviewer = Annotated[User, Depends(needs("reviewer"))]
+Lead = Annotated[User, Depends(needs("lead"))]
+Admin = Annotated[User, Depends(needs("admin"))]
+
+
+@router.get("/finding/{key}")
+def finding(request: Request, user: Reviewer, key: str) -> Response:
+    """A finding to look at. Who decided what is shown once it is decided, so that second readings stay blind."""
+    site = site_of(request)
+    found = find(site.database, site.run, key)
+    if found is None:
+        raise HTTPException(404, "no such finding in this run")
+    row, readings = found
+    told = row.state in CLOSED or may(user.role, "lead")
+    with site.database.read() as connection:
+        history = log.entries(connection, site.run.id, key) if told else []
+    done = [reading for reading in readings if reading.state == "done"] if told else []
+    return render(request, "finding.html.jinja", user=user, row=row, record=row.record, readings=done, history=history,
+                  past=site.memory.like(row.id, row.record["text"]), closed=row.state in CLOSED)  # fmt: skip
+
+
+@router.post("/finding/{key}/question")
+def question(request: Request, user: Lead, key: str) -> Response:
+    """Open a decided finding again, for a lead to settle."""
+    site_of(request).desk.question(user, key)
+    return RedirectResponse(f"/finding/{key}", 303)
+
+
+@router.get("/finding/{key}/case.json")
+def case(request: Request, user: Lead, key: str) -> Response:
+    """The finding's evidence file, with its decisions."""
+    site = site_of(request)
+    made = make_case(site.folder, site.bundle, key, decisions(site.database, site.run, key))
+    name = f'attachment; filename="case-{key}.json"'  # a finding of this run: its key is plain
+    return Response(case_bytes(made), media_type="application/json", headers={"Content-Disposition": name})
+
+
+@router.get("/numbers")
+def numbers_page(request: Request, user: Reviewer) -> Response:
+    """Precision, agreement, throughput; reviewers see only their own pace."""
+    site, lead = site_of(request), may(user.role, "lead")
+    return render(
+        request, "numbers.html.jinja", user=user, precision=numbers.precision(site.database, site.run),
+        agreement=numbers.agreement(site.database, site.run) if lead else [],
+        paces=numbers.throughput(site.database, site.run, site.settings, None if lead else user.name),
+    )  # fmt: skip
+
+
+@router.get("/log")
+def log_page(request: Request, user: Lead) -> Response:
+    """The newest entries of the log."""
+    site = site_of(request)
+    with site.database.read() as connection:
+        return render(request, "log.html.jinja", user=user, entries=log.entries(connection, site.run.id))
+
+
+@router.get("/export")
+def export_page(request: Request, user: Lead) -> Response:
+    """What can be taken out."""
+    return render(request, "export.html.jinja", user=user)
+
+
+@router.get("/export/{kind}")
+def export(request: Request, user: Lead, kind: str) -> Response:
+    """A file of decisions: rows, labelstudio or csv."""
+    site = site_of(request)
+    if kind not in ENDINGS:
+        raise HTTPException(404, f"no export {kind!r:.20}; there are {', '.join(ENDINGS)}")
+    folder = tempfile.TemporaryDirectory(prefix="zhenyan-export-")
+    path = Path(folder.name) / f"{site.run.digest[:12]}-{kind}{ENDINGS[kind]}"
+    write_export(site.database, site.run, kind, path, site.bundle.labels)
+    return FileResponse(path, filename=path.name, background=BackgroundTask(folder.cleanup))
+
+
+@router.get("/reviewers")
+def reviewers(request: Request, user: Admin) -> Response:
+    """Who may log in."""
+    return _reviewers(request, user)
+
+
+def _reviewers(request: Request, user: User, fault: AccountError | None = None) -> Response:
+    people = site_of(request).accounts.all()
+    return render(request, "reviewers.html.jinja", 400 if fault else 200, user, people=people, roles=ROLES, fault=fault)
+
+
+@router.post("/reviewers")
+def change_reviewer(request: Request, user: Admin) -> Response:
+    """Add, remove, give another role or password."""
+    accounts, name, do = site_of(request).accounts, field(request, "name"), field(request, "do")
+    steps: dict[str, Any] = {
+        "add": lambda: accounts.add(name, field(request, "role"), field(request, "password"), user.name),
+        "role": lambda: accounts.set_role(name, field(request, "role"), user.name),
+        "password": lambda: accounts.set_password(name, field(request, "password"), user.name),
+        "remove": lambda: accounts.remove(name, user.name),
+    }
+    if do not in steps:
+        raise HTTPException(400, "no such action")
+    if do in ("role", "remove") and name == user.name:
+        raise Forbidden("you can't remove yourself or change your own role", "不能移除自己或更改自己的角色")
+    try:
+        steps[do]()
+    except AccountError as fault:
+        return _reviewers(request, user, fault)
+    return RedirectResponse("/reviewers", 303)
