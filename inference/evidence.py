@@ -16,6 +16,8 @@ Score = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, 
 _CLAUSE = re.compile(r"[^，。！？；、：,.!?;:\s]+")
 _PIECE = 4  # characters in the finest piece that is removed
 _MAX_PIECES = 48  # a longer text is cut into coarser pieces, so that the work stays bounded
+_PART = 192  # characters: of a longer text only the part that carries the label most is probed
+_OVERLAP = 32  # characters that neighbouring parts share
 _KEEP = 0.5  # pieces that matter at least this share of the most important one
 
 
@@ -27,6 +29,17 @@ class Evidence:
     end: int
     text: str
     label: str
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A text or part of one, from character `base` on, to be probed for `labels`."""
+
+    owner: int
+    base: int
+    text: str
+    labels: Sequence[tuple[str, int]]
+    given: np.ndarray
 
 
 def pieces(text: str) -> list[tuple[int, int]]:
@@ -44,21 +57,46 @@ def find_evidence(
     """Evidence for each text, by position.
 
     `decided`: for each text its labels with their columns in the scores; `given`: the texts' probabilities,
-    (texts, labels). All probes of all texts are scored in one call.
+    (texts, labels). All probes of all texts are scored in one call; their number does not grow with a text's length.
     """
-    spans = [pieces(text) for text in texts]
-    probes = [text[:start] + text[end:] for text, cut in zip(texts, spans, strict=True) for start, end in cut]
+    parts = _parts(texts, decided, given, score)
+    spans = [pieces(part.text) for part in parts]
+    probes = [part.text[:start] + part.text[end:] for part, cut in zip(parts, spans, strict=True) for start, end in cut]
     without = _logit(score(probes)) if probes else np.zeros((0, given.shape[1]))
-    found, at = [], 0
-    for text, cut, labels, scores in zip(texts, spans, decided, _logit(given), strict=True):
-        drops = scores[None, :] - without[at : at + len(cut)]
+    found: list[list[Evidence]] = [[] for _ in texts]
+    at = 0
+    for part, cut in zip(parts, spans, strict=True):
+        drops = _logit(part.given)[None, :] - without[at : at + len(cut)]
         at += len(cut)
-        found.append(tuple(sorted((
-            Evidence(start, end, text[start:end], label)
-            for label, column in labels
-            for start, end in (_merge(cut, drops[:, column]) if cut else ())
-        ), key=lambda e: (e.start, e.end, e.label))))  # fmt: skip
-    return found
+        for label, column in part.labels if cut else ():
+            for start, end in _merge(cut, drops[:, column]):
+                where = part.base + start, part.base + end
+                found[part.owner].append(Evidence(*where, part.text[start:end], label))
+    return [tuple(sorted(each, key=lambda e: (e.start, e.end, e.label))) for each in found]
+
+
+def _parts(
+    texts: Sequence[str], decided: Sequence[Sequence[tuple[str, int]]], given: np.ndarray, score: Score
+) -> list[_Part]:
+    """What to probe: short texts whole; of long ones, for each label, the part that scores highest by itself."""
+    whole = [_Part(i, 0, t, decided[i], given[i]) for i, t in enumerate(texts) if len(t) <= _PART]
+    cut = [
+        (i, base)
+        for i, text in enumerate(texts) if len(text) > _PART
+        for base in range(0, len(text) - _OVERLAP, _PART - _OVERLAP)
+    ]  # fmt: skip
+    if not cut:
+        return whole
+    scores = score([texts[i][base : base + _PART] for i, base in cut])
+    chosen: dict[int, list[tuple[str, int]]] = {}
+    for owner in dict.fromkeys(i for i, _ in cut):
+        rows = [row for row, (i, _) in enumerate(cut) if i == owner]
+        for label, column in decided[owner]:
+            chosen.setdefault(max(rows, key=lambda row: scores[row, column]), []).append((label, column))
+    return whole + [
+        _Part(cut[row][0], cut[row][1], texts[cut[row][0]][cut[row][1] : cut[row][1] + _PART], labels, scores[row])
+        for row, labels in chosen.items()
+    ]
 
 
 def _logit(probabilities: np.ndarray) -> np.ndarray:

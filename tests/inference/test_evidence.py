@@ -1,6 +1,7 @@
 """Evidence against a scorer whose reasons are known."""
 
 import numpy as np
+import pytest
 from zhenyan.inference.evidence import find_evidence, pieces
 
 
@@ -26,3 +27,21 @@ def test_no_labels_no_evidence_and_no_pieces_in_punctuation():
 
 def test_pieces_stay_bounded_for_long_texts():
     assert len(pieces("很长的话" * 2000)) <= 96
+
+
+@pytest.mark.parametrize("length", [150, 300, 5000])
+def test_the_work_does_not_grow_with_the_length(length):
+    probed = []
+
+    def counted(texts):
+        probed.append(sum(map(len, texts)))
+        return score(texts)
+
+    filler = "大家早上好，欢迎来到直播间，" * 400
+    text = filler[:length] + "这个茶能降血压的，" + filler[:length] + "全国第一"
+    found = find_evidence([text, filler[:40]], [[("food_safety", 0), ("false_propaganda", 1)], []],
+                          score([text, ""]), counted)  # fmt: skip
+    assert {e.label for e in found[0]} == {"food_safety", "false_propaganda"} and found[1] == ()
+    assert all(text[e.start : e.end] == e.text for e in found[0])
+    assert any(set("降血压") & set(e.text) for e in found[0] if e.label == "food_safety")
+    assert sum(probed) < 1.3 * len(text) + 40_000
