@@ -1,35 +1,67 @@
-"""Micro-batching: requests that come together are scored together, within a budget, a delay and a deadline."""
+"""Micro-batching: requests that come together are scored together, within a budget, a delay and a deadline.
+
+Jobs take turns: a request with many texts is scored a portion at a time, so that small ones pass between its portions.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from zhenyan.inference.classifier import Prediction
 
 Predict = Callable[[Sequence[str], bool], list[Prediction]]
-_FLOOR = 2_000.0  # characters a second assumed before anything was measured
+_OVERHEAD = 8  # characters that a text costs beyond its own
+_MEMORY = 2.0  # seconds of scoring that the measured pace looks back on
 
 
 class Overloaded(Exception):
     """The queue is too long for the deadline; `retry_after` is in seconds."""
 
     def __init__(self, retry_after: float) -> None:
-        super().__init__(f"overloaded, retry in {retry_after:.0f} s")
-        self.retry_after = retry_after
+        self.retry_after = max(1, math.ceil(retry_after))
+        super().__init__(f"overloaded, retry in {self.retry_after} s")
+
+
+def cost(texts: Sequence[str]) -> int:
+    """What scoring `texts` costs, in characters."""
+    return sum(map(len, texts)) + _OVERHEAD * len(texts)
 
 
 @dataclass
+class Pace:
+    """Characters a second lately, weighted by time: neither tiny batches nor remembered texts distort it."""
+
+    chars: float = 200.0
+    seconds: float = 0.1
+
+    def add(self, chars: int, seconds: float) -> None:
+        """Count a scored batch."""
+        keep = math.exp(-seconds / _MEMORY)
+        self.chars, self.seconds = keep * self.chars + chars, keep * self.seconds + seconds
+
+    def seconds_for(self, chars: float) -> float:
+        """Seconds that `chars` characters take at this pace."""
+        return chars * self.seconds / self.chars
+
+
+@dataclass(eq=False)
 class _Job:
     texts: Sequence[str]
     explain: bool
     future: asyncio.Future[list[Prediction]]
-    chars: int
+    left: int  # characters not scored yet
+    at: int = 0  # first text not taken yet
+    results: list[Prediction] = field(default_factory=list)
     queued: float = field(default_factory=time.perf_counter)
+
+
+_Portion = tuple[_Job, Sequence[str]]
 
 
 class Batcher:
@@ -37,17 +69,15 @@ class Batcher:
 
     def __init__(self, predict: Predict, budget: int, max_delay: float, deadline: float,
                  observe: Callable[[str, float], None] = lambda *_: None) -> None:  # fmt: skip
-        self.predict, self.budget, self.max_delay, self.deadline, self.observe = (
-            predict,
-            budget,
-            max_delay,
-            deadline,
-            observe,
-        )
-        self.pace = _FLOOR  # characters a second, a moving average
+        self.predict, self.budget, self.observe = predict, budget, observe
+        self.max_delay, self.deadline = max_delay, deadline
+        # Finding evidence costs many times the score: each kind has its own pace.
+        self.pace = {False: Pace(), True: Pace()}
         self.waiting = 0  # characters queued or being scored
         self._queue: deque[_Job] = deque()
+        self._last_turn: list[_Job] = []  # jobs whose last portion is being scored
         self._wake = asyncio.Event()
+        self._stopping = False
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="score")
         self._task: asyncio.Task[None] | None = None
 
@@ -55,77 +85,131 @@ class Batcher:
         """Begin to serve; call from within the event loop."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
+    @property
+    def running(self) -> bool:
+        """Whether what is submitted will be scored."""
+        return self._task is not None and not self._task.done()
+
     async def stop(self) -> None:
         """Finish what is queued, then end."""
-        while self.waiting:
-            await asyncio.sleep(0.005)
+        self._stopping = True
+        self._wake.set()
         if self._task:
-            self._task.cancel()
+            await self._task
         self._executor.shutdown(wait=True)
 
-    def expected_wait(self) -> float:
-        """Seconds a request would wait now."""
-        return self.waiting / self.pace
+    def expected_wait(self, chars: int) -> float:
+        """Seconds before a job of `chars` characters had its turns: longer jobs ahead count for as many turns only."""
+        turns = max(chars, self.budget)
+        jobs = [*self._queue, *self._last_turn]
+        return sum(self.pace[job.explain].seconds_for(min(job.left, turns)) for job in jobs)
 
-    async def submit(self, texts: Sequence[str], explain: bool) -> list[Prediction]:
-        """Predictions for `texts`; Overloaded when they could not be had within the deadline."""
-        chars = sum(map(len, texts)) + 8 * len(texts)
-        if self.waiting and self.expected_wait() > self.deadline:
-            raise Overloaded(max(1.0, self.expected_wait() - self.deadline))
+    def submit(self, texts: Sequence[str], explain: bool) -> asyncio.Future[list[Prediction]]:
+        """Predictions to come; Overloaded when they could not be had within the deadline. Cancel it to leave."""
+        chars = cost(texts)
+        wait = self.expected_wait(chars)
+        # A job longer than the deadline is accepted when the way is free, or it never would be.
+        longest = self.deadline - min(self.pace[explain].seconds_for(chars), self.deadline / 2)
+        if wait > longest:
+            raise Overloaded(wait - longest)
         job = _Job(texts, explain, asyncio.get_running_loop().create_future(), chars)
-        self.waiting += chars
         self._queue.append(job)
+        self._count(chars)
         self._wake.set()
-        return await job.future
+        return job.future
+
+    def _count(self, chars: int) -> None:
+        self.waiting += chars
+        self.observe("waiting", self.waiting)
 
     async def _run(self) -> None:
-        while True:
+        while self._queue or not self._stopping:
             await self._wake.wait()
-            if self.max_delay and sum(job.chars for job in self._queue) < self.budget:
+            if self.max_delay and self.waiting < self.budget:
                 await asyncio.sleep(self.max_delay)
-            batch = self._take()
-            if batch:
-                await self._score(batch)
-            if not self._queue:
+            for explain, portions in self._take().items():
+                await self._score(portions, explain)
+            self._last_turn.clear()
+            if not self._queue and not self._stopping:
                 self._wake.clear()
 
-    def _take(self) -> list[_Job]:
-        """Jobs up to the budget, at least one; those whose caller has gone are dropped, those too late refused."""
-        batch: list[_Job] = []
-        size = 0
-        while self._queue and (not batch or size + self._queue[0].chars <= self.budget):
+    def _take(self) -> dict[bool, list[_Portion]]:
+        """The next portions, with and without evidence; jobs with texts left go to the end of the queue."""
+        taken: dict[bool, list[_Portion]] = {False: [], True: []}
+        room = 1.0
+        unfinished: list[_Job] = []
+        while self._queue and room > 0:
             job = self._queue.popleft()
-            if job.future.done():
-                self.waiting -= job.chars
-            elif time.perf_counter() - job.queued > self.deadline:
-                self.waiting -= job.chars
-                job.future.set_exception(Overloaded(max(1.0, self.expected_wait())))
-            else:
-                batch.append(job)
-                size += job.chars
-        return batch
+            if self._dropped(job):
+                continue
+            texts, share = self._portion(job, room, alone=room == 1.0)
+            if not texts:
+                self._queue.appendleft(job)
+                break
+            room -= share
+            job.at += len(texts)
+            taken[job.explain].append((job, texts))
+            (unfinished if job.at < len(job.texts) else self._last_turn).append(job)
+        self._queue.extend(unfinished)
+        return taken
 
-    async def _score(self, batch: list[_Job]) -> None:
+    def _dropped(self, job: _Job) -> bool:
+        """Whether the job is out: its caller has gone, or it waited so long that it can't be done in time."""
+        waited = time.perf_counter() - job.queued
+        if not job.future.done() and not job.at:
+            self.observe("queue", waited)
+            reserve = self.pace[job.explain].seconds_for(min(job.left, self.budget))
+            if waited > self.deadline - min(reserve, self.deadline / 2):
+                job.future.set_exception(Overloaded(self.expected_wait(job.left)))
+        if job.future.done():
+            self._count(-job.left)
+        return job.future.done()
+
+    def _portion(self, job: _Job, room: float, alone: bool) -> tuple[Sequence[str], float]:
+        """Next texts of a job that fit into `room` (share of a batch), and their share; `alone`: at least one.
+
+        A batch holds at most the budget, and no more than a quarter of the deadline at the pace of late.
+        """
+        full = min(self.budget, self.deadline / 4 / self.pace[job.explain].seconds_for(1))
+        end, share = job.at, 0.0
+        while end < len(job.texts):
+            more = (len(job.texts[end]) + _OVERHEAD) / full
+            if share + more > room and not (alone and end == job.at):
+                break
+            share += more
+            end += 1
+        return job.texts[job.at : end], share
+
+    async def _score(self, portions: list[_Portion], explain: bool) -> None:
+        """Score portions together; where that fails, each alone, so that one job's fault stays its own."""
+        texts = [text for _, part in portions for text in part]
+        if not texts:
+            return
         started = time.perf_counter()
-        for job in batch:
-            self.observe("queue", started - job.queued)
-        texts = [text for job in batch for text in job.texts]
-        explain = any(job.explain for job in batch)
-        chars = sum(job.chars for job in batch)
         try:
             results = await asyncio.get_running_loop().run_in_executor(self._executor, self.predict, texts, explain)
         except Exception as error:
-            for job in batch:
-                if not job.future.done():
-                    job.future.set_exception(error)
-        else:
-            at = 0
-            for job in batch:
-                if not job.future.done():
-                    job.future.set_result(results[at : at + len(job.texts)])
-                at += len(job.texts)
-        finally:
-            self.waiting -= chars
+            for portion in portions if len(portions) > 1 else []:
+                await self._score([portion], explain)
+            if len(portions) == 1:
+                self._fail(portions[0][0], error)
+            return
         took = time.perf_counter() - started
         self.observe("score", took)
-        self.pace += 0.2 * (chars / max(took, 1e-6) - self.pace)
+        self.pace[explain].add(cost(texts), took)
+        self._hand_out(portions, iter(results))
+
+    def _fail(self, job: _Job, error: Exception) -> None:
+        if not job.future.done():
+            job.future.set_exception(error)
+        if job in self._last_turn:
+            self._count(-job.left)
+
+    def _hand_out(self, portions: list[_Portion], results: Iterator[Prediction]) -> None:
+        for job, texts in portions:
+            done = cost(texts)
+            job.left -= done
+            self._count(-done)
+            job.results += [next(results) for _ in texts]
+            if job.at == len(job.texts) and not job.future.done():
+                job.future.set_result(job.results)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import secrets
 import time
 from pathlib import Path
+from typing import Any
 
 from zhenyan.inference.errors import ConfigError
-from zhenyan.inference.io.jsonlines import write_atomic
+
+_Keys = dict[str, dict[str, str]]
+_OPEN_TO_ALL = {"/health", "/ready", "/metrics", "/openapi.json"}
 
 
 def _hash(key: str) -> str:
@@ -23,16 +27,23 @@ class KeyFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
         self._hashes: dict[str, str] = {}
 
-    def _load(self) -> dict[str, dict[str, str]]:
-        if not self.path.exists():
-            return {}
+    def _load(self) -> _Keys:
         try:
-            return json.loads(self.path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ConfigError(f"{self.path}: not JSON ({error}); make keys with `zhenyan keys add`") from None
+            keys = json.loads(self.path.read_text(encoding="utf-8"))
+            if not all(
+                isinstance(entry["sha256"], str) and isinstance(entry["created"], str) for entry in keys.values()
+            ):
+                raise TypeError
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise ConfigError(f"{self.path}: cannot be read: {error.strerror}") from None
+        except (ValueError, AttributeError, KeyError, TypeError):
+            raise ConfigError(f"{self.path}: not a key file; make one with `zhenyan keys add`") from None
+        return keys
 
     def add(self, name: str) -> str:
         """Make a key and return it; only its hash is written. ConfigError when the name is taken."""
@@ -56,19 +67,61 @@ class KeyFile:
         """Names and dates of the keys."""
         return {name: entry["created"] for name, entry in self._load().items()}
 
-    def _save(self, keys: dict[str, dict[str, str]]) -> None:
-        write_atomic(self.path, [json.dumps(keys, indent=1).encode()])
-        self.path.chmod(0o600)
+    def _save(self, keys: _Keys) -> None:
+        """Write whole or not at all; at no moment readable by others."""
+        part = self.path.with_name(self.path.name + ".tmp")
+        try:
+            part.unlink(missing_ok=True)
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+                json.dump(keys, out, indent=1)
+                out.flush()
+                os.fsync(out.fileno())
+            part.replace(self.path)
+        except OSError as error:
+            raise ConfigError(f"{self.path}: cannot be written: {error.strerror}") from None
 
     def who(self, key: str) -> str | None:
         """Name of the key's owner, or None; every stored hash is compared, so that time tells nothing."""
-        stat = self.path.stat() if self.path.exists() else None
-        seen = (stat.st_mtime_ns, stat.st_size) if stat else None
-        if seen != self._seen or self._seen is None:
-            self._hashes = {name: entry["sha256"] for name, entry in self._load().items()}
-            self._seen = seen
+        self._refresh()
         given, found = _hash(key), None
         for name, known in self._hashes.items():
             if hmac.compare_digest(given, known):
                 found = name
         return found
+
+    def _refresh(self) -> None:
+        try:
+            stat = self.path.stat()
+            seen: tuple[int, ...] = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        except FileNotFoundError:
+            seen = ()
+        if seen != self._seen:
+            self._hashes = {}  # a file that can't be read lets nobody in
+            self._seen = None
+            self._hashes = {name: entry["sha256"] for name, entry in self._load().items()}
+            self._seen = seen
+
+
+class KeyGate:
+    """ASGI middleware: 401 without a valid key, before the body is read; what says nothing of texts is open to all."""
+
+    def __init__(self, app: Any, keys: KeyFile) -> None:
+        self.app, self.keys = app, keys
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Let the request pass, or refuse it."""
+        if scope["type"] == "http" and scope["path"] not in _OPEN_TO_ALL:
+            owner = self._owner(scope["headers"])
+            if owner is None:
+                # Imported here: the command line manages keys without `zhenyan[serve]`.
+                from zhenyan.inference.serve.refusals import refusal
+
+                text = "a valid key is needed: Authorization: Bearer KEY"
+                await refusal(401, text, "authentication_error", **{"www-authenticate": "Bearer"})(scope, receive, send)
+                return
+            scope["state"]["fields"]["key"] = owner
+        await self.app(scope, receive, send)
+
+    def _owner(self, headers: list[tuple[bytes, bytes]]) -> str | None:
+        scheme, _, key = dict(headers).get(b"authorization", b"").decode("latin-1").partition(" ")
+        return self.keys.who(key.strip()) if scheme.lower() == "bearer" else None

@@ -1,18 +1,25 @@
-"""Metrics by stage, and JSON logs without the texts."""
+"""Metrics by stage, request ids, and one log line for each request.
+
+Import this only where PROMETHEUS_MULTIPROC_DIR is set already (or never will be): prometheus_client looks once.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import sys
+import re
 import time
+import uuid
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from zhenyan.inference.serve.refusals import refusal
 
+log = logging.getLogger("zhenyan.serve")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_GONE = 499  # in log and metrics: the client left before it was answered
 
 REQUESTS = Counter("zhenyan_requests_total", "Requests answered", ["path", "status"])
 TEXTS = Counter("zhenyan_texts_total", "Texts scored")
@@ -21,6 +28,14 @@ STAGE = Histogram(
     "zhenyan_stage_seconds", "Seconds spent: queue, score, and the whole request", ["stage"], buckets=_BUCKETS
 )
 WAITING = Gauge("zhenyan_waiting_chars", "Characters queued or being scored", multiprocess_mode="livesum")
+
+
+def measure(stage: str, value: float) -> None:
+    """What the batcher observes."""
+    if stage == "waiting":
+        WAITING.set(value)
+    else:
+        STAGE.labels(stage).observe(value)
 
 
 def metrics_page() -> tuple[bytes, str]:
@@ -32,27 +47,56 @@ def metrics_page() -> tuple[bytes, str]:
     return generate_latest(), CONTENT_TYPE_LATEST
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line; what was passed as `extra={"fields": {...}}` is merged in."""
+class Observed:
+    """ASGI middleware: request id, timing, counters, one log line; an exception becomes a 500 in OpenAI's shape."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as JSON."""
-        entry: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
-            "level": record.levelname.lower(), "message": record.getMessage(), "pid": record.process,
-        }  # fmt: skip
-        entry |= getattr(record, "fields", {})
-        if record.exc_info:
-            entry["error"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        identity = _identity(scope["headers"])
+        scope.setdefault("state", {}).update(id=identity, fields={})
+        started, status = time.perf_counter(), 0
+
+        async def answer(message: dict[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = message | {"headers": [*message["headers"], *_headers(scope, identity)]}
+            await send(message)
+
+        try:
+            await self.app(scope, receive, answer)
+        except Exception as fault:
+            log.error("unexpected", exc_info=fault, extra={"fields": {"request": identity}})
+            if status:
+                raise
+            message = "internal error; the log has the details under the request id"
+            await refusal(500, message, "server_error")(scope, receive, answer)
+        finally:
+            _record(scope, identity, status or _GONE, time.perf_counter() - started)
 
 
-def set_up_logging() -> logging.Logger:
-    """The service's logger, to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    for name in ("zhenyan.serve", "uvicorn.error"):
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(logging.INFO)
-    return logging.getLogger("zhenyan.serve")
+def _identity(headers: list[tuple[bytes, bytes]]) -> str:
+    """The client's request id where it is printable and short, else a new one."""
+    given = dict(headers).get(b"x-request-id", b"").decode("latin-1")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _headers(scope: dict[str, Any], identity: str) -> list[tuple[bytes, bytes]]:
+    """Headers of every answer; a worker that is about to stop asks the client to come back on a new connection."""
+    closing = [(b"connection", b"close")] if scope["app"].state.draining else []
+    return [(b"x-request-id", identity.encode()), *closing]
+
+
+def _record(scope: dict[str, Any], identity: str, status: int, took: float) -> None:
+    route = getattr(scope.get("route"), "path", "other")
+    REQUESTS.labels(route, str(status)).inc()
+    STAGE.labels("request").observe(took)
+    fields = {"request": identity, "method": scope["method"], "path": scope["path"], "status": status,
+              "ms": round(1000 * took, 2), **scope["state"]["fields"]}  # fmt: skip
+    log.info("request", extra={"fields": fields})

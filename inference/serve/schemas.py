@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from zhenyan.inference.classifier import Prediction
+
+WRONG_INPUT = 'input: expected a text, a list of texts, or a list of {"type": "text", "text": ...} parts, one at least'
 
 
 class _Model(BaseModel):
@@ -63,6 +67,10 @@ class ModerationRequest(BaseModel):
             return [self.input]
         return [item if isinstance(item, str) else item.text for item in self.input]
 
+    def is_parts(self) -> bool:
+        """Whether the texts are parts of one input."""
+        return isinstance(self.input, list) and isinstance(self.input[0], TextPart)
+
 
 class ModerationResult(_Model):
     """OpenAI's moderation result over our labels."""
@@ -101,4 +109,22 @@ class Health(_Model):
 
     status: str
     model: str | None = None
-    detail: dict[str, Any] | None = None
+
+
+def result(prediction: Prediction) -> Result:
+    """One text's result."""
+    return Result(
+        labels=list(prediction.labels), scores=prediction.scores, truncated=prediction.truncated,
+        evidence=[EvidenceSpan(start=e.start, end=e.end, text=e.text, label=e.label) for e in prediction.evidence],
+    )  # fmt: skip
+
+
+def moderation(parts: Sequence[Prediction]) -> ModerationResult:
+    """One input's result: over several parts the highest score decides, as over the windows of a text."""
+    labels = {label for part in parts for label in part.labels}
+    return ModerationResult(
+        flagged=bool(labels),
+        categories={label: label in labels for label in parts[0].scores},
+        category_scores={label: max(part.scores[label] for part in parts) for label in parts[0].scores},
+        category_applied_input_types={label: ["text"] for label in parts[0].scores},
+    )

@@ -1,9 +1,8 @@
-"""Processes of the service: a supervisor that forks workers around one loaded model, reloads and stops them.
+"""The supervisor: starts, reloads and stops generations of workers around one listening socket.
 
-The supervisor never loads the model. For each generation it forks a nursery, which loads and verifies the bundle once
-and forks the workers: they share its memory (copy on write). SIGHUP starts a new generation and stops the old one
-when the new one is ready; the listening socket outlives both, so no request is dropped. SIGTERM finishes what is
-in flight.
+It never loads the model itself. For each generation it forks a process that loads and verifies the bundle once and
+forks the workers: they share its memory (copy on write). SIGHUP starts a new generation and stops the old one when the
+new one is ready; the socket outlives both, so no request is dropped. SIGTERM finishes what is in flight.
 """
 
 from __future__ import annotations
@@ -11,124 +10,33 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
-import sys
 import tempfile
 import time
-from types import FrameType
 
-import uvicorn
-from zhenyan.inference.classifier import Classifier
-from zhenyan.inference.errors import ConfigError, ZhenyanError
-from zhenyan.inference.serve.observe import set_up_logging
+from zhenyan.inference.errors import ConfigError
+from zhenyan.inference.serve import sockets
+from zhenyan.inference.serve.log import set_up_logging
+from zhenyan.inference.serve.processes import ended, fork
 from zhenyan.inference.serve.settings import Settings
+from zhenyan.inference.serve.worker import generation
 
 _START_SECONDS = 120.0
-
-
-def bind(settings: Settings) -> socket.socket:
-    """The listening socket, shared by all workers; ConfigError when the address is taken."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
-    listener.listen(2048)
-    listener.set_inheritable(True)
-    return listener
-
-
-def _load(settings: Settings) -> Classifier:
-    """With several workers one thread each: a forked session must not own a thread pool."""
-    threads = 1 if settings.workers > 1 else settings.threads
-    return Classifier.load(settings.model, runtime=settings.runtime, threads=threads)
-
-
-def _work(settings: Settings, classifier: Classifier, listener: socket.socket, ready: int) -> None:
-    """One worker's life; writes a byte to `ready` when it can score."""
-    from zhenyan.inference.serve.app import create_app
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            os.write(ready, b"r")
-
-    config = uvicorn.Config(
-        create_app(settings, classifier), log_config=None, access_log=False, lifespan="on", server_header=False,
-        timeout_graceful_shutdown=int(settings.stop_seconds), timeout_keep_alive=30, h11_max_incomplete_event_size=65_536,
-    )  # fmt: skip
-    server = Server(config)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    server.run(sockets=[listener])
-
-
-def _fork(body: object, *arguments: object) -> int:
-    """Run `body` in a child process that exits when it returns."""
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        body(*arguments)  # type: ignore[operator]
-        code = 0
-    except ZhenyanError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 2
-    except KeyboardInterrupt:
-        code = 0
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def _nursery(settings: Settings, listener: socket.socket, ready: int) -> None:
-    """Load the model; be the worker (one), or fork workers around it and replace those that die."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false" if settings.workers > 1 else "true"
-    classifier = _load(settings)
-    if settings.workers == 1:
-        _work(settings, classifier, listener, ready)
-        return
-    stopping = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
-        for child in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGTERM)
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    children = {_fork(_work, settings, classifier, listener, ready) for _ in range(settings.workers)}
-    while children:
-        try:
-            dead, _ = os.wait()
-        except InterruptedError:
-            continue
-        children.discard(dead)
-        if not stopping:
-            time.sleep(0.2)
-            children.add(_fork(_work, settings, classifier, listener, ready))
+_KILL_SECONDS = 10.0  # past `stop_seconds` a generation that has not ended is killed
+_PAUSES = (0, 1, 2, 4, 8, 16)  # seconds before each attempt to replace a generation that died
 
 
 class Supervisor:
     """Starts, reloads and stops generations of workers."""
 
     def __init__(self, settings: Settings) -> None:
+        if settings.keys and not settings.keys.is_file():
+            raise ConfigError(f"{settings.keys}: no such file; make a key with `zhenyan keys add NAME --file PATH`")
         self.settings = settings
-        self.listener = bind(settings)
-        self.log = set_up_logging()
+        self.listener = sockets.bind(settings.host, settings.port)
+        self.log = set_up_logging(settings.log_texts)
         self.current: int | None = None
-        self.old: set[int] = set()
+        self.ending: dict[int, float] = {}  # stopped generations, and when to kill what is left of them
         self.reload = self.stopping = False
-
-    @property
-    def address(self) -> str:
-        """Where the service listens."""
-        host, port = self.listener.getsockname()[:2]
-        return f"http://{host}:{port}"
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit code."""
@@ -138,65 +46,112 @@ class Supervisor:
         with tempfile.TemporaryDirectory(prefix="zhenyan-metrics-") as metrics:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
             self.current = self._start()
-            if self.current is None:
-                return 2
-            self.log.info("listening", extra={"fields": {"address": self.address, "workers": self.settings.workers}})
-            while self.current is not None or self.old:
-                self._step()
-        return 0
+            code = 2 if self.current is None else 1
+            if self.current is not None:
+                fields = {"address": sockets.address(self.listener), "workers": self.settings.workers}
+                self.log.info("listening", extra={"fields": fields})
+                self._serve()
+            self._finish()
+        return 0 if self.stopping else code
 
-    def _step(self) -> None:
-        if self.stopping and self.current is not None:
+    def _serve(self) -> None:
+        while self.current is not None and not self.stopping:
+            if self.reload:
+                self.reload = False
+                self._replace()
+            self._reap()
+            time.sleep(0.1)
+
+    def _finish(self) -> None:
+        """Stop whatever runs, and wait for it."""
+        if self.current is not None:
+            sockets.refuse_new(self.listener)
             self._end(self.current)
             self.current = None
-        elif self.reload:
-            self.reload = False
-            self._replace()
-        with contextlib.suppress(ChildProcessError):
-            dead, status = os.waitpid(-1, os.WNOHANG)
-            if dead == self.current and not self.stopping:
-                self.log.error("workers died, starting again", extra={"fields": {"status": status}})
-                self.current = self._start() or self._start()
-            self.old.discard(dead)
-        time.sleep(0.1)
+        self.listener.close()
+        while self.ending:
+            self._reap()
+            time.sleep(0.05)
+
+    def _reap(self) -> None:
+        """See which generations have ended; kill those that should have."""
+        for late in [pid for pid, end in self.ending.items() if time.monotonic() > end]:
+            self.log.error("stopped too slowly, killed", extra={"fields": {"generation": late}})
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(late, signal.SIGKILL)
+            self.ending[late] = float("inf")
+        while dead := ended():
+            self._forget(dead)
+            if dead == self.current:
+                self.current = None
+                self._revive()
+
+    def _forget(self, dead: int) -> None:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(dead)
+        self.ending.pop(dead, None)
+
+    def _revive(self) -> None:
+        """Start a generation in place of one that died; after several attempts in vain `current` stays None."""
+        for pause in _PAUSES:
+            self.log.error("workers died, starting again", extra={"fields": {"in_seconds": pause}})
+            again = time.monotonic() + pause
+            while time.monotonic() < again and not self.stopping:
+                time.sleep(0.05)
+            if self.stopping:
+                return
+            self.current = self._start()
+            if self.current is not None:
+                return
+        self.log.critical("workers can't be started, giving up")
 
     def _start(self) -> int | None:
-        """Fork a generation and wait until all its workers are ready; None when it died on the way."""
+        """Fork a generation and wait until all its workers are ready; None when it can't or a stop came between."""
         reader, writer = os.pipe()
         os.set_blocking(reader, False)
-        child = _fork(_nursery, self.settings, self.listener, writer)
+        child = fork(generation, self.settings, self.listener, writer)
         os.close(writer)
-        waited, count = time.monotonic() + _START_SECONDS, 0
         try:
-            while count < self.settings.workers and time.monotonic() < waited:
-                with contextlib.suppress(BlockingIOError):
-                    count += len(os.read(reader, 64))
-                dead, _ = os.waitpid(child, os.WNOHANG)
-                if dead:
-                    return None
-                time.sleep(0.02)
+            if self._ready(child, reader):
+                return child
         finally:
             os.close(reader)
-        return child
+        return None
+
+    def _ready(self, child: int, reader: int) -> bool:
+        end, count = time.monotonic() + _START_SECONDS, 0
+        while not self.stopping and time.monotonic() < end:
+            with contextlib.suppress(BlockingIOError):
+                count += len(os.read(reader, 64))
+            if count >= self.settings.workers:
+                return True
+            if ended(child):
+                self._forget(child)
+                return False
+            time.sleep(0.02)
+        self._end(child)
+        return False
 
     def _replace(self) -> None:
         """A new generation beside the old one; the old one stays when the new one can't start."""
         fresh = self._start()
-        if fresh is None:
+        if fresh is not None:
+            if self.current is not None:
+                self._end(self.current)
+            self.current = fresh
+            self.log.info("reloaded")
+        elif not self.stopping:
             self.log.error("reload failed: the new model could not be started; the old one stays")
-            return
-        if self.current is not None:
-            self._end(self.current)
-        self.current = fresh
-        self.log.info("reloaded")
 
-    def _end(self, generation: int) -> None:
-        self.old.add(generation)
+    def _end(self, pid: int) -> None:
+        """Ask a generation to finish."""
+        self.ending[pid] = time.monotonic() + self.settings.stop_seconds + _KILL_SECONDS
         with contextlib.suppress(ProcessLookupError):
-            os.kill(generation, signal.SIGTERM)
+            os.kill(pid, signal.SIGTERM)
 
-    def _on_hangup(self, *_: FrameType | int | None) -> None:
+    def _on_hangup(self, *_: object) -> None:
         self.reload = True
 
-    def _on_stop(self, *_: FrameType | int | None) -> None:
+    def _on_stop(self, *_: object) -> None:
         self.stopping = True

@@ -1,0 +1,56 @@
+"""Child processes that keep their parent's signals and errors in order."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from zhenyan.inference.errors import ZhenyanError
+
+log = logging.getLogger("zhenyan.serve")
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
+
+
+def fork(body: Callable[..., None], *arguments: Any) -> int:
+    """Run `body` in a child process that ends when it returns; SIGTERM ends it at any moment until `body` takes over.
+
+    SIGTERM is held back while forking: a handler inherited from the parent must never run in the child.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    child = os.fork()
+    if child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        return child
+    code = 1
+    try:
+        signal.signal(signal.SIGTERM, _leave)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        body(*arguments)
+        code = 0
+    except ZhenyanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 1
+    except BaseException as fault:
+        log.critical("a process of the service failed", exc_info=fault)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def ended(child: int = -1) -> int:
+    """Process id of a child that has ended (any, by default), or 0."""
+    try:
+        return os.waitpid(child, os.WNOHANG)[0]
+    except ChildProcessError:
+        return 0

@@ -1,0 +1,25 @@
+"""Refusals in OpenAI's shape, and JSON that any text survives."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+
+class Json(JSONResponse):
+    """UTF-8; what that can't hold (lone surrogates of a text that was sent escaped) goes back escaped."""
+
+    def render(self, content: Any) -> bytes:
+        """The content as bytes."""
+        try:
+            return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+        except UnicodeEncodeError:
+            return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def refusal(status: int, message: str, kind: str, param: str | None = None, **headers: str) -> Json:
+    """The response: message, type, the parameter at fault."""
+    body = {"error": {"message": message, "type": kind, "param": param, "code": None}}
+    return Json(body, status, headers=headers or None)

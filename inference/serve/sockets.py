@@ -1,0 +1,60 @@
+"""The listening socket: bound once, shared by all workers, closed without losing a connection."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import select
+import socket
+import struct
+import time
+
+from zhenyan.inference.errors import ConfigError
+
+_BACKLOG = 2048
+_SO_ATTACH_FILTER = 26
+# Classic BPF on the TCP header: drop a packet with SYN and without ACK, let all others pass.
+_DROP_SYN = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+
+
+class _Listener(socket.socket):
+    """Keeps its backlog whatever a worker asks for: asyncio takes one number for this and for how much it accepts."""
+
+    def listen(self, backlog: int = _BACKLOG, /) -> None:
+        super().listen(_BACKLOG)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; ConfigError when the address is unknown or taken."""
+    listener = _Listener(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    listener.listen()
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """Where it listens, as a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def refuse_new(listener: socket.socket, patience: float = 1.0) -> None:
+    """Let no new connection begin, then wait until the workers have accepted those that had.
+
+    The kernel completes handshakes before anybody accepts: closing the socket at once would reset clients that have
+    sent their request already. Dropped attempts are repeated by the client's kernel and refused once all is closed.
+    """
+    code = b"".join(struct.pack("HBBI", *step) for step in _DROP_SYN)
+    buffer = ctypes.create_string_buffer(code)
+    program = struct.pack("HL", len(_DROP_SYN), ctypes.addressof(buffer))
+    with contextlib.suppress(OSError):  # not Linux: the window stays, a few milliseconds wide
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    end, quiet = time.monotonic() + patience, 0
+    while quiet < 3 and time.monotonic() < end:
+        quiet = 0 if select.select([listener], [], [], 0)[0] else quiet + 1
+        time.sleep(0.01)
