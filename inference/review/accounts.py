@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,9 +52,10 @@ class Accounts:
     settings: Settings = field(default_factory=Settings)
     hasher: PasswordHasher = field(default_factory=PasswordHasher)
 
-    def __post_init__(self) -> None:
-        # Compared where a name is unknown, so that the time taken doesn't tell which names there are.
-        self._nobody = self.hasher.hash("nobody has this password")
+    @cached_property
+    def _nobody(self) -> str:
+        """Compared where a name is unknown, so that the time taken doesn't tell which names there are."""
+        return self.hasher.hash("nobody has this password")
 
     def add(self, name: str, role: str, password: str, by: str = log.COMMAND_LINE) -> None:
         """Add a reviewer, or bring a removed one back; AccountError when the name is in use."""

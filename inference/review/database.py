@@ -141,6 +141,13 @@ def _wait_for_turn(connection: Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
+def insert(connection: Connection, table: sa.Table, **values: Any) -> int:
+    """Insert a row and return its id."""
+    key = connection.execute(table.insert().values(**values)).inserted_primary_key
+    assert key is not None  # a single row was inserted, so there is one
+    return int(key[0])
+
+
 def insert_new(connection: Connection, table: sa.Table, **values: Any) -> None:
     """Insert a row unless one with its key is there already, also when two do so at once."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite

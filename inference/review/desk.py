@@ -217,7 +217,7 @@ class Desk:
         )
         of = sa.select(reading.c.finding_id).where(reading.c.id == reading_id).scalar_subquery()
         connection.execute(sa.select(finding.c.id).where(finding.c.id == of).with_for_update())
-        query = sa.select(reading, *columns).join(finding).where(reading.c.id == reading_id)
+        query: sa.Select[Any] = sa.select(reading, *columns).join(finding).where(reading.c.id == reading_id)
         row = connection.execute(query.where(finding.c.run_id == self.run.id)).first()
         if row is None:
             raise Conflict("this reading is gone: a decision was undone meanwhile", "该项已不存在：其间有决定被撤销")
@@ -233,7 +233,7 @@ class Desk:
 
     def _finding(self, connection: Connection, key: str) -> Row[Any]:
         query = sa.select(finding).where(finding.c.run_id == self.run.id, finding.c.key == key).with_for_update()
-        row = connection.execute(query).first()
+        row: Row[Any] | None = connection.execute(query).first()
         if row is None:
             raise Conflict(f"{key:.40}: no such finding in this run", f"{key:.40}：本次运行中没有该发现")
         return row

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, Row
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.review import log
 from zhenyan.inference.review.accounts import check_name
-from zhenyan.inference.review.database import insert_new
+from zhenyan.inference.review.database import insert, insert_new
 from zhenyan.inference.review.desk import Desk
 from zhenyan.inference.review.labelstudio import Annotation
 from zhenyan.inference.review.schema import finding, reading, reviewer, skipped
@@ -66,7 +66,7 @@ def _reviewer(connection: Connection, desk: Desk, one: Annotation, done: Importe
         return int(known)
     values = {"name": name, "role": "reviewer", "active": True, "created": desk.settings.clock()}
     done.reviewers.append(name)
-    return int(connection.execute(reviewer.insert().values(values)).inserted_primary_key[0])
+    return insert(connection, reviewer, **values)
 
 
 def _skip(connection: Connection, desk: Desk, one: Annotation, about: Row, who: int, done: Imported) -> None:
@@ -105,7 +105,7 @@ def _free_reading(connection: Connection, finding_id: int) -> int:
         return int(found)
     last = connection.scalar(sa.select(sa.func.max(reading.c.number)).where(reading.c.finding_id == finding_id))
     values = {"finding_id": finding_id, "number": int(last or 0) + 1, "kind": "read", "state": "open", "version": 0}
-    return int(connection.execute(reading.insert().values(values)).inserted_primary_key[0])
+    return insert(connection, reading, **values)
 
 
 def _note(

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from zhenyan.inference.bundle import sha256
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.inference.review import schema
-from zhenyan.inference.review.database import Database
+from zhenyan.inference.review.database import Database, insert
 from zhenyan.inference.review.outcome import OPEN, second_read
 from zhenyan.inference.review.settings import Settings
 from zhenyan.inference.runs.store import FINDINGS, RunFolder
@@ -69,8 +69,7 @@ def check_labels(folder: RunFolder, bundle: str, labels: Sequence[str]) -> None:
 def _add(connection: Connection, folder: RunFolder, digest: str, settings: Settings) -> Run:
     name, bundle = folder.path.name.removesuffix(".run"), folder.manifest["bundle"]
     values = {"digest": digest, "name": name, "bundle": bundle, "added": settings.clock()}
-    result = connection.execute(schema.run.insert().values(values))
-    run = Run(result.inserted_primary_key[0], digest, name, bundle)
+    run = Run(insert(connection, schema.run, **values), digest, name, bundle)
     rows = _rows(folder, run.id)
     while chunk := list(itertools.islice(rows, _CHUNK)):
         connection.execute(schema.finding.insert(), chunk)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Row
+from sqlalchemy.engine import Connection, Row
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.desk import ordering
 from zhenyan.inference.review.intake import Run
@@ -58,17 +58,17 @@ def list_findings(database: Database, run: Run, shown: Filter) -> Listing:
     conditions = shown.conditions(run)
     query = sa.select(finding).where(*conditions).order_by(*ordering(shown.sort))
     with database.read() as connection:
-        counted = {
-            name: dict(connection.execute(
-                sa.select(column, sa.func.count()).where(finding.c.run_id == run.id).group_by(column)
-                .order_by(sa.func.count().desc(), column)
-            ).tuples().all())
-            for name, column in (("states", finding.c.state), ("labels", finding.c.label), ("streams", finding.c.stream))
-        }  # fmt: skip
+        counts = {name: _counts(connection, run, finding.c[name]) for name in ("state", "label", "stream")}
         total = int(connection.scalar(sa.select(sa.func.count()).select_from(finding).where(*conditions)) or 0)
         rows = list(connection.execute(query.limit(PAGE).offset((shown.page - 1) * PAGE)))
-    states = {state: counted["states"].get(state, 0) for state in STATES}
-    return Listing(rows, total, states, counted["labels"], counted["streams"])
+    states = {state: counts["state"].get(state, 0) for state in STATES}
+    return Listing(rows, total, states, counts["label"], counts["stream"])
+
+
+def _counts(connection: Connection, run: Run, column: sa.Column[str]) -> dict[str, int]:
+    """Findings by the column's values, the most frequent first."""
+    query = sa.select(column, sa.func.count()).where(finding.c.run_id == run.id).group_by(column)
+    return {row[0]: row[1] for row in connection.execute(query.order_by(sa.func.count().desc(), column))}
 
 
 def find(database: Database, run: Run, key: str) -> tuple[Row[Any], list[Row[Any]]] | None:

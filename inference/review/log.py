@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
+from zhenyan.inference.review.database import insert
 from zhenyan.inference.review.schema import finding
 from zhenyan.inference.review.schema import log as table
 
@@ -16,9 +17,7 @@ COMMAND_LINE = "(command line)"
 
 def append(connection: Connection, at: datetime, who: str, action: str, **fields: Any) -> int:
     """Add an entry and return its number; `fields` are columns of the log table."""
-    values = {"at": at, "who": who, "action": action, **fields}
-    result = connection.execute(table.insert().values(values))
-    return int(result.inserted_primary_key[0])
+    return insert(connection, table, at=at, who=who, action=action, **fields)
 
 
 def standing() -> sa.ColumnElement[bool]:

@@ -93,8 +93,7 @@ class Logins:
             return row.locked_until
         fresh = row.locked_until is not None or now - row.since > self.accounts.settings.lockout
         failures = 1 if fresh else row.failures + 1
-        values = {"failures": failures, "since": now if fresh else row.since, "locked_until": None}
-        if failures > limit:
-            values["locked_until"] = now + self.accounts.settings.lockout
+        until = now + self.accounts.settings.lockout if failures > limit else None
+        values = {"failures": failures, "since": now if fresh else row.since, "locked_until": until}
         connection.execute(throttle.update().where(throttle.c.key == key).values(values))
-        return values["locked_until"]
+        return until

@@ -128,7 +128,7 @@ def throughput(database: Database, run: Run, settings: Settings, only: str | Non
 def pace(entries: Iterable[Mapping[str, Any]], pause: float) -> list[Pace]:
     """Decisions, hours and days of each reviewer; `pause` in seconds bounds the time counted for one decision."""
     count: Counter[str] = Counter()
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     days: dict[str, set[date]] = defaultdict(set)
     for entry in entries:
         count[entry["who"]] += 1

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from zhenyan.inference.errors import ZhenyanError
 from zhenyan.inference.review.errors import AccountError, Conflict, Forbidden, LoginLocked, NotLoggedIn
 from zhenyan.inference.review.web import account, team, work
-from zhenyan.inference.review.web.guard import confine, find_user, read_form
+from zhenyan.inference.review.web.guard import confine, find_user, protected, read_form
 from zhenyan.inference.review.web.site import Site, render
 from zhenyan.inference.serve.limits import BodyLimit
 
@@ -68,10 +68,11 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def broken(request: Request, fault: Exception) -> Response:
         log.error("unexpected: %s %s", request.method, request.url.path, exc_info=fault)
-        return _refusal(request, 500, "internal error; the log has the details", "内部错误，详情见日志")
+        answer = _refusal(request, 500, "internal error; the log has the details", "内部错误，详情见日志")
+        return protected(request, answer)  # it goes round `confine`
 
 
 def _refusal(request: Request, status: int, english: str, chinese: str) -> Response:
     name = "refused_work.html.jinja" if "hx-request" in request.headers else "refused.html.jinja"
     user = getattr(request.state, "user", None)
-    return render(request, name, status, user, status=status, english=english, chinese=chinese)
+    return render(request, name, status, user, number=status, english=english, chinese=chinese)

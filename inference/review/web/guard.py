@@ -139,8 +139,12 @@ def field(request: Request, name: str, default: str = "") -> str:
 
 
 async def confine(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Security headers on every answer; pages aren't stored by browsers."""
-    response = await proceed(request)
+    """Security headers on every answer."""
+    return protected(request, await proceed(request))
+
+
+def protected(request: Request, response: Response) -> Response:
+    """The answer with its security headers; pages aren't stored by browsers."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     if not request.url.path.startswith("/static/"):

@@ -1,0 +1,71 @@
+"""The desk's promises on SQLite, and what only SQLite needs."""
+
+import pytest
+import sqlalchemy as sa
+from review_contract import *  # noqa: F403
+from review_helpers import PEOPLE
+from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.review.database import database_url, open_database
+from zhenyan.inference.review.intake import check_labels, find_run
+from zhenyan.inference.runs.store import RunFolder
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = open_database(database_url(None, f"sqlite:///{tmp_path}/review.db"))
+    yield opened
+    opened.close()
+
+
+def test_insert_or_replace_does_not_get_round_the_log(site):
+    with site.database.read() as connection:
+        before = connection.execute(sa.text("SELECT * FROM log")).all()
+    assert len(before) == len(PEOPLE)
+    for undoes in ("NULL", "1"):
+        statement = (
+            f"INSERT OR REPLACE INTO log (id, at, who, action, undoes) VALUES (1, '2026-01-01', 'x', 'y', {undoes})"
+        )
+        with pytest.raises(sa.exc.DBAPIError, match="append-only"), site.database.write() as connection:
+            connection.execute(sa.text(statement))
+
+
+def test_the_file_is_its_owners_alone(tmp_path, database):
+    assert (tmp_path / "review.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_database_of_a_newer_version_is_refused(tmp_path, database):
+    with database.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigError, match="newer zhenyan"):
+        open_database(database_url(None, f"sqlite:///{tmp_path}/review.db"))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://host/name", "mysql is not supported"),
+        ("no url", "not a database URL"),
+        ("sqlite:////nowhere/at/all.db", "name a file that can be written"),
+        ("postgresql://me:secret@127.0.0.1:1/x", "connection failed"),
+    ],
+)
+def test_databases_that_cannot_be_had(url, said):
+    with pytest.raises(ConfigError, match=said) as caught:
+        open_database(database_url(None, url))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_database_must_be_named(tmp_path):
+    with pytest.raises(ConfigError, match="--run"):
+        database_url(None, None)
+    assert database_url(RunFolder(tmp_path), None).database == str(tmp_path / "review.db")
+
+
+def test_runs_that_cannot_be_reviewed(tmp_path, site):
+    with pytest.raises(ConfigError, match=r"no label food_safety.*--model"):
+        check_labels(site.folder, "other-1", ["false_propaganda", "price_fraud", "illegal_endorsement"])
+    (site.folder.path / "findings.jsonl").unlink()
+    with pytest.raises(InputError, match="hasn't finished"):
+        take_in(site.database, site.folder, site.settings)  # noqa: F405
+    with pytest.raises(InputError, match="no review of this run"):
+        find_run(site.database, site.folder)
