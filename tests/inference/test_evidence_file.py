@@ -1,0 +1,165 @@
+"""The evidence file of a case: what is in it, and what `verify` notices."""
+
+import json
+
+import numpy as np
+import pytest
+from review_helpers import finding, make_bundle, make_run
+from zhenyan.inference.bundle import DEFAULT_BUNDLE, load_bundle
+from zhenyan.inference.errors import BundleError, InputError
+from zhenyan.inference.evidence_file import digest, make_case, read_case, verify, write_case
+
+TEXT = "喝了这个茶三高就降下来了"
+
+
+class Stub:
+    """A classifier that gives one score; the checks around the model are what is tested."""
+
+    def __init__(self, bundle, score=0.9):
+        self.bundle, self.given = bundle, score
+
+    def clear_cache(self):
+        pass
+
+    def score(self, texts):
+        return np.full((len(texts), len(self.bundle.labels)), self.given, dtype=np.float32)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return load_bundle(make_bundle(tmp_path / "bundle"))
+
+
+@pytest.fixture
+def run(tmp_path, bundle):
+    return make_run(tmp_path, [finding(1, TEXT)], bundle.id)
+
+
+@pytest.fixture
+def case(run, bundle):
+    return make_case(run, bundle, "f000001", [{"who": "ann", "action": "accept"}])
+
+
+def differing(case, classifier, notes=False):
+    return [check.name for check in verify(case, classifier) if not check.same and check.note is notes]
+
+
+def resealed(case):
+    return case | {"digest": digest(case)}
+
+
+def test_a_case_has_all_that_is_needed(case, bundle):
+    assert case["finding"]["text"] == TEXT
+    assert {"score", "threshold", "times", "before", "after", "evidence", "place"} <= set(case["finding"])
+    assert case["law"]["articles"][0]["article"] == "第七十一条"
+    assert {"zhenyan", "bundle", "normaliser", "onnxruntime", "tokenizers"} <= set(case["versions"])
+    assert case["sha256"]["bundle"] == bundle.manifest["sha256"]
+    assert {"text", "findings.jsonl", "manifest.json", "inputs"} <= set(case["sha256"])
+    assert case["decisions"] == [{"who": "ann", "action": "accept"}]
+
+
+def test_the_same_everywhere_is_the_same(case, bundle, tmp_path):
+    write_case(case, tmp_path / "case.json")
+    assert differing(read_case(tmp_path / "case.json"), Stub(bundle)) == []
+    assert differing(case, Stub(bundle), notes=True) == ["input a.jsonl"]
+
+
+@pytest.mark.parametrize(("score", "same"), [(0.90001, True), (0.90003, False), (0.4, False)])
+def test_the_score_must_be_the_same_to_five_decimals(case, bundle, score, same):
+    assert ("score" not in differing(case, Stub(bundle, score))) is same
+
+
+def test_a_flipped_decision_is_said(case, bundle):
+    assert differing(case, Stub(bundle, 0.4)) == ["score", "at or above the threshold"]
+
+
+def test_an_altered_case_is_noticed(case, bundle):
+    altered = json.loads(json.dumps(case))
+    altered["finding"]["text"] += "！"
+    assert differing(altered, Stub(bundle)) == ["digest of the case", "sha256 of the text"]
+    assert differing(resealed(altered), Stub(bundle)) == ["sha256 of the text"]
+    altered = json.loads(json.dumps(case))
+    altered["finding"]["evidence"][0]["text"] = "别的"
+    assert differing(resealed(altered), Stub(bundle)) == ["evidence"]
+    altered = json.loads(json.dumps(case))
+    altered["decisions"][0]["who"] = "ben"
+    assert differing(altered, Stub(bundle)) == ["digest of the case"]
+
+
+def test_another_model_is_named_file_by_file(case, bundle, tmp_path):
+    folder = make_bundle(tmp_path / "other")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "model.onnx").write_text("another")
+    import hashlib
+
+    manifest["sha256"]["model.onnx"] = hashlib.sha256(b"another").hexdigest()
+    manifest["bundle_id"] = "other-1"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert differing(case, Stub(load_bundle(folder))) == ["bundle", "sha256 of model.onnx"]
+
+
+def test_other_versions_are_notes(case, bundle):
+    old = resealed(case | {"versions": case["versions"] | {"zhenyan": "0.0.1", "tokenizers": "0.1"}})
+    assert differing(old, Stub(bundle)) == []
+    assert differing(old, Stub(bundle), notes=True) == ["zhenyan", "tokenizers", "input a.jsonl"]
+
+
+def test_a_label_the_bundle_lacks(case, bundle):
+    other = json.loads(json.dumps(case))
+    other["finding"]["label"] = "something"
+    assert differing(resealed(other), Stub(bundle)) == ["label"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "not a JSON file"),
+        ("[]", "no case file of format 1, found 'list'"),
+        ('{"format": 7}', "found 7"),
+        ('{"format": 1}', "field 'finding' is missing"),
+        ('{"format": 1, "finding": {"text": 3}, "law": {}, "versions": {}, "sha256": {}, "decisions": [], "digest": ""}',
+         "finding: field 'text'"),
+    ],
+)  # fmt: skip
+def test_files_that_are_no_case(tmp_path, content, said):
+    path = tmp_path / "case.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=said):
+        read_case(path)
+    with pytest.raises(InputError, match="no such file"):
+        read_case(tmp_path / "none.json")
+
+
+def test_an_altered_case_never_ends_in_a_traceback(case, bundle):
+    odd = json.loads(json.dumps(case))
+    odd["finding"]["evidence"] = [3, {"start": "a", "end": None, "text": 1}]
+    odd["sha256"] = {"bundle": 3, "inputs": []}
+    assert "digest of the case" in differing(odd, Stub(bundle))
+
+
+def test_cases_that_cannot_be_made(run, bundle, tmp_path):
+    with pytest.raises(InputError, match="no finding 'f9'"):
+        make_case(run, bundle, "f9")
+    other = make_run(tmp_path / "other", [finding(1, TEXT)], "other-1")
+    with pytest.raises(BundleError, match="--model"):
+        make_case(other, bundle, "f000001")
+
+
+def test_text_that_is_no_utf8(bundle, tmp_path):
+    made = make_case(make_run(tmp_path / "odd", [finding(1, "坏\ud800\x00字")], bundle.id), bundle, "f000001")
+    write_case(made, tmp_path / "case.json")
+    assert differing(read_case(tmp_path / "case.json"), Stub(bundle)) == []
+
+
+@pytest.mark.skipif(not (DEFAULT_BUNDLE / "manifest.json").exists(), reason="no bundled model here")
+def test_the_bundled_model_gives_the_score_of_its_run_again(tmp_path, classifier):
+    from zhenyan.inference.runs import Job, RunOptions, run_job
+
+    lines = [TEXT, "今天二号链接拍两盒", "这款产品可以治疗高血压，三天见效", "全网最低价，仅此一天", "大家晚上好"]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), encoding="utf-8")
+    folder = run_job(Job([str(tmp_path / "in.jsonl")], tmp_path / "out.jsonl", RunOptions()), classifier)
+    ids = [record["id"] for record in folder.findings()]
+    assert ids
+    for key in ids:
+        case = make_case(folder, classifier.bundle, key)
+        assert differing(case, classifier) == []

@@ -1,0 +1,112 @@
+"""The review commands: people, exports, imports, evidence, and messages for mistakes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from review_helpers import PASSWORD, finding, make_bundle, make_run, make_site, user
+from typer.testing import CliRunner
+from zhenyan.inference.bundle import load_bundle
+from zhenyan.inference.cli import app
+from zhenyan.inference.errors import BundleError, ConfigError, InputError, ZhenyanError
+
+
+def zhenyan(*words, stdin=""):
+    return CliRunner().invoke(app, [str(word) for word in words], input=stdin)
+
+
+@pytest.fixture
+def site(tmp_path):
+    site = make_site(tmp_path)
+    item = site.desk.open(user(site, "ann"), "f000001")
+    site.desk.decide(user(site, "ann"), item.reading, item.version, None)
+    site.database.close()
+    return site
+
+
+def test_people_come_change_and_go(tmp_path):
+    run = make_run(tmp_path, [finding(1)], "test-1").path
+    assert (
+        zhenyan("reviewers", "add", "王", "--role", "lead", "--run", run, "--password-stdin", stdin=PASSWORD).exit_code
+        == 0
+    )
+    assert zhenyan("reviewers", "role", "王", "admin", "--run", run).exit_code == 0
+    assert (
+        zhenyan("reviewers", "password", "王", "--run", run, "--password-stdin", stdin="another password\n").exit_code
+        == 0
+    )
+    assert zhenyan("reviewers", "list", "--run", run).output.startswith("王  admin  ")
+    assert zhenyan("reviewers", "remove", "王", "--run", run).exit_code == 0
+    assert zhenyan("reviewers", "list", "--run", run).output.strip().endswith("removed")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "said"),
+    [
+        (["reviewers", "list"], ConfigError, "--run or a database with --database"),
+        (["reviewers", "remove", "nobody", "--run", "RUN"], ConfigError, "no reviewer 'nobody'; there are adm, ann"),
+        (["reviewers", "add", "x", "--run", "RUN"], ConfigError, "--password-stdin"),
+        (
+            ["reviewers", "add", "x", "--run", "RUN", "--role", "boss", "--password-stdin"],
+            ConfigError,
+            "reviewer, lead, admin",
+        ),
+        (["reviewers", "list", "--run", "NOWHERE"], InputError, "no scoring run here"),
+        (["review", "RUN", "--model", "NOWHERE"], BundleError, "no such file"),
+        (["review", "RUN", "--model", "BUNDLE", "--host", "203.0.113.1"], ConfigError, "cannot listen on 203.0.113.1"),
+        (
+            ["review-export", "RUN", "--to", "xml", "-o", "x.xml", "--model", "BUNDLE"],
+            ConfigError,
+            "rows, labelstudio, csv",
+        ),
+        (["review-import", "RUN", "NOWHERE"], InputError, "no such file"),
+        (["evidence", "RUN", "f9", "-o", "x.json", "--model", "BUNDLE"], InputError, "no finding 'f9'"),
+        (["verify", "NOWHERE"], InputError, "no such file"),
+    ],
+)
+def test_mistakes_are_named(site, tmp_path, words, kind, said):
+    places = {"RUN": site.folder.path, "BUNDLE": tmp_path / "bundle", "NOWHERE": tmp_path / "nowhere"}
+    result = zhenyan(*(places.get(word, word) for word in words), stdin=PASSWORD)
+    assert isinstance(result.exception, kind)
+    assert isinstance(result.exception, ZhenyanError)
+    assert said in str(result.exception)
+
+
+def test_exports_imports_and_evidence(site, tmp_path):
+    run, model = site.folder.path, tmp_path / "bundle"
+    result = zhenyan("review-export", run, "-o", tmp_path / "rows.jsonl", "--model", model)
+    assert (result.exit_code, "1 rows" in result.output) == (0, True)
+    result = zhenyan("review-export", run, "--to", "labelstudio", "-o", tmp_path / "t.json", "--model", model)
+    assert "t.config.xml" in result.output
+    assert "0 decisions, 0 skips, 1 known" in zhenyan("review-import", run, tmp_path / "t.json").output
+    result = zhenyan("evidence", run, "f000001", "-o", tmp_path / "case.json", "--model", model)
+    assert "1 decisions" in result.output
+    assert json.loads((tmp_path / "case.json").read_text(encoding="utf-8"))["decisions"][0]["who"] == "ann"
+
+
+def test_evidence_without_a_review(tmp_path):
+    bundle = load_bundle(make_bundle(tmp_path / "bundle"))
+    run = make_run(tmp_path, [finding(1)], bundle.id).path
+    assert (
+        "0 decisions" in zhenyan("evidence", run, "f000001", "-o", tmp_path / "c.json", "--model", bundle.folder).output
+    )
+    assert not (run / "review.db").exists()
+
+
+def test_the_base_install_makes_evidence_without_the_review_extra(tmp_path):
+    """Nothing of the extra is imported on the way."""
+    bundle = load_bundle(make_bundle(tmp_path / "bundle"))
+    run = make_run(tmp_path, [finding(1)], bundle.id).path
+    code = (
+        "import sys\n"
+        "for name in ('sqlalchemy', 'alembic', 'fastapi', 'uvicorn', 'argon2', 'itsdangerous', 'psycopg'): sys.modules[name] = None\n"
+        "from zhenyan.inference.cli import app, ZhenyanError\n"
+        f"try: app(['evidence', {str(run)!r}, 'f000001', '-o', {str(tmp_path / 'c.json')!r}, '--model', {str(bundle.folder)!r}])\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        f"try: app(['reviewers', 'list', '--run', {str(run)!r}])\n"
+        "except ZhenyanError as error: print(error)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "pip install 'zhenyan[review]'" in result.stdout, result.stderr
+    assert (tmp_path / "c.json").exists()

@@ -1,0 +1,325 @@
+"""Decisions out as rows, tables and Label Studio tasks, and annotations in."""
+
+import csv
+import json
+
+import pytest
+from review_helpers import LABELS, Browser, Clock, finding, make_site, user
+from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.review.exchange import Held, corpus_rows, reviewed
+from zhenyan.inference.review.exports import decisions, write_export
+from zhenyan.inference.review.imports import take_annotations
+from zhenyan.inference.review.labelstudio import Unclear, configuration, read_annotations, tasks
+from zhenyan.inference.review.listing import find
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def site(tmp_path, clock):
+    site = make_site(tmp_path, clock=clock)
+    yield site
+    site.database.close()
+
+
+def decide(site, key, labels, name="ann"):
+    item = site.desk.open(user(site, name), key)
+    site.desk.decide(user(site, name), item.reading, item.version, labels)
+
+
+def skip(site, key, name="ann"):
+    item = site.desk.open(user(site, name), key)
+    site.desk.skip(user(site, name), item.reading, item.version)
+
+
+def rows(site):
+    held = Held()
+    return list(corpus_rows(site.run, reviewed(site.database, site.run), held)), held
+
+
+def outcome(site, key):
+    row, _ = find(site.database, site.run, key)
+    return row.state, row.labels
+
+
+def test_rows_are_of_the_corpus_contract(site, tmp_path):
+    from zhenyan.training.rows import read_rows
+
+    decide(site, "f000001", None)
+    decide(site, "f000002", [])
+    decide(site, "f000003", ["price_fraud", "food_safety"])
+    skip(site, "f000004")
+    write_export(site.database, site.run, "rows", tmp_path / "rows.jsonl", site.bundle.labels)
+    got = read_rows([str(tmp_path / "rows.jsonl")])
+    assert [(row.labels, row.annotated, row.channel) for row in got] == [
+        (("food_safety",), ("food_safety",), "live"),
+        ((), ("food_safety",), "live"),
+        (("food_safety", "price_fraud"), ("food_safety", "price_fraud"), "live"),
+    ]
+    assert got[0].id == f"{site.run.digest[:8]}-f000001"
+    assert got[0].group == "茶叶直播间"
+    expected = {"reviewer": "ann", "model": site.run.bundle, "decided": "2026-11-24", "stream": "茶叶直播间"}
+    assert expected.items() <= got[0].meta.items()
+
+
+def test_findings_of_one_line_become_one_row(tmp_path):
+    same = {
+        "text": "买一送一治百病",
+        "place": {"file": "a", "place": "line 1", "id": "row-7"},
+        "times": [{"place": "line 1"}],
+    }
+    site = make_site(tmp_path, [finding(1, **same), finding(2, label="price_fraud", **same)])
+    decide(site, "f000001", None)
+    got, held = rows(site)
+    assert (got, held.undecided) == ([], 1)
+    decide(site, "f000002", [], "ben")
+    (row,), held = rows(site)
+    assert (row["id"], row["labels"], row["annotated"]) == ("row-7", ["food_safety"], ["food_safety", "price_fraud"])
+    assert (row["channel"], row["reviewer"]) == ("copy", "ann, ben")
+    assert str(held) == ""
+
+
+def test_a_line_whose_findings_contradict_is_held_back(tmp_path):
+    same = {"text": "买一送一治百病", "place": {"file": "a", "place": "line 1"}}
+    site = make_site(tmp_path, [finding(1, **same), finding(2, label="price_fraud", **same)])
+    decide(site, "f000001", [])
+    decide(site, "f000002", ["food_safety"])
+    got, held = rows(site)
+    assert (got, held.contradictory) == ([], 1)
+    assert "held back" in str(held)
+
+
+def test_the_table_has_every_finding_and_no_formulas(tmp_path):
+    site = make_site(tmp_path, [finding(1, "=HYPERLINK(1)"), finding(2, "多行\n“引号”,逗号")])
+    decide(site, "f000002", ["price_fraud"])
+    skip(site, "f000001", "ben")
+    write_export(site.database, site.run, "csv", tmp_path / "out.csv", site.bundle.labels)
+    with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["text"], first["state"], first["skipped_by"]) == ("'=HYPERLINK(1)", "open", "ben")
+    assert (second["text"], second["decided_labels"], second["reviewers"]) == (
+        "多行\n“引号”,逗号",
+        "price_fraud",
+        "ann",
+    )
+
+
+def test_an_unknown_kind_is_refused(site, tmp_path):
+    with pytest.raises(ConfigError, match="rows, labelstudio, csv"):
+        write_export(site.database, site.run, "xml", tmp_path / "x", site.bundle.labels)
+    with pytest.raises(InputError, match="no output format"):
+        write_export(site.database, site.run, "rows", tmp_path / "x.doc", site.bundle.labels)
+
+
+def exported(site, tmp_path):
+    path = tmp_path / "tasks.json"
+    write_export(site.database, site.run, "labelstudio", path, site.bundle.labels)
+    return path, json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_label_studio_tasks(site, tmp_path):
+    decide(site, "f000002", [])
+    skip(site, "f000003")
+    _, made = exported(site, tmp_path)
+    assert len(made) == 6
+    prediction = made[0]["predictions"][0]
+    assert (prediction["model_version"], prediction["score"]) == (site.run.bundle, 0.9)
+    choice, span = prediction["result"]
+    assert choice["value"] == {"choices": ["food_safety"]}
+    assert made[0]["data"]["text"][span["value"]["start"] : span["value"]["end"]] == span["value"]["text"]
+    assert [task["annotations"] for task in made[:1]] == [[]]
+    empty, cancelled = made[1]["annotations"][0], made[2]["annotations"][0]
+    assert (empty["result"], empty["was_cancelled"], cancelled["was_cancelled"]) == ([], False, True)
+    config = (tmp_path / "tasks.config.xml").read_text(encoding="utf-8")
+    assert all(f'value="{label}"' in config for label in LABELS)
+    names = {region["from_name"] for region in prediction["result"]}
+    assert all(f'name="{name}"' in config for name in names | {"text"})
+
+
+def test_the_configuration_escapes_names():
+    assert '"&lt;&amp;"' in configuration([("a", "<&")])
+
+
+def take(site, path, unclear=None):
+    unclear = unclear or Unclear()
+    return take_annotations(site.desk, LABELS, read_annotations(path, site.run, unclear))
+
+
+def annotation(choices, who=3, cancelled=False, at="2026-11-24T10:00:00Z", **more):
+    result = [{"from_name": "labels", "to_name": "text", "type": "choices", "value": {"choices": choices}}]
+    result = result if choices else []
+    return {
+        "completed_by": who,
+        "result": result,
+        "was_cancelled": cancelled,
+        "created_at": at,
+        "lead_time": 7.5,
+    } | more
+
+
+def annotate(site, tmp_path, **given):
+    """The site's own tasks with these annotations, by finding."""
+    _, made = exported(site, tmp_path)
+    for task in made:
+        task["annotations"] = given.get(task["data"]["finding"], [])
+    path = tmp_path / "annotated.json"
+    path.write_text(json.dumps(made), encoding="utf-8")
+    return path
+
+
+def test_annotations_come_in_skips_and_compliant_lines_apart(site, tmp_path):
+    path = annotate(
+        site, tmp_path,
+        f000001=[annotation(["food_safety"])],
+        f000002=[annotation([])],
+        f000003=[annotation([], cancelled=True)],
+        f000004=[annotation(["price_fraud", "food_safety"], who={"id": 9, "email": "zhou@example.org"})],
+    )  # fmt: skip
+    done = take(site, path)
+    assert (done.decisions, done.skips, done.known) == (3, 1, 0)
+    assert done.reviewers == ["label-studio:3", "zhou@example.org"]
+    got = [outcome(site, f"f{n:06d}") for n in range(1, 6)]
+    assert got == [("accepted", ["food_safety"]), ("rejected", []), ("open", None),
+                   ("relabelled", ["food_safety", "price_fraud"]), ("open", None)]  # fmt: skip
+    again = take(site, path)
+    assert (again.decisions, again.skips, again.known, again.reviewers) == (0, 0, 4, [])
+    (entry,) = decisions(site.database, site.run, "f000001")
+    assert (entry["who"], entry["action"], entry["model"]) == ("label-studio:3", "import", site.run.bundle)
+    assert site.accounts.verify("zhou@example.org", "") is None
+
+
+def test_several_annotators_agree_or_not(site, tmp_path):
+    path = annotate(
+        site, tmp_path,
+        f000001=[annotation(["food_safety"], 1), annotation(["food_safety"], 2)],
+        f000002=[annotation(["food_safety"], 1), annotation([], 2), annotation([], 3, cancelled=True)],
+    )  # fmt: skip
+    assert take(site, path).decisions == 4
+    assert outcome(site, "f000001") == ("accepted", ["food_safety"])
+    assert outcome(site, "f000002") == ("disputed", None)
+
+
+def test_an_annotators_last_word_counts(site, tmp_path):
+    later = annotation([], at="2026-11-24T12:00:00Z")
+    path = annotate(site, tmp_path, f000001=[annotation(["food_safety"]), later, annotation(["price_fraud"])])
+    take(site, path)
+    assert outcome(site, "f000001") == ("rejected", [])
+    assert take(site, path).known == 1
+
+
+def test_our_own_export_changes_nothing_when_it_comes_back(tmp_path):
+    site = make_site(tmp_path, second_share=1.0)
+    decide(site, "f000001", None)
+    decide(site, "f000001", [], "ben")
+    decide(site, "f000001", [], "lea")
+    skip(site, "f000002")
+    before = [outcome(site, f"f{n:06d}") for n in range(1, 7)]
+    path, _ = exported(site, tmp_path)
+    done = take(site, path)
+    assert (done.decisions, done.skips, done.known) == (0, 0, 4)
+    assert [outcome(site, f"f{n:06d}") for n in range(1, 7)] == before
+
+
+def test_decisions_travel_from_one_database_to_another(site, tmp_path):
+    decide(site, "f000001", None)
+    decide(site, "f000002", [], "ben")
+    path, _ = exported(site, tmp_path)
+    from zhenyan.inference.review.database import database_url, open_database
+
+    other = make_site(tmp_path, database=open_database(database_url(None, f"sqlite:///{tmp_path}/other.db")))
+    assert other.run.digest == site.run.digest
+    take(other, path)
+    assert [outcome(other, f"f{n:06d}") for n in (1, 2)] == [outcome(site, f"f{n:06d}") for n in (1, 2)]
+    assert rows(other)[0][0]["reviewer"] == "ann"
+
+
+@pytest.mark.parametrize(
+    ("value", "labels"),
+    [
+        ("price_fraud", ["price_fraud"]),
+        ({"choices": ["price_fraud", "food_safety"]}, ["food_safety", "price_fraud"]),
+        (["price_fraud", {"choices": ["food_safety"]}], ["food_safety", "price_fraud"]),
+    ],
+)
+def test_json_min(site, tmp_path, value, labels):
+    path = tmp_path / "min.json"
+    row = {"id": 1, "finding": "f000001", "run": site.run.digest, "text": "x", "annotator": 4, "labels": value}
+    path.write_text(json.dumps([row]), encoding="utf-8")
+    take(site, path)
+    assert outcome(site, "f000001")[1] == labels
+
+
+def test_json_min_does_not_tell_a_skip_from_a_compliant_line(site, tmp_path):
+    path = tmp_path / "min.json"
+    path.write_text(json.dumps([{"finding": "f000001", "run": site.run.digest, "annotator": 4}]), encoding="utf-8")
+    unclear = Unclear()
+    assert take(site, path, unclear).decisions == 0
+    assert unclear.rows == 1
+    assert outcome(site, "f000001") == ("open", None)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "not a JSON file"),
+        ("{}", "expected a list of tasks, found dict"),
+        ("[1]", "task 1: expected an object, found int"),
+        ('[{"data": {"text": "x"}}]', "task 1: no field 'finding'"),
+        ('[{"data": []}]', "task 1: no field 'finding'"),
+        ('[{"data": {"finding": "f000001", "run": "feed"}}]', "belongs to run feed"),
+        ('[{"data": {"finding": "f9", "run": "RUN"}, "annotations": [{"result": []}]}]', "no finding 'f9'"),
+        ('[{"data": {"finding": "f000001", "run": "RUN"}, "annotations": 3}]', "must be a list"),
+        ('[{"data": {"finding": "f000001", "run": "RUN"}, "annotations": [3]}]', "annotation 1: expected an object"),
+        ('[{"finding": "f000001", "run": "RUN", "labels": "nonsense"}]', "label nonsense is unknown; there are"),
+        ('[{"finding": "f000001", "run": "RUN", "labels": 3}]', "must be text or a list"),
+    ],
+)
+def test_files_that_cannot_come_in(site, tmp_path, content, said):
+    path = tmp_path / "bad.json"
+    path.write_text(content.replace("RUN", site.run.digest), encoding="utf-8")
+    with pytest.raises(InputError, match=said) as caught:
+        take(site, path)
+    assert str(path) in str(caught.value)
+    with pytest.raises(InputError, match="no such file"):
+        take(site, tmp_path / "none.json")
+
+
+def test_one_wrong_annotation_takes_none_in(site, tmp_path):
+    path = annotate(site, tmp_path, f000001=[annotation(["food_safety"])], f000002=[annotation(["no_such"])])
+    with pytest.raises(InputError, match=r"task 2, annotation 1: label no_such"):
+        take(site, path)
+    assert outcome(site, "f000001") == ("open", None)
+
+
+def test_an_import_does_not_take_a_reading_out_of_someones_hands(site, tmp_path):
+    held = site.desk.open(user(site, "ann"), "f000001")
+    take(site, annotate(site, tmp_path, f000001=[annotation(["food_safety"])]))
+    assert outcome(site, "f000001") == ("open", None)
+    site.desk.decide(user(site, "ann"), held.reading, held.version, None)
+    assert outcome(site, "f000001") == ("accepted", ["food_safety"])
+
+
+def test_surrogates_and_nul_survive_every_export(tmp_path):
+    site = make_site(tmp_path, [finding(1, "坏\ud800字\x00符")])
+    decide(site, "f000001", None)
+    (task,) = tasks(site.run, reviewed(site.database, site.run))
+    assert task["data"]["text"] == "坏\ud800字\x00符"
+    for kind, ending in (("rows", "jsonl"), ("csv", "csv"), ("labelstudio", "json")):
+        write_export(site.database, site.run, kind, tmp_path / f"x.{ending}", site.bundle.labels)
+    assert json.loads((tmp_path / "x.jsonl").read_text(encoding="utf-8"))["text"] == "坏\ud800字\x00符"
+
+
+def test_exports_over_http(site):
+    decide(site, "f000001", None)
+    lea = Browser(site, "lea")
+    assert json.loads(lea.get("/export/rows").text)["labels"] == ["food_safety"]
+    assert len(lea.get("/export/labelstudio").json()) == 6
+    assert lea.get("/export/csv").text.startswith("\ufefffinding,")
+    assert lea.get("/export/xml").status_code == 404
+    case = lea.get("/finding/f000001/case.json")
+    assert "attachment" in case.headers["content-disposition"]
+    assert [entry["who"] for entry in case.json()["decisions"]] == ["ann"]
+    assert lea.get("/finding/f9/case.json").status_code == 400

@@ -1,0 +1,81 @@
+"""Kappa, intervals, precision, agreement, throughput, and the rules of outcomes."""
+
+import pytest
+from review_helpers import Clock, make_site, user
+from zhenyan.inference.review import numbers
+from zhenyan.inference.review.outcome import Reading, outcome, second_read, verdict
+
+
+def test_kappa_of_a_known_table():
+    """Cohen's own kind of example: 20 both yes, 15 both no, 5 and 10 apart: po 0.7, pe 0.5."""
+    pairs = [(True, True)] * 20 + [(True, False)] * 5 + [(False, True)] * 10 + [(False, False)] * 15
+    assert numbers.kappa(pairs) == pytest.approx(0.4)
+
+
+def test_kappa_at_its_ends():
+    assert numbers.kappa([]) is None
+    assert numbers.kappa([(True, True)] * 3) is None
+    assert numbers.kappa([(True, True), (False, False)]) == 1
+    assert numbers.kappa([(True, False), (False, True)]) == -1
+
+
+def test_wilson():
+    low, high = numbers.wilson(8, 10)
+    assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
+    assert numbers.wilson(0, 0) == (0.0, 1.0)
+    assert numbers.wilson(0, 5)[0] == 0.0
+    assert numbers.wilson(5, 5)[1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"), [(["a"], "accepted"), ([], "rejected"), (["b"], "relabelled"), (["a", "b"], "relabelled")]
+)
+def test_verdicts(labels, expected):
+    assert verdict("a", labels) == expected
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [
+        ([Reading(False)], ("open", None)),
+        ([Reading(False, ("a",))], ("accepted", ["a"])),
+        ([Reading(False, ("a",)), Reading(False)], ("open", None)),
+        ([Reading(False, ("b", "a")), Reading(False, ("a", "b"))], ("relabelled", ["a", "b"])),
+        ([Reading(False, ("a",)), Reading(False, ())], ("disputed", None)),
+        ([Reading(False, ("a",)), Reading(False, ()), Reading(True)], ("disputed", None)),
+        ([Reading(False, ("a",)), Reading(False, ()), Reading(True, ())], ("rejected", [])),
+        ([Reading(False, ("a",)), Reading(False), Reading(True, ())], ("rejected", [])),
+    ],
+)
+def test_outcomes(readings, expected):
+    assert outcome("a", readings) == expected
+
+
+def test_second_readings_are_drawn_by_share_and_stay_drawn():
+    keys = [f"f{n:06d}" for n in range(2000)]
+    tenth = {key for key in keys if second_read("digest", key, 0.1)}
+    assert 150 < len(tenth) < 250
+    assert tenth <= {key for key in keys if second_read("digest", key, 0.2)}
+    assert not any(second_read("digest", key, 0.0) for key in keys)
+    assert all(second_read("digest", key, 1.0) for key in keys)
+
+
+def test_numbers_of_a_review(tmp_path):
+    clock = Clock()
+    site = make_site(tmp_path, clock=clock, second_share=1.0)
+    answers = {"f000001": (None, None), "f000002": ([], []), "f000003": (None, []), "f000004": (["price_fraud"], [])}
+    for key, given in answers.items():
+        for name, labels in zip(("ann", "ben"), given, strict=True):
+            item = site.desk.open(user(site, name), key)
+            clock.forward(seconds=30 if name == "ann" else 3600)
+            site.desk.decide(user(site, name), item.reading, item.version, labels)
+    (only,) = numbers.precision(site.database, site.run)
+    assert (only.label, only.stand, only.decided, only.share) == ("food_safety", 1, 2, 0.5)
+    every, pair = numbers.agreement(site.database, site.run)
+    assert (every.pairs, every.same, every.same_labels, every.who) == (4, 0.75, 0.5, "")
+    assert every.kappa == pair.kappa == 0.5
+    assert pair.who == "ann – ben"
+    ann, ben = sorted(numbers.throughput(site.database, site.run, site.settings), key=lambda pace: pace.who)
+    assert (ann.decisions, round(ann.hours, 4), ann.per_hour) == (4, round(120 / 3600, 4), pytest.approx(120))
+    assert ben.hours == pytest.approx(4 * 300 / 3600)
+    assert [p.who for p in numbers.throughput(site.database, site.run, site.settings, "ben")] == ["ben"]
