@@ -19,7 +19,9 @@ class ClassifyRequest(_Model):
     """Texts to classify."""
 
     texts: Annotated[list[str], Field(min_length=1, description="utterances or pieces of copy")]
-    evidence: Annotated[bool, Field(description="also find the words that carried each decision (slower)")] = True
+    evidence: Annotated[
+        bool, Field(strict=True, description="also find the words that carried each decision (slower)")
+    ] = True
 
 
 class EvidenceSpan(_Model):

@@ -1,0 +1,113 @@
+"""API keys: asked for, hashed at rest, revoked while the service runs; settings and their errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import openai
+import pytest
+from service import ZHENYAN, client, serving, start
+
+pytestmark = pytest.mark.slow
+
+
+def zhenyan(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([ZHENYAN, *map(str, arguments)], capture_output=True, text=True, env=os.environ | environment)
+
+
+def key(file, name: str) -> str:
+    done = zhenyan("keys", "add", name, "--file", file)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def bearer(value: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {value}"}
+
+
+def test_keys(tmp_path):
+    file = tmp_path / "keys.json"
+    first, second = key(file, "first"), key(file, "second")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert first not in file.read_text() and first.removeprefix("zy-") not in file.read_text()
+    body = {"input": "喝这个茶三高就降下来了"}
+    with serving(tmp_path, keys=file) as service, client(service) as http:
+        for headers in (
+            {},
+            bearer("wrong"),
+            {"authorization": "Bearer"},
+            {"authorization": f"Basic {first}"},
+            bearer(first + "x"),
+        ):
+            refused = http.post("/v1/moderations", json=body, headers=headers)
+            assert refused.status_code == 401 and refused.json()["error"]["type"] == "authentication_error"
+            assert refused.headers["www-authenticate"] == "Bearer" and refused.headers["x-request-id"]
+        assert http.post("/v1/moderations", content=b"{", headers=bearer("wrong")).status_code == 401
+        assert http.post("/v1/moderations", content=b" " * 3_000_000).status_code == 401
+        for value in (first, second):
+            assert http.post("/v1/moderations", json=body, headers=bearer(value)).status_code == 200
+        assert [http.get(p).status_code for p in ("/health", "/ready", "/metrics", "/openapi.json")] == [200] * 4
+        assert http.get("/nowhere").status_code == 401
+        assert http.get("/openapi.json").json()["paths"]["/v1/classify"]["post"]["security"] == [{"HTTPBearer": []}]
+        with pytest.raises(openai.AuthenticationError, match="valid key"):
+            openai.OpenAI(base_url=f"{service.url}/v1", api_key="wrong").moderations.create(input="好")
+        assert openai.OpenAI(base_url=f"{service.url}/v1", api_key=second).moderations.create(input="好").results
+
+        assert zhenyan("keys", "revoke", "first", "--file", file).returncode == 0
+        assert http.post("/v1/moderations", json=body, headers=bearer(first)).status_code == 401
+        assert http.post("/v1/moderations", json=body, headers=bearer(second)).status_code == 200
+        third = key(file, "third")
+        assert http.post("/v1/moderations", json=body, headers=bearer(third)).status_code == 200
+        assert file.stat().st_mode & 0o777 == 0o600
+
+        file.write_text("{broken")
+        assert http.post("/v1/moderations", json=body, headers=bearer(second)).status_code == 500
+        file.unlink()
+        assert http.post("/v1/moderations", json=body, headers=bearer(second)).status_code == 401
+        assert {line.get("key") for line in service.log("request")} == {None, "first", "second", "third"}
+        assert first not in service.log_file.read_text()
+
+
+def test_key_commands(tmp_path):
+    file = tmp_path / "keys.json"
+    assert key(file, "a").startswith("zy-")
+    assert "there is a key named 'a'" in zhenyan("keys", "add", "a", "--file", file).stderr
+    assert zhenyan("keys", "list", "--file", file).stdout.startswith("a  20")
+    assert "no key named 'b'; there are a" in zhenyan("keys", "revoke", "b", "--file", file).stderr
+    file.write_text(json.dumps({"a": 1}))
+    assert "not a key file" in zhenyan("keys", "list", "--file", file).stderr
+    assert "cannot be written" in zhenyan("keys", "add", "a", "--file", tmp_path / "none" / "keys.json").stderr
+
+
+@pytest.mark.parametrize(("arguments", "environment", "told"), [
+    (["--set", "max_texts=0"], {}, "max_texts: input should be greater than or equal to 1, found '0'"),
+    (["--set", "max_texs=5"], {}, "max_texs"), (["--set", "x"], {}, "expected NAME=VALUE"),
+    ([], {"ZHENYAN_PORT": "x"}, "port"), (["--config", "none.toml"], {}, "none.toml: cannot be read"),
+    (["--set", "keys=none.json"], {}, "none.json: no such file"), (["--host", "192.0.2.1"], {}, "cannot listen on 192"),
+    (["--model", "/nowhere"], {}, "is /nowhere a bundle folder?"),
+    (["--set", "runtime=other"], {}, "runtime: 'other' is unknown"),
+])  # fmt: skip
+def test_a_wrong_setting_ends_with_a_message(tmp_path, arguments, environment, told):
+    done = zhenyan("serve", "--port", "0", *arguments, **environment)
+    assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_taken_port_is_told(tmp_path):
+    with serving(tmp_path) as service:
+        done = zhenyan("serve", "--port", service.url.rpartition(":")[2])
+    assert done.returncode == 2 and "address already in use" in done.stderr.lower()
+
+
+def test_settings_win_in_order(tmp_path):
+    file = tmp_path / "service.toml"
+    file.write_text("max_texts = 5\nmax_chars = 6\nmax_body = 2000\n")
+    arguments = ["serve", "--config", file, "--settings", "--set", "max_chars=8"]
+    told = zhenyan(*arguments, ZHENYAN_MAX_TEXTS="7", ZHENYAN_MAX_CHARS="9").stdout
+    assert "max_texts = 7  # default 256" in told and "max_chars = 8  #" in told and "max_body = 2000  #" in told
+
+
+def test_stopped_while_it_starts(tmp_path):
+    service = start(tmp_path)
+    assert service.stop(20) in (0, -15)
