@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -34,14 +35,11 @@ class TfidfBaseline:
             analyzer="char", ngram_range=(1, 4), min_df=2, sublinear_tf=True, max_features=200_000
         )
 
-    def fit(self, texts: Sequence[str], truth: np.ndarray) -> TfidfBaseline:
-        """Train on texts and boolean truth (texts, labels)."""
+    def fit(self, texts: Sequence[str], truth: np.ndarray, mask: np.ndarray | None = None) -> TfidfBaseline:
+        """Train on texts and boolean truth (texts, labels); `mask`, alike, is False where nobody looked for the label."""
         features = self.vectorizer.fit_transform([normalise(text) for text in texts])
-        self.models = [
-            LogisticRegression(C=4.0, class_weight="balanced", max_iter=300, solver="liblinear").fit(features, truth[:, i])
-            if 0 < truth[:, i].sum() < len(truth) else None
-            for i in range(truth.shape[1])
-        ]  # fmt: skip
+        seen = np.ones(truth.shape, dtype=bool) if mask is None else mask
+        self.models = [_fit_label(features[seen[:, i]], truth[seen[:, i], i]) for i in range(truth.shape[1])]
         self.thresholds = np.full(len(self.labels), 0.5)
         return self
 
@@ -60,3 +58,10 @@ class TfidfBaseline:
     def decide(self, texts: Sequence[str]) -> np.ndarray:
         """Decisions, bool (texts, labels)."""
         return self.score(texts) >= self.thresholds
+
+
+def _fit_label(features: Any, truth: np.ndarray) -> LogisticRegression | None:
+    """None where all rows agree: there is nothing to learn."""
+    if not 0 < truth.sum() < len(truth):
+        return None
+    return LogisticRegression(C=4.0, class_weight="balanced", max_iter=300, solver="liblinear").fit(features, truth)

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import rich.console
 import typer
-from zhenyan.inference.errors import ConfigError, MissingExtra
-from zhenyan.training import cli_registry
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training import cli_data, cli_registry
+from zhenyan.training.extras import need_extra
 
 data = typer.Typer(
     help="Corpus: fetch public lines, check, sample what to label next, audit labels, migrate.", no_args_is_help=True
@@ -21,15 +22,8 @@ def register(app: typer.Typer) -> None:
     app.command()(export)
     app.command()(evaluate)
     cli_registry.register(app)
+    cli_data.register(data)
     app.add_typer(data, name="data")
-
-
-def _need_extra() -> None:
-    try:
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(str(error.name), "train") from None
 
 
 def _overrides(items: list[str]) -> dict[str, Any]:
@@ -51,7 +45,7 @@ def fetch(
     sources: Annotated[Path, typer.Option(help="The list of files, addresses and digests.")] = Path("data/public.yaml"),
 ) -> None:
     """Fetch the public livestream lines that the committed labels belong to."""
-    _need_extra()
+    need_extra()
     from zhenyan.training import public
 
     report = public.fetch(cache, source, public.load_sources(sources), typer.echo)
@@ -72,7 +66,7 @@ def train(
     ] = [],  # noqa: B006
 ) -> None:
     """Train a model, choose thresholds on validation rows and track everything in MLflow."""
-    _need_extra()
+    need_extra()
     from zhenyan.training import config as configs
     from zhenyan.training.train import CONFIG
     from zhenyan.training.train import train as run
@@ -92,7 +86,7 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="Bundle folder to write.")],
 ) -> None:
     """Write a run as an ONNX bundle, if it passes the gate; the table is printed either way."""
-    _need_extra()
+    need_extra()
     from zhenyan.training.export import export_run
 
     raise typer.Exit(0 if export_run(run, output, rich.console.Console()) else 1)
@@ -106,7 +100,7 @@ def check(
     notes: Annotated[bool, typer.Option(help="Also list rows that deserve another look.")] = False,
 ) -> None:
     """Check a corpus: schema, duplicates, splits, pairs, repeated phrases; every message names file and line."""
-    _need_extra()
+    need_extra()
     from zhenyan.training.corpus_check import check_corpus
     from zhenyan.training.reports import print_check
     from zhenyan.training.rows import read_rows
@@ -134,7 +128,7 @@ def evaluate(
     ),
 ) -> None:
     """Measure a bundle on labelled rows: precision, recall, F1 with bootstrap intervals, beside two baselines."""
-    _need_extra()
+    need_extra()
     from zhenyan.training.evaluation_run import evaluate_bundle
 
     evaluate_bundle(model, rows, config, baselines, evasion, output, rich.console.Console(width=160))

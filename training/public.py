@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from zhenyan.inference.bundle import sha256
 from zhenyan.inference.errors import InputError
-from zhenyan.training.rows import Row, expand, iter_records, text_key
+from zhenyan.training.rows import Row, expand, iter_records, read_rows, text_key
 from zhenyan.training.schema import explain, load_yaml
 
 SOURCES = Path("data/public.yaml")
@@ -127,6 +127,22 @@ def join_labels(patterns: list[str], cache: Path) -> tuple[list[Row], int]:
     return rows, missing
 
 
+def read_labelled(patterns: list[str], cache: Path) -> tuple[list[Row], int]:
+    """Rows of files that hold texts and of files that hold hashes, these joined with the public lines in `cache`.
+
+    Also how many hashed labels found no text there.
+    """
+    files = expand(patterns)
+    hashed = [path for path in files if _is_hashed(path)]
+    joined, missing = join_labels([str(path) for path in hashed], cache) if hashed else ([], 0)
+    return [*read_rows([path for path in files if path not in hashed]), *joined], missing
+
+
+def _is_hashed(path: Path) -> bool:
+    first, _ = next(iter_records(path), ({}, ""))
+    return isinstance(first, dict) and "doc" in first and "text" not in first
+
+
 def _join(record: dict[str, Any], texts: dict[str, str], origin: str) -> Row | None:
     document = texts.get(record["doc"])
     if document is None:
@@ -134,11 +150,13 @@ def _join(record: dict[str, Any], texts: dict[str, str], origin: str) -> Row | N
     text = document[record["start"] : record["end"]]
     if text_key(text) != record["sha256"]:
         raise InputError(f"{origin}: characters {record['start']}-{record['end']} don't hash to the labelled line")
-    skip = {"sha256", "doc", "start", "end", "labels", "contested", "id"}
+    skip = {"sha256", "doc", "start", "end", "labels", "contested", "annotated", "id"}
+    annotated = record.get("annotated")
     return Row(
         text=text,
         labels=tuple(record["labels"]),
         id=record["id"],
+        annotated=None if annotated is None else tuple(annotated),
         contested=record.get("contested", False),
         origin=origin,
         meta={key: value for key, value in record.items() if key not in skip},

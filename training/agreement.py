@@ -1,0 +1,82 @@
+"""How far two readers agree on each label: F1 of one against the other, and Cohen's kappa (Cohen 1960)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.table import Table
+from zhenyan.training.dataset import targets
+from zhenyan.training.rows import Row
+
+ANY = "any violation"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Counts of rows by what the two readers said of one label."""
+
+    both: int
+    first_only: int
+    second_only: int
+    neither: int
+
+    @property
+    def rows(self) -> int:
+        """Rows that both read for this label."""
+        return self.both + self.first_only + self.second_only + self.neither
+
+    @property
+    def f1(self) -> float | None:
+        """F1 of one reader against the other (the same either way); None where neither gave the label."""
+        total = 2 * self.both + self.first_only + self.second_only
+        return 2 * self.both / total if total else None
+
+    @property
+    def kappa(self) -> float | None:
+        """Agreement beyond chance; None where chance alone would agree always."""
+        if not self.rows:
+            return None
+        first, second = self.both + self.first_only, self.both + self.second_only
+        chance = (first * second + (self.rows - first) * (self.rows - second)) / self.rows**2
+        return None if chance == 1 else ((self.both + self.neither) / self.rows - chance) / (1 - chance)
+
+
+def count(first: np.ndarray, second: np.ndarray) -> Agreement:
+    """Agreement of two boolean arrays of shape (rows,)."""
+    return Agreement(
+        *(int(where.sum()) for where in (first & second, first & ~second, ~first & second, ~first & ~second))
+    )
+
+
+def agreement(rows: Sequence[Row], labels: list[str]) -> dict[str, Agreement]:
+    """Agreement on any violation and on each label, over rows whose field `readings` holds two readings.
+
+    A row counts for a label only where it is annotated for it. Empty when no row was read twice.
+    """
+    twice = [row for row in rows if _is_pair(row.meta.get("readings"))]
+    if not twice:
+        return {}
+    readings = [row.meta["readings"] for row in twice]
+    first, second = (np.array([[label in pair[n] for label in labels] for pair in readings]) for n in (0, 1))
+    seen = targets(twice, labels)[1] > 0.5
+    found = {ANY: count((first & seen).any(1), (second & seen).any(1))}
+    for column, label in enumerate(labels):
+        where = seen[:, column]
+        found[label] = count(first[where, column], second[where, column])
+    return found
+
+
+def _is_pair(readings: object) -> bool:
+    return isinstance(readings, list) and len(readings) == 2 and all(isinstance(one, list) for one in readings)
+
+
+def agreement_table(found: dict[str, Agreement]) -> Table:
+    """The counts and both measures, a label a line."""
+    title = f"two readings of {found[ANY].rows:,} rows"
+    table = Table("label", "both", "first only", "second only", "neither", "F1", "kappa", title=title)
+    for label, one in found.items():
+        rates = ("-" if rate is None else f"{rate:.2f}" for rate in (one.f1, one.kappa))
+        table.add_row(label, *map(str, (one.both, one.first_only, one.second_only, one.neither)), *rates)
+    return table

@@ -1,0 +1,110 @@
+"""What `zhenyan data sample` chooses from: unlabelled lines, and what one or several models think of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import Options, Reject, read_items, resolve_inputs
+from zhenyan.inference.runs.job import output_rows
+from zhenyan.inference.runs.store import MANIFEST, RunFolder
+
+_JUDGEMENT = {"labels", "annotated", "scores", "evidence", "model", "truncated"}  # what models and annotators add
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """One model's probabilities, float (rows, labels), and its thresholds, (labels,)."""
+
+    model: str
+    labels: tuple[str, ...]
+    probabilities: np.ndarray
+    thresholds: np.ndarray
+
+    def of(self, labels: Sequence[str]) -> Opinion:
+        """The same for some of the labels, in the order given."""
+        columns = [self.labels.index(label) for label in labels]
+        return Opinion(self.model, tuple(labels), self.probabilities[:, columns], self.thresholds[columns])
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Rows of the data contract without labels, each with its `source`, and what models think of them."""
+
+    records: list[dict[str, Any]]
+    opinions: list[Opinion]
+    rejects: int = 0
+
+    @property
+    def texts(self) -> list[str]:
+        """The rows' texts."""
+        return [record["text"] for record in self.records]
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels that every model knows, in the first one's order; InputError when there is none."""
+        first, *others = self.opinions
+        labels = [label for label in first.labels if all(label in other.labels for other in others)]
+        if not labels:
+            known = "; ".join(f"{one.model} has {', '.join(one.labels)}" for one in self.opinions)
+            raise InputError(f"the models have no label in common: {known}")
+        return labels
+
+    def ask(self, classifiers: Iterable[Classifier]) -> Candidates:
+        """With the opinion of further models."""
+        more = [
+            Opinion(one.bundle.id, one.bundle.label_ids, one.score(self.texts), np.array(one.bundle.thresholds))
+            for one in classifiers
+        ]
+        return replace(self, opinions=[*self.opinions, *more])
+
+
+def read_candidates(inputs: Sequence[str], options: Options) -> Candidates:
+    """Lines of files of any readable format, or the scored rows of one run, named by its folder or its output.
+
+    All are held in memory. InputError when a run is mixed with other inputs, or when nothing can be read.
+    """
+    runs = [folder for name in inputs if (folder := _run(name))]
+    if runs and len(inputs) > 1:
+        raise InputError(f"{runs[0].path} is a scored run; give it alone, or the files that it scored")
+    found = _scored(runs[0]) if runs else _unscored(resolve_inputs(inputs), options)
+    if not found.records:
+        raise InputError(f"{', '.join(inputs)}: no line to choose from ({found.rejects:,} could not be read)")
+    return found
+
+
+def _run(name: str) -> RunFolder | None:
+    path = Path(name)
+    folders = (path, RunFolder.of_output(path).path) if path.name else (path,)
+    return next((RunFolder(folder) for folder in folders if (folder / MANIFEST).is_file()), None)
+
+
+def _scored(run: RunFolder) -> Candidates:
+    manifest = run.manifest
+    files = [one["path"] for one in manifest["inputs"]]
+    rows = list(output_rows(run, files))
+    labels = tuple(manifest["thresholds"])
+    scores = np.array([[row["scores"][label] for label in labels] for row in rows]).reshape(len(rows), len(labels))
+    opinion = Opinion(manifest["bundle"], labels, scores, np.array([manifest["thresholds"][label] for label in labels]))
+    return Candidates([_plain(row, row.get("source") or files[0]) for row in rows], [opinion], run.summary["rejects"])
+
+
+def _unscored(files: Sequence[str], options: Options) -> Candidates:
+    records, rejects = [], 0
+    for path in files:
+        for item in read_items(path, options):
+            if isinstance(item, Reject):
+                rejects += 1
+            else:
+                records.append(_plain(item.record, f"{path} {item.place}"))
+    return Candidates(records, [], rejects)
+
+
+def _plain(record: dict[str, Any], source: str) -> dict[str, Any]:
+    """The row's own fields, for a judgement that came with it is no annotation."""
+    return {"source": source} | {key: value for key, value in record.items() if key not in _JUDGEMENT}

@@ -1,0 +1,201 @@
+"""`zhenyan data sample`, `audit`, `fix` and `migrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training.extras import need_extra
+
+_SCHEMA = Annotated[Path, typer.Option(help="Label schema.")]
+_CACHE = Annotated[Path, typer.Option(help="Public lines that hashed labels are joined with.")]
+_FOLDS = Annotated[int, typer.Option(min=2, help="Parts that whole authors and rooms are held out in.")]
+_SEED = Annotated[int, typer.Option(help="Same seed, same result.")]
+_LABELS_YAML, _PUBLIC = Path("configs/labels.yaml"), Path("cache/public")
+
+
+def register(data: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (sample, audit, fix, migrate):
+        data.command()(command)
+
+
+def sample(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help="Files, folders or globs that `zhenyan score` reads, or one finished run."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Rows to label (.jsonl), or Label Studio tasks (.json).")
+    ],
+    count: Annotated[int, typer.Option(min=1, help="Lines to choose.")],
+    labels_quota: Annotated[int, typer.Option(min=0, help="At least this many lines for each label.")] = 0,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(help="Bundle to ask, repeatable; several are compared. Without a run, the bundled model."),
+    ] = None,
+    labelled: Annotated[
+        list[str] | None,
+        typer.Option(help="Rows that are labelled already, repeatable; the written corpus by default."),
+    ] = None,
+    cache: _CACHE = _PUBLIC,
+    text_column: Annotated[str | None, typer.Option(help="Column that holds the text.")] = None,
+    schema: _SCHEMA = _LABELS_YAML,
+    seed: _SEED = 0,
+) -> None:
+    """Choose which lines to label next: doubted by the models, unlike each other and unlike what is labelled."""
+    need_extra()
+    from zhenyan.inference.classifier import Classifier
+    from zhenyan.inference.io import Options
+    from zhenyan.training.candidates import read_candidates
+    from zhenyan.training.sample_output import check_ending, write_sample
+    from zhenyan.training.sampling import choose
+    from zhenyan.training.schema import load_schema
+
+    check_ending(output)
+    names, known = load_schema(schema), _read(labelled or ["data/corpus/*.jsonl"], cache)
+    candidates = read_candidates(inputs, Options(text_column))
+    asked: list[Path | None] = [*model] if model else [] if candidates.opinions else [None]
+    candidates = candidates.ask(Classifier.load(folder, explain=False) for folder in asked)
+    found = choose(candidates, known, count, labels_quota, seed)
+    notes = write_sample(output, candidates, found, names)
+    typer.echo(
+        f"{output}: {len(found.chosen):,} of {len(candidates.records):,} lines; {found.duplicates:,} near duplicates "
+        f"passed over, {candidates.rejects:,} lines could not be read"
+    )
+    for note in notes:
+        typer.echo(note)
+
+
+def audit(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATHS...", help="Labelled JSON Lines files, written or hashed.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Fix file to write: edit `apply`, then `data fix`.")],
+    limit: Annotated[int, typer.Option(min=1, help="List at most this many suspects.")] = 500,
+    precision_report: Annotated[
+        Path | None,
+        typer.Option(help="Also plant errors in 5 percent of the rows, search for them and write which were found."),
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Bundle whose opinion counts too, on rows that it was not trained on.")
+    ] = None,
+    unseen: Annotated[
+        list[str] | None,
+        typer.Option(help="Author batch or room, beside the held-out ones, that this bundle was not trained on."),
+    ] = None,
+    splits: Annotated[Path, typer.Option(help="Held-out groups.")] = Path("data/splits.yaml"),
+    schema: _SCHEMA = _LABELS_YAML,
+    cache: _CACHE = _PUBLIC,
+    folds: _FOLDS = 5,
+    seed: _SEED = 0,
+) -> None:
+    """Search for wrong labels: what rows of other authors and rooms contradict, near duplicates, two readings."""
+    need_extra()
+    from zhenyan.training import agreement as readings
+    from zhenyan.training import audit as auditing
+    from zhenyan.training.confidence import Cells, blend, out_of_fold
+    from zhenyan.training.edits import corpus_line, replace_files
+    from zhenyan.training.schema import load_schema
+
+    labels, rows = load_schema(schema), _read(paths, cache)
+    for row in rows:
+        labels.check(row.labels, row.origin)
+    console = Console(width=120)
+    if twice := readings.agreement(rows, labels.ids):
+        console.print(readings.agreement_table(twice))
+    cells = Cells.of(rows, labels.ids)
+    probabilities = out_of_fold(cells, folds, seed)
+    if features is not None:
+        probabilities = blend(probabilities, _opinion(features, rows, cells, splits, unseen or [], console))
+    found = auditing.find_suspects(rows, cells, probabilities, limit)
+    replace_files({output: map(corpus_line, auditing.fix_records(rows, cells, found))})
+    console.print(auditing.suspects_table(cells, found))
+    console.print(f"{output}: {len(found):,} suspects; set `apply` to true where the suggestion is right", markup=False)
+    if precision_report is not None:
+        _measure(precision_report, rows, cells, folds, seed, console)
+
+
+def _read(paths: list[str], cache: Path) -> list[Any]:
+    """Rows with text; says how many hashed ones have none in the cache. ConfigError when none is left."""
+    from zhenyan.training.public import read_labelled
+
+    rows, missing = read_labelled(paths, cache)
+    if missing:
+        typer.echo(f"{missing:,} public lines are not in {cache} and are left out; `zhenyan data fetch` brings them")
+    if not rows:
+        raise ConfigError(f"{', '.join(paths)}: no labelled row with a text")
+    return rows
+
+
+def _opinion(bundle: Path, rows: list[Any], cells: Any, splits: Path, unseen: list[str], console: Console) -> Any:
+    import numpy as np
+    from zhenyan.inference.classifier import Classifier
+    from zhenyan.training.audit import bundle_opinion
+    from zhenyan.training.splits import load_splits
+
+    if absent := sorted(set(unseen) - set(cells.groups)):
+        raise ConfigError(
+            f"--unseen {', '.join(absent)}: no row is of this group; there are {', '.join(sorted(set(cells.groups)))}"
+        )
+    held_out = load_splits(splits)
+    fresh = np.array([row.group in unseen or held_out.of(row) != "train" for row in rows])
+    console.print(
+        f"{bundle}: asked on {fresh.sum():,} of {len(rows):,} rows, those that it was not trained on", markup=False
+    )
+    return bundle_opinion(Classifier.load(bundle, explain=False), cells, fresh)
+
+
+def _measure(path: Path, rows: list[Any], cells: Any, folds: int, seed: int, console: Console) -> None:
+    from zhenyan.training.edits import corpus_line, replace_files
+    from zhenyan.training.planted import plant, planted_records, planted_table, search
+
+    found = search(plant(cells, seed=seed), folds, seed)
+    replace_files({path: map(corpus_line, planted_records(rows, cells, found))})
+    console.print(planted_table(found))
+
+
+def fix(
+    fixes: Annotated[Path, typer.Argument(help="Fix file of `zhenyan data audit`, decided on.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    schema: _SCHEMA = _LABELS_YAML,
+) -> None:
+    """Put decided fixes into the corpus files, all or none; a row that has changed since the audit stops it."""
+    need_extra()
+    from zhenyan.training.fixes import apply_fixes
+    from zhenyan.training.schema import load_schema
+
+    done = apply_fixes(fixes, load_schema(schema), dry_run)
+    typer.echo(
+        f"{'would change' if dry_run else 'changed'} {done.labels:,} labels of {done.rows:,} rows in {done.files:,} files; "
+        f"{done.already:,} rows were so already, {done.left:,} entries are not to be applied"
+    )
+
+
+def migrate(
+    migration: Annotated[Path, typer.Argument(metavar="MIGRATION", help="YAML file with `changes`.")],
+    apply: Annotated[bool, typer.Option("--apply", help="Write; without it, only say what would change.")] = False,
+    schema: _SCHEMA = _LABELS_YAML,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Annotated files or folders; data/corpus and data/labels by default.")
+    ] = None,
+    records: Annotated[Path, typer.Option(help="Folder that remembers migrations.")] = Path("data/migrations"),
+) -> None:
+    """Rename, merge, split, retire or add labels: in the schema and in every annotated row."""
+    need_extra()
+    from zhenyan.training import migrate as migrating
+
+    plan = migrating.plan_migration(migration, schema, data or [Path("data/corpus"), Path("data/labels")], records)
+    Console(width=120).print(migrating.plan_table(plan))
+    for mention in plan.mentions:
+        typer.echo(f"change by hand: {mention}")
+    if plan.relabel:
+        typer.echo(f"{len(plan.relabel):,} rows need a person to choose among the labels of a split")
+    typer.echo(
+        f"written; recorded in {migrating.apply_migration(plan, records)}" if apply else "dry run; --apply writes"
+    )

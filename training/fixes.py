@@ -1,0 +1,154 @@
+"""`zhenyan data fix`: put decided label fixes into the corpus files, checked against what the audit saw."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from zhenyan.inference.errors import InputError
+from zhenyan.training.edits import Change, edit_lines, replace_files
+from zhenyan.training.rows import expand, iter_records, text_key
+from zhenyan.training.schema import Schema, explain
+
+
+class Fix(BaseModel):
+    """One entry of a fix file: the label to give or take away, and the row as the audit saw it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+    apply: bool
+    file: str
+    id: str
+    sha256: str  # of the row's text
+    label: str
+    given: bool
+    suggested: bool
+    labels: list[str]  # the row's labels at the audit
+
+
+@dataclass
+class Applied:
+    """What a fix file did, or would do."""
+
+    labels: int = 0  # labels given or taken away
+    rows: int = 0
+    files: int = 0
+    already: int = 0  # rows that were so already
+    left: int = 0  # entries with `apply` false, or with the value that is given
+
+
+@dataclass
+class _Edit:
+    """All fixes of one row, and where they stand."""
+
+    fixes: list[Fix] = field(default_factory=list)
+    origin: str = ""
+    found: bool = False
+
+    def after(self) -> list[str]:
+        """The row's labels with all fixes in, the old ones in their order."""
+        gone = {fix.label for fix in self.fixes if not fix.suggested}
+        new = [fix.label for fix in self.fixes if fix.suggested]
+        return list(dict.fromkeys([*(label for label in self.fixes[0].labels if label not in gone), *new]))
+
+
+def apply_fixes(path: Path, schema: Schema, dry_run: bool = False) -> Applied:
+    """Apply a fix file's decided entries to the files they name, all or none, and mark them as applied there.
+
+    Applying twice changes nothing more. InputError names the entry when its row is gone or has other labels now,
+    when the entry isn't complete, or when a label is unknown to the schema.
+    """
+    done = Applied()
+    by_file = _decided(path, schema, done)
+    contents: dict[Path, Iterable[bytes]] = {}
+    for file, edits in by_file.items():
+        target = Path(file)
+        if not target.is_file():
+            raise InputError(
+                f"{next(iter(edits.values())).origin}: {file}: no such file; run from the repository's root"
+            )
+        lines, changed = edit_lines(target, _change(edits, done))
+        if missing := [edit for edit in edits.values() if not edit.found]:
+            raise InputError("\n".join(_missing(edit, file) for edit in missing))
+        if changed:
+            contents[target] = lines
+            done.rows += changed
+            done.files += 1
+    if not dry_run and by_file:
+        contents[path], _ = edit_lines(path, lambda record, _: _marked(record))
+        replace_files(contents)
+    return done
+
+
+def _decided(path: Path, schema: Schema, done: Applied) -> dict[str, dict[tuple[str, str], _Edit]]:
+    """Edits by file and by (id, hash of the text)."""
+    by_file: dict[str, dict[tuple[str, str], _Edit]] = defaultdict(lambda: defaultdict(_Edit))
+    for record, origin in iter_records(expand(path)[0]):
+        fix = _read(record, origin)
+        if not fix.apply or fix.suggested == fix.given:
+            done.left += 1
+            continue
+        schema.check([fix.label], origin)
+        edit = by_file[fix.file][fix.id, fix.sha256]
+        if edit.fixes and (edit.fixes[0].labels != fix.labels or fix.label in [one.label for one in edit.fixes]):
+            raise InputError(f"{origin}: contradicts {edit.origin}, which decides on the same row; keep one of them")
+        edit.fixes.append(fix)
+        edit.origin = edit.origin or origin
+    return by_file
+
+
+def _read(record: Any, origin: str) -> Fix:
+    try:
+        return Fix.model_validate(record)
+    except ValidationError as error:
+        raise InputError(f"{explain(error, origin)}; expected an entry of `zhenyan data audit`") from None
+
+
+def _change(edits: dict[tuple[str, str], _Edit], done: Applied) -> Change:
+    """The change of one file's records; counts in `done` and marks the edits whose row was found."""
+
+    def change(record: dict[str, Any], origin: str) -> dict[str, Any]:
+        digest = text_key(record["text"]) if "text" in record else record.get("sha256", "")
+        edit = edits.get((str(record.get("id", "")), digest))
+        if edit is None:
+            return record
+        edit.found = True
+        now, after = record.get("labels", []), edit.after()
+        if set(now) == set(after):
+            done.already += 1
+            return record
+        if set(now) != set(edit.fixes[0].labels):
+            raise InputError(
+                f"{edit.origin}: the labels at {origin} are {_words(now)} now, the audit saw "
+                f"{_words(edit.fixes[0].labels)}; run `zhenyan data audit` again"
+            )
+        done.labels += len(edit.fixes)
+        return record | {"labels": after} | _kind(record, after)
+
+    return change
+
+
+def _kind(record: dict[str, Any], labels: Sequence[str]) -> dict[str, str]:
+    """A written row's kind follows its labels: what was thought a violation and isn't only looked like one."""
+    if "kind" not in record or bool(labels) == (record["kind"] == "violation"):
+        return {}
+    return {"kind": "violation" if labels else "hard"}
+
+
+def _marked(record: dict[str, Any]) -> dict[str, Any]:
+    if not record["apply"] or record["suggested"] == record["given"] or "applied" in record:
+        return record
+    return record | {"applied": date.today().isoformat()}
+
+
+def _missing(edit: _Edit, file: str) -> str:
+    name = edit.fixes[0].id or edit.fixes[0].sha256[:12]
+    return f"{edit.origin}: {file} holds no row {name} with this text any more; run `zhenyan data audit` again"
+
+
+def _words(labels: Sequence[str]) -> str:
+    return ", ".join(labels) or "none"

@@ -1,0 +1,193 @@
+"""`zhenyan data migrate`: changes of the label schema, carried through configs/labels.yaml and every annotated row.
+
+Bundles made before keep working: they carry their own labels. Training goes on from an old model with its head rows
+copied by label id, so that only new and split labels start afresh.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.table import Table
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training.edits import corpus_line, edit_lines, replace_files
+from zhenyan.training.migrated_rows import Step, migrate_record, needs_relabelling
+from zhenyan.training.rows import expand
+from zhenyan.training.schema import Schema, explain, load_schema, load_yaml
+from zhenyan.training.schema_text import SchemaText
+
+
+class Migration(BaseModel):
+    """A migration file: changes in the order they are made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    changes: list[Step] = Field(min_length=1)
+
+
+@dataclass
+class Plan:
+    """Everything a migration would write. `relabel`: rows of split labels, each with what it was and may become."""
+
+    number: int
+    migration: Migration
+    schema_path: Path
+    schema_text: str
+    version: int
+    files: dict[Path, list[bytes]] = field(default_factory=dict)
+    changed: dict[str, int] = field(default_factory=dict)
+    relabel: list[dict[str, Any]] = field(default_factory=list)
+    mentions: list[str] = field(default_factory=list)
+
+
+def load_migration(path: Path) -> Migration:
+    """The checked migration file; ConfigError names each fault by its key."""
+    try:
+        return Migration.model_validate(load_yaml(path))
+    except ValidationError as error:
+        raise ConfigError(explain(error, path)) from None
+
+
+def plan_migration(
+    path: Path, schema_path: Path, data: Sequence[Path], records: Path, today: date | None = None
+) -> Plan:
+    """What `path` would change in the schema and in the rows of `data`; nothing is written.
+
+    `records` is the folder that remembers migrations. ConfigError when a change doesn't fit the schema.
+    """
+    migration, schema = load_migration(path), load_schema(schema_path)
+    layouts = list(_layouts(migration, schema.ids, path))
+    text = _schema_text(migration, schema_path, (today or date.today()).isoformat())
+    try:
+        new = Schema.model_validate(yaml.safe_load(text))
+    except ValidationError as error:
+        raise ConfigError(explain(error, f"{schema_path} after {path}")) from None
+    if new.ids != layouts[-1]:
+        raise ConfigError(f"{schema_path}: could not be edited line by line; give it the layout of the committed file")
+    plan = Plan(_next_number(records), migration, schema_path, text, new.version)
+    for file in expand([str(item) for item in data]):
+        _migrate_file(file, plan, layouts)
+    gone = {label for step in migration.changes for label in step.gone} - set(new.ids)
+    plan.mentions = list(_mentions(schema_path, gone))
+    return plan
+
+
+def apply_migration(plan: Plan, records: Path) -> Path:
+    """Write schema, rows and the migration's record, all or nothing; returns the record's path."""
+    record = records / f"{plan.number:03d}.yaml"
+    contents = plan.files | {plan.schema_path: [plan.schema_text.encode()]}
+    if plan.relabel:
+        contents[_relabel_path(plan, records)] = [corpus_line(row) for row in plan.relabel]
+    contents[record] = [yaml.safe_dump(_record(plan), allow_unicode=True, sort_keys=False, width=118).encode()]
+    replace_files(contents)
+    return record
+
+
+def _relabel_path(plan: Plan, records: Path) -> Path:
+    return records / f"{plan.number:03d}.relabel.jsonl"
+
+
+def _layouts(migration: Migration, ids: Sequence[str], path: Path) -> Iterator[list[str]]:
+    """The schema's ids before the first change and after each; ConfigError when a change doesn't fit them."""
+    now = list(ids)
+    yield now
+    for number, step in enumerate(migration.changes):
+        where = f"{path}: changes.{number} ({step.kind})"
+        existing = [] if step.kind == "add" else step.labels
+        if unknown := [label for label in existing if label not in now]:
+            raise ConfigError(f"{where}: no label {', '.join(unknown)}; the schema has {', '.join(now)}")
+        come = step.into if step.kind == "rename" else step.new
+        if taken := [label for label in come if label in now]:
+            hint = ", or name it under `labels` too" if step.kind == "merge" else ""
+            raise ConfigError(f"{where}: {', '.join(taken)} stands in the schema already; choose another id{hint}")
+        defined = [label.id for label in step.define]
+        if sorted(defined) != sorted(step.new):
+            raise ConfigError(
+                f"{where}: `define` must hold the entries of {', '.join(step.new) or 'no label'}, "
+                f"found {', '.join(defined) or 'none'}"
+            )
+        now = step.after(now)
+        yield now
+
+
+def _schema_text(migration: Migration, path: Path, today: str) -> str:
+    """The schema file's text after all changes."""
+    text = SchemaText(path.read_text(encoding="utf-8"), path)
+    for step in migration.changes:
+        if step.kind == "rename":
+            text = text.rename(step.labels[0], step.into[0])
+            continue
+        for label in step.define:
+            text = text.append(label.model_dump(mode="json", exclude_unset=True))
+        for label in step.labels if step.kind != "add" else []:
+            text = text.remove(label) if label in step.gone else text
+    changes = [
+        {"date": today} | step.model_dump(exclude={"define"}, exclude_defaults=True) for step in migration.changes
+    ]
+    return text.record(changes).count_up().text
+
+
+def _next_number(records: Path) -> int:
+    return 1 + max((int(path.stem) for path in records.glob("[0-9][0-9][0-9].yaml")), default=0)
+
+
+def _migrate_file(path: Path, plan: Plan, layouts: Sequence[list[str]]) -> None:
+    """Add the file's changed rows to the plan."""
+
+    def change(record: dict[str, Any], origin: str) -> dict[str, Any]:
+        for step, before, after in zip(plan.migration.changes, layouts, layouts[1:], strict=False):
+            if needs_relabelling(record, step):
+                plan.relabel.append(_to_relabel(record, step, path))
+            record = migrate_record(record, step, before, after)
+        return record
+
+    lines, changed = edit_lines(path, change)
+    if changed:
+        plan.files[path] = lines
+        plan.changed[str(path)] = changed
+
+
+def _to_relabel(record: dict[str, Any], step: Step, path: Path) -> dict[str, Any]:
+    """Enough to find the row and to decide; a public line is named by its hash, never by its text."""
+    known = {key: value for key, value in record.items() if key in ("id", "sha256", "text")}
+    return {"file": str(path), **known, "was": step.labels[0], "choose_from": step.into}
+
+
+def _mentions(schema_path: Path, gone: set[str]) -> Iterator[str]:
+    """Lines of other configuration files that name a label which is gone; they are a person's to change."""
+    if not gone:
+        return
+    words = re.compile(r"\b(" + "|".join(map(re.escape, sorted(gone))) + r")\b")
+    for path in sorted(schema_path.parent.rglob("*.yaml")):
+        if path != schema_path:
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                if found := words.search(line):
+                    yield f"{path}:{number} names {found.group()}"
+
+
+def _record(plan: Plan) -> dict[str, Any]:
+    return {
+        "number": plan.number,
+        "schema_version": plan.version,
+        "changes": [step.model_dump(exclude={"define"}, exclude_defaults=True) for step in plan.migration.changes],
+        "rows_changed": plan.changed,
+        "rows_to_relabel": len(plan.relabel),
+    }
+
+
+def plan_table(plan: Plan) -> Table:
+    """The changes, and how many rows of each file they touch."""
+    table = Table("file", "rows changed", title=f"migration {plan.number:03d}: schema version {plan.version}")
+    for step in plan.migration.changes:
+        into = f" into {', '.join(step.into)}" if step.into else ""
+        table.add_row(f"{plan.schema_path}", f"{step.kind} {', '.join(step.labels)}{into}")
+    table.add_section()
+    for path, count in plan.changed.items():
+        table.add_row(path, f"{count:,}")
+    return table

@@ -1,0 +1,100 @@
+"""What a change of the label schema does to one annotated row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from zhenyan.training.schema import Label, LabelId
+
+
+class Step(BaseModel):
+    """One change of the schema. `define` holds the entries of labels that are new, as in configs/labels.yaml.
+
+    rename: one label into one new id. merge: several labels into one of them or a new one. split: one label into several
+    new ones, it may itself stay as one of them. retire: labels that go. add: labels that come.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    kind: Literal["add", "rename", "merge", "split", "retire"]
+    labels: list[LabelId]
+    into: list[LabelId] = []
+    define: list[Label] = []
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _counts(self) -> Step:
+        sizes = {"add": (1, 99, 0, 0), "retire": (1, 99, 0, 0), "rename": (1, 1, 1, 1), "merge": (2, 99, 1, 1),
+                 "split": (1, 1, 2, 99)}  # fmt: skip
+        least, most, least_into, most_into = sizes[self.kind]
+        for name, given, low, high in (
+            ("labels", self.labels, least, most),
+            ("into", self.into, least_into, most_into),
+        ):
+            if not low <= len(given) <= high or len(set(given)) < len(given):
+                wanted = f"{low}" if low == high else f"at least {low}"
+                raise ValueError(f"{self.kind} needs {wanted} different ids in `{name}`, found {given}")
+        return self
+
+    @property
+    def gone(self) -> set[str]:
+        """Ids that aren't in the schema afterwards."""
+        return set() if self.kind == "add" else set(self.labels) - set(self.into)
+
+    @property
+    def new(self) -> list[str]:
+        """Ids that weren't in the schema before, in order, the renamed one left aside."""
+        come = self.labels if self.kind == "add" else [] if self.kind == "rename" else self.into
+        return [label for label in come if self.kind == "add" or label not in self.labels]
+
+    def after(self, ids: Sequence[str]) -> list[str]:
+        """The schema's ids after this change: what stays keeps its order, what is new comes last (unless it was there)."""
+        renamed = dict(zip(self.labels, self.into, strict=True)) if self.kind == "rename" else {}
+        stay = [renamed.get(label, label) for label in ids if label not in self.gone or label in renamed]
+        return [*stay, *(label for label in self.new if label not in ids)]
+
+
+def migrate_record(record: dict[str, Any], step: Step, before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
+    """The record under the schema after `step`: `labels`, `annotated` and `readings` follow, nothing else changes.
+
+    `annotated` goes when the row is annotated for the whole schema. Ids that the schema doesn't know are left alone.
+    """
+    labels = _mapped(record.get("labels", []), step)
+    seen = _annotated(record, step, before, labels)
+    new = dict(record) | ({"labels": labels} if "labels" in record else {})
+    new.pop("annotated", None)
+    if not seen.issuperset(after):
+        unknown = [label for label in record.get("annotated") or [] if label not in before]
+        new["annotated"] = [*(label for label in after if label in seen), *unknown]
+    if "readings" in record:
+        new["readings"] = [_mapped(reading, step) for reading in record["readings"]]
+    return new
+
+
+def needs_relabelling(record: dict[str, Any], step: Step) -> bool:
+    """Whether a person has to say which of a split's labels the row carries."""
+    return step.kind == "split" and step.labels[0] in record.get("labels", [])
+
+
+def _mapped(labels: Iterable[str], step: Step) -> list[str]:
+    """Labels under their new ids, without repeats; what is split or retired is gone, a split's row awaits its label."""
+    if step.kind == "add":
+        return list(labels)
+    target = step.into if step.kind in ("rename", "merge") else []
+    return list(dict.fromkeys(new for label in labels for new in (target if label in step.labels else [label])))
+
+
+def _annotated(record: dict[str, Any], step: Step, before: Sequence[str], labels: Sequence[str]) -> set[str]:
+    """Labels whose presence or absence on the row is still known.
+
+    A merged label is known when one of its parts is there, or when all were looked for. A split one is known only to be
+    absent, where the old one was. An added one is not known anywhere.
+    """
+    old = set(before if record.get("annotated") is None else record["annotated"])
+    known = old - set(step.labels)
+    if step.kind == "rename" or step.kind == "merge":
+        known |= set(step.into) if old.issuperset(step.labels) or step.into[0] in labels else set()
+    elif step.kind == "split" and step.labels[0] in old and step.labels[0] not in record.get("labels", []):
+        known |= set(step.into)
+    return known

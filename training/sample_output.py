@@ -1,0 +1,100 @@
+"""Writing what was chosen for labelling: rows of the data contract, or Label Studio tasks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.jsonlines import dump_line, write_atomic
+from zhenyan.inference.review.labelstudio import configuration
+from zhenyan.training.candidates import Candidates, Opinion
+from zhenyan.training.confidence import logit
+from zhenyan.training.predict import sigmoid
+from zhenyan.training.sampling import Chosen, Sample
+from zhenyan.training.schema import Schema
+
+ENDINGS = (".jsonl", ".json")
+
+
+def check_ending(path: Path) -> None:
+    """InputError when the output's ending is neither rows nor tasks."""
+    if path.suffix not in ENDINGS:
+        raise InputError(f"{path}: ending {path.suffix or '(none)'!r}; .jsonl writes rows, .json Label Studio tasks")
+
+
+def write_sample(path: Path, candidates: Candidates, sample: Sample, schema: Schema) -> list[str]:
+    """Write rows (.jsonl) or tasks and their labelling configuration (.json); returns what should be said about it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".jsonl":
+        write_atomic(path, map(dump_line, sample_rows(candidates, sample)))
+        return []
+    tasks = list(sample_tasks(candidates, sample))
+    write_atomic(path, [json.dumps(tasks, indent=1).encode()])
+    names = {label.id: label.name_zh for label in schema.labels}
+    beside = path.with_suffix(".config.xml")
+    write_atomic(beside, [configuration([(label, names.get(label, label)) for label in candidates.labels]).encode()])
+    return [f"labelling configuration for the project: {beside}"]
+
+
+def sample_rows(candidates: Candidates, sample: Sample) -> Iterator[dict[str, Any]]:
+    """Contract rows with the models' mean scores, `labels` as they propose them, and why each was chosen.
+
+    `annotated` is empty, for nobody has looked yet: a row that gets into training by mistake teaches nothing. The
+    annotator sets `labels` and takes `annotated` out, or names there what was looked for.
+    """
+    labels = candidates.labels
+    opinions = [opinion.of(labels) for opinion in candidates.opinions]
+    scores = sigmoid(np.mean([logit(one.probabilities) for one in opinions], axis=0))
+    for one in sample.chosen:
+        margin = sample.doubts.margin[one.row]
+        yield candidates.records[one.row] | {
+            "labels": [label for label, m in zip(labels, margin, strict=True) if m >= 0],
+            "annotated": [],
+            "scores": {label: round(float(p), 5) for label, p in zip(labels, scores[one.row], strict=True)},
+            "models": [opinion.model for opinion in opinions],
+            "chosen_for": labels[one.column],
+            "margin": round(float(margin[one.column]), 4),
+            "disagreement": round(float(sample.doubts.disagreement[one.row, one.column]), 4),
+            "distance": round(one.distance, 4),
+            "why": why(labels, opinions, sample, one),
+        }
+
+
+def why(labels: list[str], opinions: list[Opinion], sample: Sample, one: Chosen) -> str:
+    """The reason in words, with the numbers behind it."""
+    margin = sample.doubts.margin[one.row, one.column]
+    side = "over" if margin >= 0 else "under"
+    parts = [f"{labels[one.column]} is {abs(margin):.2f} logits {side} its threshold"]
+    if len(opinions) > 1:
+        scores = ", ".join(f"{opinion.probabilities[one.row, one.column]:.2f}" for opinion in opinions)
+        bits = sample.doubts.disagreement[one.row, one.column]
+        parts.append(f"{len(opinions)} models disagree by {bits:.2f} bits ({scores})")
+    parts.append(f"{one.distance:.2f} away from the nearest line that is labelled or chosen")
+    return "; ".join(parts) + ("; chosen for the label's quota" if one.by_quota else "")
+
+
+def sample_tasks(candidates: Candidates, sample: Sample) -> Iterator[dict[str, Any]]:
+    """Label Studio tasks: a prediction for each model, with controls as `configuration` names them."""
+    labels = candidates.labels
+    opinions = [opinion.of(labels) for opinion in candidates.opinions]
+    for one, row in zip(sample.chosen, sample_rows(candidates, sample), strict=True):
+        told = {key: value for key, value in row.items() if key not in ("labels", "annotated", "scores", "models")}
+        yield {
+            "data": {"before": "", "after": "", **told},
+            "predictions": [_prediction(opinion, one) for opinion in opinions],
+        }
+
+
+def _prediction(opinion: Opinion, one: Chosen) -> dict[str, Any]:
+    scores = opinion.probabilities[one.row]
+    decided = [label for label, p, t in zip(opinion.labels, scores, opinion.thresholds, strict=True) if p >= t]
+    choice = {"from_name": "labels", "to_name": "text", "type": "choices", "value": {"choices": decided}}
+    return {
+        "model_version": opinion.model,
+        "score": round(float(scores[one.column]), 5),
+        "result": [choice] if decided else [],
+    }
