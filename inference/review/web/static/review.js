@@ -55,7 +55,8 @@ function localTimes() {
 }
 localTimes();
 
-document.addEventListener("htmx:afterSwap", () => {
+// After settling, not after swapping: only then do the new forms belong to htmx.
+document.addEventListener("htmx:afterSettle", () => {
   localTimes();
   const done = document.getElementById("done");
   document.getElementById("said").textContent = done ? done.textContent : "";
