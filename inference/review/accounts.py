@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,7 @@ from zhenyan.inference.review.schema import login, reviewer
 from zhenyan.inference.review.settings import MAX_PASSWORD, MIN_PASSWORD, ROLES, Settings
 
 _MAX_NAME = 60
+_HASHING = threading.BoundedSemaphore(2)  # one verification takes 64 MB: a flood of logins mustn't take all memory
 
 
 def check_name(name: str) -> str:
@@ -103,7 +105,8 @@ class Accounts:
             row = _named(connection, name.strip())
         known = bool(row and row.active and row.password)
         try:
-            self.hasher.verify(row.password if row and known else self._nobody, password[:MAX_PASSWORD])
+            with _HASHING:
+                self.hasher.verify(row.password if row and known else self._nobody, password[:MAX_PASSWORD])
         except Argon2Error:
             return None
         return row.id if row and known else None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import uvicorn
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.review.web.app import create_app
 from zhenyan.inference.review.web.site import Site
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -25,6 +28,9 @@ def serve(site: Site, host: str, port: int, proxy: str | None) -> None:
         scheme = "https" if site.settings.https else "http"
         address = f"[{host}]" if ":" in host else host
         print(f"reviewing {site.run.name}: {scheme}://{address}:{listener.getsockname()[1]}", flush=True)
+        if not (site.settings.https or host in _LOOPBACK):
+            print("note: passwords travel unencrypted; put an https proxy before it and give --https --proxy ADDRESS",
+                  file=sys.stderr)  # fmt: skip
         config = uvicorn.Config(
             create_app(site), log_level="warning", server_header=False,
             proxy_headers=proxy is not None, forwarded_allow_ips=proxy or "",
