@@ -5,87 +5,118 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
-from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.bundle import Bundle, load_bundle
 from zhenyan.inference.cli.table import findings_table
+from zhenyan.inference.doctor import saved_choice
+from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.items import Options
-from zhenyan.inference.runs.job import Job, Progress, RunOptions, run_job
+from zhenyan.inference.runs.inputs import PART_ROWS
+from zhenyan.inference.runs.job import Engine, Job, Progress, local_engine, run_job
+from zhenyan.inference.runs.ray_engine import Cluster, ray_engine
+from zhenyan.inference.runs.scoring import RunOptions, open_classifier
 from zhenyan.inference.runs.store import REJECTS, RunFolder
 
 EXIT_REJECTS, EXIT_HITS = 3, 4
 
 
+Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help=(
+    "Files, folders, globs or addresses: .jsonl .csv .tsv .parquet .xlsx .txt .srt .vtt .ass and ASR .json, also .gz .zst."))]  # fmt: skip
+Output = Annotated[Path, typer.Option("--output", "-o", help=(
+    "Scored rows; the ending picks the format: .jsonl .csv .tsv .parquet .xlsx."))]  # fmt: skip
+Report = Annotated[Path | None, typer.Option(help="Also write the reviewer's report, one HTML file.")]
+Show = Annotated[int, typer.Option(min=0, help="Print this many findings, riskiest first.")]
+Model = Annotated[Path | None, typer.Option(help="Bundle folder instead of the bundled model.")]
+MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Decide only on at least this probability.")]
+Labels = Annotated[str | None, typer.Option(help="Decide only these labels, separated by commas.")]
+ColumnOfText = Annotated[str | None, typer.Option(help="Column that holds the text, where it isn't found by name.")]
+ColumnOfStart = Annotated[str | None, typer.Option(help="Column of start times.")]
+ColumnOfEnd = Annotated[str | None, typer.Option(help="Column of end times.")]
+ColumnOfStream = Annotated[str | None, typer.Option(help="Column that names the stream.")]
+Encoding = Annotated[str | None, typer.Option(help="Encoding of text files instead of the detected one.")]
+FindEvidence = Annotated[bool, typer.Option(help="Find the words that carried each decision.")]
+Context = Annotated[bool, typer.Option(help="Also read neighbouring lines of a stream together.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Forget an earlier run with this output.")]
+Threads = Annotated[int | None, typer.Option(min=1, help=(
+    "CPU threads; all the process may use by default, one for each actor with --engine ray."))]  # fmt: skip
+Runtime = Annotated[str, typer.Option(help="onnxruntime, openvino, or auto: what `zhenyan doctor --save` chose here.")]
+FailOnHit = Annotated[bool, typer.Option("--fail-on-hit", help=f"Exit with {EXIT_HITS} when anything was hit.")]
+EngineName = Annotated[Literal["local", "ray"], typer.Option("--engine", help="Score here, or on a Ray cluster.")]
+RayAddress = Annotated[str | None, typer.Option(help=(
+    "Ray cluster to join: auto or host:port; by default $RAY_ADDRESS, else one is started on this machine."))]  # fmt: skip
+Actors = Annotated[int | None, typer.Option(min=1, help="Ray actors; by default as many as the cluster has CPUs for.")]
+PartRows = Annotated[int, typer.Option(min=1, hidden=True, help="Rows in one part: what a cut-off run does again.")]
+
+
 def score(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            help="Files, folders, globs or addresses: .jsonl .csv .tsv .parquet .xlsx .txt .srt .vtt .ass and ASR .json, also .gz .zst.",
-            metavar="INPUT...",
-        ),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", help="Scored rows; the ending picks the format: .jsonl .csv .tsv .parquet .xlsx."
-        ),
-    ],
-    report: Annotated[Path | None, typer.Option(help="Also write the reviewer's report, one HTML file.")] = None,
-    show: Annotated[int, typer.Option(min=0, help="Print this many findings, riskiest first.")] = 0,
-    model: Annotated[Path | None, typer.Option(help="Bundle folder instead of the bundled model.")] = None,
-    min_score: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Decide only on at least this probability.")
-    ] = None,
-    labels: Annotated[str | None, typer.Option(help="Decide only these labels, separated by commas.")] = None,
-    text_column: Annotated[
-        str | None, typer.Option(help="Column that holds the text, where it isn't found by name.")
-    ] = None,
-    start_column: Annotated[str | None, typer.Option(help="Column of start times.")] = None,
-    end_column: Annotated[str | None, typer.Option(help="Column of end times.")] = None,
-    stream_column: Annotated[str | None, typer.Option(help="Column that names the stream.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Encoding of text files instead of the detected one.")] = None,
-    evidence: Annotated[bool, typer.Option(help="Find the words that carried each decision.")] = True,
-    context: Annotated[bool, typer.Option(help="Also read neighbouring lines of a stream together.")] = True,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget an earlier run with this output.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all the process may use by default.")] = None,
-    runtime: Annotated[str, typer.Option(help="onnxruntime or openvino.")] = "onnxruntime",
-    fail_on_hit: Annotated[
-        bool, typer.Option("--fail-on-hit", help=f"Exit with {EXIT_HITS} when anything was hit.")
-    ] = False,
+    inputs: Inputs,
+    output: Output,
+    report: Report = None,
+    show: Show = 0,
+    model: Model = None,
+    min_score: MinScore = None,
+    labels: Labels = None,
+    text_column: ColumnOfText = None,
+    start_column: ColumnOfStart = None,
+    end_column: ColumnOfEnd = None,
+    stream_column: ColumnOfStream = None,
+    encoding: Encoding = None,
+    evidence: FindEvidence = True,
+    context: Context = True,
+    restart: Restart = False,
+    threads: Threads = None,
+    runtime: Runtime = "onnxruntime",
+    fail_on_hit: FailOnHit = False,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
+    actors: Actors = None,
+    part_rows: PartRows = PART_ROWS,
 ) -> None:
     """Score archived streams, tables or copy; the same command, repeated, goes on where it was cut off.
 
     Exit codes: 0 done, 2 the command can't be done as given, 3 done but some rows could not be scored.
     """
+    bundle = load_bundle(model)
     chosen = tuple(name.strip() for name in labels.split(",") if name.strip()) if labels else None
+    runtime = saved_choice(bundle) if runtime == "auto" else runtime
     options = RunOptions(min_score, chosen, evidence, context, runtime)
     reading = Options(text_column, start_column, end_column, stream_column, encoding)
-    classifier = Classifier.load(model, runtime=runtime, threads=threads, explain=evidence)
-    classifier.with_thresholds(min_score=min_score, labels=chosen)
+    job = Job(inputs, output, options, reading, restart, part_rows)
     console = Console(stderr=True)
+    chosen_engine = make_engine(engine, bundle, options, threads, ray_address, actors)
     with Reporter(console) as reporter:
-        folder = run_job(Job(inputs, output, options, reading, restart), classifier, say=reporter)
+        folder = run_job(job, bundle, chosen_engine, reporter)
     for note in dict.fromkeys(reading.notes):
         console.print(f"note: {note}", markup=False)
-    finish(folder, output, report, show, classifier, console)
+    finish(folder, output, report, show, bundle, console)
     summary = folder.summary
     if fail_on_hit and summary["hits"]:
         raise typer.Exit(EXIT_HITS)
     raise typer.Exit(EXIT_REJECTS if summary["rejects"] else 0)
 
 
-def finish(
-    folder: RunFolder, output: Path, report: Path | None, show: int, classifier: Classifier, console: Console
-) -> None:
+def make_engine(
+    name: str, bundle: Bundle, options: RunOptions, threads: int | None, address: str | None, actors: int | None
+) -> Engine:
+    """The engine that was asked for; ConfigError when an option belongs to the other one."""
+    if name == "ray":
+        return ray_engine(bundle, options, Cluster(address, actors, threads or 1))
+    if address or actors:
+        raise ConfigError(f"{'--ray-address' if address else '--actors'} is for a Ray cluster; add --engine ray")
+    return local_engine(open_classifier(bundle.folder, options, threads), options.context)
+
+
+def finish(folder: RunFolder, output: Path, report: Path | None, show: int, bundle: Bundle, console: Console) -> None:
     """Say what was found, print findings, write the report."""
     summary = folder.summary
     if show:
         width = None if sys.stdout.isatty() else 120
-        Console(width=width).print(findings_table(folder, classifier.bundle, show))
+        Console(width=width).print(findings_table(folder, bundle, show))
     console.print(
         f"{output}: {summary['rows']:,} rows, {summary['hits']:,} with a hit, {summary['findings']:,} findings",
         markup=False,
@@ -95,7 +126,7 @@ def finish(
     if report is not None:
         from zhenyan.inference.report import write_report
 
-        write_report(folder, classifier.bundle, report)
+        write_report(folder, bundle, report)
         console.print(f"report: {report}", markup=False)
 
 
@@ -117,10 +148,11 @@ class Reporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        if self.console.is_terminal:
+            self.bar.stop()
 
     def __call__(self, progress: Progress) -> None:
-        if progress.part == progress.resumed_parts:
+        if progress.resumed:
             self.base = progress.rows
             if progress.rows:
                 self.console.print(f"going on after {progress.rows:,} rows that are scored already", markup=False)

@@ -59,7 +59,7 @@ def read_asr_json(path: str, options: Options) -> Iterator[Item | Reject]:
     with open_text(path, options.encoding) as (file, _):
         try:
             value = json.load(file)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: not JSON ({error})") from None
     found = False
     for number, segment in enumerate(_segments(value, stream_name(path)), 1):

@@ -26,6 +26,7 @@ TEXT_COLUMNS = (
 START_COLUMNS = ("start", "begin", "start_time", "开始", "开始时间", "开始时间(秒)")
 END_COLUMNS = ("end", "end_time", "结束", "结束时间", "结束时间(秒)")
 STREAM_COLUMNS = ("stream", "room", "直播间", "file", "video")
+_LONGEST = 1e15  # a larger number is no time, not even one in microseconds: it is an id, or infinity
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def seconds(value: Any) -> float | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return float(value)
+        return float(value) if abs(value) < _LONGEST else None
     parts = str(value).strip().replace(",", ".").split(":")
     try:
         total = 0.0

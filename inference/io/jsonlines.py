@@ -1,39 +1,60 @@
-"""JSON lines that any text survives, and files that are written whole or not at all."""
+"""JSON lines that any value survives, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import InputError
 
+_BUFFER = 1 << 20
+# Built once: json.dumps with options of its own builds a new encoder for each call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
+_ESCAPER = json.JSONEncoder(separators=(",", ":"), default=str)
+
 
 def dump_line(record: Mapping[str, Any]) -> bytes:
-    """One JSON line; what UTF-8 can't hold (lone surrogates) is escaped."""
+    """One JSON line; lone surrogates are escaped, NaN becomes null, dates and the like become text."""
     try:
-        return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8") + b"\n"
-    except UnicodeEncodeError:
-        return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"
+        return _ENCODER.encode(record).encode() + b"\n"
+    except ValueError:  # rare, so it isn't looked for in advance
+        return _ESCAPER.encode(_finite(record)).encode() + b"\n"
 
 
-def write_atomic(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write to a neighbour, flush to disk, rename: a reader sees the whole file or none."""
-    part = path.with_name(path.name + ".tmp")
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write beside `path`, flushed and renamed to it at the end: a reader sees the whole file or the old one."""
+    part = path.with_name(f".{path.name}.tmp")
     try:
-        with part.open("wb") as out:
-            for chunk in chunks:
-                out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
+        yield part
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise InputError(
             f"{path}: {error.strerror or error}; what was scored so far is kept, the same command goes on from there"
         ) from None
-    part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write all chunks, or leave `path` as it was; InputError when the disk is full or the folder can't be written."""
+    with replacing(path) as part, part.open("wb", buffering=_BUFFER) as out:
+        out.writelines(chunks)
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -80,11 +80,23 @@ def open_text(path: str, encoding: str | None = None) -> Iterator[tuple[TextIO, 
 
     Bytes that the encoding can't hold come through as U+FFFD: the row is scored, nothing else is lost.
     """
+    if encoding is not None:
+        _check_encoding(encoding)
     with open_bytes(path) as raw:
         buffered = io.BufferedReader(cast(io.RawIOBase, _Readable(raw)), buffer_size=_SAMPLE)
         sample = buffered.peek(_SAMPLE)[:_SAMPLE]
         used = encoding or detect_encoding(sample, complete=len(sample) < _SAMPLE)
-        yield io.TextIOWrapper(buffered, encoding=used, errors="replace", newline=""), used
+        try:
+            yield io.TextIOWrapper(buffered, encoding=used, errors="replace", newline=""), used
+        except UnicodeError as error:
+            raise InputError(f"{path}: not readable as {used}: {error}; name another --encoding") from None
+
+
+def _check_encoding(name: str) -> None:
+    try:
+        "".encode(name)
+    except LookupError:
+        raise InputError(f"--encoding {name!r} is unknown; usual ones are utf-8, gb18030, big5, utf-16") from None
 
 
 class _Readable(io.RawIOBase):

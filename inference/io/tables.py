@@ -32,7 +32,7 @@ def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
                 continue
             try:
                 record = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 yield Reject(f"line {number}", f"not JSON: {error}", line.strip()[:80])
                 continue
             if not isinstance(record, dict):
@@ -92,24 +92,30 @@ def read_parquet(path: str, options: Options) -> Iterator[Item | Reject]:
 
 def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
     """The first sheet of a workbook, its first row as header, streamed."""
+    rows = _xlsx_rows(path)
+    header = [str(name).strip() if name is not None else f"column{i}" for i, name in enumerate(next(rows, ()), 1)]
+    if not header:
+        return
+    columns = find_columns(header, options, path)
+    for number, row in enumerate(rows, 2):
+        if any(value is not None for value in row):
+            yield make_item(_plain(dict(zip(header, row, strict=False))), columns, f"row {number}")
+
+
+def _xlsx_rows(path: str) -> Iterator[tuple[Any, ...]]:
     import zipfile
+    import zlib
 
     import openpyxl
     from openpyxl.utils.exceptions import InvalidFileException
 
+    broken = (InvalidFileException, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, SyntaxError)
     with open_bytes(path) as raw:
-        try:
+        try:  # damage inside a sheet shows only while its rows are read; XML's ParseError is a SyntaxError
             book = openpyxl.load_workbook(raw, read_only=True, data_only=True)
-        except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError) as error:
+            yield from book.worksheets[0].iter_rows(values_only=True)
+        except broken as error:
             raise InputError(f"{path}: not a readable XLSX workbook ({error})") from None
-        rows = book.worksheets[0].iter_rows(values_only=True)
-        header = [str(name).strip() if name is not None else f"column{i}" for i, name in enumerate(next(rows, ()), 1)]
-        if not header:
-            return
-        columns = find_columns(header, options, path)
-        for number, row in enumerate(rows, 2):
-            if any(value is not None for value in row):
-                yield make_item(_plain(dict(zip(header, row, strict=False))), columns, f"row {number}")
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import csv
+import functools
+import itertools
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io.jsonlines import dump_line
+from zhenyan.inference.io.jsonlines import dump_line, replacing
 
 _PARQUET_ROWS = 8192
 _XLSX_ROWS = 1_048_575  # a sheet's limit, less the header
+_XLSX_CHARS = 32_767  # a cell's limit
+_XLSX_INT = 10**15  # a spreadsheet keeps 15 digits of a number; a longer id has to be text
+_FORMULA = frozenset("=+-@\t\r")
+_ADDED = ("labels", "evidence", "model", "truncated")
+
+Row = Mapping[str, Any]
+Rows = Callable[[], Iterable[Row]]  # a new iterator over all rows each time
 
 
-def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+def flat(row: Row) -> dict[str, Any]:
     """A row for a table: lists and objects as JSON text, labels joined by "; ", scores one column each."""
     record: dict[str, Any] = {}
     for key, value in row.items():
@@ -33,34 +41,41 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _clean(value: Any) -> Any:
     """Text without what neither CSV nor spreadsheets can hold (NUL, lone surrogates)."""
-    return value.encode("utf-8", "replace").decode().replace("\0", "") if isinstance(value, str) else value
+    if not isinstance(value, str) or (value.isascii() and "\0" not in value):
+        return value
+    return value.encode("utf-8", "replace").decode().replace("\0", "")
 
 
-def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+def _columns(rows: Iterable[Row]) -> list[str]:
     """Every field of the rows, in order of first appearance, the added ones last."""
     names: dict[str, None] = {}
+    seen: set[tuple[str, ...]] = set()
     for row in rows:
-        names.update(dict.fromkeys(flat(row)))
-    added = [n for n in names if n in ("labels", "evidence", "model", "truncated") or n.startswith("score.")]
+        shape = (*row, *row.get("scores", ()))
+        if shape not in seen:  # rows of one file have the same few shapes
+            seen.add(shape)
+            names.update(dict.fromkeys(flat(row)))
+    added = [n for n in names if n in _ADDED or n.startswith("score.")]
     return [n for n in names if n not in added] + added
 
 
-def _write_jsonl(path: Path, rows: Any) -> None:
+def _write_jsonl(path: Path, rows: Rows) -> None:
     with path.open("wb") as out:
-        out.writelines(dump_line(row) for row in rows())
+        out.writelines(map(dump_line, rows()))
 
 
-def _write_csv(path: Path, rows: Any) -> None:
+def _write_csv(path: Path, rows: Rows, delimiter: str = ",") -> None:
     names = _columns(rows())
     with path.open("w", encoding="utf-8-sig", newline="") as out:  # the mark lets spreadsheets see UTF-8
-        writer = csv.DictWriter(out, names, restval="", delimiter="\t" if ".tsv" in path.suffixes else ",")
-        writer.writeheader()
-        writer.writerows({key: _guard(_clean(value)) for key, value in flat(row).items()} for row in rows())
+        writer = csv.writer(out, delimiter=delimiter)
+        writer.writerow(map(_guard, map(_clean, names)))
+        for record in map(flat, rows()):
+            writer.writerow([v if type(v) is float else _guard(_clean(v)) for v in map(record.get, names)])
 
 
 def _guard(value: Any) -> Any:
     """A cell that a spreadsheet would run as a formula, made text (OWASP: CSV injection)."""
-    return "'" + value if isinstance(value, str) and value[:1] in "=+-@\t\r" and not _is_number(value) else value
+    return "'" + value if isinstance(value, str) and value[:1] in _FORMULA and not _is_number(value) else value
 
 
 def _is_number(value: str) -> bool:
@@ -71,33 +86,38 @@ def _is_number(value: str) -> bool:
     return True
 
 
-def _write_parquet(path: Path, rows: Any) -> None:
+def _write_parquet(path: Path, rows: Rows) -> None:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
     schema = _arrow_schema(rows())
     with parquet.ParquetWriter(path, schema) as writer:
-        batch: list[dict[str, Any]] = []
-        for row in rows():
-            batch.append(_arrow_row(row, schema))
-            if len(batch) == _PARQUET_ROWS:
-                writer.write_table(pa.Table.from_pylist(batch, schema))
-                batch = []
-        writer.write_table(pa.Table.from_pylist(batch, schema))
+        text = {field.name: field.type == pa.string() for field in schema}
+        for batch in _batches((_arrow_row(row, text) for row in rows()), _PARQUET_ROWS):
+            writer.write_table(pa.Table.from_pylist(batch, schema))
 
 
-def _arrow_row(row: Mapping[str, Any], schema: Any) -> dict[str, Any]:
-    """Fields as the schema wants them; own fields of mixed kinds become text."""
-    record = {}
-    for field in schema:
-        value = row.get(field.name)
-        if value is not None and str(field.type) == "string":
-            value = _clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-        record[field.name] = value
-    return record
+def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
 
 
-def _arrow_schema(rows: Iterable[Mapping[str, Any]]) -> Any:
+def _arrow_row(row: Row, text: Mapping[str, bool]) -> dict[str, Any]:
+    """Fields as the schema wants them; those of mixed kinds become text where `text` says so."""
+    return {key: _as_text(value) if text[key] and value is not None else value for key, value in row.items()}
+
+
+def _as_text(value: Any) -> str:
+    return _clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _kind(value: Any) -> type:
+    """The type of a column that holds `value`; whole numbers beyond 64 bits are text there."""
+    return str if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
+
+
+def _arrow_schema(rows: Iterable[Row]) -> Any:
     import pyarrow as pa
 
     kinds: dict[str, set[type]] = {}
@@ -105,7 +125,7 @@ def _arrow_schema(rows: Iterable[Mapping[str, Any]]) -> Any:
     for row in rows:
         scores = scores or list(row.get("scores", ()))
         for key, value in row.items():
-            kinds.setdefault(key, set()).add(type(value))
+            kinds.setdefault(key, set()).add(_kind(value))
     fixed = {
         "labels": pa.list_(pa.string()),
         "scores": pa.struct([(label, pa.float64()) for label in scores]) if scores else pa.string(),
@@ -122,51 +142,52 @@ def _arrow_schema(rows: Iterable[Mapping[str, Any]]) -> Any:
     return pa.schema(fields)
 
 
-def _write_xlsx(path: Path, rows: Any) -> None:
+def _write_xlsx(path: Path, rows: Rows) -> None:
     import openpyxl
-    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     names = _columns(rows())
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("zhenyan")
-    sheet.append(names)
-    for number, row in enumerate(rows(), 1):
+    sheet.append([_cell(name) for name in names])
+    for number, record in enumerate(map(flat, rows()), 1):
         if number > _XLSX_ROWS:
             raise InputError(
-                f"{path}: a sheet holds {_XLSX_ROWS:,} rows and this run has more; choose .csv or .parquet"
+                f"XLSX output: a sheet holds {_XLSX_ROWS:,} rows and this run has more; rename the run's folder from *.xlsx.run to "
+                "*.csv.run or *.parquet.run and repeat the command with that ending: nothing is scored again"
             )
-        record = flat(row)
-        cells = [_clean(record.get(name)) for name in names]
-        sheet.append([ILLEGAL_CHARACTERS_RE.sub("", _guard(c))[:32_767] if isinstance(c, str) else c for c in cells])
+        sheet.append([_cell(record.get(name)) for name in names])
     book.save(path)
 
 
-WRITERS = {
+def _cell(value: Any) -> Any:
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+
+    if isinstance(value, int) and abs(value) >= _XLSX_INT:
+        return str(value)
+    return ILLEGAL_CHARACTERS_RE.sub("", _guard(_clean(value)))[:_XLSX_CHARS] if isinstance(value, str) else value
+
+
+WRITERS: dict[str, Callable[[Path, Rows], None]] = {
     ".jsonl": _write_jsonl,
     ".csv": _write_csv,
-    ".tsv": _write_csv,
+    ".tsv": functools.partial(_write_csv, delimiter="\t"),
     ".parquet": _write_parquet,
     ".xlsx": _write_xlsx,
 }
 
 
 def check_output(path: Path) -> None:
-    """InputError when the ending is no output format."""
+    """InputError when the ending is no output format, or a folder is there."""
     if path.suffix not in WRITERS:
         raise InputError(
             f"{path}: ending {path.suffix or '(none)'!r} is no output format; writable are {' '.join(WRITERS)}"
         )
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
 
 
-def write_output(path: Path, rows: Any) -> None:
+def write_output(path: Path, rows: Rows) -> None:
     """Write all rows (`rows()` gives a new iterator over them each time) in the format of the ending, atomically."""
     check_output(path)
-    part = path.with_name(f".{path.stem}.tmp{path.suffix}")
-    try:
+    with replacing(path) as part:
         WRITERS[path.suffix](part, rows)
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{path}: {error.strerror or error}; the scored parts are kept, repeat the command") from None
-    part.replace(path)

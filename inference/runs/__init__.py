@@ -4,7 +4,8 @@ A run's folder holds manifest.json (inputs with digests, bundle, options), parts
 atomically), rejects.jsonl, findings.jsonl and summary.json.
 """
 
-from zhenyan.inference.runs.job import Job, RunOptions, run_job
+from zhenyan.inference.runs.job import Job, local_engine, run_job
+from zhenyan.inference.runs.scoring import RunOptions
 from zhenyan.inference.runs.store import RunFolder
 
-__all__ = ["Job", "RunFolder", "RunOptions", "run_job"]
+__all__ = ["Job", "RunFolder", "RunOptions", "local_engine", "run_job"]

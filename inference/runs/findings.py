@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import tempfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.bundle import Bundle
+from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import dump_line
-from zhenyan.inference.runs.store import RunFolder
+from zhenyan.inference.runs.store import CONTEXT, HIT, ROW, RunFolder
 
 _LIKE = 0.6  # overlap of character trigrams from which two claims are the same
-_OPEN_STREAMS = 64  # streams whose findings are still compared with what comes
-_OPEN_FINDINGS = 200  # most recent findings of a stream that are compared
+_NEAR = 2  # lines shown on either side of a hit
 _TIMES = 500  # repeats listed for one finding
+# What is still compared with new hits; beyond it the oldest findings are closed, so that memory stays bounded.
+_OPEN_STREAMS = 64
+_OPEN_FINDINGS = 200  # of one stream
+_OPEN_BYTES = 64_000_000
 
 
-@dataclass
+@dataclass(slots=True)
 class Finding:
     """One claim under one label in one stream."""
 
@@ -37,6 +40,13 @@ class Finding:
     times: list[dict[str, Any]] = field(default_factory=list)
     count: int = 1
     grams: frozenset[str] = frozenset()
+    key: tuple[str, str, str] = ("", "", "")  # under which it was opened
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes it takes."""
+        characters = len(self.text) + sum(map(len, self.before + self.after))
+        return 1000 + 2 * characters + 100 * len(self.grams) + 300 * len(self.times)
 
     def record(self, threshold: float) -> dict[str, Any]:
         """As written to findings.jsonl."""
@@ -61,82 +71,138 @@ def trigrams(text: str) -> frozenset[str]:
 
 def alike(a: frozenset[str], b: frozenset[str]) -> bool:
     """Whether two claims are the same but for a few words."""
-    return len(a & b) >= _LIKE * min(len(a), len(b)) and min(len(a), len(b)) >= 0.5 * max(len(a), len(b))
+    small, large = (len(a), len(b)) if len(a) < len(b) else (len(b), len(a))
+    return small >= 0.5 * large and len(a & b) >= _LIKE * small
 
 
-class _Merger:
-    """Merges hits as they come; memory is bounded by the number of open streams."""
+class _Open:
+    """Findings that a coming hit may repeat, by stream, the longest untouched stream first."""
 
-    def __init__(self, close: Any) -> None:
-        self.close = close
-        self.open: OrderedDict[str, list[Finding]] = OrderedDict()
+    def __init__(self) -> None:
+        self.streams: OrderedDict[str, deque[Finding]] = OrderedDict()
+        self.exact: dict[tuple[str, str, str], Finding] = {}  # the usual repeat: word for word
+        self.size = 0
 
     def add(self, hit: Finding) -> None:
-        findings = self.open.setdefault(hit.stream, [])
-        self.open.move_to_end(hit.stream)
+        """Merge the hit into a finding like it, or open a new one."""
+        findings = self.streams.setdefault(hit.stream, deque())
+        self.streams.move_to_end(hit.stream)
+        key = (hit.stream, hit.label, hit.text)
+        known = self.exact.get(key) or self._like(findings, hit)
+        if known is None:
+            findings.append(hit)
+            self.exact[key] = hit
+            hit.key = key
+            self.size += hit.size
+        else:
+            self.size -= known.size
+            _merge(known, hit)
+            self.size += known.size
+
+    def _like(self, findings: deque[Finding], hit: Finding) -> Finding | None:
         hit.grams = trigrams(hit.text)
-        for known in reversed(findings):
-            if known.label == hit.label and alike(known.grams, hit.grams):
-                self._merge(known, hit)
-                return
-        findings.append(hit)
-        if len(findings) > _OPEN_FINDINGS:
-            self.close(findings.pop(0))
-        if len(self.open) > _OPEN_STREAMS:
-            self._end(next(iter(self.open)))
+        return next((f for f in reversed(findings) if f.label == hit.label and alike(f.grams, hit.grams)), None)
 
-    def _merge(self, known: Finding, hit: Finding) -> None:
-        if hit.score > known.score and known.context >= hit.context:
-            for name in ("score", "text", "evidence", "place", "context", "before", "after"):
-                setattr(known, name, getattr(hit, name))
-        known.count += 1
-        known.times += hit.times[: max(0, _TIMES - len(known.times))]
+    def surplus(self, stream: str) -> Iterator[Finding]:
+        """Close what is too much after a hit in `stream`."""
+        if len(self.streams[stream]) > _OPEN_FINDINGS:
+            yield self.close(stream)
+        while self.size > _OPEN_BYTES or len(self.streams) > _OPEN_STREAMS:
+            yield self.close(next(iter(self.streams)))
 
-    def _end(self, stream: str) -> None:
-        for finding in self.open.pop(stream):
-            self.close(finding)
-
-    def finish(self) -> None:
-        for stream in list(self.open):
-            self._end(stream)
+    def close(self, stream: str) -> Finding:
+        """Take out the stream's oldest finding."""
+        finding = self.streams[stream].popleft()
+        if not self.streams[stream]:
+            del self.streams[stream]
+        del self.exact[finding.key]
+        self.size -= finding.size
+        return finding
 
 
-def collect(folder: RunFolder, bundle: Bundle) -> Iterator[bytes]:
-    """Lines of findings.jsonl, by falling risk; sorted on disk, so that memory stays small."""
+def _merge(known: Finding, hit: Finding) -> None:
+    if hit.score > known.score and known.context >= hit.context:
+        for name in ("score", "text", "evidence", "place", "context", "before", "after"):
+            setattr(known, name, getattr(hit, name))
+    known.count += 1
+    known.times += hit.times[: max(0, _TIMES - len(known.times))]
+
+
+def merged(hits: Iterable[Finding]) -> Iterator[Finding]:
+    """Findings with their repeats, each as soon as nothing can be added to it."""
+    held = _Open()
+    for hit in hits:
+        held.add(hit)
+        yield from held.surplus(hit.stream)
+    for stream in list(held.streams):
+        while stream in held.streams:
+            yield held.close(stream)
+
+
+def collect(folder: RunFolder, bundle: Bundle, labels: Counter[str]) -> Iterator[bytes]:
+    """Lines of findings.jsonl, by falling risk; counts the rows of each label into `labels` on the way."""
     thresholds = dict(zip(bundle.label_ids, bundle.thresholds, strict=True))
-    with tempfile.TemporaryDirectory(dir=folder.path) as scratch:
-        store = sqlite3.connect(Path(scratch) / "sort.db")
+    found = hits(_near_hits(folder.lines()), folder.manifest["inputs"])
+    records = (finding.record(thresholds[finding.label]) for finding in merged(_counted(found, labels)))
+    lines = _sorted(((-record["risk"], dump_line(record)) for record in records), folder.path / "sort.db")
+    for number, line in enumerate(lines, 1):
+        yield b'{"id":"f%06d",' % number + line[1:]
+
+
+def _counted(found: Iterable[Finding], labels: Counter[str]) -> Iterator[Finding]:
+    for hit in found:
+        labels[hit.label] += not hit.context
+        yield hit
+
+
+def _sorted(items: Iterable[tuple[float, bytes]], path: Path) -> Iterator[bytes]:
+    """Lines by their number, equal ones in the order in which they came; sorted in a file, so that memory stays small."""
+    path.unlink(missing_ok=True)  # of a run that was killed
+    store = sqlite3.connect(path)
+    try:
         store.execute("PRAGMA journal_mode=OFF")
-        store.execute("CREATE TABLE finding (risk REAL, number INTEGER PRIMARY KEY, line BLOB)")
-        count = 0
-
-        def keep(finding: Finding) -> None:
-            nonlocal count
-            record = finding.record(thresholds[finding.label])
-            store.execute("INSERT INTO finding VALUES (?, ?, ?)", (record["risk"], count, json.dumps(record)))
-            count += 1
-
-        merger = _Merger(keep)
-        for hit in hits(folder.entries(), folder.manifest["inputs"]):
-            merger.add(hit)
-        merger.finish()
-        for number, (line,) in enumerate(store.execute("SELECT line FROM finding ORDER BY risk DESC, number"), 1):
-            yield dump_line({"id": f"f{number:06d}", **json.loads(line)})
+        store.execute("PRAGMA synchronous=OFF")
+        store.execute("CREATE TABLE item (number REAL, line BLOB)")
+        store.executemany("INSERT INTO item VALUES (?, ?)", items)
+        store.execute("CREATE INDEX by_number ON item (number)")
+        yield from (line for (line,) in store.execute("SELECT line FROM item ORDER BY number, rowid"))
+    except sqlite3.OperationalError as error:
+        raise InputError(f"{path}: {error}; the scored parts are kept, the same command goes on from there") from None
+    finally:
         store.close()
+        path.unlink(missing_ok=True)
+
+
+def _near_hits(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The few entries that findings are made of, parsed: hits, the lines around them, and hits of two lines."""
+    held: deque[bytes] = deque(maxlen=_NEAR)
+    wanted = 0
+    for line in lines:
+        if line.startswith(HIT):
+            yield from map(json.loads, (*held, line))
+            held.clear()
+            wanted = _NEAR
+        elif line.startswith(ROW) and wanted:
+            yield json.loads(line)
+            wanted -= 1
+        elif line.startswith(ROW):
+            held.append(line)
+        elif line.startswith(CONTEXT):
+            yield json.loads(line)
 
 
 def hits(entries: Iterable[Mapping[str, Any]], inputs: list[Mapping[str, Any]]) -> Iterator[Finding]:
     """Every hit with its neighbouring lines (two before, two after, in the same stream)."""
-    window: list[Mapping[str, Any]] = []  # up to two rows before the current one, and two after
+    window: list[Mapping[str, Any]] = []  # up to _NEAR rows before the current one, and _NEAR after
     current = 0
     for entry in entries:
         if entry["kind"] == "context":
             yield from _context_hits(entry, inputs)
-        elif entry["kind"] == "row":
+        else:
             window.append(entry)
-            if len(window) - current > 2:
+            if len(window) - current > _NEAR:
                 yield from _hits_of(window, current, inputs)
-                window, current = (window[1:], 2) if current == 2 else (window, current + 1)
+                window, current = (window[1:], _NEAR) if current == _NEAR else (window, current + 1)
     for at in range(current, len(window)):
         yield from _hits_of(window, at, inputs)
 
@@ -154,8 +220,8 @@ def _hits_of(window: list[Mapping[str, Any]], at: int, inputs: list[Mapping[str,
         yield Finding(
             stream, label, row["scores"][label], row["text"],
             [e for e in row["evidence"] if e["label"] == label], _place(entry, inputs), False,
-            before=[w["row"]["text"] for w in window[max(0, at - 2) : at] if stream_of(w, inputs) == stream],
-            after=[w["row"]["text"] for w in window[at + 1 : at + 3] if stream_of(w, inputs) == stream],
+            before=[w["row"]["text"] for w in window[max(0, at - _NEAR) : at] if stream_of(w, inputs) == stream],
+            after=[w["row"]["text"] for w in window[at + 1 : at + 1 + _NEAR] if stream_of(w, inputs) == stream],
             times=[_time(row, entry["place"])],
         )  # fmt: skip
 

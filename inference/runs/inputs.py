@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.items import Item, Options, Reject
 from zhenyan.inference.io.opening import is_remote
-from zhenyan.inference.io.reading import read_items
+from zhenyan.inference.io.reading import read_items, resolve_inputs
 
 PART_ROWS = 4096  # rows in one part: what a cut-off run may have to do again
+PART_CHARS = 4_000_000  # characters after which a part of long texts is full, so that it fits in memory
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,26 @@ class Work:
     items: tuple[Placed, ...]
 
 
+def input_files(inputs: Sequence[str], output: Path) -> list[str]:
+    """Files that the inputs name, less what a run wrote; InputError when the output itself is named.
+
+    An output may lie in a folder that is scored: its own rows and parts must not become input when the run goes on.
+    """
+    if str(output) in inputs:
+        raise InputError(f"{output}: is one of the inputs; choose another output")
+    files = [path for path in resolve_inputs(inputs) if path in inputs or not _written_by_run(path)]
+    if not files:
+        raise InputError(f"{', '.join(inputs)}: holds nothing but outputs of earlier runs")
+    return files
+
+
+def _written_by_run(path: str) -> bool:
+    if is_remote(path):
+        return False
+    name = Path(path)
+    return Path(path + ".run").is_dir() or any(parent.suffix == ".run" for parent in name.parents)
+
+
 def digest(path: str) -> str:
     """SHA-256 of a local file; for a remote one what its filesystem says of the version."""
     try:
@@ -43,16 +65,24 @@ def digest(path: str) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ImportError, ValueError) as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def describe_inputs(files: Sequence[str]) -> list[dict[str, Any]]:
-    """Path and digest of each file."""
-    return [{"path": path, "sha256": digest(path)} for path in files]
+    """Path and digest of each file; of several, one that can't be read says why and will be a reject."""
+    described = []
+    for path in files:
+        try:
+            described.append({"path": path, "sha256": digest(path)})
+        except InputError as error:
+            if len(files) == 1:
+                raise
+            described.append({"path": path, "sha256": None, "error": str(error)})
+    return described
 
 
 def _placed(files: Sequence[str], options: Options) -> Iterator[Placed]:
-    """All items of all files; a file that can't be read is one reject and the next file goes on."""
+    """All items of all files; of several, one that can't be read is a reject and the next goes on."""
     for number, path in enumerate(files):
         try:
             for item in read_items(path, options):
@@ -61,20 +91,21 @@ def _placed(files: Sequence[str], options: Options) -> Iterator[Placed]:
             if len(files) == 1:
                 raise
             yield Placed(number, Reject("file", str(error)))
-        except (UnicodeDecodeError, UnicodeError) as error:
-            yield Placed(number, Reject("file", f"not readable as {options.encoding}: {error}"))
 
 
-def work_units(files: Sequence[str], options: Options, skip: int, part_rows: int = PART_ROWS) -> Iterator[Work]:
-    """Parts from number `skip` on; the earlier ones are read over, not scored."""
+def work_units(
+    files: Sequence[str], options: Options, done: Container[int] = (), part_rows: int = PART_ROWS
+) -> Iterator[Work]:
+    """Parts in order, of `part_rows` items or PART_CHARS characters; those in `done` are read over, not given."""
     buffer: list[Placed] = []
     before: Placed | None = None
-    number = 0
+    number = chars = 0
     for placed in _placed(files, options):
         buffer.append(placed)
-        if len(buffer) == part_rows:
-            if number >= skip:
+        chars += len(placed.item.text) if isinstance(placed.item, Item) else 0
+        if len(buffer) == part_rows or chars >= PART_CHARS:
+            if number not in done:
                 yield Work(number, before, tuple(buffer))
-            before, number, buffer = buffer[-1], number + 1, []
-    if buffer and number >= skip:
+            before, number, buffer, chars = buffer[-1], number + 1, [], 0
+    if buffer and number not in done:
         yield Work(number, before, tuple(buffer))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from zhenyan.inference.classifier import Classifier, Prediction
 from zhenyan.inference.io.items import Item, Reject
 from zhenyan.inference.io.jsonlines import dump_line
@@ -16,24 +17,73 @@ DIGITS = 5  # decimals of a score: what is the same in any batch
 MAX_GAP = 20.0  # seconds between two cues that are still one train of thought
 MAX_PAIR = 240  # characters of two neighbours read together
 SUSPICION = 0.2  # a pair is read when one of its lines reaches this share of a threshold
+SCORED_CHARS = 500_000  # characters that are scored together
+EXPLAINED = 64  # hits whose evidence is sought together
+_ADDED = frozenset(("labels", "scores", "evidence", "model", "truncated"))
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What changes a run's result."""
+
+    min_score: float | None = None
+    labels: tuple[str, ...] | None = None
+    evidence: bool = True
+    context: bool = True
+    runtime: str = "onnxruntime"
+
+
+def open_classifier(folder: Path | str | None, options: RunOptions, threads: int | None = None) -> Classifier:
+    """The classifier that decides as the options say."""
+    classifier = Classifier.load(folder, runtime=options.runtime, threads=threads, explain=options.evidence)
+    return classifier.with_thresholds(min_score=options.min_score, labels=options.labels)
 
 
 def score_part(classifier: Classifier, work: Work, context: bool) -> bytes:
     """JSON lines of a part: each row or reject in order, then the hits that only neighbouring lines show together."""
     classifier.clear_cache()
-    items = [p for p in work.items if isinstance(p.item, Item)]
-    predictions = iter(classifier.predict([p.item.text for p in items])) if items else iter(())
+    found = predict_distinct(classifier, [p.item.text for p in work.items if isinstance(p.item, Item)])
+    added = {text: _added(prediction, classifier.bundle.id) for text, prediction in found.items()}
     lines, scored = [], []
     for placed in work.items:
         if isinstance(placed.item, Reject):
             lines.append(dump_line(_reject(placed)))
         else:
-            prediction = next(predictions)
-            scored.append((placed, prediction))
-            lines.append(dump_line(_row(placed, prediction, classifier.bundle.id)))
+            text = placed.item.text
+            scored.append((placed, found[text]))
+            lines.append(_row(placed, "hit" if found[text].labels else "row", added[text]))
     if context:
         lines += [dump_line(hit) for hit in context_hits(classifier, work.before, scored)]
     return b"".join(lines)
+
+
+def predict_distinct(classifier: Classifier, texts: Sequence[str]) -> dict[str, Prediction]:
+    """A prediction for each distinct text: hosts repeat themselves, and a repeat's evidence needn't be sought again.
+
+    A part may be nothing but long texts, or nothing but hits whose evidence costs many probes each: both are taken a
+    few at a time, so that memory stays bounded.
+    """
+    found: dict[str, Prediction] = {}
+    for group in _groups(dict.fromkeys(texts), SCORED_CHARS, len(texts)):
+        found |= {p.text: p for p in classifier.predict(group, explain=False)}
+    if classifier.explain:
+        for group in _groups([text for text, p in found.items() if p.labels], SCORED_CHARS, EXPLAINED):
+            found |= {p.text: p for p in classifier.predict(group)}
+    return found
+
+
+def _groups(texts: Iterable[str], chars: int, rows: int) -> Iterator[list[str]]:
+    """Runs of texts with at most `chars` characters (a longer text alone) and `rows` texts."""
+    group: list[str] = []
+    room = chars
+    for text in texts:
+        if group and (len(text) > room or len(group) == rows):
+            yield group
+            group, room = [], chars
+        group.append(text)
+        room -= len(text)
+    if group:
+        yield group
 
 
 def _reject(placed: Placed) -> dict[str, Any]:
@@ -47,20 +97,22 @@ def _reject(placed: Placed) -> dict[str, Any]:
     }
 
 
-def prediction_fields(prediction: Prediction, model: str) -> dict[str, Any]:
-    """The fields that scoring adds to a row."""
+def _added(prediction: Prediction, model: str) -> bytes:
+    """The fields that scoring adds to a row, as the tail of a JSON object."""
     fields: dict[str, Any] = {
         "labels": list(prediction.labels),
         "scores": {label: round(score, DIGITS) for label, score in prediction.scores.items()},
         "evidence": [{"start": e.start, "end": e.end, "text": e.text, "label": e.label} for e in prediction.evidence],
         "model": model,
     }
-    return fields | ({"truncated": True} if prediction.truncated else {})
+    return dump_line(fields | ({"truncated": True} if prediction.truncated else {}))[1:-1]
 
 
-def _row(placed: Placed, prediction: Prediction, model: str) -> dict[str, Any]:
-    row = {**placed.item.record, **prediction_fields(prediction, model)}
-    return {"kind": "row", "file": placed.file, "place": placed.item.place, "row": row}
+def _row(placed: Placed, kind: str, added: bytes) -> bytes:
+    """{"kind", "file", "place", "row": {own fields, added fields}}, joined as text: the tail is shared by repeats."""
+    own = {key: value for key, value in placed.item.record.items() if key not in _ADDED}
+    head = dump_line({"kind": kind, "file": placed.file, "place": placed.item.place, "row": own})
+    return b"%b,%b}\n" % (head[:-3], added)
 
 
 def neighbours(before: Placed, after: Placed) -> bool:
@@ -75,34 +127,39 @@ def neighbours(before: Placed, after: Placed) -> bool:
     return True
 
 
-def _suspicious(scores: dict[str, float], thresholds: np.ndarray) -> bool:
-    return bool((np.array(list(scores.values())) >= SUSPICION * thresholds).any())
+def _suspicious(prediction: Prediction, thresholds: Sequence[float]) -> bool:
+    return any(map(operator.ge, prediction.scores.values(), thresholds))
 
 
 def context_hits(
     classifier: Classifier, before: Placed | None, scored: Sequence[tuple[Placed, Prediction]]
 ) -> Iterator[dict[str, Any]]:
     """Labels that two neighbouring lines carry together and neither carries alone (LABELS: symptom here, goods there)."""
-    if before is not None and isinstance(before.item, Item) and scored and neighbours(before, scored[0][0]):
-        scored = [(before, classifier.predict([before.item.text])[0]), *scored]
+    if before is not None and scored and neighbours(before, scored[0][0]):
+        scored = [(before, classifier.predict([before.item.text], explain=False)[0]), *scored]
+    bounds = [SUSPICION * float(threshold) for threshold in classifier.thresholds]
+    suspicious = [_suspicious(prediction, bounds) for _, prediction in scored]
     pairs = [
-        (first, second)
-        for first, second in itertools.pairwise(scored)
-        if neighbours(first[0], second[0])
-        and len(first[1].text) + len(second[1].text) <= MAX_PAIR
-        and (
-            _suspicious(first[1].scores, classifier.thresholds) or _suspicious(second[1].scores, classifier.thresholds)
-        )
+        (scored[i], scored[i + 1])
+        for i in range(len(scored) - 1)
+        if (suspicious[i] or suspicious[i + 1])
+        and len(scored[i][1].text) + len(scored[i + 1][1].text) <= MAX_PAIR
+        and neighbours(scored[i][0], scored[i + 1][0])
     ]
-    joined = classifier.predict([f"{a[1].text} {b[1].text}" for a, b in pairs]) if pairs else []
-    for (first, second), together in zip(pairs, joined, strict=True):
-        new = [label for label in together.labels if label not in first[1].labels + second[1].labels]
+    joined = [f"{first.text} {second.text}" for (_, first), (_, second) in pairs]
+    found = predict_distinct(classifier, joined)
+    for (first, second), text in zip(pairs, joined, strict=True):
+        new = [label for label in found[text].labels if label not in first[1].labels + second[1].labels]
         if new:
-            yield {
-                "kind": "context", "file": second[0].file, "places": [first[0].item.place, second[0].item.place],
-                "labels": new, "scores": {label: round(together.scores[label], DIGITS) for label in new},
-                "text": together.text,
-                "evidence": [vars(e) for e in together.evidence if e.label in new],
-                "stream": second[0].item.record["stream"],
-                **{k: r[k] for k, r in (("start", first[0].item.record), ("end", second[0].item.record)) if k in r},
-            }  # fmt: skip
+            yield _context_hit(first[0], second[0], found[text], new)
+
+
+def _context_hit(first: Placed, second: Placed, together: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    before, after = first.item.record, second.item.record
+    return {
+        "kind": "context", "file": second.file, "places": [first.item.place, second.item.place],
+        "labels": list(labels), "scores": {label: round(together.scores[label], DIGITS) for label in labels},
+        "text": together.text, "evidence": [vars(e) for e in together.evidence if e.label in labels],
+        "stream": after["stream"],
+        **{key: record[key] for key, record in (("start", before), ("end", after)) if key in record},
+    }  # fmt: skip

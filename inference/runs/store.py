@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,11 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import read_lines
 
 MANIFEST, SUMMARY, REJECTS, FINDINGS = "manifest.json", "summary.json", "rejects.jsonl", "findings.jsonl"
+_LOCK = "lock"
+
+# How a part's lines begin. A row with labels is a "hit": most rows have none, and telling them apart by their first
+# bytes spares parsing them.
+HIT, ROW, REJECT, CONTEXT = (b'{"kind":"%s"' % kind for kind in (b"hit", b"row", b"reject", b"context"))
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,10 @@ class RunFolder:
     @property
     def manifest(self) -> dict[str, Any]:
         """What the run was asked."""
-        return json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+        try:
+            return json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{self.path / MANIFEST}: not JSON ({error}); score anew with --restart") from None
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -46,26 +58,60 @@ class RunFolder:
         except FileNotFoundError:
             raise InputError(f"{self.path}: this run hasn't finished; repeat its command to go on") from None
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder and hold it for this process alone; the lock goes with the process, however that ends."""
+        try:
+            (self.path / "parts").mkdir(parents=True, exist_ok=True)
+            lock = (self.path / _LOCK).open("wb")
+        except OSError as error:
+            raise InputError(f"{self.path}: {error.strerror}; name an output in a folder that can be written") from None
+        with lock:
+            _take(lock.fileno(), self.path)
+            yield
+
+    def clear(self) -> None:
+        """Forget the run; its manifest goes last, for parts without one would belong to no known run."""
+        shutil.rmtree(self.path / "parts")
+        (self.path / "parts").mkdir()
+        for name in (SUMMARY, REJECTS, FINDINGS, MANIFEST):
+            (self.path / name).unlink(missing_ok=True)
+
     def part(self, number: int) -> Path:
         """Path of one part."""
         return self.path / "parts" / f"{number:06d}.jsonl"
 
-    def done_parts(self) -> int:
-        """How many parts are complete, counted from the first without a gap."""
-        number = 0
-        while self.part(number).exists():
-            number += 1
-        return number
+    def done(self) -> list[int]:
+        """Numbers of the parts that are complete; an engine may finish them in any order."""
+        return sorted(int(path.stem) for path in (self.path / "parts").glob("[0-9]*.jsonl"))
 
-    def entries(self) -> Iterator[dict[str, Any]]:
-        """Every entry of every part in order: kind "row", "reject" or "context"."""
-        for number in range(self.done_parts()):
-            yield from read_lines(self.part(number))
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Scored rows in input order, each as {"file", "place", "row"}."""
-        return (entry for entry in self.entries() if entry["kind"] == "row")
+    def lines(self) -> Iterator[bytes]:
+        """Every line of every part in order, as it was written."""
+        for number in self.done():
+            with self.part(number).open("rb") as part:
+                yield from part
 
     def findings(self) -> Iterator[dict[str, Any]]:
         """Findings by falling risk."""
         return read_lines(self.path / FINDINGS)
+
+
+def tally(lines: bytes) -> Counter[str]:
+    """How many rows, hits and rejects a part holds; a line break inside a JSON string is escaped, so none is mistaken."""
+    lines = b"\n" + lines
+    hits = lines.count(b"\n" + HIT)
+    return Counter(rows=lines.count(b"\n" + ROW) + hits, hits=hits, rejects=lines.count(b"\n" + REJECT))
+
+
+def _take(lock: int, path: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock; there the user has to see to it
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):  # any other: this filesystem has no locks
+            raise InputError(
+                f"{path}: another process is at work on this run; wait for it, or name another output"
+            ) from None

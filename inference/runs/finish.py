@@ -1,0 +1,71 @@
+"""From scored parts to what a run is for: findings, rejects, the output and its summary."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zhenyan.inference.bundle import Bundle
+from zhenyan.inference.io.jsonlines import dump_line, write_atomic
+from zhenyan.inference.io.writing import write_output
+from zhenyan.inference.runs.findings import collect
+from zhenyan.inference.runs.store import FINDINGS, HIT, REJECT, REJECTS, ROW, SUMMARY, RunFolder
+
+_ROW_FIELD = b',"row":'  # what comes before it holds numbers and places, never this
+
+
+def finish(folder: RunFolder, bundle: Bundle, output: Path, files: Sequence[str], counts: Mapping[str, int]) -> None:
+    """Write everything that comes of the parts; the summary last, for it marks the run as finished."""
+    labels: Counter[str] = Counter()
+    write_atomic(folder.path / FINDINGS, collect(folder, bundle, labels))
+    write_atomic(folder.path / REJECTS, reject_lines(folder, files) if counts["rejects"] else ())
+    if output.suffix == ".jsonl":
+        write_atomic(output, output_lines(folder, files))
+    else:
+        write_output(output, lambda: map(json.loads, output_lines(folder, files)))
+    summary = {
+        "rows": counts["rows"], "hits": counts["hits"], "rejects": counts["rejects"],
+        "findings": sum(1 for _ in (folder.path / FINDINGS).open("rb")),
+        "labels": {label: labels[label] for label in sorted(labels)}, "output_sha256": file_digest(output),
+    }  # fmt: skip
+    write_atomic(folder.path / SUMMARY, [json.dumps(summary, ensure_ascii=False, indent=1).encode()])
+
+
+def is_finished(folder: RunFolder, output: Path) -> bool:
+    """Whether the run has ended and its output is still as it was written."""
+    if not (folder.path / SUMMARY).exists() or not output.exists():
+        return False
+    return file_digest(output) == folder.summary["output_sha256"]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def reject_lines(folder: RunFolder, files: Sequence[str]) -> Iterator[bytes]:
+    """Lines of rejects.jsonl: file, place, reason, and the start of the value."""
+    for line in folder.lines():
+        if line.startswith(REJECT):
+            entry: dict[str, Any] = json.loads(line)
+            yield dump_line({"file": files[entry["file"]]} | {key: entry[key] for key in ("place", "reason", "value")})
+
+
+def output_lines(folder: RunFolder, files: Sequence[str]) -> Iterator[bytes]:
+    """Rows as the contract has them, cut out of the parts' lines; with several inputs each says where it comes from."""
+    for line in folder.lines():
+        if line.startswith((ROW, HIT)):
+            head, _, row = line.partition(_ROW_FIELD)
+            yield row[:-2] + b"\n" if len(files) == 1 else _with_source(json.loads(head + b"}"), row[:-2], files)
+
+
+def _with_source(entry: Mapping[str, Any], row: bytes, files: Sequence[str]) -> bytes:
+    source = {"source": f"{files[entry['file']]} {entry['place']}"}
+    if b'"source":' in row:  # probably a field of its own, which stays
+        return dump_line(source | json.loads(row))
+    return b"%b,%b\n" % (dump_line(source)[:-2], row[1:])
