@@ -18,10 +18,11 @@ from zhenyan.inference.review.database import Database, insert_new
 from zhenyan.inference.review.errors import Conflict
 from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.logins import User
-from zhenyan.inference.review.outcome import CLOSED, DISPUTED, Reading, outcome, verdict
+from zhenyan.inference.review.outcome import CLOSED, DISPUTED, OPEN, Reading, outcome, verdict
 from zhenyan.inference.review.schema import finding, reading, skipped
 from zhenyan.inference.review.settings import Settings, may
 
+COUNTED = 1000  # findings waiting are counted up to here: the count is shown after every decision
 _ACTIONS = {"accepted": "accept", "rejected": "reject", "relabelled": "relabel"}
 
 
@@ -79,10 +80,10 @@ class Desk:
             return item
 
     def waiting(self, user: User, wanted: Wanted) -> int:
-        """How many findings are free for the user."""
-        free = self._free(user, wanted).order_by(None).with_only_columns(sa.func.count(reading.c.finding_id.distinct()))
+        """How many findings are free for the user, counted up to COUNTED."""
+        free = self._free(user, wanted).order_by(None).with_only_columns(finding.c.id).distinct().limit(COUNTED)
         with self.database.read() as connection:
-            return int(connection.scalar(free) or 0)
+            return int(connection.scalar(sa.select(sa.func.count()).select_from(free.subquery())) or 0)
 
     def release(self, user: User) -> None:
         """Give back what the user holds."""
@@ -175,7 +176,8 @@ class Desk:
         free = sa.or_(reading.c.reviewer_id.is_(None), reading.c.lease_until < self.settings.clock())
         kind = "settle" if wanted.settle and may(user.role, "lead") else "read"
         query = sa.select(reading.c.id).join(finding).where(
-            finding.c.run_id == self.run.id, reading.c.state == "open", reading.c.kind == kind, free
+            finding.c.run_id == self.run.id, reading.c.state == "open", reading.c.kind == kind, free,
+                finding.c.state == (DISPUTED if kind == "settle" else OPEN),
         )  # fmt: skip
         if kind == "read":
             query = query.where(~read_by_me)

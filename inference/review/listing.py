@@ -14,6 +14,7 @@ from zhenyan.inference.review.outcome import STATES
 from zhenyan.inference.review.schema import finding, reading, reviewer
 
 PAGE = 50
+_CHOICES = 1000  # streams that can be chosen from, those with the most findings
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def list_findings(database: Database, run: Run, shown: Filter) -> Listing:
 def _counts(connection: Connection, run: Run, column: sa.Column[str]) -> dict[str, int]:
     """Findings by the column's values, the most frequent first."""
     query = sa.select(column, sa.func.count()).where(finding.c.run_id == run.id).group_by(column)
-    return {row[0]: row[1] for row in connection.execute(query.order_by(sa.func.count().desc(), column))}
+    query = query.order_by(sa.func.count().desc(), column).limit(_CHOICES)
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def find(database: Database, run: Run, key: str) -> tuple[Row[Any], list[Row[Any]]] | None:

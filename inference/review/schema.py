@@ -134,7 +134,6 @@ reading = Table(
     Column("decided", Moment),
     UniqueConstraint("finding_id", "number"),
     Index("reading_by_reviewer", "reviewer_id", "state"),
-    Index("reading_by_state", "state", "kind"),
     Index("one_reading_each", "finding_id", "reviewer_id", unique=True, sqlite_where=text("kind = 'read'"),
           postgresql_where=text("kind = 'read'")),
 )  # fmt: skip

@@ -114,7 +114,12 @@ def find_user(request: Request) -> None:
     cookie = request.cookies.get(site.guard.login_cookie(request))
     user = site.logins.who(cookie) if cookie else None
     if request.method not in ("GET", "HEAD"):
-        site.guard.check_token(request, user.token if user else None, request.state.csrf)
+        try:
+            site.guard.check_token(request, user.token if user else None, request.state.csrf)
+        except Forbidden:
+            if cookie and user is None:
+                raise NotLoggedIn from None  # the login ended while the form was open
+            raise
     request.state.user = user
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
-from zhenyan.inference.review.desk import Item, Wanted
+from zhenyan.inference.review.desk import COUNTED, Item, Wanted
 from zhenyan.inference.review.errors import Conflict, Said
 from zhenyan.inference.review.listing import Filter, find, list_findings
 from zhenyan.inference.review.logins import User
@@ -78,8 +78,9 @@ def show(request: Request, user: User, item: Item | None, wanted: Wanted, done: 
     """The work page, or for HTMX the part that changes; `done`: finding and action just taken."""
     site = site_of(request)
     name = "work_part.html.jinja" if "hx-request" in request.headers else "work.html.jinja"
+    waiting = site.desk.waiting(user, wanted)
     values = {
-        "item": item, "wanted": wanted, "waiting": site.desk.waiting(user, wanted), "done": done, "fault": fault,
+        "item": item, "wanted": wanted, "waiting": waiting, "many": f"{waiting:,}{'+' if waiting == COUNTED else ''}", "done": done, "fault": fault,
         "said": _SAID, "record": None, "past": [], "readings": [],
     }  # fmt: skip
     if item is not None:

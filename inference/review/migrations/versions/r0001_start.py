@@ -115,7 +115,6 @@ def _findings() -> None:
         sa.UniqueConstraint("finding_id", "number"),
     )
     op.create_index("reading_by_reviewer", "reading", ["reviewer_id", "state"])
-    op.create_index("reading_by_state", "reading", ["state", "kind"])
     only_reads = sa.text("kind = 'read'")
     op.create_index(
         "one_reading_each", "reading", ["finding_id", "reviewer_id"], unique=True,
