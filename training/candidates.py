@@ -11,7 +11,7 @@ import numpy as np
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import Options, Reject, read_items, resolve_inputs
-from zhenyan.inference.runs.job import output_rows
+from zhenyan.inference.io.items import Item
 from zhenyan.inference.runs.store import MANIFEST, RunFolder
 
 _JUDGEMENT = {"labels", "annotated", "scores", "evidence", "model", "truncated"}  # what models and annotators add
@@ -85,13 +85,23 @@ def _run(name: str) -> RunFolder | None:
 
 
 def _scored(run: RunFolder) -> Candidates:
-    manifest = run.manifest
-    files = [one["path"] for one in manifest["inputs"]]
-    rows = list(output_rows(run, files))
+    """The run's output, whatever its format, is the contract; how a run keeps its parts isn't."""
+    manifest, rejects = run.manifest, run.summary["rejects"]
+    output = run.path.with_name(manifest["output"])
+    if not output.is_file():
+        raise InputError(f"{output}: the output of {run.path} is gone; repeat the command that scored it")
+    rows = [item.record for item in read_items(str(output), Options(text_column="text")) if isinstance(item, Item)]
     labels = tuple(manifest["thresholds"])
-    scores = np.array([[row["scores"][label] for label in labels] for row in rows]).reshape(len(rows), len(labels))
-    opinion = Opinion(manifest["bundle"], labels, scores, np.array([manifest["thresholds"][label] for label in labels]))
-    return Candidates([_plain(row, row.get("source") or files[0]) for row in rows], [opinion], run.summary["rejects"])
+    scores = np.array([_scores(row, labels) for row in rows], dtype=np.float64).reshape(len(rows), len(labels))
+    opinion = Opinion(manifest["bundle"], labels, scores, np.array(list(manifest["thresholds"].values())))
+    records = [_plain(row, f"{output} row {number}") for number, row in enumerate(rows, 1)]
+    return Candidates(records, [opinion], rejects)
+
+
+def _scores(row: dict[str, Any], labels: Sequence[str]) -> list[float]:
+    """Every label's score: an object in .jsonl and .parquet, columns of their own in the other formats."""
+    nested = row.get("scores")
+    return [float(nested[label] if isinstance(nested, dict) else row[f"score.{label}"]) for label in labels]
 
 
 def _unscored(files: Sequence[str], options: Options) -> Candidates:
@@ -107,4 +117,5 @@ def _unscored(files: Sequence[str], options: Options) -> Candidates:
 
 def _plain(record: dict[str, Any], source: str) -> dict[str, Any]:
     """The row's own fields, for a judgement that came with it is no annotation."""
-    return {"source": source} | {key: value for key, value in record.items() if key not in _JUDGEMENT}
+    own = {key: value for key, value in record.items() if key not in _JUDGEMENT and not key.startswith("score.")}
+    return {"source": source} | own

@@ -14,6 +14,7 @@ from zhenyan.training.extras import need_extra
 data = typer.Typer(
     help="Corpus: fetch public lines, check, sample what to label next, audit labels, migrate.", no_args_is_help=True
 )
+cli_data.register(data)
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +23,6 @@ def register(app: typer.Typer) -> None:
     app.command()(export)
     app.command()(evaluate)
     cli_registry.register(app)
-    cli_data.register(data)
     app.add_typer(data, name="data")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.training.rows import iter_records
 
 Change = Callable[[dict[str, Any], str], dict[str, Any]]  # record and its "file:line" -> the record as it should be
@@ -41,15 +42,20 @@ def corpus_line(record: Mapping[str, Any]) -> bytes:
 
 def replace_files(contents: Mapping[Path, Iterable[bytes]]) -> None:
     """Write every file beside its place, then rename them all: a full disk is met before anything has changed."""
-    beside = {path: path.with_name(path.name + ".new") for path in contents}
+    written: dict[Path, Path] = {}
     try:
         for path, chunks in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(beside[path], chunks)
-        for path, new in beside.items():
+            written[path] = path.with_name(path.name + ".new")
+            with written[path].open("wb") as out:
+                out.writelines(chunks)
+                out.flush()
+                os.fsync(out.fileno())
+        for path, new in written.items():
             new.replace(path)
-    except (OSError, InputError) as error:
-        raise InputError(f"could not write ({error}); free space or rights, then repeat the command") from None
+    except OSError as error:
+        raise InputError(f"{error.filename or path}: {error.strerror}; give room or rights, then repeat") from None
     finally:
-        for new in beside.values():
-            new.unlink(missing_ok=True)
+        for new in written.values():
+            with contextlib.suppress(OSError):
+                new.unlink()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.decomposition import TruncatedSVD
@@ -144,19 +145,23 @@ def _by_doubt(doubt: np.ndarray, each: int) -> Iterator[int]:
 
 
 def embed(texts: Sequence[str], labelled: Sequence[str], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors of candidates and of labelled texts, float (texts, WIDTH) each; narrower where there are few texts."""
-    plain, known = ([normalise(text) for text in part] for part in (texts, labelled))
+    """Unit vectors of candidates and of labelled texts, float (texts, WIDTH) each; not reduced where texts are few."""
+    plain, known = ([normalise(text) or " " for text in part] for part in (texts, labelled))
     picked = np.random.default_rng(seed).permutation(len(known))[:FITTED]
     fitted = [*plain, *(known[i] for i in sorted(picked))]
     vectorizer = TfidfVectorizer(
-        analyzer="char", ngram_range=(1, 3), min_df=2 if len(fitted) > 100 else 1, sublinear_tf=True
+        analyzer="char", ngram_range=(1, 3), min_df=2 if len(fitted) > WIDTH else 1, sublinear_tf=True
     )
     matrix = vectorizer.fit_transform(fitted)
-    width = max(1, min(WIDTH, min(matrix.shape) - 1))
-    reduce = TruncatedSVD(width, random_state=seed).fit(matrix)
-    vectors = normalize(reduce.transform(matrix[: len(plain)]))
-    others = normalize(reduce.transform(vectorizer.transform(known))) if known else np.zeros((0, width))
-    return vectors, others
+    others = vectorizer.transform(known) if known else matrix[:0]
+    if min(matrix.shape) <= WIDTH:  # nothing to reduce
+        return matrix[: len(plain)].toarray(), others.toarray()
+    reduced = TruncatedSVD(WIDTH, random_state=seed).fit(matrix)
+    return normalize(reduced.transform(matrix[: len(plain)])), _unit(reduced, others)
+
+
+def _unit(reduced: TruncatedSVD, matrix: Any) -> np.ndarray:
+    return normalize(reduced.transform(matrix)) if matrix.shape[0] else np.zeros((0, WIDTH))
 
 
 def spread(

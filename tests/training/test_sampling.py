@@ -1,0 +1,247 @@
+"""Choosing what to label next: doubt, spread, near duplicates, quotas, inputs and outputs."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.io import Options
+from zhenyan.training.candidates import Candidates, Opinion, read_candidates
+from zhenyan.training.cli import data
+from zhenyan.training.dataset import targets
+from zhenyan.training.rows import read_rows
+from zhenyan.training.sample_output import check_ending, sample_rows, sample_tasks, write_sample
+from zhenyan.training.sampling import choose, embed, measure, shortlist, spread
+from zhenyan.training.schema import load_schema
+
+LABELS = ("food_safety", "price_fraud", "public_order")
+
+
+def opinion(rows, seed, labels=LABELS, model="m"):
+    scores = np.random.default_rng(seed).beta(0.4, 2, (rows, len(labels)))
+    return Opinion(model, tuple(labels), scores, np.full(len(labels), 0.4))
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    """Rows of two authors: one to choose from, one labelled already."""
+    return [read_rows(f"data/corpus/b{number:02d}.jsonl") for number in (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def candidates(corpus):
+    records = [{"source": row.origin, "id": row.id, "text": row.text} for row in corpus[0]]
+    return Candidates(records, [opinion(len(records), 1, model="a"), opinion(len(records), 2, model="b")])
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished run as `zhenyan score` leaves it: an output with scores, and its folder."""
+    rows = [
+        {"id": f"u{i}", "text": f"第{i}号链接{word}今天给大家上", "labels": [], "scores": {"x": 0.1 * i, "y": 0.5}, "model": "b-1"}
+        for i, word in enumerate(("鱼胶肽", "酱油醋", "棉拖鞋", "电热毯"), 1)
+    ]  # fmt: skip
+    output = tmp_path / "out.jsonl"
+    output.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    folder = tmp_path / "out.jsonl.run"
+    folder.mkdir()
+    manifest = {
+        "bundle": "b-1",
+        "output": "out.jsonl",
+        "thresholds": {"x": 0.3, "y": 0.9},
+        "inputs": [{"path": "in.txt"}],
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "summary.json").write_text(json.dumps({"rejects": 2}))
+    return output
+
+
+@pytest.mark.parametrize(
+    ("margins", "uncertainty", "disagreement"),
+    [
+        ([0.0], 1.0, 0.0),
+        ([2.0], np.exp(-2), 0.0),
+        ([-2.0], np.exp(-2), 0.0),
+        ([3.0, 3.0], np.exp(-3), 0.0),
+        ([-20.0, 20.0], 1.0, 1.0),
+    ],
+)
+def test_doubt_is_nearness_to_the_threshold_and_disagreement(margins, uncertainty, disagreement):
+    found = measure(np.array(margins).reshape(-1, 1, 1))
+    assert found.uncertainty.item() == pytest.approx(uncertainty)
+    assert found.disagreement.item() == pytest.approx(disagreement, abs=1e-6)
+
+
+def test_more_disagreement_is_more_doubt():
+    apart = [measure(np.array([-d, d]).reshape(2, 1, 1)).disagreement.item() for d in (0.5, 1, 2, 4)]
+    assert apart == sorted(apart) and len(set(apart)) == 4
+
+
+def test_spread_takes_the_product_of_doubt_and_distance():
+    """Against a plain implementation of the rule, on random unit vectors."""
+    rng = np.random.default_rng(0)
+    vectors, known = (
+        v / np.linalg.norm(v, axis=1, keepdims=True) for v in (rng.normal(size=(30, 4)), rng.normal(size=(5, 4)))
+    )
+    doubt = rng.random((30, 2))
+    picked = [place for place, *_ in spread(vectors, known, doubt, [1], 8)]
+    seen = list(known)
+    for turn, place in enumerate(picked):
+        weight = doubt[:, 1] if turn == 0 else doubt.max(1)
+        value = [
+            -1 if i in picked[:turn] else weight[i] * min(1 - max(v @ k for k in seen), 1)
+            for i, v in enumerate(vectors)
+        ]
+        assert place == int(np.argmax(value))
+        seen.append(vectors[place])
+
+
+def test_spread_avoids_what_is_labelled_and_repeats():
+    vectors = np.array([[1.0, 0], [1.0, 0], [0, 1.0]])
+    doubt = np.array([[0.9], [0.8], [0.5]])
+    assert [place for place, *_ in spread(vectors, np.array([[1.0, 0]]), doubt, [], 1)] == [2]
+    assert [place for place, *_ in spread(vectors, np.zeros((0, 2)), doubt, [], 2)] == [0, 2]
+    assert len(list(spread(vectors, np.zeros((0, 2)), doubt, [], 10))) == 3
+
+
+def test_near_duplicates_go_the_more_doubted_one_stays():
+    text = "这个茶喝完三高就降下来了你们放心喝没有副作用"
+    texts = [text + "啊", text, "今天到手价五十九块九拍一发三", "原价一千九百八今天直播间九十九带走"]
+    doubt = np.array([[0.2], [0.9], [0.5], [0.4]])
+    assert shortlist(texts, doubt, [], 4, 0) == ([1, 2, 3], 1)
+    assert shortlist(texts, doubt, ["原价一千九百八今天直播间九十九块带走"], 4, 0) == ([1, 2], 2)
+
+
+def test_vectors_tell_wording_apart_and_survive_tiny_inputs():
+    vectors, known = embed(["喝茶降血压", "喝茶能降血压", "手机壳包邮"], ["手机壳不包邮"], seed=0)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] and known @ vectors[2] > known @ vectors[0]
+    assert embed(["好"], [], seed=0)[0].tolist() == [[1.0]] and embed(["🙂"], ["　"], seed=0)[0].shape[0] == 1
+
+
+def test_quotas_come_first_and_the_same_seed_chooses_the_same(candidates, corpus):
+    first, second = (choose(candidates, corpus[1], 40, 5, seed=3) for _ in range(2))
+    assert first.chosen == second.chosen and len({one.row for one in first.chosen}) == 40
+    quotas = [one.column for one in first.chosen if one.by_quota]
+    assert sorted(quotas) == sorted([0, 1, 2] * 5) and all(one.by_quota for one in first.chosen[:15])
+    seldom = min(range(3), key=lambda c: sum(LABELS[c] in row.labels for row in corpus[1]))
+    assert quotas[0] == seldom
+    doubt = first.doubts.total.max(1)
+    assert doubt[[one.row for one in first.chosen]].mean() > 1.5 * doubt.mean()
+
+
+def test_quotas_that_need_more_lines_than_wanted_are_refused(candidates):
+    with pytest.raises(ConfigError, match="--labels-quota 5 for 3 labels needs 15 lines, --count is 14"):
+        choose(candidates, [], 14, 5, seed=0)
+
+
+def test_models_with_other_labels_are_compared_on_the_shared_ones(candidates):
+    other = opinion(len(candidates.records), 5, ("price_fraud", "new", "food_safety"))
+    mixed = Candidates(candidates.records, [candidates.opinions[0], other])
+    assert mixed.labels == ["food_safety", "price_fraud"]
+    assert np.array_equal(other.of(mixed.labels).probabilities, other.probabilities[:, [2, 0]])
+    assert {one.column for one in choose(mixed, [], 20, 3, seed=0).chosen} == {0, 1}
+    with pytest.raises(InputError, match="no label in common"):
+        _ = Candidates(mixed.records, [mixed.opinions[0], opinion(3, 0, ("z",))]).labels
+
+
+def test_models_are_asked_in_turn(candidates):
+    bundle = SimpleNamespace(id="c-9", label_ids=("price_fraud",), thresholds=(0.25,))
+    stub = SimpleNamespace(bundle=bundle, score=lambda texts: np.full((len(texts), 1), 0.5))
+    asked = candidates.ask([stub])
+    assert [one.model for one in asked.opinions] == ["a", "b", "c-9"] and asked.labels == ["price_fraud"]
+    assert asked.opinions[2].thresholds.tolist() == [0.25]
+
+
+def test_lines_come_from_any_readable_file(tmp_path, root):
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": "好的", "labels": ["x"], "scores": {"x": 1}, "id": 7}\n{"id": 8}\n', "utf-8"
+    )
+    found = read_candidates([str(tmp_path / "a.jsonl"), str(root / "data/samples")], Options())
+    assert found.records[0] == {"source": f"{tmp_path}/a.jsonl line 1", "text": "好的", "id": 7}
+    assert found.rejects == 1 and not found.opinions and any("start" in record for record in found.records)
+    (tmp_path / "empty.jsonl").write_text("\n")
+    with pytest.raises(InputError, match="no line to choose from"):
+        read_candidates([str(tmp_path / "empty.jsonl")], Options())
+
+
+def test_a_run_gives_rows_and_an_opinion_by_its_folder_or_its_output(run):
+    for name in (run, run.with_name("out.jsonl.run")):
+        found = read_candidates([str(name)], Options())
+        (held,) = found.opinions
+        assert held.model == "b-1" and held.labels == ("x", "y") and held.thresholds.tolist() == [0.3, 0.9]
+        assert held.probabilities[:, 0] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+        assert found.rejects == 2 and "labels" not in found.records[0] and found.records[0]["id"] == "u1"
+
+
+def test_a_run_with_a_table_as_output(run):
+    folder = run.with_name("out.csv.run")
+    run.with_name("out.jsonl.run").rename(folder)
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"output": "out.csv"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    run.with_name("out.csv").write_text("text,labels,score.x,score.y\n好的呀,,0.25,0.5\n", encoding="utf-8-sig")
+    found = read_candidates([str(folder)], Options())
+    assert found.opinions[0].probabilities.tolist() == [[0.25, 0.5]] and set(found.records[0]) == {"source", "text"}
+
+
+def test_what_is_wrong_with_a_run_is_said(run, tmp_path):
+    (tmp_path / "more.txt").write_text("好\n")
+    with pytest.raises(InputError, match="give it alone"):
+        read_candidates([str(run), str(tmp_path / "more.txt")], Options())
+    run.unlink()
+    with pytest.raises(InputError, match="is gone; repeat the command"):
+        read_candidates([str(run) + ".run"], Options())
+    (tmp_path / "out.jsonl.run" / "summary.json").unlink()
+    with pytest.raises(InputError, match="hasn't finished"):
+        read_candidates([str(run) + ".run"], Options())
+
+
+def test_rows_say_why_and_teach_nothing_before_they_are_labelled(candidates, tmp_path):
+    sample = choose(candidates, [], 12, 2, seed=0)
+    assert write_sample(tmp_path / "deep" / "s.jsonl", candidates, sample, load_schema()) == []
+    rows = read_rows(tmp_path / "deep" / "s.jsonl")
+    assert len(rows) == 12 and not targets(rows, list(LABELS))[1].any()
+    for row, one in zip(rows, sample.chosen, strict=True):
+        label = LABELS[one.column]
+        assert row.meta["chosen_for"] == label and row.meta["why"].startswith(label) and "bits" in row.meta["why"]
+        assert list(row.meta["scores"]) == list(LABELS) and row.meta["models"] == ["a", "b"]
+        assert (label in row.labels) == (row.meta["margin"] >= 0) == ("over its threshold" in row.meta["why"])
+    assert "quota" in rows[0].meta["why"] and "quota" not in rows[-1].meta["why"]
+
+
+def test_tasks_fit_the_configuration_beside_them(candidates, tmp_path):
+    sample = choose(candidates, [], 6, 1, seed=0)
+    (note,) = write_sample(tmp_path / "tasks.json", candidates, sample, load_schema())
+    assert note.endswith("tasks.config.xml")
+    view = ElementTree.parse(tmp_path / "tasks.config.xml").getroot()
+    names = {tag.get("name") for tag in view if tag.get("name")}
+    fields = {tag.get("value")[1:] for tag in view if str(tag.get("value")).startswith("$")}
+    choices = {tag.get("alias") for tag in view.iter("Choice")}
+    tasks = json.loads((tmp_path / "tasks.json").read_text())
+    assert len(tasks) == 6 and any(p["result"] for task in tasks for p in task["predictions"])
+    for task in tasks:
+        assert fields <= set(task["data"]) and [p["model_version"] for p in task["predictions"]] == ["a", "b"]
+        for region in (region for p in task["predictions"] for region in p["result"]):
+            assert {region["from_name"], region["to_name"]} <= names and set(region["value"]["choices"]) <= choices
+    assert [task["data"]["text"] for task in sample_tasks(candidates, sample)] == [
+        row["text"] for row in sample_rows(candidates, sample)
+    ]
+
+
+def test_the_ending_picks_the_format(tmp_path):
+    with pytest.raises(InputError, match=r"ending '.csv'; .jsonl writes rows"):
+        check_ending(tmp_path / "a.csv")
+
+
+def test_the_command_chooses_from_a_run_without_loading_a_model(run, tmp_path, corpus):
+    output = tmp_path / "next.jsonl"
+    arguments = ["sample", str(run), "-o", str(output), "--count", "3", "--labelled", "data/corpus/b02.jsonl"]
+    result = CliRunner().invoke(data, arguments, catch_exceptions=False)
+    assert result.exit_code == 0 and "3 of 4 lines" in result.output and "2 lines could not be read" in result.output
+    first = output.read_bytes()
+    assert CliRunner().invoke(data, arguments).exit_code == 0 and output.read_bytes() == first
+    assert {row.meta["chosen_for"] for row in read_rows(output)} <= {"x", "y"}
