@@ -61,10 +61,9 @@ def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
 
 def begin(folder: RunFolder, manifest: dict[str, Any], restart: bool) -> None:
     """Start a run or go on with it; InputError when the folder belongs to other inputs, bundle or options."""
-    known = (folder.path / MANIFEST).exists()
-    if known and restart:
+    if restart and (folder.path / MANIFEST).exists():
         folder.clear()
-    if restart or not known:
+    if not folder.done():  # nothing would be lost, so whatever was asked before doesn't matter
         write_atomic(folder.path / MANIFEST, [json.dumps(manifest, ensure_ascii=False, indent=1).encode()])
     elif different := changed(folder.manifest, manifest):
         raise InputError(

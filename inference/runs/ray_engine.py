@@ -7,6 +7,7 @@ Those depend on nothing but the part, so whatever dies, its part goes to another
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ def _join(ray: Any, cluster: Cluster) -> bool:
     more = {"num_cpus": allowed_cpus(), "include_dashboard": False} if address == "local" else {}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
     try:
+        _knock(address)
         ray.init(address, log_to_driver=False, logging_level="error", **more)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ConfigError(
@@ -96,9 +98,17 @@ def _join(ray: Any, cluster: Cluster) -> bool:
     return True
 
 
+def _knock(address: str) -> None:
+    """OSError when nobody listens at host:port; Ray itself would go on trying for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
 def _last_line(error: BaseException) -> str:
     """The line of Ray's long messages that says what happened."""
-    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+    lines = [line.strip(" .") for line in str(error).splitlines() if line.strip(" .")]
+    return lines[-1] if lines else type(error).__name__
 
 
 @dataclass
