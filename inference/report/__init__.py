@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.runs.store import RunFolder
 
 MAX_FINDINGS = 20_000  # shown; the run's folder holds all of them
+MAX_TIMELINES, MAX_MARKS = 400, 800  # the page shows 200; which of those with equal risk is known only at the end
 RESPONSIBLE = {
     "operator": ("直播间运营者/商家", "room operator or seller"), "host": ("主播", "host"),
     "platform": ("平台", "platform"), "agency": ("服务机构", "agency"),
@@ -63,37 +65,34 @@ def clock(seconds: float | None) -> str:
 
 
 def collect_streams(findings: Iterable[Mapping[str, Any]]) -> list[Stream]:
-    """Streams by falling risk."""
+    """Streams by falling risk, from findings by falling risk."""
     streams: dict[str, Stream] = {}
     for finding in findings:
         stream = streams.setdefault(finding["stream"], Stream(finding["stream"]))
         stream.findings += 1
         stream.top = max(stream.top, finding["risk"])
         stream.labels[finding["label"]] += 1
-        for time in finding["times"]:
-            if "start" in time:
-                stream.length = max(stream.length, time.get("end", time["start"]))
-                stream.marks.append({"at": time["start"], "label": finding["label"], "id": finding["id"],
-                                     "risk": finding["risk"]})  # fmt: skip
+        times = [time for time in finding["times"] if "start" in time]
+        stream.length = max([stream.length, *(time.get("end", time["start"]) for time in times)])
+        room = MAX_MARKS - len(stream.marks) if len(streams) <= MAX_TIMELINES else 0
+        stream.marks += [{"at": time["start"], "label": finding["label"], "id": finding["id"],
+                          "risk": finding["risk"]} for time in times[:room]]  # fmt: skip
     return sorted(streams.values(), key=lambda s: (-s.top, -s.findings))
 
 
 def write_report(folder: RunFolder, bundle: Bundle, path: Path) -> None:
     """Write the report of a finished run to `path`, atomically."""
-    findings = list(folder.findings())
+    streams = collect_streams(folder.findings())
+    by_label: Counter[str] = sum((stream.labels for stream in streams), Counter())
     summary = folder.summary
     colours = {label.id: f"hsl({i * 360 / len(bundle.labels):.0f} 60% 45%)" for i, label in enumerate(bundle.labels)}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"clock": clock, "marked": marked}
-    by_label: dict[str, int] = defaultdict(int)
-    for finding in findings:
-        by_label[finding["label"]] += 1
     page = environment.get_template("report.html.jinja").stream(
         bundle=bundle, labels={label.id: label for label in bundle.labels}, responsible=RESPONSIBLE, colours=colours,
-        summary=summary, inputs=folder.manifest["inputs"], streams=collect_streams(findings),
-        findings=findings[:MAX_FINDINGS], hidden=max(0, len(findings) - MAX_FINDINGS),
-        by_label=sorted(by_label.items(), key=lambda item: -item[1]), most=max(by_label.values(), default=1),
+        summary=summary, inputs=folder.manifest["inputs"], streams=streams,
+        findings=itertools.islice(folder.findings(), MAX_FINDINGS), hidden=max(0, by_label.total() - MAX_FINDINGS), by_label=by_label.most_common(), most=max(by_label.values(), default=1),
     )  # fmt: skip
     write_atomic(path, (chunk.encode("utf-8", "replace") for chunk in page))
