@@ -95,7 +95,7 @@ def _relabel_path(plan: Plan, records: Path) -> Path:
 
 def _layouts(migration: Migration, ids: Sequence[str], path: Path) -> Iterator[list[str]]:
     """The schema's ids before the first change and after each; ConfigError when a change doesn't fit them."""
-    now = list(ids)
+    now, awaiting = list(ids), set[str]()
     yield now
     for number, step in enumerate(migration.changes):
         where = f"{path}: changes.{number} ({step.kind})"
@@ -106,12 +106,18 @@ def _layouts(migration: Migration, ids: Sequence[str], path: Path) -> Iterator[l
         if taken := [label for label in come if label in now]:
             hint = ", or name it under `labels` too" if step.kind == "merge" else ""
             raise ConfigError(f"{where}: {', '.join(taken)} stands in the schema already; choose another id{hint}")
+        if undecided := sorted(awaiting & {*step.labels, *step.into}):
+            raise ConfigError(
+                f"{where}: rows have yet to be labelled for {', '.join(undecided)}, which an earlier change splits off; "
+                "migrate in two files, with the relabelling in between"
+            )
         defined = [label.id for label in step.define]
         if sorted(defined) != sorted(step.new):
             raise ConfigError(
                 f"{where}: `define` must hold the entries of {', '.join(step.new) or 'no label'}, "
                 f"found {', '.join(defined) or 'none'}"
             )
+        awaiting |= set(step.into) if step.kind == "split" else set()
         now = step.after(now)
         yield now
 

@@ -325,14 +325,14 @@ def test_a_fix_that_does_not_fit_stops_before_anything_is_written(copied, change
 def test_two_entries_for_one_cell_are_refused(copied):
     row = read_rows("corpus/b01.jsonl")[0]
     fixes = save(copied / "f.jsonl", entry(row, "public_order"), entry(row, "public_order"))
-    with pytest.raises(InputError, match="f.jsonl:2: contradicts .*f.jsonl:1"):
+    with pytest.raises(InputError, match=r"f.jsonl:2: contradicts .*f.jsonl:1"):
         apply_fixes(fixes, load_schema())
 
 
 def test_files_change_together_or_not_at_all(tmp_path):
     (tmp_path / "a").write_bytes(b"old\n")
     (tmp_path / "b").mkdir()
-    with pytest.raises(InputError, match="a: .*; give room or rights"):
+    with pytest.raises(InputError, match=r"a: .*; give room or rights"):
         replace_files({tmp_path / "a": [b"new\n"], tmp_path / "a/c": [b"new\n"]})
     assert (tmp_path / "a").read_bytes() == b"old\n" and sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
 
