@@ -31,19 +31,26 @@ def plain_suffix(path: str) -> str:
 @contextmanager
 def open_bytes(path: str) -> Iterator[BinaryIO]:
     """The decompressed bytes of a file; InputError names the path when it can't be read."""
-    import pyarrow
-
     compression = next((kind for ending, kind in COMPRESSIONS.items() if path.lower().endswith(ending)), None)
     try:
         with _raw(path) as raw:
             if compression is None:
                 yield raw
             else:
-                yield cast(BinaryIO, pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, "r"), compression))
-    except pyarrow.ArrowException as error:
-        raise InputError(f"{path}: not a readable {compression} file ({error})") from None
+                with _decompressed(path, raw, compression) as plain:
+                    yield plain
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+@contextmanager
+def _decompressed(path: str, raw: BinaryIO, compression: str) -> Iterator[BinaryIO]:
+    import pyarrow
+
+    try:
+        yield cast(BinaryIO, pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, "r"), compression))
+    except pyarrow.ArrowException as error:
+        raise InputError(f"{path}: not a readable {compression} file ({error})") from None
 
 
 def _raw(path: str) -> BinaryIO:
