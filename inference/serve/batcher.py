@@ -1,6 +1,6 @@
 """Micro-batching: requests that come together are scored together, within a budget, a delay and a deadline.
 
-Jobs take turns: a request with many texts is scored a portion at a time, so that small ones pass between its portions.
+A request longer than its turn, a quarter of the deadline, goes back to the end of the queue after it: others pass.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from zhenyan.inference.classifier import Prediction
 
 Predict = Callable[[Sequence[str], bool], list[Prediction]]
 _OVERHEAD = 8  # characters that a text costs beyond its own
+_MARGIN = 0.75  # share of the deadline that is promised away: the pace may fall while a job waits
 _MEMORY = 2.0  # seconds of scoring that the measured pace looks back on
 
 
@@ -57,6 +58,7 @@ class _Job:
     future: asyncio.Future[list[Prediction]]
     left: int  # characters not scored yet
     at: int = 0  # first text not taken yet
+    turn: float = 0.0  # expected seconds of the texts taken since it came to the head of the queue
     results: list[Prediction] = field(default_factory=list)
     queued: float = field(default_factory=time.perf_counter)
 
@@ -70,7 +72,7 @@ class Batcher:
     def __init__(self, predict: Predict, budget: int, max_delay: float, deadline: float,
                  observe: Callable[[str, float], None] = lambda *_: None) -> None:  # fmt: skip
         self.predict, self.budget, self.observe = predict, budget, observe
-        self.max_delay, self.deadline = max_delay, deadline
+        self.max_delay, self.deadline, self.turn = max_delay, deadline, deadline / 4
         # Finding evidence costs many times the score: each kind has its own pace.
         self.pace = {False: Pace(), True: Pace()}
         self.waiting = 0  # characters queued or being scored
@@ -98,19 +100,19 @@ class Batcher:
             await self._task
         self._executor.shutdown(wait=True)
 
-    def expected_wait(self, chars: int) -> float:
-        """Seconds before a job of `chars` characters had its turns: longer jobs ahead count for as many turns only."""
-        turns = max(chars, self.budget)
+    def expected_wait(self, seconds: float) -> float:
+        """Seconds that a job of `seconds` would spend waiting for its turns if the queue stayed as it is."""
         jobs = [*self._queue, *self._last_turn]
-        return sum(self.pace[job.explain].seconds_for(min(job.left, turns)) for job in jobs)
+        ahead = sum(min(self.pace[job.explain].seconds_for(job.left), self.turn) for job in jobs)
+        return ahead * max(1, math.ceil(seconds / self.turn))
 
     def submit(self, texts: Sequence[str], explain: bool) -> asyncio.Future[list[Prediction]]:
         """Predictions to come; Overloaded when they could not be had within the deadline. Cancel it to leave."""
         chars = cost(texts)
-        wait = self.expected_wait(chars)
+        own = self.pace[explain].seconds_for(chars)
+        wait = self.expected_wait(own)
         # A job longer than the deadline is accepted when the way is free, or it never would be.
-        longest = self.deadline - min(self.pace[explain].seconds_for(chars), self.deadline / 2)
-        if wait > longest:
+        if wait > (longest := _MARGIN * self.deadline - min(own, self.deadline / 2)):
             raise Overloaded(wait - longest)
         job = _Job(texts, explain, asyncio.get_running_loop().create_future(), chars)
         self._queue.append(job)
@@ -134,33 +136,44 @@ class Batcher:
                 self._wake.clear()
 
     def _take(self) -> dict[bool, list[_Portion]]:
-        """The next portions, with and without evidence; jobs with texts left go to the end of the queue."""
+        """The next portions, with and without evidence."""
         taken: dict[bool, list[_Portion]] = {False: [], True: []}
         room = 1.0
-        unfinished: list[_Job] = []
         while self._queue and room > 0:
             job = self._queue.popleft()
             if self._dropped(job):
                 continue
             texts, share = self._portion(job, room, alone=room == 1.0)
-            if not texts:
-                self._queue.appendleft(job)
+            if texts:
+                taken[job.explain].append((job, texts))
+                room -= share
+            if self._advance(job, texts):
                 break
-            room -= share
-            job.at += len(texts)
-            taken[job.explain].append((job, texts))
-            (unfinished if job.at < len(job.texts) else self._last_turn).append(job)
-        self._queue.extend(unfinished)
         return taken
+
+    def _advance(self, job: _Job, texts: Sequence[str]) -> bool:
+        """Put a job where it belongs after a portion; whether it has texts left, so that the batch is full."""
+        job.at += len(texts)
+        job.turn += self.pace[job.explain].seconds_for(cost(texts))
+        if job.at == len(job.texts):
+            self._last_turn.append(job)
+        elif job.turn < self.turn:
+            self._queue.appendleft(job)
+        else:
+            job.turn = 0.0
+            self._queue.append(job)
+        return job.at < len(job.texts)
 
     def _dropped(self, job: _Job) -> bool:
         """Whether the job is out: its caller has gone, or it waited so long that it can't be done in time."""
-        waited = time.perf_counter() - job.queued
         if not job.future.done() and not job.at:
+            waited = time.perf_counter() - job.queued
             self.observe("queue", waited)
-            reserve = self.pace[job.explain].seconds_for(min(job.left, self.budget))
+            pace = self.pace[job.explain]
+            # It is answered when its whole batch is, and that may be slower than the last ones were.
+            reserve = max(2 * pace.seconds_for(max(job.left, self.budget)), self.deadline / 5)
             if waited > self.deadline - min(reserve, self.deadline / 2):
-                job.future.set_exception(Overloaded(self.expected_wait(job.left)))
+                job.future.set_exception(Overloaded(self.expected_wait(pace.seconds_for(job.left))))
         if job.future.done():
             self._count(-job.left)
         return job.future.done()
@@ -168,9 +181,9 @@ class Batcher:
     def _portion(self, job: _Job, room: float, alone: bool) -> tuple[Sequence[str], float]:
         """Next texts of a job that fit into `room` (share of a batch), and their share; `alone`: at least one.
 
-        A batch holds at most the budget, and no more than a quarter of the deadline at the pace of late.
+        A batch holds at most the budget, and at the pace of late takes no longer than a turn.
         """
-        full = min(self.budget, self.deadline / 4 / self.pace[job.explain].seconds_for(1))
+        full = min(self.budget, self.turn / self.pace[job.explain].seconds_for(1))
         end, share = job.at, 0.0
         while end < len(job.texts):
             more = (len(job.texts[end]) + _OVERHEAD) / full

@@ -37,7 +37,7 @@ def fork(body: Callable[..., None], *arguments: Any) -> int:
         body(*arguments)
         code = 0
     except ZhenyanError as error:
-        print(f"error: {error}", file=sys.stderr)
+        log.critical(str(error))
         code = 2
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1

@@ -26,7 +26,9 @@ class _Listener(socket.socket):
 
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket; ConfigError when the address is unknown or taken."""
-    listener = _Listener(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's delay (40 ms an answer) off only where the protocol number is given.
+    listener = _Listener(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -86,13 +86,13 @@ def start(folder: Path, *arguments: str, program: Path = ZHENYAN, **settings: An
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *arguments: str, **settings: Any) -> Iterator[Service]:
-    """A service that listens; it is stopped at the end, and must then end in order."""
+def serving(folder: Path, *arguments: str, code: int = 0, **settings: Any) -> Iterator[Service]:
+    """A service that listens; it is stopped at the end, and must have ended with this code."""
     service = start(folder, *arguments, **settings)
     try:
         service.url = service.wait_for("listening", seconds=120)["address"]
         yield service
-        assert service.stop() == 0, service.log_file.read_text()[-3000:]
+        assert service.stop() == code, service.log_file.read_text()[-3000:]
     finally:
         if service.process.poll() is None:
             for pid in service.pids():

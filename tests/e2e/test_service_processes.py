@@ -1,0 +1,169 @@
+"""Workers, reloads and stops: memory is shared, the dead are replaced, nobody is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from service import Service, classifier, serving
+
+pytestmark = pytest.mark.slow
+BODY = {"texts": ["喝这个茶三高就降下来了"]}
+
+
+def ask(service: Service, count: int = 1) -> None:
+    """Requests on connections of their own."""
+    for _ in range(count):
+        assert httpx.post(f"{service.url}/v1/classify", json=BODY, timeout=60, trust_env=False).status_code == 200
+
+
+def sample(service: Service, name: str) -> float:
+    page = httpx.get(f"{service.url}/metrics", timeout=60, trust_env=False).text
+    return sum(s.value for family in text_string_to_metric_families(page) for s in family.samples if s.name == name)
+
+
+def eventually(condition, seconds: float = 60):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_three_workers_share_memory_and_requests(tmp_path):
+    with serving(tmp_path) as one:
+        ask(one, 30)
+        single = one.memory("Pss")
+    with serving(tmp_path, "--workers", "3") as three:
+        assert len(three.workers()) == 3
+        ask(three, 90)
+        together = three.memory("Pss")
+        print(f"Pss: one worker {single / 1024:.0f} MB, three {together / 1024:.0f} MB")
+        assert together < 2 * single
+        served = Counter(line["pid"] for line in three.log("request"))
+        assert set(served) == set(three.workers()), "every worker has its share"
+        assert sample(three, "zhenyan_requests_total") == 90
+        assert sample(three, "zhenyan_texts_total") == 90 and sample(three, "zhenyan_waiting_chars") == 0
+
+
+def test_a_killed_worker_is_replaced(tmp_path):
+    with serving(tmp_path, "--workers", "3") as service:
+        ask(service, 9)
+        before = set(service.workers())
+        killed = min(before)
+        os.kill(killed, signal.SIGKILL)
+        service.wait_for("worker died")
+        eventually(lambda: len(service.log("Application startup complete.")) == 4)
+        after = set(service.workers())
+        assert len(after) == 3 and len(after - before) == 1 and killed not in after
+        ask(service, 30)
+        assert set(service.workers()) == after, "the replacement stays"
+        assert sample(service, "zhenyan_texts_total") == 39, "what the dead one counted still counts"
+
+
+def test_a_worker_may_be_stopped_by_hand(tmp_path):
+    """Its siblings live on, and it is replaced like any other."""
+    with serving(tmp_path, "--workers", "2") as service:
+        first, second = service.workers()
+        os.kill(second, signal.SIGTERM)
+        service.wait_for("Application startup complete.", 3)
+        assert first in service.workers() and second not in service.workers()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_dead_generation_is_replaced_and_leaves_no_orphans(tmp_path, workers):
+    with serving(tmp_path, "--workers", str(workers)) as service:
+        old = service.pids()[1:]
+        os.kill(old[0], signal.SIGKILL)
+        service.wait_for("workers died, starting again")
+        eventually(lambda: not any(map(alive, old)))
+        ask(service, 5)
+        assert len(service.workers()) == workers
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_worker_outlives_the_supervisor(tmp_path, workers):
+    with serving(tmp_path, "--workers", str(workers), code=-signal.SIGKILL) as service:
+        pids = service.pids()
+        os.kill(service.process.pid, signal.SIGKILL)
+        service.process.wait()
+        eventually(lambda: not any(map(alive, pids)), 15)
+
+
+def bundle_copy(folder: Path) -> Path:
+    return Path(shutil.copytree(classifier().bundle.folder, folder / "bundle"))
+
+
+def test_reload_takes_the_new_bundle_and_keeps_the_old_when_it_is_broken(tmp_path):
+    model = bundle_copy(tmp_path)
+    manifest = json.loads((model / "manifest.json").read_text())
+    with serving(tmp_path, "--workers", "2", "--model", str(model)) as service:
+        first = set(service.workers())
+        good = manifest["sha256"]["model.onnx"]
+        manifest["sha256"]["model.onnx"] = "0" * 64
+        (model / "manifest.json").write_text(json.dumps(manifest))
+        service.hang_up()
+        service.wait_for("reload failed: the new model could not be started; the old one stays")
+        assert "the manifest says 000" in service.log_file.read_text()
+        assert set(service.workers()) == first
+        ask(service, 5)
+
+        manifest["sha256"]["model.onnx"], manifest["bundle_id"] = good, "second"
+        (model / "manifest.json").write_text(json.dumps(manifest))
+        service.hang_up()
+        service.wait_for("reloaded")
+        eventually(lambda: not any(map(alive, first)))
+        assert httpx.post(f"{service.url}/v1/classify", json=BODY, trust_env=False).json()["model"] == "second"
+
+
+def test_it_gives_up_when_no_worker_can_start_again(tmp_path):
+    model = bundle_copy(tmp_path)
+    with serving(tmp_path, "--model", str(model), code=1) as service:
+        (model / "tokenizer.json").unlink()
+        os.kill(service.workers()[0], signal.SIGKILL)
+        assert service.process.wait(90) == 1
+        assert len(service.log("workers died, starting again")) > 3
+        assert service.log("workers can't be started, giving up")
+
+
+def test_stop_while_reloading(tmp_path):
+    with serving(tmp_path, "--workers", "2") as service:
+        pids = service.pids()
+        service.hang_up()
+        eventually(lambda: len(service.pids()) > len(pids))
+        pids = service.pids()
+        assert service.stop(30) == 0
+        assert not any(map(alive, pids))
+
+
+def test_ctrl_c_stops_in_order(tmp_path):
+    with serving(tmp_path, "--workers", "2") as service:
+        os.kill(service.process.pid, signal.SIGINT)
+        assert service.process.wait(30) == 0
+
+
+def test_a_request_that_never_ends_does_not_hold_up_a_stop(tmp_path):
+    with serving(tmp_path, stop_seconds=1, body_seconds=600) as service:
+        host, port = service.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as slow:
+            slow.sendall(b"POST /v1/classify HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{")
+            time.sleep(0.5)
+            begin = time.monotonic()
+            assert service.stop(30) == 0
+            assert time.monotonic() - begin < 10
