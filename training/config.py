@@ -44,7 +44,7 @@ class DataConfig(_Strict):
     """Where rows come from."""
 
     label_schema: Path = Path("configs/labels.yaml")
-    written: list[str] = ["data/corpus/*.jsonl"]
+    written: list[str] = ["data/corpus/*.jsonl", "data/rooms/*.jsonl"]
     public_labels: list[str] = ["data/labels/*.jsonl"]
     public_sources: Path = Path("data/public.yaml")
     public_cache: Path = Path("cache/public")
@@ -55,10 +55,12 @@ class DataConfig(_Strict):
 
 
 class EvasionConfig(_Strict):
-    """Disguises applied to training rows on the fly (see training/evasion.py)."""
+    """What happens to training texts on the fly, anew in each epoch (see training/evasion/)."""
 
-    probability: Share = 0.3
+    probability: Share = 0.3  # a text is disguised by one or two transforms
     transforms: list[str] | None = None  # null: all
+    speech: Share = 0.4  # a written live line is roughened to sound like recognised speech
+    splice: Share = 0.15  # a text is joined to another row's, and carries the labels of both
 
 
 class LossConfig(_Strict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import datasets
@@ -14,12 +14,14 @@ from transformers import PreTrainedTokenizerFast
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training import evasion
-from zhenyan.training.config import DataConfig, TrainConfig
+from zhenyan.training.config import DataConfig, EvasionConfig, TrainConfig
 from zhenyan.training.public import documents, join_labels, load_sources
 from zhenyan.training.rows import Row, read_rows
 from zhenyan.training.schema import Schema
 from zhenyan.training.splits import load_splits, split_rows
 from zhenyan.training.utterances import split_utterances
+
+SPLICE_CHARS = 120
 
 
 @dataclass(frozen=True)
@@ -92,34 +94,45 @@ def to_dataset(rows: Sequence[Row], labels: list[str], config: DataConfig) -> da
         "target": truth.tolist(),
         "mask": mask.tolist(),
         "weight": weights(rows, config),
-        "length": [len(row.text) for row in rows],
+        "written_live": [row.channel == "live" and not is_real(row) for row in rows],
+            "length": [len(row.text) for row in rows],
     })  # fmt: skip
 
 
 @dataclass
 class Collator:
-    """Turns dataset rows into padded tensors; in training it disguises some texts, anew in each epoch.
+    """Turns dataset rows into padded tensors; in training it changes some texts, anew in each epoch.
 
-    A row's disguise depends on seed, epoch and row only, so that a resumed run sees what the unbroken one saw.
+    What happens to a row depends on seed, epoch and row only, so that a resumed run sees what the unbroken one saw.
     """
 
     tokenizer: PreTrainedTokenizerFast
     max_tokens: int
     seed: int = 0
-    probability: float = 0.0
-    transforms: list[str] = field(default_factory=list)
+    changes: EvasionConfig | None = None
+    partners: datasets.Dataset | None = None  # rows that others are spliced with
     epoch: int = 0
 
     @classmethod
-    def for_training(cls, tokenizer: PreTrainedTokenizerFast, config: TrainConfig) -> Collator:
-        """With the configured disguises."""
-        return cls(tokenizer, config.encoder.max_tokens, config.seed, config.evasion.probability,
-                   evasion.check_names(config.evasion.transforms))  # fmt: skip
+    def for_training(cls, tokenizer: PreTrainedTokenizerFast, config: TrainConfig, rows: datasets.Dataset) -> Collator:
+        """With the configured changes; rows with a teacher's answer are never spliced."""
+        evasion.check_names(config.evasion.transforms)
+        partners = None if "teacher" in rows.column_names else rows
+        return cls(tokenizer, config.encoder.max_tokens, config.seed, config.evasion, partners)
 
     def __call__(self, items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        texts = [normalise(self._text(item)) for item in items]
-        batch = dict(self.tokenizer(texts, truncation=True, max_length=self.max_tokens, padding=True,
-                                    pad_to_multiple_of=8, return_tensors="pt"))  # fmt: skip
+        items = [self._changed(item) for item in items]
+        texts = [normalise(item["text"]) for item in items]
+        batch = dict(
+            self.tokenizer(
+                texts,
+                truncation=True,
+                max_length=self.max_tokens,
+                padding=True,
+                pad_to_multiple_of=8,
+                return_tensors="pt",
+            )
+        )
         batch.pop("token_type_ids", None)
         for name in ("target", "mask", "weight", "teacher", "teacher_pooled"):
             if name in items[0]:
@@ -127,8 +140,33 @@ class Collator:
         batch["labels"] = batch["target"]  # what the trainer gathers for evaluation
         return batch
 
-    def _text(self, item: dict[str, Any]) -> str:
-        if not self.probability:
-            return item["text"]
+    def _changed(self, item: dict[str, Any]) -> dict[str, Any]:
+        """The row, perhaps roughened, spliced, disguised."""
+        if self.changes is None:
+            return item
         rng = random.Random(f"{self.seed}:{self.epoch}:{item['row']}")
-        return evasion.augment(item["text"], rng, self.probability, self.transforms)
+        text = item["text"]
+        if item["written_live"] and rng.random() < self.changes.speech:
+            text = evasion.roughen(text, rng)
+        item = {**item, "text": text}
+        if self.partners is not None and rng.random() < self.changes.splice:
+            item = splice(item, self.partners[rng.randrange(len(self.partners))], rng)
+        names = evasion.check_names(self.changes.transforms)
+        return {**item, "text": evasion.augment(item["text"], rng, self.changes.probability, names)}
+
+
+def splice(item: dict[str, Any], other: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+    """Two rows said in one breath: the labels of both, looked for where both were annotated, the lighter weight.
+
+    Claims are thereby heard amid the talk of other trades and voices. Long texts are left alone.
+    """
+    if len(item["text"]) + len(other["text"]) > SPLICE_CHARS:
+        return item
+    first, second = (item, other) if rng.random() < 0.5 else (other, item)
+    return {
+        **item,
+        "text": first["text"] + rng.choice(("", " ", "，", "。")) + second["text"],
+        "target": np.maximum(item["target"], other["target"]).tolist(),
+        "mask": np.minimum(item["mask"], other["mask"]).tolist(),
+        "weight": min(item["weight"], other["weight"]),
+    }

@@ -159,7 +159,7 @@ def build_trainer(
         callbacks = [*callbacks, EarlyStoppingCallback(config.optim.early_stopping)]
     return ClassifierTrainer(
         config=config,
-        collator=Collator.for_training(tokenizer, config),
+        collator=Collator.for_training(tokenizer, config, train),
         eval_collator=Collator(tokenizer, config.encoder.max_tokens),
         model=model,
         args=training_arguments(config, folder, len(train)),

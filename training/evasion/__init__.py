@@ -30,7 +30,9 @@ TRANSFORMS: dict[str, Transform] = {
     "full_width": written.full_width,
     "drop_words": written.drop,
     "repeat_words": written.repeat,
+    "fillers": written.fillers,
 }
+_SPEECH = (sound.mishear, written.repeat, written.fillers, written.cut)
 
 
 def check_names(names: Sequence[str] | None) -> list[str]:
@@ -43,6 +45,13 @@ def check_names(names: Sequence[str] | None) -> list[str]:
 def disguise(text: str, name: str, seed: int) -> str:
     """`text` under one named transform; the same seed gives the same result."""
     return TRANSFORMS[name](text, random.Random(f"{name}:{seed}:{text}"))
+
+
+def roughen(text: str, rng: random.Random) -> str:
+    """A written line as a recogniser might have heard it: two or three of mishearing, stammer, fillers, cut ends."""
+    for transform in rng.sample(_SPEECH, k=rng.randint(2, 3)):
+        text = transform(text, rng)
+    return text
 
 
 def augment(text: str, rng: random.Random, probability: float, names: Sequence[str]) -> str:

@@ -165,3 +165,24 @@ def repeat(text: str, rng: random.Random) -> str:
         out.append(run * 2 if rng.random() < 1 / 8 and _HAN.match(run) else run)
         at += size
     return "".join(out)
+
+
+_SAID = ("呃", "啊", "那个", "就是说", "然后呢", "对吧", "是不是", "嗯", "这个", "咱们", "来", "哈", "好不好", "你看")
+
+
+def fillers(text: str, rng: random.Random) -> str:
+    """Hesitations put between words, about one in ten characters, and commas where a breath might be."""
+    out = []
+    for character in text:
+        out.append(character)
+        if _HAN.match(character) and rng.random() < 0.08:
+            out.append(rng.choice(_SAID) + ("，" if rng.random() < 0.3 else ""))
+    return "".join(out)
+
+
+def cut(text: str, rng: random.Random) -> str:
+    """The line cut as recognisers cut: up to four characters gone at one end."""
+    size = rng.randint(1, 4)
+    if len(text) < 16:
+        return text
+    return text[size:] if rng.random() < 0.5 else text[:-size]
