@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import itertools
@@ -16,6 +17,10 @@ from zhenyan.inference.io.jsonlines import dump_line, replacing
 _PARQUET_ROWS = 1024  # converted at once: rows of Python take ten times the memory of Arrow's
 _PARQUET_BATCHES = 32  # in a row group
 _XLSX_ROWS = 1_048_575  # a sheet's limit, less the header
+_TOO_MANY = (
+    f"XLSX output: a sheet holds {_XLSX_ROWS:,} rows and this run has more; rename the run's folder from *.xlsx.run to "
+    "*.csv.run or *.parquet.run and repeat the command with that ending: nothing is scored again"
+)
 _XLSX_CHARS = 32_767  # a cell's limit
 _XLSX_INT = 10**15  # a spreadsheet keeps 15 digits of a number; a longer id has to be text
 _FORMULA = frozenset("=+-@\t\r")
@@ -114,34 +119,41 @@ def _as_text(value: Any) -> str:
     return _clean(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _kind(value: Any) -> type:
-    """The type of a column that holds `value`; whole numbers beyond 64 bits are text there."""
-    return str if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
+def _kind(value: Any) -> str:
+    """What a column needs to hold `value`."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return "int" if abs(value) <= 2**53 else "long" if -(2**63) <= value < 2**63 else "text"
+    return type(value).__name__ if isinstance(value, bool | float) else "text"
+
+
+def _arrow_type(kinds: set[str]) -> Any:
+    """The one type of a column with values of these kinds; text where no number holds all of them exactly."""
+    import pyarrow as pa
+
+    for held, kind in (({"bool"}, pa.bool_()), ({"int", "long"}, pa.int64()), ({"int", "float"}, pa.float64())):
+        if kinds and kinds <= held:
+            return kind
+    return pa.string()
 
 
 def _arrow_schema(rows: Iterable[Row]) -> Any:
     import pyarrow as pa
 
-    kinds: dict[str, set[type]] = {}
+    kinds: dict[str, set[str]] = {}
     scores: list[str] = []
     for row in rows:
         scores = scores or list(row.get("scores", ()))
         for key, value in row.items():
-            kinds.setdefault(key, set()).add(_kind(value))
+            seen = kinds.setdefault(key, set())
+            if value is not None:
+                seen.add(_kind(value))
     fixed = {
         "labels": pa.list_(pa.string()),
         "scores": pa.struct([(label, pa.float64()) for label in scores]) if scores else pa.string(),
         "evidence": pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("text", pa.string()),
                                         ("label", pa.string())])),
     }  # fmt: skip
-    simple = {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
-    fields = []
-    for key, seen in kinds.items():
-        seen = seen - {type(None)}
-        kind = fixed.get(key) or (simple.get(next(iter(seen))) if len(seen) == 1 else None)
-        kind = kind or (pa.float64() if seen == {int, float} else pa.string())
-        fields.append((key, kind))
-    return pa.schema(fields)
+    return pa.schema([(key, fixed.get(key) or _arrow_type(seen)) for key, seen in kinds.items()])
 
 
 def _write_xlsx(path: Path, rows: Rows) -> None:
@@ -150,14 +162,12 @@ def _write_xlsx(path: Path, rows: Rows) -> None:
     names = _columns(rows())
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("zhenyan")
-    sheet.append([_cell(name) for name in names])
-    for number, record in enumerate(map(flat, rows()), 1):
-        if number > _XLSX_ROWS:
-            raise InputError(
-                f"XLSX output: a sheet holds {_XLSX_ROWS:,} rows and this run has more; rename the run's folder from *.xlsx.run to "
-                "*.csv.run or *.parquet.run and repeat the command with that ending: nothing is scored again"
-            )
-        sheet.append([_cell(record.get(name)) for name in names])
+    with contextlib.closing(sheet):
+        sheet.append([_cell(name) for name in names])
+        for number, record in enumerate(map(flat, rows()), 1):
+            if number > _XLSX_ROWS:
+                raise InputError(_TOO_MANY)
+            sheet.append([_cell(record.get(name)) for name in names])
     book.save(path)
 
 

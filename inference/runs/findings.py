@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -158,18 +159,17 @@ def _counted(found: Iterable[Finding], labels: Counter[str]) -> Iterator[Finding
 def _sorted(items: Iterable[tuple[float, bytes]], path: Path) -> Iterator[bytes]:
     """Lines by their number, equal ones in the order in which they came; sorted in a file, so that memory stays small."""
     path.unlink(missing_ok=True)  # of a run that was killed
-    store = sqlite3.connect(path)
     try:
-        store.execute("PRAGMA journal_mode=OFF")
-        store.execute("PRAGMA synchronous=OFF")
-        store.execute("CREATE TABLE item (number REAL, line BLOB)")
-        store.executemany("INSERT INTO item VALUES (?, ?)", items)
-        store.execute("CREATE INDEX by_number ON item (number)")
-        yield from (line for (line,) in store.execute("SELECT line FROM item ORDER BY number, rowid"))
+        with closing(sqlite3.connect(path)) as store:
+            store.execute("PRAGMA journal_mode=OFF")
+            store.execute("PRAGMA synchronous=OFF")
+            store.execute("CREATE TABLE item (number REAL, line BLOB)")
+            store.executemany("INSERT INTO item VALUES (?, ?)", items)
+            store.execute("CREATE INDEX by_number ON item (number)")
+            yield from (line for (line,) in store.execute("SELECT line FROM item ORDER BY number, rowid"))
     except sqlite3.OperationalError as error:
         raise InputError(f"{path}: {error}; the scored parts are kept, the same command goes on from there") from None
     finally:
-        store.close()
         path.unlink(missing_ok=True)
 
 

@@ -1,0 +1,135 @@
+"""How hits become findings: only what matters is parsed, repeats are merged, memory stays bounded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from zhenyan.inference.classifier import Prediction
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.items import Item, Options
+from zhenyan.inference.io.jsonlines import dump_line
+from zhenyan.inference.runs import findings
+from zhenyan.inference.runs.findings import Finding, _near_hits, _sorted, hits, merged
+from zhenyan.inference.runs.inputs import Placed, Work, work_units
+from zhenyan.inference.runs.scoring import _groups, score_part
+
+INPUTS = [{"path": "a.srt"}]
+CLAIM = "这个茶喝完三高就降下来了"
+
+
+def hit(text=CLAIM, stream="s", score=0.9, place="cue 1", label="food_safety"):
+    return Finding(stream, label, score, text, [], {"file": "a.srt"}, False, times=[{"place": place, "start": 1.0}])
+
+
+def entry(kind, number):
+    labels = ["food_safety"] if kind == "hit" else []
+    row = {"text": f"第{number}句", "stream": "s", "labels": labels, "scores": {"food_safety": 0.9}, "evidence": []}
+    return {"kind": kind, "file": 0, "place": f"cue {number}", "row": row}
+
+
+@given(st.lists(st.sampled_from(["row", "row", "row", "hit", "reject"]), max_size=30))
+def test_parsing_only_what_is_near_a_hit_changes_nothing(kinds):
+    entries = [entry(kind, number) for number, kind in enumerate(kinds)]
+    near = list(hits(_near_hits(map(dump_line, entries)), INPUTS))
+    assert near == list(hits((e for e in entries if e["kind"] != "reject"), INPUTS))
+    assert len(near) == kinds.count("hit")
+
+
+def test_a_text_that_looks_like_a_hit_is_none():
+    row = entry("row", 1)
+    row["row"]["text"] = row["row"]["note"] = '\n{"kind":"hit"'
+    assert not list(_near_hits([dump_line(row)]))
+
+
+def test_repeats_are_one_finding_with_its_times_and_best_score():
+    found = [hit(place=f"cue {n}", score=0.9 + n / 10_000) for n in range(700)]
+    (finding,) = merged(iter(found))
+    assert finding.count == 700 and len(finding.times) == 500 and finding.score == pytest.approx(0.9699)
+    near = [
+        hit(),
+        hit(CLAIM.replace("喝完", "喝完啊")),
+        hit("今天二号链接拍两盒"),
+        hit(label="price_fraud"),
+        hit(stream="t"),
+    ]
+    assert [f.count for f in merged(iter(near))] == [2, 1, 1, 1]
+
+
+def test_memory_is_bounded_by_streams_findings_and_size(monkeypatch):
+    monkeypatch.setattr(findings, "_OPEN_STREAMS", 2)
+    interleaved = [hit(stream=f"s{n % 3}") for n in range(6)]
+    assert [f.count for f in merged(iter(interleaved))] == [1] * 6  # the third stream pushes the first out, and so on
+    monkeypatch.setattr(findings, "_OPEN_FINDINGS", 2)
+    texts = ["今天二号链接拍两盒", "假一赔十支持退换", "抹上三天斑就没了"]
+    assert [f.text for f in merged(hit(text) for text in texts)] == texts
+    monkeypatch.setattr(findings, "_OPEN_BYTES", 100_000)
+    held = findings._Open()
+    for number in range(50):
+        held.add(hit(f"{number}" * 20 + "长" * 10_000, stream="s"))
+        list(held.surplus("s"))
+        assert held.size <= 100_000
+    assert held.size == sum(f.size for f in held.streams["s"]) and len(held.exact) == len(held.streams["s"])
+
+
+def test_sorting_on_disk_is_stable_and_leaves_nothing(tmp_path):
+    path = tmp_path / "sort.db"
+    path.write_bytes(b"left by a process that was killed")
+    items = [(-0.5, b"a"), (-0.9, b"b"), (-0.5, b"c"), (-0.9, b"d")]
+    assert list(_sorted(items, path)) == [b"b", b"d", b"a", b"c"]
+    assert not path.exists()
+    with pytest.raises(InputError, match="the scored parts are kept"):
+        list(_sorted(items, tmp_path / "missing" / "sort.db"))
+
+
+@given(st.lists(st.text("长", max_size=12), max_size=20))
+def test_groups_keep_order_and_size(texts):
+    groups = list(_groups(texts, 10, 3))
+    assert [text for group in groups for text in group] == texts
+    assert all(len(group) <= 3 and (sum(map(len, group)) <= 10 or len(group) == 1) for group in groups)
+
+
+def test_a_repeat_is_scored_once_and_told_each_time(classifier, monkeypatch):
+    asked = []
+    predict = type(classifier).predict
+    monkeypatch.setattr(
+        type(classifier), "predict", lambda self, t, explain=None: asked.extend(t) or predict(self, t, explain)
+    )
+    items = [Placed(0, Item({"text": text, "id": n}, f"line {n}")) for n, text in enumerate([CLAIM, "大家好", CLAIM])]
+    part = score_part(replace(classifier, explain=False), Work(0, None, tuple(items)), context=False)
+    rows = [json.loads(line) for line in part.splitlines()]
+    assert asked == [CLAIM, "大家好"] and [r["row"].pop("id") for r in rows] == [0, 1, 2]
+    assert rows[0]["row"] == rows[2]["row"] and rows[0]["place"] != rows[2]["place"]
+
+
+class Together:
+    """A model to which only symptom and goods in one text are a claim."""
+
+    explain, thresholds, bundle = False, [0.5], SimpleNamespace(id="fake")
+
+    def clear_cache(self):
+        """Nothing is remembered."""
+
+    def predict(self, texts, explain=None):
+        """A prediction for each text."""
+        scores = [0.9 if "三高" in t and "这个茶" in t else 0.2 if "三高" in t else 0.0 for t in texts]
+        return [Prediction(t, ("x",) if s > 0.5 else (), {"x": s}) for t, s in zip(texts, scores, strict=True)]
+
+
+@pytest.mark.parametrize("part_rows", [1, 2, 3, 100])
+def test_neighbours_are_read_together_wherever_a_part_is_cut(tmp_path, part_rows):
+    said = ["三高的姐妹听我说", "喝的就是这个茶", "大家好", "这个茶", "三高", "三高", "点关注"]
+    rows = [{"text": t, "stream": "s", "start": 5.0 * n, "end": 5.0 * n + 4} for n, t in enumerate(said)]
+    rows[5] |= {"start": 90.0}  # long after the line before
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"".join(map(dump_line, rows)))
+    parts = [score_part(Together(), work, True) for work in work_units([str(path)], Options(), (), part_rows)]
+    entries = [json.loads(line) for part in parts for line in part.splitlines()]
+    assert len(parts) == -(-len(said) // part_rows) and sum(e["kind"] == "row" for e in entries) == len(said)
+    pairs = [e for e in entries if e["kind"] == "context"]
+    assert [e["places"] for e in pairs] == [["line 1", "line 2"], ["line 4", "line 5"]]
+    assert (pairs[0]["start"], pairs[0]["end"], pairs[0]["text"]) == (0.0, 9.0, f"{said[0]} {said[1]}")

@@ -1,0 +1,340 @@
+"""Scoring runs: resume, what is noticed when it changes, formats, rejects, a full disk, exit codes."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from zhenyan.inference.cli import main
+from zhenyan.inference.errors import InputError, ZhenyanError
+from zhenyan.inference.io import Options, read_items, writing
+from zhenyan.inference.runs import Job, RunFolder, RunOptions, local_engine, run_job
+
+ROWS, PART = 24, 5
+QUICK = RunOptions(evidence=False, context=False)
+
+
+@pytest.fixture(scope="module")
+def texts(sample_texts):
+    """Lines of which some are hits."""
+    return sample_texts[:ROWS]
+
+
+@pytest.fixture
+def source(tmp_path, texts):
+    """Rows of one stream, among them two that can't be scored."""
+    rows = [
+        {"id": f"r{n}", "text": text, "stream": "room", "start": 4.0 * n, "end": 4.0 * n + 3}
+        for n, text in enumerate(texts)
+    ]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join([*lines[:9], "{broken", *lines[9:], '{"text": null}']) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def score(classifier):
+    """Runs a job in this process; keywords are the job's."""
+
+    def run(source, output, engine=None, say=lambda _: None, bundle=classifier.bundle, **job):
+        options = job.pop("options", QUICK)
+        inputs = [str(source)] if isinstance(source, Path) else source
+        job = Job(inputs, output, options, **{"part_rows": PART, **job})
+        return run_job(job, bundle, engine or local_engine(classifier, options.context), say)
+
+    return run
+
+
+def contents(folder: RunFolder, output: Path) -> list[bytes]:
+    """Everything a run is asked for."""
+    return [output.read_bytes(), *((folder.path / name).read_bytes() for name in ("findings.jsonl", "rejects.jsonl"))]
+
+
+def no_engine(works):
+    """An engine for runs that have nothing left to score."""
+    assert not list(works)
+    yield from ()
+
+
+def test_a_run_that_broke_off_goes_on(tmp_path, source, score, classifier):
+    whole = contents(score(source, tmp_path / "whole.jsonl"), tmp_path / "whole.jsonl")
+    given = []
+
+    def broken(works):
+        for number, lines in local_engine(classifier, False)(works):
+            given.append(number)
+            yield number, lines
+            if number == 2:
+                raise RuntimeError("cut off")
+
+    output = tmp_path / "out.jsonl"
+    with pytest.raises(RuntimeError):
+        score(source, output, broken)
+    assert not output.exists()
+    told = []
+    folder = score(source, output, say=told.append)
+    assert given == [0, 1, 2] and told[0].resumed and (told[0].parts, told[0].rows) == (3, 3 * PART - 1)
+    assert contents(folder, output) == whole
+    assert score(source, output, no_engine) == folder
+
+
+def test_parts_may_come_in_any_order_and_none_may_be_lost(tmp_path, source, score, classifier):
+    whole = contents(score(source, tmp_path / "whole.jsonl"), tmp_path / "whole.jsonl")
+    local = local_engine(classifier, False)
+
+    def backwards(works):
+        yield from local(iter(list(works)[::-1]))
+
+    def careless(works):
+        yield from list(local(works))[1:]
+
+    output = tmp_path / "out.jsonl"
+    with pytest.raises(ZhenyanError, match="lost a part"):
+        score(source, output, careless)
+    assert contents(score(source, output), output) == whole  # only the lost one is scored
+    assert contents(score(source, output, backwards, restart=True), output) == whole
+
+
+def test_two_runs_of_the_same_command_are_equal(tmp_path, source, score):
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    assert contents(score(source, first), first) == contents(score(source, second), second)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("input", r"input .*rows\.jsonl"),
+        ("bundle", r"bundle \(.*, now other\)"),
+        ("options", r"option min_score \(null, now 0\.9\), option part_rows \(5, now 6\)"),
+        ("reading", r"option encoding \(null, now \"utf-8\"\)"),
+    ],
+)
+def test_what_changed_is_said(tmp_path, source, score, classifier, change, said):
+    output = tmp_path / "out.jsonl"
+    score(source, output)
+    more, bundle, job = {}, classifier.bundle, Job([str(source)], output, QUICK, part_rows=PART)
+    if change == "input":
+        source.write_text(source.read_text(encoding="utf-8") + '{"text": "再来一句"}\n', encoding="utf-8")
+    elif change == "bundle":
+        bundle = replace(bundle, manifest={**bundle.manifest, "bundle_id": "other"})
+    elif change == "options":
+        more = {"options": replace(QUICK, min_score=0.9), "part_rows": PART + 1}
+    else:
+        more = {"reading": Options(encoding="utf-8")}
+    job = replace(job, **more)
+    with pytest.raises(InputError, match=f"differs in {said}.*--restart"):
+        run_job(job, bundle, no_engine)
+    run_job(replace(job, restart=True), bundle, local_engine(classifier, False))
+
+
+def test_the_order_of_inputs_counts(tmp_path, source, score):
+    other, output = tmp_path / "other.txt", tmp_path / "out.jsonl"
+    other.write_text("大家好\n", encoding="utf-8")
+    score([str(source), str(other)], output)
+    with pytest.raises(InputError, match="order of the inputs"):
+        score([str(other), str(source)], output)
+
+
+def test_a_run_without_a_scored_part_may_be_asked_anew(tmp_path, source, score):
+    def broken(works):
+        raise ZhenyanError("no cluster")
+        yield
+
+    with pytest.raises(ZhenyanError, match="no cluster"):
+        score(source, tmp_path / "out.jsonl", broken, options=RunOptions(min_score=0.5))
+    score(source, tmp_path / "out.jsonl")
+
+
+@pytest.mark.parametrize("ending", list(writing.WRITERS))
+def test_every_format_holds_every_row(tmp_path, source, score, texts, ending):
+    output = tmp_path / f"out{ending}"
+    folder = score(source, output)
+    items = list(read_items(str(output), Options()))
+    assert [item.text for item in items] == texts
+    assert {item.record["model"] for item in items} == {folder.manifest["bundle"]}
+    hits = [bool(item.record["labels"]) for item in items]
+    assert sum(hits) == folder.summary["hits"] and folder.summary["rows"] == ROWS
+    names = (
+        {"scores"}
+        if ending in (".jsonl", ".parquet")
+        else {f"score.{label}" for label in folder.manifest["thresholds"]}
+    )
+    assert names <= set(items[0].record)
+
+
+def test_rejects_say_where_and_why(tmp_path, source, score):
+    folder = score(source, tmp_path / "out.jsonl")
+    broken, empty = (json.loads(line) for line in (folder.path / "rejects.jsonl").read_text("utf-8").splitlines())
+    assert broken["file"] == str(source) and broken["place"] == "line 10" and broken["value"] == "{broken"
+    assert broken["reason"].startswith("not JSON")
+    assert empty == {"file": str(source), "place": f"line {ROWS + 2}", "reason": "column 'text' is empty", "value": ""}
+
+
+def test_a_folder_with_one_unreadable_file(tmp_path, source, score, texts):
+    (tmp_path / "a.parquet").write_bytes(b"no parquet")
+    output = tmp_path / "out.jsonl"
+    folder = score(tmp_path, output)
+    rejects = [json.loads(line) for line in (folder.path / "rejects.jsonl").read_text("utf-8").splitlines()]
+    assert [r["place"] for r in rejects] == ["file", "line 10", f"line {ROWS + 2}"]
+    assert "not a readable Parquet file" in rejects[0]["reason"]
+    rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
+    assert [row["text"] for row in rows] == texts and rows[0]["source"] == f"{source} line 1"
+
+
+def test_an_output_in_the_scored_folder_is_no_input(tmp_path, source, score):
+    output = tmp_path / "out.jsonl"
+    folder = score(tmp_path, output)
+    assert [item["path"] for item in folder.manifest["inputs"]] == [str(source)]
+    assert score(tmp_path, output, no_engine) == folder
+    with pytest.raises(InputError, match="one of the inputs"):
+        score(output, output)
+
+
+def test_an_altered_output_is_written_again_but_not_scored_again(tmp_path, source, score):
+    output = tmp_path / "out.jsonl"
+    whole = contents(score(source, output), output)
+    output.write_text("altered")
+    assert contents(score(source, output, no_engine), output) == whole
+
+
+def test_only_one_process_works_on_a_run(tmp_path, source, score):
+    output = tmp_path / "out.jsonl"
+    with RunFolder.of_output(output).locked(), pytest.raises(InputError, match="another process"):
+        score(source, output)
+    score(source, output)
+
+
+@pytest.mark.parametrize("call", [0, 3, 7, 8, 9, 10])
+def test_a_full_disk_keeps_the_parts_and_says_so(tmp_path, source, score, monkeypatch, call):
+    """The n-th file that is flushed fails: manifest, a part, findings, the output's neighbours."""
+    whole = contents(score(source, tmp_path / "whole.jsonl"), tmp_path / "whole.jsonl")
+    calls, flush = iter(range(10_000)), os.fsync
+
+    def full(file):
+        if next(calls) == call:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        flush(file)
+
+    output = tmp_path / "out.jsonl"
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"No space left.*the same command goes on"):
+        score(source, output)
+    monkeypatch.setattr(os, "fsync", flush)
+    folder = RunFolder.of_output(output)
+    assert len(folder.done()) == min(max(0, call - 1), 6) and not list(tmp_path.rglob("*.tmp"))
+    assert contents(score(source, output), output) == whole
+
+
+def test_fields_that_scoring_adds_replace_older_ones(tmp_path, score, texts):
+    old = {"text": texts[0], "labels": ["food_safety"], "model": "older", "truncated": True, "x": [1, {"labels": []}]}
+    source = tmp_path / "a.jsonl"
+    source.write_text(json.dumps(old) + "\n", encoding="utf-8")
+    folder = score(source, tmp_path / "out.jsonl")
+    (row,) = (json.loads(line) for line in (tmp_path / "out.jsonl").open("rb"))
+    assert row["model"] == folder.manifest["bundle"] and row["x"] == old["x"] and "truncated" not in row
+    assert list(row) == ["text", "x", "labels", "scores", "evidence", "model"]
+
+
+def test_values_that_json_lacks(tmp_path, score, texts):
+    import datetime
+
+    table = {
+        "text": texts[:2],
+        "when": [datetime.datetime(2026, 1, 2)] * 2,
+        "n": [float("nan"), 2.5],
+        "bad": ["a\0", "=1+1"],
+    }
+    parquet.write_table(pa.table(table), tmp_path / "a.parquet")
+    for ending in writing.WRITERS:
+        score(tmp_path / "a.parquet", tmp_path / f"out{ending}")
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in (tmp_path / "out.jsonl").open("rb")]
+    assert rows[0]["n"] is None and rows[0]["when"].startswith("2026-01-02")
+    cells = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8-sig", newline="")))
+    assert cells[1]["bad"] == "'=1+1" and cells[0]["bad"] == "a"  # no formula, no NUL
+
+
+@pytest.mark.parametrize(
+    ("ids", "parquet_ids"),
+    [
+        ([1, 2**62], [1, 2**62]),
+        ([1, 2.5], [1.0, 2.5]),
+        ([True, None], [True, None]),
+        ([2**62, 2.5], [str(2**62), "2.5"]),
+        ([10**15, 10**20], [str(10**15), str(10**20)]),
+        ([1, "a", [2]], ["1", "a", "[2]"]),
+    ],
+)
+def test_mixed_and_long_numbers_stay_exact(tmp_path, score, texts, ids, parquet_ids):
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(json.dumps({"text": texts[0], "id": n}) + "\n" for n in ids), encoding="utf-8")
+    for ending in (".parquet", ".xlsx"):
+        score(source, tmp_path / f"out{ending}")
+    assert [i.record["id"] for i in read_items(str(tmp_path / "out.parquet"), Options())] == parquet_ids
+    sheet = [i.record["id"] for i in read_items(str(tmp_path / "out.xlsx"), Options())]
+    assert all(str(was) == str(now) for was, now in zip(ids, sheet, strict=True))
+
+
+def test_more_rows_than_a_sheet_holds(tmp_path, source, score, monkeypatch):
+    monkeypatch.setattr(writing, "_XLSX_ROWS", ROWS - 1)
+    with pytest.raises(InputError, match=r"a sheet holds.*rename the run's folder"):
+        score(source, tmp_path / "out.xlsx")
+    (tmp_path / "out.xlsx.run").rename(tmp_path / "out.csv.run")
+    score(source, tmp_path / "out.csv", no_engine)
+
+
+def test_nothing_to_score(tmp_path, score):
+    source = tmp_path / "empty.jsonl"
+    source.write_bytes(b"")
+    for ending in writing.WRITERS:
+        assert score(source, tmp_path / f"out{ending}").summary["rows"] == 0
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """`zhenyan` with these arguments: exit code and what it said."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["zhenyan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, capsys.readouterr().err
+
+    return run
+
+
+def test_exit_codes(tmp_path, source, command, texts):
+    quick = ("--no-evidence", "--no-context", "--part-rows", PART)
+    clean = tmp_path / "clean.txt"
+    clean.write_text("\n".join(texts[:20]), encoding="utf-8")
+    assert command("score", clean, "-o", tmp_path / "a.jsonl", *quick)[0] == 0
+    assert command("score", source, "-o", tmp_path / "b.jsonl", *quick)[0] == 3
+    assert RunFolder.existing(tmp_path / "b.jsonl").summary["hits"]
+    assert command("score", source, "-o", tmp_path / "b.jsonl", *quick, "--fail-on-hit")[0] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing.jsonl", "-o", "{out}.jsonl"], "nothing.jsonl: no such file"),
+        (["{source}", "-o", "{out}.doc"], "ending '.doc' is no output format"),
+        (["{source}", "-o", "{source}"], "is one of the inputs"),
+        (["{source}", "-o", "{out}.jsonl", "--labels", "no_such_label"], "unknown label no_such_label"),
+        (["{source}", "-o", "{out}.jsonl", "--encoding", "klingon"], "--encoding 'klingon' is unknown"),
+        (["{source}", "-o", "{out}.jsonl", "--model", "{out}"], "is {out} a bundle folder?"),
+        (["{source}", "-o", "{out}.jsonl", "--actors", "2"], "--actors is for a Ray cluster; add --engine ray"),
+        (["{source}", "-o", "/dev/null/out.jsonl"], "name an output in a folder that can be written"),
+    ],
+)
+def test_mistakes_get_a_message_and_exit_code_2(tmp_path, source, command, arguments, said):
+    names = {"source": source, "out": tmp_path / "out"}
+    code, told = command("score", *(argument.format(**names) for argument in arguments))
+    assert code == 2 and "error: " in told and said.format(**names) in told.replace("\n", "")
