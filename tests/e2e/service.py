@@ -74,14 +74,14 @@ class Service:
         return total
 
 
-def start(folder: Path, *arguments: str, program: Path = ZHENYAN, **settings: Any) -> Service:
+def start(folder: Path, *arguments: str, **settings: Any) -> Service:
     """Start the service with these settings; ZHENYAN_MODEL names the model, the bundled one by default."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ZHENYAN_") or k == "ZHENYAN_MODEL"}
     environment |= {f"ZHENYAN_{name.upper()}": str(value) for name, value in settings.items()}
     environment.setdefault("ZHENYAN_THREADS", "1")
     log_file = folder / f"service-{time.monotonic_ns()}.log"
     with log_file.open("wb") as log:
-        process = subprocess.Popen([program, "serve", "--port", "0", *arguments], env=environment, stderr=log)
+        process = subprocess.Popen([ZHENYAN, "serve", "--port", "0", *arguments], env=environment, stderr=log)
     return Service(process, log_file)
 
 

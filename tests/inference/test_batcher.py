@@ -1,0 +1,169 @@
+"""Micro-batching: order, budgets, turns, deadlines, faults and leavers, with a scorer of known speed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from zhenyan.inference.classifier import Prediction
+from zhenyan.inference.serve.batcher import Batcher, Overloaded, Pace, cost
+
+
+class Scorer:
+    """Takes `seconds` for each character; fails on 坏."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds, self.calls = seconds, []
+
+    def __call__(self, texts, explain):
+        self.calls.append((list(texts), explain))
+        time.sleep(self.seconds * cost(texts))
+        if any("坏" in text for text in texts):
+            raise ValueError("坏")
+        return [Prediction(text, (), {}) for text in texts]
+
+
+def run(scorer, body, budget=100, deadline=60.0, delay=0.01):
+    async def main():
+        batcher = Batcher(scorer, budget, delay, deadline)
+        batcher.start()
+        try:
+            return await asyncio.wait_for(body(batcher), 20)
+        finally:
+            await asyncio.wait_for(batcher.stop(), 20)
+            assert batcher.waiting == 0 and not batcher.running
+
+    return asyncio.run(main())
+
+
+def texts(predictions) -> list[str]:
+    return [prediction.text for prediction in predictions]
+
+
+def test_requests_that_come_together_are_scored_together_and_get_their_own_back():
+    scorer = Scorer()
+    jobs = [[f"{n}-{k}" for k in range(n)] for n in range(1, 5)]
+
+    async def body(batcher):
+        return await asyncio.gather(*(batcher.submit(job, False) for job in jobs))
+
+    assert [texts(answer) for answer in run(scorer, body, budget=1000)] == jobs
+    assert len(scorer.calls) == 1
+
+
+def test_no_batch_exceeds_the_budget_and_a_long_text_travels_alone():
+    scorer = Scorer()
+
+    async def body(batcher):
+        return await asyncio.gather(*(batcher.submit(["短" * n, "长" * 300], False) for n in range(1, 30)))
+
+    assert len(run(scorer, body)) == 29
+    assert all(len(batch) == 1 or cost(batch) <= 100 for batch, _ in scorer.calls)
+
+
+def test_evidence_is_found_only_for_those_who_want_it():
+    scorer = Scorer()
+
+    async def body(batcher):
+        await asyncio.gather(*(batcher.submit([str(n)], n % 2 == 0) for n in range(6)))
+
+    run(scorer, body, budget=1000)
+    assert all(int(text) % 2 == (0 if explain else 1) for batch, explain in scorer.calls for text in batch)
+
+
+def test_one_jobs_fault_stays_its_own():
+    async def body(batcher):
+        jobs = [batcher.submit([text, text], False) for text in ("好", "坏", "很好")]
+        return await asyncio.gather(*jobs, return_exceptions=True)
+
+    first, second, third = run(Scorer(), body)
+    assert texts(first) == ["好", "好"] and isinstance(second, ValueError) and texts(third) == ["很好", "很好"]
+
+
+def test_a_long_job_lets_short_ones_pass():
+    async def body(batcher):
+        await batcher.submit(["预热" * 40], False)
+        long = batcher.submit(["长" * 92] * 60, False)
+        await asyncio.sleep(0.05)
+        await batcher.submit(["短"], False)
+        assert not long.done()
+        return await long
+
+    assert len(run(Scorer(0.0002), body, deadline=1.0)) == 60
+
+
+def test_what_cannot_be_done_in_time_is_refused_at_once():
+    async def body(batcher):
+        await batcher.submit(["预热" * 46], False)
+        outcomes = []
+        for _ in range(60):
+            begin = time.perf_counter()
+            try:
+                outcomes.append((begin, batcher.submit(["长" * 92], False)))
+            except Overloaded as error:
+                assert error.retry_after >= 1 and time.perf_counter() - begin < 0.05
+        assert 10 < len(outcomes) < 50
+        answers = await asyncio.gather(*(job for _, job in outcomes), return_exceptions=True)
+        assert time.perf_counter() - outcomes[0][0] < 1.1
+        return answers
+
+    answers = run(Scorer(0.0003), body, deadline=1.0)
+    assert sum(isinstance(answer, list) for answer in answers) > 10
+
+
+def test_a_job_that_waited_too_long_is_refused_though_it_was_accepted():
+    scorer = Scorer()
+
+    async def body(batcher):
+        await batcher.submit(["快" * 92], False)
+        scorer.seconds = 0.003  # the machine is suddenly busy
+        jobs = [batcher.submit(["长" * 92], False) for _ in range(10)]
+        return await asyncio.gather(*jobs, return_exceptions=True)
+
+    answers = run(scorer, body, deadline=1.0)
+    assert isinstance(answers[0], list) and isinstance(answers[-1], Overloaded)
+
+
+def test_a_job_longer_than_the_deadline_is_accepted_when_the_way_is_free():
+    async def body(batcher):
+        return await batcher.submit(["长" * 92] * 10, False)
+
+    assert len(run(Scorer(0.001), body, deadline=0.2)) == 10
+
+
+def test_leavers_are_not_scored():
+    scorer = Scorer(0.001)
+
+    async def body(batcher):
+        first = batcher.submit(["一" * 92], False)
+        await asyncio.sleep(0.03)
+        gone = [batcher.submit(["走" * 92], False) for _ in range(5)]
+        for job in gone:
+            job.cancel()
+        await first
+        await batcher.submit(["二"], False)
+
+    run(scorer, body)
+    assert not any("走" in text for batch, _ in scorer.calls for text in batch)
+
+
+def test_stop_finishes_what_is_queued():
+    async def main():
+        batcher = Batcher(Scorer(0.0005), 100, 0.0, 60.0)
+        batcher.start()
+        jobs = [batcher.submit(["长" * 92], False) for _ in range(8)]
+        await batcher.stop()
+        return [job.done() for job in jobs]
+
+    assert all(asyncio.run(main()))
+
+
+@pytest.mark.parametrize("fast", [1, 10_000])
+def test_pace_is_weighted_by_time(fast):
+    """What was done over the time it took: a batch that cost nothing adds its characters and no more."""
+    pace = Pace()
+    for _ in range(200):
+        pace.add(1_000, 1.0)
+        pace.add(fast, 1e-6)
+    assert pace.seconds_for(1_000) == pytest.approx(1 / (1 + fast / 1_000), rel=0.1)
