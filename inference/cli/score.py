@@ -18,7 +18,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.items import Options
 from zhenyan.inference.runs.inputs import PART_ROWS
 from zhenyan.inference.runs.job import Engine, Job, Progress, local_engine, run_job
-from zhenyan.inference.runs.ray_engine import Cluster, ray_engine
+from zhenyan.inference.runs.ray_engine import ClusterOptions, ray_engine
 from zhenyan.inference.runs.scoring import RunOptions, open_classifier
 from zhenyan.inference.runs.store import REJECTS, RunFolder
 
@@ -105,7 +105,7 @@ def make_engine(
 ) -> Engine:
     """The engine that was asked for; ConfigError when an option belongs to the other one."""
     if name == "ray":
-        return ray_engine(bundle, options, Cluster(address, actors, threads or 1))
+        return ray_engine(bundle, options, ClusterOptions(address, actors, threads or 1))
     if address or actors:
         raise ConfigError(f"{'--ray-address' if address else '--actors'} is for a Ray cluster; add --engine ray")
     return local_engine(open_classifier(bundle.folder, options, threads), options.context)

@@ -27,7 +27,7 @@ START_SECONDS = 600  # how long to wait while no actor at all is running; an aut
 
 
 @dataclass(frozen=True)
-class Cluster:
+class ClusterOptions:
     """Which Ray cluster, how many actors (as many as it has processors for), and threads of each."""
 
     address: str | None = None
@@ -63,7 +63,7 @@ class Scorer:
             return b"", str(error)
 
 
-def ray_engine(bundle: Bundle, options: RunOptions, cluster: Cluster) -> Engine:
+def ray_engine(bundle: Bundle, options: RunOptions, cluster: ClusterOptions) -> Engine:
     """Scores on a Ray cluster; MissingExtra when Ray isn't installed, ConfigError when the cluster can't be joined."""
     try:
         import ray
@@ -81,7 +81,7 @@ def ray_engine(bundle: Bundle, options: RunOptions, cluster: Cluster) -> Engine:
     return run
 
 
-def _join(ray: Any, cluster: Cluster) -> bool:
+def _join(ray: Any, cluster: ClusterOptions) -> bool:
     """Connect to the cluster, or start one on this machine; False when this process is connected already."""
     if ray.is_initialized():
         return False
@@ -123,7 +123,7 @@ class _Part:
 class _Pool:
     """Actors, each with one part at a time. A lost actor is replaced, its part given to the next that is free."""
 
-    def __init__(self, ray: Any, bundle: Bundle, options: RunOptions, cluster: Cluster) -> None:
+    def __init__(self, ray: Any, bundle: Bundle, options: RunOptions, cluster: ClusterOptions) -> None:
         self.ray = ray
         self.size = cluster.actors or max(1, int(ray.cluster_resources().get("CPU", 0)) // cluster.threads)
         self.files = ray.put({name: (bundle.folder / name).read_bytes() for name in (MANIFEST, *FILES)})

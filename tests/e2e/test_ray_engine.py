@@ -15,6 +15,7 @@ from zhenyan.inference.errors import ConfigError, ZhenyanError
 from zhenyan.inference.runs import Job, RunFolder, RunOptions, local_engine, run_job
 from zhenyan.inference.runs.inputs import Work
 from zhenyan.inference.runs.ray_engine import ATTEMPTS, ClusterOptions, ray_engine
+from zhenyan.inference.runs.scoring import open_classifier
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -52,10 +53,16 @@ def job(source):
 
 
 @pytest.fixture(scope="module")
-def local(classifier, job, tmp_path_factory):
+def here():
+    """The local engine, deciding as the actors do."""
+    return local_engine(open_classifier(None, OPTIONS, threads=1), OPTIONS.context)
+
+
+@pytest.fixture(scope="module")
+def local(classifier, here, job, tmp_path_factory):
     """What the local engine makes of it."""
     output = tmp_path_factory.mktemp("local") / "out.jsonl"
-    run_job(job(output), classifier.bundle, local_engine(classifier, OPTIONS.context))
+    run_job(job(output), classifier.bundle, here)
     return contents(output)
 
 
@@ -104,12 +111,12 @@ def test_a_node_is_killed_mid_run(tmp_path, cluster, source, local):
     assert contents(output) == local
 
 
-def test_actors_are_killed_and_a_run_changes_engines(tmp_path, classifier, cluster, job, engine, local):
+def test_actors_are_killed_and_a_run_changes_engines(tmp_path, classifier, cluster, job, here, engine, local):
     """Begun here, cut off, gone on with on the cluster, where every actor is killed once."""
     output = tmp_path / "out.jsonl"
 
     def broken(works):
-        yield next(local_engine(classifier, True)(works))
+        yield next(here(works))
         raise ZhenyanError("cut off")
 
     with pytest.raises(ZhenyanError, match="cut off"):
