@@ -41,6 +41,14 @@ class Service:
             time.sleep(0.05)
         return found[count - 1]
 
+    def request(self, identity: str, seconds: float = 10) -> dict[str, Any]:
+        """The log line of a request; it is written after the answer."""
+        end = time.monotonic() + seconds
+        while not (found := [line for line in self.log("request") if line["request"] == identity]):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        return found[0]
+
     def hang_up(self) -> None:
         """Ask for a reload."""
         self.process.send_signal(signal.SIGHUP)
