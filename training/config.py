@@ -110,7 +110,7 @@ class ThresholdConfig(_Strict):
 class ExportConfig(_Strict):
     """What a bundle must satisfy to be written."""
 
-    int8: bool = True
+    precision: Literal["fp32", "weights", "int8"] = "int8"  # weights: int8 files, computed in fp32
     calibration_rows: Count = 512
     smooth: Share = 0.5  # SmoothQuant's alpha: how much of the outliers moves into the weights
     max_probability_difference: Positive = 1e-4  # torch against ONNX fp32

@@ -25,7 +25,7 @@ from zhenyan.training.metrics import f1
 from zhenyan.training.modelling import MultiLabelClassifier, load_model
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.provenance import git_commit, rows_digest
-from zhenyan.training.quantise import quantise
+from zhenyan.training.quantise import quantise, quantise_weights
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.train import CONFIG, METRICS, MODEL, THRESHOLDS
@@ -89,18 +89,20 @@ def export_run(run: Path, output: Path, console: Console) -> bool:
         tokenizer.backend_tokenizer.save(str(fp32 / "tokenizer.json"))
         write_metadata(fp32, run, config, schema, meta, tokenizer.pad_token_id, rows_digest(corpus.train))
         shutil.copytree(fp32, final)
-        if config.export.int8:
+        if config.export.precision == "int8":
             texts = [row.text for row in corpus.train]
             quantise(fp32 / "model.onnx", final / "model.onnx", tokenizer, texts, config)
+        elif config.export.precision == "weights":
+            quantise_weights(fp32 / "model.onnx", final / "model.onnx")
         for folder in (fp32, final):
             write_probes(folder, model, tokenizer, corpus.validation, config)
-            write_manifest(folder, "int8" if config.export.int8 and folder is final else "fp32")
+            write_manifest(folder, config.export.precision if folder is final else "fp32")
         checks = gate(model, tokenizer, fp32, final, corpus.validation, schema, config)
         console.print(gate_table(checks))
         if not all(check.passed for check in checks):
             console.print("[red]the gate failed: no bundle was written[/]")
             return False
-        write_manifest(final, "int8" if config.export.int8 else "fp32", gate=[asdict(check) for check in checks])
+        write_manifest(final, config.export.precision, gate=[asdict(check) for check in checks])
         shutil.rmtree(output, ignore_errors=True)
         shutil.copytree(final, output)
     bundle = load_bundle(output)
