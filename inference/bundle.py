@@ -1,4 +1,4 @@
-"""The bundle: a folder of model.onnx, tokenizer.json, labels.json and thresholds.json under a manifest of hashes.
+"""The bundle: model.onnx, tokenizer.json, labels.json, thresholds.json and probes.json under a manifest of hashes.
 
 Nothing in it is code and nothing is unpickled; a file whose SHA-256 differs from the manifest's refuses to load.
 """
@@ -17,7 +17,7 @@ from zhenyan.inference.errors import BundleError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-FILES = ("model.onnx", "tokenizer.json", "labels.json", "thresholds.json")
+FILES = ("model.onnx", "tokenizer.json", "labels.json", "thresholds.json", "probes.json")
 DEFAULT_BUNDLE = Path(__file__).with_name("model")
 
 

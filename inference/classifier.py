@@ -64,10 +64,14 @@ class Classifier:
     ) -> Classifier:
         """Open a bundle folder (the bundled model by default) after checking its hashes.
 
-        `threads`: CPU threads, all the process may use by default. `explain`: also find evidence (a few times slower
+        `runtime`: onnxruntime, openvino, or auto (what `zhenyan doctor --save` chose here). `threads`: CPU threads, all the process may use by default. `explain`: also find evidence (a few times slower
         on texts with hits). BundleError when the folder is incomplete, altered or too new.
         """
         bundle = load_bundle(folder)
+        if runtime == "auto":
+            from zhenyan.inference.doctor import saved_choice
+
+            runtime = saved_choice(bundle)
         tokenizer = Tokenizer.from_file(str(bundle.folder / "tokenizer.json"))
         return cls(bundle, open_session(bundle.folder / "model.onnx", runtime, threads), tokenizer, explain)
 

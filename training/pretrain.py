@@ -23,6 +23,7 @@ from transformers import (
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training.config import PretrainConfig
+from zhenyan.training.encoders.load import set_dropout
 
 
 def digest(texts: list[str], config: PretrainConfig, encoder: str) -> str:
@@ -59,6 +60,7 @@ def continue_pretraining(
         batched=True,
         remove_columns=["text"],
     )
+    set_dropout(encoder, 0.0)  # masks are noise enough; see EncoderConfig.inner_dropout
     model = with_lm_head(encoder)
     partial = folder.with_suffix(".partial")
     arguments = TrainingArguments(

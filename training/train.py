@@ -21,7 +21,7 @@ from zhenyan.training import plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.config import TrainConfig
 from zhenyan.training.dataset import Corpus, is_real, load_corpus, targets, to_dataset
-from zhenyan.training.encoders.load import load_encoder
+from zhenyan.training.encoders.load import load_encoder, set_dropout
 from zhenyan.training.losses import positive_weights
 from zhenyan.training.metrics import average_precision, calibration_error, report
 from zhenyan.training.modelling import MultiLabelClassifier, load_model, save_model
@@ -118,7 +118,7 @@ def start_model(
     """The network before training: warm-started, a student of its first teacher, or a pretrained encoder."""
     if warm_start is not None:
         model, tokenizer, _ = load_model(warm_start, schema.ids)
-        return _eager(model), tokenizer
+        return _ready(model, config), tokenizer
     source = config.encoder.source
     if config.distil and source == "teacher":
         source = str(config.distil.teachers[0] / "encoder")
@@ -132,7 +132,7 @@ def start_model(
         continue_pretraining(encoder, tokenizer, texts, config.pretrain, cached, config.seed)
         encoder, tokenizer = load_encoder(str(cached), False, config.encoder.layers)
     model = MultiLabelClassifier(encoder, schema.ids, config.encoder.pooling, config.encoder.dropout)
-    return _eager(model), tokenizer
+    return _ready(model, config), tokenizer
 
 
 def condition_model(
@@ -148,9 +148,10 @@ def condition_model(
     model.condition(torch.from_numpy(pooled), share)
 
 
-def _eager(model: MultiLabelClassifier) -> MultiLabelClassifier:
-    """Plain attention: at these lengths it trains faster on CPUs than the fused kernel (benchmarks/README.md)."""
+def _ready(model: MultiLabelClassifier, config: TrainConfig) -> MultiLabelClassifier:
+    """Plain attention, which at these lengths trains faster on CPUs than the fused kernel; dropout as configured."""
     model.encoder.set_attn_implementation("eager")
+    set_dropout(model.encoder, config.encoder.inner_dropout)
     return model
 
 
@@ -165,7 +166,7 @@ def training_set(config: TrainConfig, schema: Schema, corpus: Corpus) -> dataset
     answers, pooled = [], None
     for folder in config.distil.teachers:
         teacher, tokenizer, meta = load_model(folder, schema.ids)
-        logits, states = predict(_eager(teacher), tokenizer, [row.text for row in rows], meta["max_tokens"])
+        logits, states = predict(_ready(teacher, config), tokenizer, [row.text for row in rows], meta["max_tokens"])
         answers.append(sigmoid(logits))
         pooled = states if pooled is None else pooled
     data = data.add_column("teacher", np.mean(answers, axis=0).tolist())

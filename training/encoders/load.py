@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.encoders.trim import trim_vocabulary
@@ -57,6 +58,13 @@ def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokeniz
             f"encoder.source: no encoder at {place} {source!r} ({reason}); "
             f"give a Hub id you can reach, a folder with config.json and model.safetensors, or {OFFLINE_DEFAULT!r}"
         ) from None
+
+
+def set_dropout(model: PreTrainedModel, probability: float) -> None:
+    """Set, in place, the dropout of every place inside the encoder."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability
 
 
 def keep_layers(model: PreTrainedModel, layers: list[int], source: str) -> None:
