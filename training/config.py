@@ -58,10 +58,10 @@ class DataConfig(_Strict):
 class EvasionConfig(_Strict):
     """What happens to training texts on the fly, anew in each epoch (see training/evasion/)."""
 
-    probability: Share = 0.3  # a text is disguised by one or two transforms
+    probability: Share = 0.3  # of batches whose texts are disguised, each by one or two transforms
     transforms: list[str] | None = None  # null: all
     speech: Share = 0.4  # a written live line is roughened to sound like recognised speech
-    splice: Share = 0.15  # a text is joined to another row's, and carries the labels of both
+    splice: Share = 0.15  # of batches whose texts are joined to other rows', with the labels of both
 
 
 class LossConfig(_Strict):

@@ -101,9 +101,11 @@ def to_dataset(rows: Sequence[Row], labels: list[str], config: DataConfig) -> da
 
 @dataclass
 class Collator:
-    """Turns dataset rows into padded tensors; in training it changes some texts, anew in each epoch.
+    """Turns dataset rows into padded tensors; in training it changes some batches, anew in each epoch.
 
-    What happens to a row depends on seed, epoch and row only, so that a resumed run sees what the unbroken one saw.
+    Batches hold texts of like length, so a batch is spliced or disguised as a whole: single longer texts would pad all
+    others (a third of the time of training). What happens depends on seed, epoch and rows only, so that a resumed run
+    sees what the unbroken one saw.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -121,7 +123,7 @@ class Collator:
         return cls(tokenizer, config.encoder.max_tokens, config.seed, config.evasion, partners)
 
     def __call__(self, items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        items = [self._changed(item) for item in items]
+        items = self._changed(items) if self.changes else items
         texts = [normalise(item["text"]) for item in items]
         batch = dict(
             self.tokenizer(
@@ -140,19 +142,23 @@ class Collator:
         batch["labels"] = batch["target"]  # what the trainer gathers for evaluation
         return batch
 
-    def _changed(self, item: dict[str, Any]) -> dict[str, Any]:
-        """The row, perhaps roughened, spliced, disguised."""
-        if self.changes is None:
-            return item
+    def _changed(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows, perhaps roughened (each by itself), spliced, disguised (all or none)."""
+        assert self.changes is not None
+        batch = random.Random(f"{self.seed}:{self.epoch}:batch:{items[0]['row']}")
+        spliced = self.partners is not None and batch.random() < self.changes.splice
+        disguised = batch.random() < self.changes.probability
+        return [self._changed_row(item, spliced, disguised) for item in items]
+
+    def _changed_row(self, item: dict[str, Any], spliced: bool, disguised: bool) -> dict[str, Any]:
         rng = random.Random(f"{self.seed}:{self.epoch}:{item['row']}")
-        text = item["text"]
         if item["written_live"] and rng.random() < self.changes.speech:
-            text = evasion.roughen(text, rng)
-        item = {**item, "text": text}
-        if self.partners is not None and rng.random() < self.changes.splice:
+            item = {**item, "text": evasion.roughen(item["text"], rng)}
+        if spliced:
             item = splice(item, self.partners[rng.randrange(len(self.partners))], rng)
-        names = evasion.check_names(self.changes.transforms)
-        return {**item, "text": evasion.augment(item["text"], rng, self.changes.probability, names)}
+        if disguised:
+            item = {**item, "text": evasion.disguise(item["text"], rng, evasion.check_names(self.changes.transforms))}
+        return item
 
 
 def splice(item: dict[str, Any], other: dict[str, Any], rng: random.Random) -> dict[str, Any]:

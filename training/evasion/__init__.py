@@ -54,10 +54,8 @@ def roughen(text: str, rng: random.Random) -> str:
     return text
 
 
-def augment(text: str, rng: random.Random, probability: float, names: Sequence[str]) -> str:
-    """With `probability`, the text under one or two transforms drawn at random; else as it is."""
-    if rng.random() >= probability:
-        return text
+def disguise(text: str, rng: random.Random, names: Sequence[str]) -> str:
+    """The text under one or two transforms drawn at random."""
     for name in rng.sample(list(names), k=min(len(names), 1 + (rng.random() < 0.3))):
         text = TRANSFORMS[name](text, rng)
     return text
