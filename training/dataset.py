@@ -157,7 +157,7 @@ class Collator:
         if spliced:
             item = splice(item, self.partners[rng.randrange(len(self.partners))], rng)
         if disguised:
-            item = {**item, "text": evasion.disguise(item["text"], rng, evasion.check_names(self.changes.transforms))}
+            item = {**item, "text": evasion.augment(item["text"], rng, evasion.check_names(self.changes.transforms))}
         return item
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 
+import datasets
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from transformers import AutoTokenizer
 from zhenyan.inference import Classifier
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import train as training
 from zhenyan.training.calibration import fit_scaling
-from zhenyan.training.config import LossConfig
+from zhenyan.training.config import EvasionConfig, LossConfig
+from zhenyan.training.dataset import Collator
 from zhenyan.training.encoders.load import load_encoder
 from zhenyan.training.export import export_run
 from zhenyan.training.losses import label_loss, positive_weights
@@ -185,5 +188,21 @@ def test_calibration_improves_and_never_turns_scores_round():
 @pytest.mark.parametrize("source", ["no/such-model", "configs"])
 def test_unknown_encoder_is_named(source, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ConfigError, match="encoder.source: no encoder"):
+    with pytest.raises(ConfigError, match=r"encoder\.source: no encoder"):
         load_encoder(source)
+
+
+def test_batches_are_spliced_or_disguised_as_a_whole(tiny_encoder):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    rows = [{"row": i, "text": f"这款面膜第{i}天见效", "target": [float(i % 2)], "mask": [1.0], "weight": 1.0,
+             "written_live": False} for i in range(8)]  # fmt: skip
+    partners = datasets.Dataset.from_list(rows)
+    changes = EvasionConfig(probability=0.0, splice=0.5, speech=0.0)
+    widths = set()
+    for epoch in range(20):
+        collator = Collator(tokenizer, 64, 3, changes, partners, epoch)
+        batch = collator(rows)
+        lengths = batch["attention_mask"].sum(1)
+        widths.add("spliced" if (lengths > 15).all() else "plain" if (lengths < 15).all() else "mixed")
+        assert torch.equal(collator(rows)["input_ids"], batch["input_ids"])
+    assert widths == {"spliced", "plain"}

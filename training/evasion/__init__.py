@@ -54,7 +54,7 @@ def roughen(text: str, rng: random.Random) -> str:
     return text
 
 
-def disguise(text: str, rng: random.Random, names: Sequence[str]) -> str:
+def augment(text: str, rng: random.Random, names: Sequence[str]) -> str:
     """The text under one or two transforms drawn at random."""
     for name in rng.sample(list(names), k=min(len(names), 1 + (rng.random() < 0.3))):
         text = TRANSFORMS[name](text, rng)
