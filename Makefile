@@ -14,6 +14,7 @@ $(DEMO)/installed: pyproject.toml
 	touch $@
 
 test: $(VENV)/installed
+	sh tests/system_packages.sh
 	$(VENV)/bin/python -m pytest
 
 $(VENV)/installed: pyproject.toml
