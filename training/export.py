@@ -90,8 +90,11 @@ def export_run(run: Path, output: Path, console: Console) -> bool:
         write_metadata(fp32, run, config, schema, meta, tokenizer.pad_token_id, rows_digest(corpus.train))
         shutil.copytree(fp32, final)
         if config.export.precision == "int8":
+            chosen = json.loads((run / THRESHOLDS).read_text(encoding="utf-8"))
+            thresholds = np.array([chosen[label]["threshold"] for label in model.labels])
             texts = [row.text for row in corpus.train]
-            quantise(fp32 / "model.onnx", final / "model.onnx", tokenizer, texts, config)
+            left = quantise(fp32 / "model.onnx", final / "model.onnx", tokenizer, texts, thresholds, config)
+            console.print(f"int8: {len(left)} matrix products stay in float")
         elif config.export.precision == "weights":
             quantise_weights(fp32 / "model.onnx", final / "model.onnx")
         for folder in (fp32, final):
