@@ -15,6 +15,7 @@ _CACHE = Annotated[Path, typer.Option(help="Public lines that hashed labels are 
 _FOLDS = Annotated[int, typer.Option(min=2, help="Parts that whole authors and rooms are held out in.")]
 _SEED = Annotated[int, typer.Option(help="Same seed, same result.")]
 _LABELS_YAML, _PUBLIC = Path("configs/labels.yaml"), Path("cache/public")
+_ANNOTATED = [Path("data/corpus"), Path("data/rooms"), Path("data/labels")]
 
 
 def register(data: typer.Typer) -> None:
@@ -182,7 +183,7 @@ def migrate(
     apply: Annotated[bool, typer.Option("--apply", help="Write; without it, only say what would change.")] = False,
     schema: _SCHEMA = _LABELS_YAML,
     data: Annotated[
-        list[Path] | None, typer.Option(help="Annotated files or folders; data/corpus and data/labels by default.")
+        list[Path] | None, typer.Option(help="Annotated files or folders; data/corpus, data/rooms and data/labels by default.")
     ] = None,
     records: Annotated[Path, typer.Option(help="Folder that remembers migrations.")] = Path("data/migrations"),
 ) -> None:
@@ -190,7 +191,7 @@ def migrate(
     need_extra()
     from zhenyan.training import migrate as migrating
 
-    plan = migrating.plan_migration(migration, schema, data or [Path("data/corpus"), Path("data/labels")], records)
+    plan = migrating.plan_migration(migration, schema, data or [path for path in _ANNOTATED if path.exists()], records)
     Console(width=120).print(migrating.plan_table(plan))
     for mention in plan.mentions:
         typer.echo(f"change by hand: {mention}")
