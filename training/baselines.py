@@ -49,9 +49,11 @@ class TfidfBaseline:
         columns = [m.predict_proba(features)[:, 1] if m else np.zeros(len(texts)) for m in self.models]
         return np.stack(columns, axis=1)
 
-    def choose_thresholds(self, texts: Sequence[str], truth: np.ndarray, config: ThresholdConfig) -> TfidfBaseline:
-        """On validation rows, by the same rule as the model's."""
-        chosen = choose_all(truth, self.score(texts), self.labels, config)
+    def choose_thresholds(
+        self, texts: Sequence[str], truth: np.ndarray, config: ThresholdConfig, mask: np.ndarray | None = None
+    ) -> TfidfBaseline:
+        """On validation rows, by the same rule as the model's; `mask` as in `fit`."""
+        chosen = choose_all(truth, self.score(texts), self.labels, config, mask)
         self.thresholds = np.array([chosen[label]["threshold"] for label in self.labels])
         return self
 

@@ -18,11 +18,16 @@ class Scaling:
     offset: np.ndarray
 
 
-def fit_scaling(truth: np.ndarray, logits: np.ndarray, min_positives: int) -> Scaling:
-    """Fit on validation rows; a label with too few positives gets the pooled fit over all labels."""
-    pooled = _fit(truth.reshape(-1), logits.reshape(-1)) if truth.any() else (1.0, 0.0)
+def fit_scaling(truth: np.ndarray, logits: np.ndarray, min_positives: int, seen: np.ndarray | None = None) -> Scaling:
+    """Fit on validation rows; a label with too few positives gets the pooled fit over all labels.
+
+    Arrays are (rows, labels); `seen` is False where nobody looked for the label, and truth is False there.
+    """
+    seen = np.ones(truth.shape, dtype=bool) if seen is None else seen
+    pooled = _fit(truth[seen], logits[seen]) if truth.any() else (1.0, 0.0)
     pairs = [
-        _fit(truth[:, i], logits[:, i]) if truth[:, i].sum() >= min_positives else pooled for i in range(truth.shape[1])
+        _fit(truth[seen[:, i], i], logits[seen[:, i], i]) if truth[:, i].sum() >= min_positives else pooled
+        for i in range(truth.shape[1])
     ]
     slope, offset = np.array(pairs, dtype=np.float32).T
     return Scaling(slope, offset)

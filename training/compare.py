@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 from zhenyan.inference.classifier import Classifier
-from zhenyan.training.evaluate import SLICES, Labelled, decider, evasion_table
+from zhenyan.training.evaluate import SLICES, Labelled, decider, evasion_table, label_columns
 from zhenyan.training.metrics import calibration_error, f1, resamples
 from zhenyan.training.schema import Schema
 
@@ -58,20 +58,11 @@ def difference(truth: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarr
     return Difference(*point, float(low), float(high), int(positives.sum()))
 
 
-def label_columns(classifier: Classifier, labels: list[str], values: np.ndarray) -> np.ndarray:
-    """Columns of a bundle's array laid out for the schema's labels; 0 where the bundle lacks one."""
-    result = np.zeros((len(values), len(labels)), dtype=values.dtype)
-    for column, label in enumerate(labels):
-        if label in classifier.bundle.label_ids:
-            result[:, column] = values[:, classifier.bundle.label_ids.index(label)]
-    return result
-
-
 def compare(a: Path, b: Path, data: Labelled, schema: Schema, evasion: bool = True) -> Comparison:
     """Measure both bundles on `data`."""
     pair = [Classifier.load(folder, explain=False) for folder in (a, b)]
     scores = [label_columns(c, schema.ids, c.score(data.texts)) for c in pair]
-    decided = [label_columns(c, schema.ids, c.score(data.texts) >= c.thresholds) for c in pair]
+    decided = [decider(c, schema.ids)(data.texts) & data.seen for c in pair]
     core = [schema.ids.index(label) for label in schema.core]
     parts = {"any violation": (data.truth.any(1), decided[0].any(1), decided[1].any(1)),
              "core labels, micro": (data.truth[:, core], decided[0][:, core], decided[1][:, core])}  # fmt: skip
@@ -129,10 +120,10 @@ def facts(
         "size_mib": sum(p.stat().st_size for p in classifier.bundle.folder.iterdir()) / 2**20,
         "lines_per_second": pace,
         "latency_ms": 1000 * float(np.median(alone)),
-        "calibration_error": calibration_error(data.truth, scores),
+        "calibration_error": calibration_error(data.truth[data.seen], scores[data.seen]),
     }
     if evasion:
-        table = evasion_table(data, lambda t: label_columns(classifier, schema.ids, decider(classifier)(t)), schema)
+        table = evasion_table(data, decider(classifier, schema.ids), schema)
         found |= {"evasion_mean_fall": table["mean_fall"], "evasion_worst_fall": table["worst_fall"]}
     return found
 

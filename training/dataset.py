@@ -139,7 +139,7 @@ class Collator:
         for name in ("target", "mask", "weight", "teacher", "teacher_pooled"):
             if name in items[0]:
                 batch[name] = torch.tensor(np.array([item[name] for item in items]), dtype=torch.float32)
-        batch["labels"] = batch["target"]  # what the trainer gathers for evaluation
+        batch["labels"] = torch.where(batch["mask"] > 0, batch["target"], -1.0)  # what the trainer gathers to evaluate
         return batch
 
     def _changed(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,7 +12,14 @@ from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import evasion
 from zhenyan.training.dataset import is_real, targets
-from zhenyan.training.metrics import average_precision, calibration_error, report
+from zhenyan.training.metrics import (
+    average_precision,
+    calibration_error,
+    confusion,
+    precision_recall,
+    reliability,
+    report,
+)
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema
 
@@ -21,10 +28,14 @@ Decide = Callable[[Sequence[str]], np.ndarray]  # texts -> bool (texts, labels)
 
 @dataclass(frozen=True)
 class Labelled:
-    """Rows with their truth, bool (rows, labels), and groups for the bootstrap."""
+    """Rows with their `truth` and where an annotator looked (`seen`), bool (rows, labels), and bootstrap groups.
+
+    What nobody looked for is False in `truth` and must be made so in decisions: it then counts nowhere.
+    """
 
     rows: list[Row]
     truth: np.ndarray
+    seen: np.ndarray
     groups: np.ndarray
 
     @property
@@ -37,22 +48,54 @@ def labelled(rows: list[Row], labels: list[str]) -> Labelled:
     """Pair rows with arrays; ConfigError when there are none."""
     if not rows:
         raise ConfigError("no labelled rows to evaluate on")
-    groups = np.array([row.group for row in rows])
-    return Labelled(rows, targets(rows, labels)[0] > 0.5, groups)
+    truth, seen = (array > 0.5 for array in targets(rows, labels))
+    return Labelled(rows, truth & seen, seen, np.array([row.group for row in rows]))
 
 
-def decider(classifier: Classifier) -> Decide:
-    """Decisions of a bundle."""
-    return lambda texts: classifier.score(list(texts)) >= classifier.thresholds
+def label_columns(classifier: Classifier, labels: list[str], values: np.ndarray) -> np.ndarray:
+    """Columns of a bundle's array laid out for the schema's labels; 0 where the bundle lacks one."""
+    result = np.zeros((len(values), len(labels)), dtype=values.dtype)
+    for column, label in enumerate(labels):
+        if label in classifier.bundle.label_ids:
+            result[:, column] = values[:, classifier.bundle.label_ids.index(label)]
+    return result
 
 
-def evaluate(data: Labelled, scores: np.ndarray, thresholds: np.ndarray, schema: Schema) -> dict[str, Any]:
-    """Report of one model on one set, with calibration, ranking quality, slices and minimal pairs."""
-    decided = scores >= thresholds
-    result = report(data.truth, decided, schema.ids, schema.core, data.groups)
-    return result | {
-        "calibration_error": calibration_error(data.truth, scores),
-        "average_precision": average_precision(data.truth, scores, schema.ids),
+def decider(classifier: Classifier, labels: list[str]) -> Decide:
+    """Decisions of a bundle, in columns of the schema's labels."""
+    return lambda texts: label_columns(classifier, labels, classifier.score(list(texts)) >= classifier.thresholds)
+
+
+def quality(data: Labelled, scores: np.ndarray, decided: np.ndarray, schema: Schema) -> dict[str, Any]:
+    """Precision, recall and F1 of decisions, calibration and ranking of scores; arrays are (rows, labels)."""
+    return report(data.truth, decided & data.seen, schema.ids, schema.core, data.groups) | {
+        "calibration_error": calibration_error(data.truth[data.seen], scores[data.seen]),
+        "average_precision": average_precision(data.truth, scores, schema.ids, data.seen),
+    }
+
+
+def curves(data: Labelled, scores: np.ndarray, decided: np.ndarray, labels: list[str]) -> dict[str, Any]:
+    """What plots and pages draw: precision-recall curve of each label, reliability, confusion."""
+    found = {}
+    for column, label in enumerate(labels):
+        if positives := int(data.truth[:, column].sum()):
+            seen = data.seen[:, column]
+            curve = precision_recall(data.truth[seen, column], scores[seen, column])
+            found[label] = {"positives": positives, **curve}
+    table = confusion(data.truth, decided & data.seen)
+    return {
+        "precision_recall": found,
+        "reliability": reliability(data.truth[data.seen], scores[data.seen]),
+        "confusion": {"names": [*labels, "none"], "table": table.tolist()},
+    }
+
+
+def evaluate(data: Labelled, scores: np.ndarray, decided: np.ndarray, schema: Schema) -> dict[str, Any]:
+    """Report of one model on one set, with calibration, ranking quality, curves, slices and minimal pairs."""
+    decided = decided & data.seen
+    return {
+        **quality(data, scores, decided, schema),
+        **curves(data, scores, decided, schema.ids),
         "slices": slices(data, decided, schema),
         "false_alarms": false_alarms(data, decided),
         "minimal_pairs": minimal_pairs(data, decided),
@@ -92,7 +135,7 @@ def _brief(truth: np.ndarray, decided: np.ndarray, schema: Schema) -> dict[str, 
 def false_alarms(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
     """Share of compliant rows with a decided label, by kind: hard rows look dangerous and aren't."""
     kinds = np.array([str(row.meta.get("kind", "")) for row in data.rows])
-    compliant = ~data.truth.any(1)
+    compliant = ~data.truth.any(1) & data.seen.any(1)
     found = {"all": compliant} | {kind: compliant & (kinds == kind) for kind in ("hard", "plain")}
     return {
         name: {"rows": int(where.sum()), "rate": float(decided[where].any(1).mean())}
@@ -113,11 +156,11 @@ def minimal_pairs(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
 
 def evasion_table(data: Labelled, decide: Decide, schema: Schema, seed: int = 0) -> dict[str, Any]:
     """Micro and any-violation F1 of the same rows under each transform, and how far they fall."""
-    plain = _brief(data.truth, decide(data.texts), schema)["any_violation"]["f1"]
+    plain = _brief(data.truth, decide(data.texts) & data.seen, schema)["any_violation"]["f1"]
     found = {}
     for name in evasion.TRANSFORMS:
         texts = [evasion.disguise(text, name, seed) for text in data.texts]
-        value = _brief(data.truth, decide(texts), schema)["any_violation"]["f1"]
+        value = _brief(data.truth, decide(texts) & data.seen, schema)["any_violation"]["f1"]
         found[name] = {"f1": value, "fall": plain - value}
     falls = [item["fall"] for item in found.values()]
     return {"plain": plain, "transforms": found, "mean_fall": float(np.mean(falls)), "worst_fall": float(max(falls))}

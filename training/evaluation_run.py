@@ -11,8 +11,16 @@ from rich.table import Table
 from zhenyan.inference.classifier import Classifier
 from zhenyan.training.baselines import TfidfBaseline, word_list
 from zhenyan.training.config import TrainConfig, load_config
-from zhenyan.training.dataset import load_corpus, targets
-from zhenyan.training.evaluate import Labelled, comparison_table, decider, evaluate, evasion_table, labelled
+from zhenyan.training.dataset import load_corpus
+from zhenyan.training.evaluate import (
+    Labelled,
+    comparison_table,
+    decider,
+    evaluate,
+    evasion_table,
+    label_columns,
+    labelled,
+)
 from zhenyan.training.metrics import report
 from zhenyan.training.rows import read_rows
 from zhenyan.training.schema import Schema, load_schema
@@ -30,8 +38,9 @@ def evaluate_bundle(
     for row in rows:
         schema.check(row.labels, row.origin)
     data = labelled(rows, schema.ids)
-    scores = classifier.score(data.texts)
-    results = {classifier.bundle.id: evaluate(data, scores, classifier.thresholds, schema)}
+    scores = label_columns(classifier, schema.ids, classifier.score(data.texts))
+    decided = decider(classifier, schema.ids)(data.texts)
+    results = {classifier.bundle.id: evaluate(data, scores, decided, schema)}
     if baselines:
         results |= measure_baselines(data, config, schema)
     name = ", ".join(sets) if sets else "written test split"
@@ -39,7 +48,7 @@ def evaluate_bundle(
     first = results[classifier.bundle.id]
     print_details(first, console)
     if evasion:
-        first["evasion"] = evasion_table(data, decider(classifier), schema)
+        first["evasion"] = evasion_table(data, decider(classifier, schema.ids), schema)
         console.print(evasion_view(first["evasion"]))
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
@@ -50,15 +59,16 @@ def evaluate_bundle(
 def measure_baselines(data: Labelled, config: TrainConfig, schema: Schema) -> dict[str, Any]:
     """The word list, and TF-IDF trained on the same rows as the model."""
     corpus = load_corpus(config.data, schema)
-    train, chosen = (targets(rows, schema.ids)[0] > 0.5 for rows in (corpus.train, corpus.validation))
-    tfidf = TfidfBaseline(schema.ids).fit([row.text for row in corpus.train], train)
-    tfidf.choose_thresholds([row.text for row in corpus.validation], chosen, config.thresholds)
+    train, held = (labelled(rows, schema.ids) for rows in (corpus.train, corpus.validation))
+    tfidf = TfidfBaseline(schema.ids).fit(train.texts, train.truth, train.seen)
+    tfidf.choose_thresholds(held.texts, held.truth, config.thresholds, held.seen)
     decisions = {
         "word list": word_list(data.texts, schema.ids),
         "TF-IDF + logistic regression": tfidf.decide(data.texts),
     }
     return {
-        name: report(data.truth, decided, schema.ids, schema.core, data.groups) for name, decided in decisions.items()
+        name: report(data.truth, decided & data.seen, schema.ids, schema.core, data.groups)
+        for name, decided in decisions.items()
     }
 
 

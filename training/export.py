@@ -20,7 +20,8 @@ from zhenyan.inference import normalise
 from zhenyan.inference.bundle import FILES, FORMAT, MANIFEST, bundle_id, load_bundle, sha256
 from zhenyan.inference.classifier import Classifier
 from zhenyan.training.config import ExportConfig, TrainConfig
-from zhenyan.training.dataset import is_real, load_corpus, targets
+from zhenyan.training.dataset import is_real, load_corpus
+from zhenyan.training.evaluate import Labelled, labelled
 from zhenyan.training.metrics import f1
 from zhenyan.training.modelling import MultiLabelClassifier, load_model
 from zhenyan.training.predict import predict, sigmoid
@@ -156,8 +157,8 @@ def gate(
     config: TrainConfig,
 ) -> list[Check]:  # fmt: skip
     """Compare torch with ONNX fp32, and fp32 with the final file, on the validation rows."""
-    texts = [row.text for row in rows]
-    truth = targets(rows, model.labels)[0] > 0.5
+    data = labelled(rows, model.labels)
+    texts = data.texts
     reference = sigmoid(predict(model, tokenizer, texts, config.encoder.max_tokens)[0])
     plain, shipped = Classifier.load(fp32, explain=False), Classifier.load(final, explain=False)
     short = [i for i, ids in enumerate(tokenizer(texts)["input_ids"]) if len(ids) <= config.encoder.max_tokens]
@@ -165,17 +166,18 @@ def gate(
     parity = float(np.abs(exact[short] - reference[short]).max())
     return [Check("torch against ONNX fp32, largest probability difference", parity,
                   config.export.max_probability_difference),
-            *compare_decisions(truth, exact, given, plain.thresholds, model.labels, config.export,
+            *compare_decisions(data, exact, given, plain.thresholds, model.labels, config.export,
                                config.thresholds.min_positives)]  # fmt: skip
 
 
 def compare_decisions(
-    truth: np.ndarray, exact: np.ndarray, given: np.ndarray, thresholds: np.ndarray, labels: list[str],
+    data: Labelled, exact: np.ndarray, given: np.ndarray, thresholds: np.ndarray, labels: list[str],
     bounds: ExportConfig, min_positives: int,
 ) -> list[Check]:  # fmt: skip
     """Flip rate, and the fall of F1 over all labels and for each label with enough positives."""
     before, after = exact >= thresholds, given >= thresholds
     checks = [Check("rows with a flipped decision", float((before != after).any(1).mean()), bounds.max_flip_rate)]
+    truth, before, after = data.truth, before & data.seen, after & data.seen
     fall = _f1(truth, before) - _f1(truth, after)
     checks.append(Check("fall of micro F1", fall, bounds.max_f1_drop))
     for i, label in enumerate(labels):

@@ -1,4 +1,8 @@
-"""Precision, recall, F1 with bootstrap intervals, and calibration, over boolean arrays of shape (rows, labels)."""
+"""Precision, recall, F1 with bootstrap intervals, calibration, confusion, over arrays of shape (rows, labels).
+
+Where nobody looked for a label, truth and decision must both be False: the cell then counts in no precision, recall or
+F1. Functions that also look at scores take `seen`, bool (rows, labels), False for such cells.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
 RESAMPLES = 1000
+CURVE_POINTS = 100  # of a precision-recall curve that are kept
 
 
 @dataclass(frozen=True)
@@ -78,19 +83,51 @@ def report(
     }
 
 
-def calibration_error(truth: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error over all (row, label) cells, equal-width bins (Guo et al. 2017)."""
-    p, y = probabilities.reshape(-1), np.asarray(truth, dtype=float).reshape(-1)
+def reliability(truth: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> dict[str, list[float]]:
+    """Equal-width bins of probability over all cells given: `count`, mean `probability`, `share` that held.
+
+    Arrays of one shape; empty bins are left out.
+    """
+    p, y = np.asarray(probabilities).reshape(-1), np.asarray(truth, dtype=float).reshape(-1)
     place = np.minimum((p * bins).astype(int), bins - 1)
-    sizes = np.bincount(place, minlength=bins)
-    gaps = np.abs(np.bincount(place, p, bins) - np.bincount(place, y, bins))
-    return float(gaps.sum() / max(sizes.sum(), 1))
+    count = np.bincount(place, minlength=bins)
+    full = count > 0
+    means = [np.bincount(place, values, bins)[full] / count[full] for values in (p, y)]
+    return {"count": count[full].tolist(), "probability": means[0].tolist(), "share": means[1].tolist()}
 
 
-def average_precision(truth: np.ndarray, probabilities: np.ndarray, labels: list[str]) -> dict[str, float]:
+def calibration_error(truth: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> float:
+    """Expected calibration error over all cells given, equal-width bins (Guo et al. 2017)."""
+    found = reliability(truth, probabilities, bins)
+    gaps = np.abs(np.subtract(found["probability"], found["share"]))
+    return float((gaps * found["count"]).sum() / max(np.size(truth), 1))
+
+
+def average_precision(
+    truth: np.ndarray, probabilities: np.ndarray, labels: list[str], seen: np.ndarray | None = None
+) -> dict[str, float]:
     """Area under each label's precision-recall curve; labels without positives are left out."""
+    seen = np.ones(truth.shape, dtype=bool) if seen is None else seen
     return {
-        label: float(average_precision_score(truth[:, i], probabilities[:, i]))
+        label: float(average_precision_score(truth[seen[:, i], i], probabilities[seen[:, i], i]))
         for i, label in enumerate(labels)
         if truth[:, i].any()
     }
+
+
+def precision_recall(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, list[float]]:
+    """Curve of one label from (rows,) arrays with a positive: `recall` rising, `precision`, at most CURVE_POINTS each."""
+    precision, recall, _ = precision_recall_curve(truth, probabilities)
+    kept = np.unique(np.linspace(0, len(recall) - 1, CURVE_POINTS).astype(int))[::-1]
+    return {"recall": recall[kept].round(4).tolist(), "precision": precision[kept].round(4).tolist()}
+
+
+def confusion(truth: np.ndarray, decided: np.ndarray) -> np.ndarray:
+    """(labels + 1, labels + 1): row = a true label (last: none), column = a decided label (last: none).
+
+    A decided label that is also true counts on the diagonal; each wrong one counts against the missed labels of its row.
+    """
+    want, got = (np.concatenate([a, ~a.any(1, keepdims=True)], axis=1) for a in (truth, decided))
+    table = (want & ~got).T.astype(int) @ (got & ~want).astype(int)
+    np.fill_diagonal(table, (want & got).sum(0))
+    return table

@@ -56,7 +56,8 @@ def choose(truth: np.ndarray, scores: np.ndarray, config: ThresholdConfig) -> di
 
 
 def choose_all(
-    truth: np.ndarray, scores: np.ndarray, labels: list[str], config: ThresholdConfig
+    truth: np.ndarray, scores: np.ndarray, labels: list[str], config: ThresholdConfig, seen: np.ndarray | None = None
 ) -> dict[str, dict[str, Any]]:
-    """`choose` for every label; arrays are (rows, labels)."""
-    return {label: choose(truth[:, i], scores[:, i], config) for i, label in enumerate(labels)}
+    """`choose` for every label; arrays are (rows, labels), `seen` is False where nobody looked for the label."""
+    seen = np.ones(truth.shape, dtype=bool) if seen is None else seen
+    return {label: choose(truth[seen[:, i], i], scores[seen[:, i], i], config) for i, label in enumerate(labels)}

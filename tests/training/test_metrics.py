@@ -2,10 +2,19 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
+from sklearn.metrics import average_precision_score, f1_score
+from zhenyan.training.calibration import fit_scaling
 from zhenyan.training.config import ThresholdConfig
-from zhenyan.training.metrics import calibration_error, report, score
-from zhenyan.training.thresholds import choose
+from zhenyan.training.metrics import (
+    average_precision,
+    calibration_error,
+    confusion,
+    precision_recall,
+    reliability,
+    report,
+    score,
+)
+from zhenyan.training.thresholds import choose, choose_all
 
 
 @pytest.fixture
@@ -59,3 +68,47 @@ def test_too_few_positives_say_so():
         np.array([1, 0, 0], dtype=bool), np.array([0.9, 0.1, 0.2]), ThresholdConfig(min_positives=10, fallback=0.5)
     )
     assert found["threshold"] == 0.5 and "1 validation positives" in found["chosen_by"]
+
+
+def test_average_precision_and_curve_equal_scikit_learn_where_somebody_looked(arrays):
+    truth, _ = arrays
+    rng = np.random.default_rng(2)
+    scores, seen = rng.random(truth.shape), rng.random(truth.shape) < 0.7
+    truth = truth & seen
+    found = average_precision(truth, scores, list("abcde"), seen)
+    assert found["a"] == pytest.approx(average_precision_score(truth[seen[:, 0], 0], scores[seen[:, 0], 0]))
+    curve = precision_recall(truth[seen[:, 0], 0], scores[seen[:, 0], 0])
+    assert len(curve["recall"]) == len(curve["precision"]) <= 100
+    assert curve["recall"] == sorted(curve["recall"]) and curve["recall"][0] == 0 and curve["recall"][-1] == 1
+
+
+def test_reliability_counts_every_cell_and_averages_to_the_shares():
+    truth, p = np.array([1, 0, 1, 1], dtype=bool), np.array([0.05, 0.05, 0.95, 1.0])
+    found = reliability(truth, p)
+    assert found["count"] == [2, 2]
+    assert found["probability"] == pytest.approx([0.05, 0.975]) and found["share"] == pytest.approx([0.5, 1.0])
+    assert calibration_error(truth, p) == pytest.approx((2 * 0.45 + 2 * 0.025) / 4)
+
+
+def test_confusion_counts_hits_swaps_misses_and_false_alarms():
+    truth = np.array([[1, 0], [1, 0], [0, 0], [0, 1], [0, 0]], dtype=bool)
+    decided = np.array([[1, 0], [0, 1], [1, 0], [0, 0], [0, 0]], dtype=bool)
+    assert confusion(truth, decided).tolist() == [[1, 1, 0], [0, 0, 1], [1, 0, 1]]
+
+
+def test_thresholds_and_calibration_ignore_what_nobody_annotated():
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 2, (400, 2))
+    truth = logits + rng.normal(0, 1, logits.shape) > 1
+    seen = np.ones_like(truth)
+    seen[200:, 1] = False
+    masked = truth & seen
+    config = ThresholdConfig()
+    scores = 1 / (1 + np.exp(-logits))
+    whole = choose_all(masked, scores, ["a", "b"], config, seen)
+    half = choose_all(truth[:200], scores[:200], ["a", "b"], config)
+    assert whole["b"] == half["b"]
+    other = logits.copy()
+    other[200:, 1] = 50.0
+    first, second = (fit_scaling(masked, values, 10, seen) for values in (logits, other))
+    assert first.slope == pytest.approx(second.slope) and first.offset == pytest.approx(second.offset)
