@@ -1,11 +1,15 @@
-"""Shared fixtures: the repository's root, the bundled model, a tiny encoder, quiet threads."""
+"""Shared fixtures: the repository's root, the bundled model, a tiny encoder and a training around it, quiet threads."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from zhenyan.training.config import TrainConfig
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
@@ -66,3 +70,27 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def small_config(tmp_path: Path, tiny_encoder: Path, root: Path) -> TrainConfig:
+    """Two author batches, one epoch, everything written below tmp_path; the file is tmp_path/config.yaml.
+
+    Tiny checkpoints test the code paths of training; what a model can do is tested on the bundled one.
+    """
+    import yaml
+    from zhenyan.training.config import load_config
+
+    splits = tmp_path / "splits.yaml"
+    splits.write_text("validation: [b02]\ntest: [b03]\n", encoding="utf-8")
+    settings = {
+        "name": "tiny", "runs": str(tmp_path / "runs"), "cache": str(tmp_path / "cache"),
+        "encoder": {"source": str(tiny_encoder), "trim_vocabulary": False, "max_tokens": 64},
+        "pretrain": None,
+        "data": {"written": [f"{root}/data/corpus/b0[123].jsonl"], "public_labels": [], "splits": str(splits)},
+        "optim": {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3, "precision": "fp32", "threads": 2},
+        "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db"},
+    }  # fmt: skip
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return load_config(path)
