@@ -1,0 +1,152 @@
+"""Fills the marked blocks of README.md and docs/*.md from what was measured, so that no number stands in two places.
+
+    python docs/tables.py                                          write every block anew
+    python docs/tables.py --accuracy "NAME=out/eval/report.json"   also take a result of `zhenyan evaluate` into
+                                                                   benchmarks/accuracy.json, under NAME; repeatable
+
+A block is <!-- accuracy -->, <!-- speed --> or <!-- notebook FILE CELL --> up to the same name with a slash.
+benchmarks/accuracy.json is {set name: {system: what `zhenyan evaluate` measured}}, without texts and curves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+ACCURACY, SPEED = ROOT / "benchmarks" / "accuracy.json", ROOT / "benchmarks" / "results.json"
+KEPT = ("rows", "any_violation", "core_micro", "micro", "core_macro_f1", "macro_f1", "labels", "calibration_error",
+        "false_alarms", "minimal_pairs")  # fmt: skip
+CORE = ("false_propaganda", "illegal_endorsement", "counterfeit_origin", "food_safety")
+LINES = {"any_violation": "any violation", "core_micro": "core labels, pooled", "micro": "all labels, pooled"}
+BLOCK = re.compile(r"(<!-- (accuracy|speed|notebook)( [^>]*?)? -->\n).*?(<!-- /\2 -->)", re.DOTALL)
+NOT_YET = "Not measured yet.\n"
+
+
+def compact(report: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a report of `zhenyan evaluate`: {system: measures}."""
+    kept = {}
+    for system, found in report.items():
+        kept[system] = {key: found[key] for key in KEPT if key in found}
+        if "evasion" in found:
+            kept[system]["evasion"] = {key: found["evasion"][key] for key in ("plain", "mean_fall", "worst_fall")}
+    return kept
+
+
+def take_in(items: list[str]) -> None:
+    """Put NAME=FILE reports into benchmarks/accuracy.json."""
+    known = json.loads(ACCURACY.read_text(encoding="utf-8")) if ACCURACY.exists() else {}
+    for item in items:
+        name, _, path = item.partition("=")
+        known[name] = compact(json.loads(Path(path).read_text(encoding="utf-8")))
+    ACCURACY.write_text(json.dumps(known, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def accuracy() -> str:
+    """A table for each set: precision / recall / F1 and its 95 percent interval, systems side by side."""
+    if not ACCURACY.exists():
+        return NOT_YET
+    sets = json.loads(ACCURACY.read_text(encoding="utf-8"))
+    return "\n".join(_accuracy_table(name, systems) for name, systems in sets.items())
+
+
+def _accuracy_table(name: str, systems: dict[str, Any]) -> str:
+    first = next(iter(systems.values()))
+    lines = [f"**{name}**, {first['rows']:,} lines; precision / recall / **F1** (95 % interval)\n",
+             "| | lines with it | " + " | ".join(systems) + " |", "|---" * (2 + len(systems)) + "|"]  # fmt: skip
+    for words, find in _measures(first):
+        cells = " | ".join(_cell(find(found)) for found in systems.values())
+        lines.append(f"| {words} | {find(first)['positives']:,} | {cells} |")
+    lines += [f"\n{note}" for note in _notes(first)]
+    return "\n".join(lines) + "\n"
+
+
+def _measures(first: dict[str, Any]) -> list[tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]]:
+    """Rows of the table: pooled measures, then every label that occurs, the core ones first."""
+    pooled = [(words, lambda found, key=key: found[key]) for key, words in LINES.items()]
+    ids = sorted(first["labels"], key=lambda label: label not in CORE)
+    return pooled + [
+        (f"`{label}`", lambda found, label=label: found["labels"][label])
+        for label in ids
+        if first["labels"][label]["positives"]
+    ]
+
+
+def _cell(score: dict[str, Any]) -> str:
+    interval = f"({score['low']:.2f}–{score['high']:.2f})"
+    return f"{score['precision']:.2f} / {score['recall']:.2f} / **{score['f1']:.3f}** {interval}"
+
+
+def _notes(found: dict[str, Any]) -> list[str]:
+    """Calibration, false alarms and disguises of the first system, in a sentence each."""
+    notes = [f"Calibration error {found['calibration_error']:.3f}."] if "calibration_error" in found else []
+    if alarms := found.get("false_alarms"):
+        parts = [f"{part['rate']:.1%} of the {part['rows']:,} {name}" for name, part in alarms.items()]
+        notes.append(f"False alarms on compliant lines: {', '.join(parts)}.")
+    if evasion := found.get("evasion"):
+        falls = f"{100 * evasion['mean_fall']:.1f} points on average, {100 * evasion['worst_fall']:.1f} at worst"
+        notes.append(f"Under disguise (homophones, split characters, code words ...) F1 falls by {falls}.")
+    return [" ".join(notes)] if notes else []
+
+
+def speed() -> str:
+    """The table of benchmarks/, as its own program writes it."""
+    if not SPEED.exists():
+        return NOT_YET
+    results = json.loads(SPEED.read_text(encoding="utf-8"))
+    machine = results["machine"]
+    head = f"{machine['processor']}, {results['threads']} threads, {results['tokens_per_line']} tokens a line, {results['date']}.\n"
+    return f"{head}\n{_benchmark().table(results)}\n"
+
+
+def _benchmark() -> Any:
+    spec = importlib.util.spec_from_file_location("zhenyan_benchmark", ROOT / "benchmarks" / "run.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def notebook(where: str) -> str:
+    """What a notebook's cell printed: `where` is the file's name and the cell's id."""
+    name, cell_id = where.split()
+    cells = json.loads((ROOT / "notebooks" / name).read_text(encoding="utf-8"))["cells"]
+    cell = next(cell for cell in cells if cell["id"] == cell_id)
+    printed = "".join("".join(out["text"]) for out in cell["outputs"] if out["output_type"] == "stream")
+    return f"```text\n{printed.rstrip()}\n```\n" if printed.strip() else "The notebook hasn't been run yet.\n"
+
+
+def fill(text: str) -> str:
+    """The page with every marked block written anew."""
+
+    def block(match: re.Match[str]) -> str:
+        kind, argument = match[2], (match[3] or "").strip()
+        made = {"accuracy": accuracy, "speed": speed}[kind]() if kind != "notebook" else notebook(argument)
+        return f"{match[1]}{made}{match[4]}"
+
+    return BLOCK.sub(block, text)
+
+
+def pages() -> list[Path]:
+    """Everything that people read, except the notebooks."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def main() -> None:
+    """Take results in, then fill every page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--accuracy", action="append", default=[], metavar="NAME=FILE")
+    given = parser.parse_args()
+    if given.accuracy:
+        take_in(given.accuracy)
+    for page in pages():
+        page.write_text(fill(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""A copy of the repository in which everything takes seconds: a few rows, a tiny encoder, public lines out of a file.
+
+Pages and notebooks are run in it word for word: the names of files and configurations are the real ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from zhenyan.inference.io.jsonlines import dump_line
+from zhenyan.training.rows import text_key
+
+COPIED = (
+    "README.md",
+    "docs",
+    "notebooks",
+    "configs",
+    "data/samples",
+    "data/examples",
+    "data/splits.yaml",
+    "pyproject.toml",
+)
+ROWS = {
+    "data/corpus": {"b01": 60, "b02": 40, "b20": 40, "b22": 60, "b24": 40, "b25": 40},
+    "data/rooms": {"s01": 40},
+}
+PUBLIC = 40  # rows of b03 that play public lines: fetched from a file, labels committed by hash
+
+
+def make(folder: Path, root: Path, encoder: Path) -> Path:
+    """Fill the empty `folder`; returns it."""
+    for name in COPIED:
+        copy = shutil.copytree if (root / name).is_dir() else shutil.copy
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(root / name, folder / name)
+    for place, files in ROWS.items():
+        for name, count in files.items():
+            _write(folder / place / f"{name}.jsonl", _spread(root / place / f"{name}.jsonl", count))
+    _publish(folder, _spread(root / "data/corpus/b03.jsonl", PUBLIC))
+    _shrink_configs(folder / "configs", encoder)
+    return folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What a command run there should see: this interpreter's programs, a home of its own, no settings from outside."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ZHENYAN_", "MLFLOW_"))}
+    return kept | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder),
+        "XDG_CACHE_HOME": str(folder / ".cache"), "COLUMNS": "120", "NO_COLOR": "1",
+        "GIT_CEILING_DIRECTORIES": str(folder.parent), "HF_HUB_OFFLINE": "1",
+    }  # fmt: skip
+
+
+def _spread(path: Path, count: int) -> list[dict[str, Any]]:
+    """About `count` rows from the whole file."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines[:: max(1, len(lines) // count)]]
+
+
+def _write(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(map(dump_line, records)))
+
+
+def _publish(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """A published file, its address, and labels by hash."""
+    _write(folder / "published/lines.jsonl", ({"text": row["text"]} for row in rows))
+    _write(folder / "data/labels/pool_labelled.jsonl", (
+        {"id": row["id"], "sha256": text_key(row["text"]), "doc": text_key(row["text"]), "start": 0,
+         "end": len(row["text"]), "labels": row["labels"], "source": "streams", "room": f"r-{number % 4}"}
+        for number, row in enumerate(rows)
+    ))  # fmt: skip
+    source = {"name": "lines.jsonl", "local": "lines.jsonl", "url": (folder / "published/lines.jsonl").as_uri(),
+              "sha256": None}  # fmt: skip
+    (folder / "data/public.yaml").write_text(yaml.safe_dump({"files": [source]}), encoding="utf-8")
+
+
+def _shrink_configs(configs: Path, encoder: Path) -> None:
+    """The tiny encoder, one epoch, and bounds that a model which has learnt nothing can keep."""
+    _merge(configs / "train/default.yaml", {
+        "encoder": {"source": str(encoder), "trim_vocabulary": False, "max_tokens": 64},
+        "pretrain": None,
+        "optim": {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3, "precision": "fp32"},
+        "thresholds": {"min_positives": 3},
+        "export": {"precision": "weights", "max_flip_rate": 1.0, "max_f1_drop": 1.0},
+    })  # fmt: skip
+    _merge(configs / "train/student.yaml", {"encoder": {"layers": [0, 1]}, "optim": {"epochs": 1}})
+    _merge(configs / "train/new-label.yaml", {"optim": {"epochs": 1}})
+    gates = yaml.safe_load((configs / "gates.yaml").read_text(encoding="utf-8"))
+    (configs / "gates.yaml").write_text(yaml.safe_dump(dict.fromkeys(gates) | {"min_positives": 1}), encoding="utf-8")
+
+
+def _merge(path: Path, own: dict[str, Any]) -> None:
+    from zhenyan.training.config import merge
+
+    known = yaml.safe_load(path.read_text(encoding="utf-8"))
+    path.write_text(yaml.safe_dump(merge(known, own), allow_unicode=True), encoding="utf-8")
