@@ -109,6 +109,13 @@ class Classifier:
             label for label, hit in zip(self.bundle.label_ids, probabilities >= self.thresholds, strict=True) if hit
         )
 
+    def find_evidence(
+        self, texts: Sequence[str], labels: Sequence[Sequence[str]], probabilities: np.ndarray
+    ) -> list[tuple[Evidence, ...]]:
+        """For each text the spans that carry each of its `labels`, decided or not; `probabilities` as `score` gave them."""
+        columns = [[(label, self.bundle.label_ids.index(label)) for label in named] for named in labels]
+        return find_evidence([text[:MAX_CHARS] for text in texts], columns, probabilities, self._score_probes)
+
     def with_thresholds(self, *, min_score: float | None = None, labels: Sequence[str] | None = None) -> Classifier:
         """Narrow the decision: at least `min_score` for every label, only the named `labels`; scores stay the same."""
         thresholds = np.array(self.bundle.thresholds, dtype=np.float32)
@@ -131,8 +138,7 @@ class Classifier:
         self, texts: Sequence[str], labels: Sequence[tuple[str, ...]], probabilities: np.ndarray
     ) -> dict[int, tuple[Evidence, ...]]:
         hits = [i for i, decided in enumerate(labels) if decided]
-        decided = [[(label, self.bundle.label_ids.index(label)) for label in labels[i]] for i in hits]
-        found = find_evidence([texts[i][:MAX_CHARS] for i in hits], decided, probabilities[hits], self._score_probes)
+        found = self.find_evidence([texts[i] for i in hits], [labels[i] for i in hits], probabilities[hits])
         return dict(zip(hits, found, strict=True))
 
     def _score_probes(self, texts: Sequence[str]) -> np.ndarray:

@@ -26,14 +26,19 @@ def word_list(texts: Sequence[str], labels: list[str], path: Path = WORD_LIST) -
     )
 
 
+def ngram_vectorizer(min_texts: int) -> TfidfVectorizer:
+    """TF-IDF of character 1- to 4-grams in at least `min_texts` texts; rows have length 1: their products are cosines."""
+    return TfidfVectorizer(
+        analyzer="char", ngram_range=(1, 4), min_df=min_texts, sublinear_tf=True, max_features=200_000
+    )
+
+
 class TfidfBaseline:
     """Character 1- to 4-grams and one balanced logistic regression a label; thresholds chosen like the model's."""
 
     def __init__(self, labels: list[str]) -> None:
         self.labels = labels
-        self.vectorizer = TfidfVectorizer(
-            analyzer="char", ngram_range=(1, 4), min_df=2, sublinear_tf=True, max_features=200_000
-        )
+        self.vectorizer = ngram_vectorizer(min_texts=2)
 
     def fit(self, texts: Sequence[str], truth: np.ndarray, mask: np.ndarray | None = None) -> TfidfBaseline:
         """Train on texts and boolean truth (texts, labels); `mask`, alike, is False where nobody looked for the label."""

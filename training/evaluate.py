@@ -47,7 +47,7 @@ class Labelled:
 def labelled(rows: list[Row], labels: list[str]) -> Labelled:
     """Pair rows with arrays; ConfigError when there are none."""
     if not rows:
-        raise ConfigError("no labelled rows to evaluate on")
+        raise ConfigError("no labelled rows to measure on: the file or the split has none")
     truth, seen = (array > 0.5 for array in targets(rows, labels))
     return Labelled(rows, truth & seen, seen, np.array([row.group for row in rows]))
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.training.baselines import TfidfBaseline, word_list
 from zhenyan.training.config import TrainConfig, load_config
-from zhenyan.training.dataset import load_corpus
+from zhenyan.training.dataset import Corpus, load_corpus
 from zhenyan.training.evaluate import (
     Labelled,
     comparison_table,
@@ -21,44 +23,93 @@ from zhenyan.training.evaluate import (
     label_columns,
     labelled,
 )
+from zhenyan.training.evaluation_page import write_page
 from zhenyan.training.metrics import report
+from zhenyan.training.mistakes import error_records
 from zhenyan.training.rows import read_rows
 from zhenyan.training.schema import Schema, load_schema
 
 
+@dataclass(frozen=True)
+class Options:
+    """What `zhenyan evaluate` measures besides the bundle's scores, and where it writes.
+
+    `errors`: how many of the hardest misses and false alarms of each label to explain.
+    """
+
+    baselines: bool = True
+    evasion: bool = False
+    errors: int = 5
+    page: Path | None = None
+    record: Path | None = None
+
+    @property
+    def explains(self) -> bool:
+        """Whether errors are explained: only what is written holds them."""
+        return self.errors > 0 and (self.page is not None or self.record is not None)
+
+
 def evaluate_bundle(
-    model: Path | None, sets: list[str] | None, config_path: Path, baselines: bool, evasion: bool, output: Path | None,
-    console: Console,
-) -> dict[str, Any]:  # fmt: skip
-    """Measure, print the tables, write the report when asked; returns everything measured."""
+    model: Path | None, sets: list[str] | None, config_path: Path, options: Options, console: Console
+) -> dict[str, Any]:
+    """Measure, print the tables, write page and record when asked; returns everything measured, as JSON holds it."""
     classifier = Classifier.load(model, explain=False)
     config = load_config(config_path)
     schema = load_schema(config.data.label_schema)
-    rows = read_rows(sets) if sets else load_corpus(config.data, schema).test
+    needed = not sets or options.baselines or options.explains
+    corpus = load_corpus(config.data, schema) if needed else Corpus([], [], [], [])
+    rows = read_rows(sets) if sets else corpus.test
     for row in rows:
         schema.check(row.labels, row.origin)
     data = labelled(rows, schema.ids)
+    measured = measure(classifier, data, schema, corpus, config, options)
+    measured["set"] = ", ".join(sets) if sets else "the test split"
+    show(measured, schema, console)
+    if options.record:
+        text = json.dumps(measured, ensure_ascii=False, indent=1)
+        write_atomic(options.record, [text.encode("utf-8", "replace")])
+    if options.page:
+        write_page(options.page, measured, schema)
+    return measured
+
+
+def measure(
+    classifier: Classifier, data: Labelled, schema: Schema, corpus: Corpus, config: TrainConfig, options: Options
+) -> dict[str, Any]:
+    """Everything that is asked for of the bundle, and the baselines' scores, under the models' names."""
     scores = label_columns(classifier, schema.ids, classifier.score(data.texts))
-    decided = decider(classifier, schema.ids)(data.texts)
-    results = {classifier.bundle.id: evaluate(data, scores, decided, schema)}
-    if baselines:
-        results |= measure_baselines(data, config, schema)
-    name = ", ".join(sets) if sets else "written test split"
-    console.print(comparison_table(results, schema, f"{name}: {len(rows):,} rows; precision recall F1 (95% interval)"))
-    first = results[classifier.bundle.id]
-    print_details(first, console)
-    if evasion:
-        first["evasion"] = evasion_table(data, decider(classifier, schema.ids), schema)
-        console.print(evasion_view(first["evasion"]))
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "report.json").write_text(json.dumps(results, ensure_ascii=False, indent=1), encoding="utf-8")
-    return results
+    decide = decider(classifier, schema.ids)
+    bundle = evaluate(data, scores, decide(data.texts), schema)
+    models = {classifier.bundle.id: bundle}
+    if options.baselines:
+        models |= measure_baselines(data, corpus, config, schema)
+    if options.evasion:
+        bundle["evasion"] = evasion_table(data, decide, schema)
+    if options.explains:
+        bundle["errors"] = error_records(classifier, data, schema.ids, corpus.train, options.errors)
+    return {
+        "bundle": classifier.bundle.id,
+        "rows": len(data.rows),
+        "unknown_labels": [label for label in schema.ids if label not in classifier.bundle.label_ids],
+        "errors_asked": options.errors,
+        "models": models,
+    }
 
 
-def measure_baselines(data: Labelled, config: TrainConfig, schema: Schema) -> dict[str, Any]:
+def show(measured: dict[str, Any], schema: Schema, console: Console) -> None:
+    """The tables and numbers on the terminal."""
+    title = f"{measured['set']}: {measured['rows']:,} rows; precision recall F1 (95% interval)"
+    console.print(comparison_table(measured["models"], schema, title))
+    if unknown := measured["unknown_labels"]:
+        console.print(f"[yellow]the bundle doesn't know {', '.join(unknown)}: every such row counts as missed[/]")
+    bundle = measured["models"][measured["bundle"]]
+    print_details(bundle, console)
+    if "evasion" in bundle:
+        console.print(evasion_view(bundle["evasion"]))
+
+
+def measure_baselines(data: Labelled, corpus: Corpus, config: TrainConfig, schema: Schema) -> dict[str, Any]:
     """The word list, and TF-IDF trained on the same rows as the model."""
-    corpus = load_corpus(config.data, schema)
     train, held = (labelled(rows, schema.ids) for rows in (corpus.train, corpus.validation))
     tfidf = TfidfBaseline(schema.ids).fit(train.texts, train.truth, train.seen)
     tfidf.choose_thresholds(held.texts, held.truth, config.thresholds, held.seen)

@@ -1,0 +1,166 @@
+"""What `zhenyan evaluate` measures, explains and writes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+import yaml
+from rich.console import Console
+from typer.testing import CliRunner
+from zhenyan.training import cli
+from zhenyan.training.baselines import TfidfBaseline
+from zhenyan.training.config import ThresholdConfig
+from zhenyan.training.evaluate import decider, evaluate, evasion_table, label_columns, labelled
+from zhenyan.training.evaluation_run import Options, evaluate_bundle
+from zhenyan.training.mistakes import FALSE_ALARM, MISSED, hardest, nearest_rows
+from zhenyan.training.rows import Row, read_rows
+from zhenyan.training.schema import load_schema
+
+SCHEMA = load_schema()
+FOOD, FRAUD = (SCHEMA.ids.index(label) for label in ("food_safety", "price_fraud"))
+
+
+def scores_of(rows: int, **columns: list[float]) -> np.ndarray:
+    """Scores of 0 but for the named labels."""
+    scores = np.zeros((rows, len(SCHEMA.ids)))
+    for label, values in columns.items():
+        scores[:, SCHEMA.ids.index(label)] = values
+    return scores
+
+
+def test_what_nobody_annotated_counts_nowhere():
+    rows = [
+        Row("茶能降血压", ("food_safety",)),
+        Row("原价九百九", ("price_fraud",), annotated=("food_safety",)),
+        Row("两盒装"),
+    ]
+    data = labelled(rows, SCHEMA.ids)
+    scores = scores_of(3, food_safety=[0.9, 0.1, 0.2], price_fraud=[0.1, 0.9, 0.8])
+    found = evaluate(data, scores, scores >= 0.5, SCHEMA)
+    assert found["labels"]["food_safety"]["f1"] == 1
+    assert (found["labels"]["price_fraud"]["positives"], found["labels"]["price_fraud"]["predicted"]) == (0, 1)
+    assert found["any_violation"] | {"low": 0, "high": 0} == {
+        "precision": 0.5, "recall": 1, "f1": pytest.approx(2 / 3), "low": 0, "high": 0, "positives": 1, "predicted": 2,
+    }  # fmt: skip
+    assert found["false_alarms"]["all"] == {"rows": 2, "rate": 0.5}
+    assert set(found["precision_recall"]) == set(found["average_precision"]) == {"food_safety"}
+    assert sum(found["reliability"]["count"]) == 3 * len(SCHEMA.ids) - (len(SCHEMA.ids) - 1)
+    table = np.array(found["confusion"]["table"])
+    assert table[FOOD, FOOD] == 1 and table[-1, FRAUD] == 1 and table[-1, -1] == 1 and table.sum() == 3
+
+
+def test_rows_in_which_nobody_looked_are_no_compliant_rows():
+    data = labelled([Row("一", annotated=()), Row("二")], SCHEMA.ids)
+    scores = scores_of(2, food_safety=[0.9, 0.9])
+    assert evaluate(data, scores, scores >= 0.5, SCHEMA)["false_alarms"]["all"] == {"rows": 1, "rate": 1.0}
+
+
+def test_evasion_is_measured_where_somebody_looked():
+    data = labelled([Row("降血压的茶", ("food_safety",), annotated=("food_safety",))], SCHEMA.ids)
+    everything = lambda texts: np.ones((len(texts), len(SCHEMA.ids)), dtype=bool)  # noqa: E731
+    found = evasion_table(data, everything, SCHEMA)
+    assert found["plain"] == 1 and found["worst_fall"] == 0
+
+
+def test_a_bundle_may_know_other_labels_than_the_schema(classifier):
+    labels = ["brand_new", "price_fraud"]
+    texts = ["原价九百九现在九块九", "今天两盒装"]
+    raw = classifier.score(texts)
+    scores = label_columns(classifier, labels, raw)
+    assert scores[:, 0].tolist() == [0, 0]
+    assert scores[:, 1].tolist() == raw[:, classifier.bundle.label_ids.index("price_fraud")].tolist()
+    assert not decider(classifier, labels)(texts)[:, 0].any()
+
+
+def test_tfidf_baseline_learns_nothing_from_rows_nobody_looked_at():
+    texts = ["降血压 茶", "降血压 酒", "两盒 茶", "三盒 酒"] * 6
+    truth = np.array([[True], [True], [False], [False]] * 6)
+    seen = np.ones_like(truth)
+    lies = np.concatenate([truth, ~truth])
+    whole = TfidfBaseline(["a"]).fit(texts * 2, lies, np.concatenate([seen, ~seen]))
+    half = TfidfBaseline(["a"]).fit(texts * 2, np.concatenate([truth, truth]), np.concatenate([seen, ~seen]))
+    assert whole.score(texts) == pytest.approx(half.score(texts))
+    whole.choose_thresholds(texts * 2, lies, ThresholdConfig(), np.concatenate([seen, ~seen]))
+    assert (whole.decide(texts) == truth).all()
+
+
+def test_hardest_errors_are_the_most_confident_of_each_label_and_kind():
+    rows = [Row(f"第{i}行", ("food_safety",) if i < 4 else ()) for i in range(8)]
+    rows.append(Row("没人看过", annotated=("price_fraud",)))
+    data = labelled(rows, SCHEMA.ids)
+    scores = scores_of(9, food_safety=[0.9, 0.1, 0.39, 0.02, 0.95, 0.5, 0.3, 0.2, 0.99])
+    thresholds = np.full(len(SCHEMA.ids), np.inf)
+    thresholds[FOOD] = 0.4
+    found = hardest(data, scores, thresholds, 2)
+    assert [(one.kind, one.row) for one in found] == [(MISSED, 3), (MISSED, 1), (FALSE_ALARM, 4), (FALSE_ALARM, 5)]
+    assert {one.column for one in found} == {FOOD}
+    assert found[0].margin == pytest.approx(0.95) and found[2].margin == pytest.approx(0.55 / 0.6)
+
+
+def test_nearest_rows_are_those_of_like_wording():
+    known = [Row("今天两盒装的拍一下"), Row("这款茶能降血糖"), Row("这个茶能降血压"), Row("今天三盒装的拍一下")]
+    (tea, none) = nearest_rows(["这个茶能降血压", "qq"], known, count=2)
+    assert [number for number, _ in tea] == [2, 1] and tea[0][1] == pytest.approx(1) and 0 < tea[1][1] < 1
+    assert none == []
+
+
+@pytest.fixture
+def measured_rows(tmp_path: Path, root: Path) -> Path:
+    """Some written rows, one of them with a label that it plainly doesn't deserve, another without one it does."""
+    rows = [json.dumps({"text": row.text, "labels": list(row.labels)}, ensure_ascii=False) for row in
+            read_rows([str(root / "data/corpus/b03.jsonl")])[:40]]  # fmt: skip
+    rows.append(
+        json.dumps({"text": "今天二号链接两盒装的拍一下<b>就好</b>", "labels": ["food_safety"]}, ensure_ascii=False)
+    )
+    rows.append(json.dumps({"text": "喝了我们这个茶糖尿病三个月就能停药治好了", "labels": []}, ensure_ascii=False))
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def measuring_config(tmp_path: Path, root: Path) -> Path:
+    """Trains the baselines on one author batch."""
+    splits = tmp_path / "splits.yaml"
+    splits.write_text("validation: [b02]\ntest: [b03]\n", encoding="utf-8")
+    data = {"written": [f"{root}/data/corpus/b0[123].jsonl"], "public_labels": [], "splits": str(splits)}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"data": data}), encoding="utf-8")
+    return path
+
+
+def test_page_and_record_hold_errors_with_evidence_and_training_rows(measured_rows, measuring_config, tmp_path):
+    page, record = tmp_path / "out.html", tmp_path / "out.json"
+    options = Options(errors=3, page=page, record=record)
+    measured = evaluate_bundle(None, [str(measured_rows)], measuring_config, options, Console(quiet=True))
+    assert json.loads(record.read_text(encoding="utf-8")) == measured
+    assert set(measured["models"]) == {measured["bundle"], "word list", "TF-IDF + logistic regression"}
+    errors = measured["models"][measured["bundle"]]["errors"]
+    miss = next(e for e in errors if e["kind"] == MISSED and e["text"].startswith("今天二号链接"))
+    alarm = next(e for e in errors if e["kind"] == FALSE_ALARM and e["text"].startswith("喝了我们"))
+    assert miss["true"] == ["food_safety"] and alarm["label"] in alarm["decided"] and alarm["true"] == []
+    for error in (miss, alarm):
+        assert error["evidence"] and all(s["label"] == error["label"] for s in error["evidence"])
+        assert all(error["text"][s["start"] : s["end"]] == s["text"] for s in error["evidence"])
+        assert error["nearest"] and all(re.search(r"b01\.jsonl:\d+$", near["origin"]) for near in error["nearest"])
+    html = page.read_text(encoding="utf-8")
+    assert html.count("<article") == len(errors) and html.count("<figure>") > 1 and "<mark>" in html
+    assert "<b>就好" not in html and not re.search(r"(src|href)=", html)
+    assert "Not measured" in html  # the disguises
+
+
+def test_no_errors_asked_no_texts_kept(measured_rows, measuring_config, tmp_path):
+    record = tmp_path / "out.json"
+    command = ["evaluate", "--set", str(measured_rows), "--config", str(measuring_config), "--no-baselines"]
+    app = typer.Typer()
+    cli.register(app)
+    done = CliRunner().invoke(app, [*command, "--json", str(record), "--errors", "0"])
+    assert done.exit_code == 0, done.output
+    assert "两盒装" not in record.read_text(encoding="utf-8")
+    measured = json.loads(record.read_text(encoding="utf-8"))
+    assert list(measured["models"]) == [measured["bundle"]] and measured["rows"] == 42
