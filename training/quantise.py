@@ -1,8 +1,9 @@
 """Static int8 (QDQ) whose scores don't depend on the batch.
 
 Activations of E5-type encoders have outlier channels: one scale for a tensor then leaves the others a few steps. So
-each activation channel gets its own scale at quantisation, moved into the weight that reads it (the idea of
-SmoothQuant, Xiao et al. 2023, without an extra operation: QuantizeLinear divides by a vector as fast as by a number).
+each activation channel is divided by a factor that its readers' weights are multiplied with (SmoothQuant, Xiao et al.
+2023). The division is a Mul of its own: a QuantizeLinear with a vector would save it, but ONNX Runtime has no fast
+kernel for that (measured: five times slower in all) and OpenVINO refuses it.
 """
 
 from __future__ import annotations
@@ -63,19 +64,25 @@ def keep_counts(nodes: int) -> list[int]:
 
 
 def products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The matrix products with a constant weight, which int8 is for; attention's products have none."""
-    return [n for n in model.graph.node if n.op_type in ("MatMul", "Gemm") and _weight(model, n) is not None]
+    """The matrix products with a constant weight, which int8 is for; attention's products have none.
+
+    The head, a Gemm over one vector a text, stays in float: it costs nothing, and every decision hangs on it.
+    """
+    return [n for n in model.graph.node if n.op_type == "MatMul" and _weight(model, n) is not None]
 
 
 def quantised(model: onnx.ModelProto, chosen: set[str], ranges: Ranges, alpha: float) -> onnx.ModelProto:
     """A copy in which the products named by their outputs are int8 and the others have int8 weights only."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    readers: dict[str, list[onnx.NodeProto]] = {}
     for node in products(copy):
         if node.output[0] in chosen:
-            _quantise_node(copy, node, *ranges[node.input[0]], alpha=alpha)
+            readers.setdefault(node.input[0], []).append(node)
         else:
-            _store_as_int8(copy, node, _weight(copy, node))
+            _store_as_int8(copy, node)
+    for tensor, nodes in readers.items():
+        _quantise_readers(copy, tensor, nodes, *ranges[tensor], alpha=alpha)
     _quantise_embedding(copy)
     _drop_unused(copy)
     return copy
@@ -104,19 +111,15 @@ def quantise_weights(source: Path, target: Path) -> None:
     onnx.save(quantised(onnx.load(str(source)), set(), {}, 0.0), str(target))
 
 
-def _store_as_int8(model: onnx.ModelProto, node: onnx.NodeProto, tensor: onnx.TensorProto) -> None:
-    """One weight as int8 with a scale for each output (the axis the product isn't summed over)."""
-    weight = numpy_helper.to_array(tensor).astype(np.float32)
-    axis = 1 if node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute) else 0
-    scale = np.maximum(np.abs(weight).max(axis, keepdims=True) / 127, 1e-10).astype(np.float32)
+def _store_as_int8(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
+    """Hold a product's weight as int8 with a scale for each output, and compute in float."""
+    weight = _matrix(model, node)
+    scale = np.maximum(np.abs(weight).max(0, keepdims=True) / 127, 1e-10).astype(np.float32)
     base = f"{node.name or node.output[0]}_w8"
-    for name, value in (("int", np.round(weight / scale).astype(np.int8)), ("scale", scale)):
-        model.graph.initializer.append(numpy_helper.from_array(value, f"{base}_{name}"))
+    constants = {f"{base}_int": np.round(weight / scale).astype(np.int8), f"{base}_scale": scale}
     cast = helper.make_node("Cast", [f"{base}_int"], [f"{base}_float"], to=TensorProto.FLOAT)
     scaled = helper.make_node("Mul", [f"{base}_float", f"{base}_scale"], [f"{base}_weight"])
-    at = list(model.graph.node).index(node)
-    model.graph.node.insert(at, cast)
-    model.graph.node.insert(at + 1, scaled)
+    _add_before(model, node, constants, [cast, scaled])
     node.input[1] = f"{base}_weight"
 
 
@@ -152,45 +155,63 @@ def activation_ranges(model: onnx.ModelProto, names: list[str], feeds: list[dict
     return ranges
 
 
-def _quantise_node(
-    model: onnx.ModelProto, node: onnx.NodeProto, low: np.ndarray, high: np.ndarray, alpha: float
+def _quantise_readers(
+    model: onnx.ModelProto, tensor: str, nodes: list[onnx.NodeProto], low: np.ndarray, high: np.ndarray, alpha: float
 ) -> None:
-    """Put QuantizeLinear/DequantizeLinear around both inputs of a MatMul or Gemm."""
-    weight_tensor = _weight(model, node)
-    assert weight_tensor is not None
-    weight = numpy_helper.to_array(weight_tensor).astype(np.float32)
-    flipped = node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)
-    weight = weight.T if flipped else weight  # (in, out)
-    smooth = smoothing(low, high, weight, alpha)
-    low, high = np.minimum(low / smooth, 0), np.maximum(high / smooth, 0)
-    scale = np.float32(max((high.max() - low.min()) / 255, 1e-8))
-    zero = np.uint8(np.clip(np.round(-low.min() / scale), 0, 255))
-    shifted = weight * smooth[:, None]
-    steps = np.maximum(np.abs(shifted).max(0) / 127, 1e-10).astype(np.float32)
-    quantised = np.clip(np.round(shifted / steps), -127, 127).astype(np.int8)
-    base = f"{node.name or node.output[0]}_q"
-    constants = {
-        "a_scales": (scale * smooth).astype(np.float32), "a_zeros": np.full(len(smooth), zero, np.uint8),
-        "a_scale": scale, "a_zero": zero, "w": quantised, "w_scale": steps, "w_zero": np.zeros(len(steps), np.int8),
-    }  # fmt: skip
-    for name, value in constants.items():
-        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), f"{base}_{name}"))
-    added = [
-        helper.make_node(
-            "QuantizeLinear", [node.input[0], f"{base}_a_scales", f"{base}_a_zeros"], [f"{base}_aq"], axis=-1
-        ),
-        helper.make_node("DequantizeLinear", [f"{base}_aq", f"{base}_a_scale", f"{base}_a_zero"], [f"{base}_ad"]),
-        helper.make_node(
-            "DequantizeLinear", [f"{base}_w", f"{base}_w_scale", f"{base}_w_zero"], [f"{base}_wd"], axis=1
-        ),
-    ]
-    node.input[0], node.input[1] = f"{base}_ad", f"{base}_wd"
-    for attribute in node.attribute:
-        if attribute.name == "transB":
-            attribute.i = 0
+    """Make the products that read `tensor` int8: it is smoothed and quantised once for all of them."""
+    weights = [_matrix(model, node) for node in nodes]
+    smooth = smoothing(low, high, np.concatenate(weights, axis=1), alpha)
+    shared = _quantise_activation(model, tensor, nodes[0], low / smooth, high / smooth, smooth)
+    for node, weight in zip(nodes, weights, strict=True):
+        _quantise_weight(model, node, weight * smooth[:, None])
+        node.input[0] = shared
+
+
+def _matrix(model: onnx.ModelProto, node: onnx.NodeProto) -> np.ndarray:
+    """A product's weight, float32 (in, out)."""
+    return numpy_helper.to_array(_weight(model, node)).astype(np.float32)
+
+
+def _add_before(
+    model: onnx.ModelProto, node: onnx.NodeProto, constants: dict[str, np.ndarray], added: list[onnx.NodeProto]
+) -> None:
+    """Put constants into the graph, and operations before `node`."""
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items())
     at = list(model.graph.node).index(node)
     for offset, new in enumerate(added):
         model.graph.node.insert(at + offset, new)
+
+
+def _quantise_activation(
+    model: onnx.ModelProto, tensor: str, first: onnx.NodeProto, low: np.ndarray, high: np.ndarray, smooth: np.ndarray
+) -> str:
+    """Smooth, quantise and dequantise `tensor` before `first` reads it; returns the new name. `low`, `high`: smoothed."""
+    least, greatest = min(float(low.min()), 0.0), max(float(high.max()), 0.0)
+    scale = np.float32(max((greatest - least) / 255, 1e-8))
+    zero = np.uint8(np.clip(np.round(-least / scale), 0, 255))
+    base = f"{tensor}_q"
+    linear = [f"{base}_scale", f"{base}_zero"]
+    _add_before(
+        model, first,
+        {f"{base}_smooth": (1 / smooth).astype(np.float32), linear[0]: scale, linear[1]: zero},
+        [
+            helper.make_node("Mul", [tensor, f"{base}_smooth"], [f"{base}_even"]),
+            helper.make_node("QuantizeLinear", [f"{base}_even", *linear], [f"{base}_int"]),
+            helper.make_node("DequantizeLinear", [f"{base}_int", *linear], [f"{base}_float"]),
+        ],
+    )  # fmt: skip
+    return f"{base}_float"
+
+
+def _quantise_weight(model: onnx.ModelProto, node: onnx.NodeProto, weight: np.ndarray) -> None:
+    """Hold a product's weight (in, out) as int8 with a scale for each output."""
+    steps = np.maximum(np.abs(weight).max(0) / 127, 1e-10).astype(np.float32)
+    base = f"{node.name or node.output[0]}_w"
+    names = [f"{base}_int", f"{base}_scale", f"{base}_zero"]
+    values = [np.clip(np.round(weight / steps), -127, 127).astype(np.int8), steps, np.zeros(len(steps), np.int8)]
+    added = helper.make_node("DequantizeLinear", names, [f"{base}_float"], axis=1)
+    _add_before(model, node, dict(zip(names, values, strict=True)), [added])
+    node.input[1] = f"{base}_float"
 
 
 def smoothing(low: np.ndarray, high: np.ndarray, weight: np.ndarray, alpha: float) -> np.ndarray:

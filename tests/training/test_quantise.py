@@ -1,0 +1,102 @@
+"""Static int8: shared and scalar quantisers, exact enough with outlier channels, the same in any batch and runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from zhenyan.training.quantise import activation_ranges, keep_counts, products, quantised
+
+WIDTH, OUT = 32, 8
+
+
+@pytest.fixture(scope="module")
+def model() -> onnx.ModelProto:
+    """Two projections of one activation with outlier channels, and a head (Gemm) over the mean of their sum."""
+    rng = np.random.default_rng(0)
+    spread = np.ones(WIDTH, np.float32)
+    spread[[3, 17]] = 60.0
+    values = {
+        "table": rng.normal(size=(50, WIDTH)).astype(np.float32), "spread": spread,
+        "wa": rng.normal(size=(WIDTH, WIDTH)).astype(np.float32) / spread[:, None],
+        "wb": rng.normal(size=(WIDTH, WIDTH)).astype(np.float32) / spread[:, None],
+        "wc": rng.normal(size=(OUT, WIDTH)).astype(np.float32), "bias": np.zeros(OUT, np.float32),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
+        helper.make_node("Mul", ["rows", "spread"], ["x"]),
+        helper.make_node("MatMul", ["x", "wa"], ["a"]),
+        helper.make_node("MatMul", ["x", "wb"], ["b"]),
+        helper.make_node("Add", ["a", "b"], ["ab"]),
+        helper.make_node("ReduceMean", ["ab", "axis"], ["mean"], keepdims=0),
+        helper.make_node("Gemm", ["mean", "wc", "bias"], ["logits"], transB=1),
+    ]
+    values["axis"] = np.array([1], np.int64)
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "width"])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", OUT])],
+        [numpy_helper.from_array(value, name) for name, value in values.items()],
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    onnx.checker.check_model(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def ids() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 50, size=(40, 12))
+
+
+@pytest.fixture(scope="module")
+def int8(model, ids):
+    """Of a smoothing strength, all products in int8."""
+    names = sorted({node.input[0] for node in products(model)})
+    feeds = [{"input_ids": ids, "attention_mask": np.ones_like(ids)}]
+    with_mask = onnx.ModelProto()
+    with_mask.CopyFrom(model)
+    with_mask.graph.input.append(helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch", "width"]))
+    ranges = activation_ranges(with_mask, names, feeds)
+    return lambda alpha: quantised(model, {node.output[0] for node in products(model)}, ranges, alpha)
+
+
+def logits(model: onnx.ModelProto, ids: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"input_ids": ids})[0]
+
+
+def test_smoothing_keeps_outlier_channels_exact(model, ids, int8):
+    exact = logits(model, ids)
+    assert np.abs(logits(int8(0.5), ids) - exact).mean() / exact.std() < 0.02
+
+
+def test_quantisers_are_scalar_and_shared(int8):
+    """What runtimes have fast kernels for: a number as scale, one quantiser for all who read a tensor."""
+    made = int8(0.5)
+    shapes = {w.name: tuple(w.dims) for w in made.graph.initializer}
+    quantisers = [node for node in made.graph.node if node.op_type == "QuantizeLinear"]
+    assert len(quantisers) == 1 and shapes[quantisers[0].input[1]] == ()
+    assert shapes["wc"] == (OUT, WIDTH), "the head stays in float"
+
+
+def test_a_row_scores_the_same_alone(ids, int8):
+    made = int8(0.5)
+    together = logits(made, ids)
+    assert np.abs(np.concatenate([logits(made, row[None]) for row in ids]) - together).max() < 1e-5
+
+
+def test_openvino_reads_it(tmp_path, ids, int8):
+    pytest.importorskip("openvino")
+    from zhenyan.inference.session import OpenVinoSession
+
+    with_mask = int8(0.5)
+    extra = helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch", "width"])
+    with_mask.graph.input.append(extra)
+    onnx.save(with_mask, tmp_path / "m.onnx")
+    compiled = OpenVinoSession(tmp_path / "m.onnx", 1)
+    assert np.abs(compiled(ids, np.ones_like(ids)) - logits(int8(0.5), ids)).max() < 1e-3
+
+
+def test_products_left_in_float_grow_to_all():
+    assert keep_counts(73)[0] == 0 and keep_counts(73)[-1] == 73
