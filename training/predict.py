@@ -16,9 +16,16 @@ TOKEN_BUDGET = 4096
 
 @torch.inference_mode()
 def predict(
-    model: MultiLabelClassifier, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int
+    model: MultiLabelClassifier,
+    tokenizer: PreTrainedTokenizerFast,
+    texts: Sequence[str],
+    max_tokens: int,
+    bf16: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (texts, labels) and pooled vectors (texts, hidden), float32, in order."""
+    """Logits (texts, labels) and pooled vectors (texts, hidden), float32, in order.
+
+    `bf16`: compute in bfloat16, about twice as fast where the processor multiplies in it, exact to a hundredth or so.
+    """
     model.eval()
     device = next(model.parameters()).device
     encoded = tokenizer([normalise(text) for text in texts], truncation=True, max_length=max_tokens)["input_ids"]
@@ -26,7 +33,8 @@ def predict(
     pooled = np.zeros((len(texts), model.encoder.config.hidden_size), dtype=np.float32)
     for rows in plan_batches([len(ids) for ids in encoded], TOKEN_BUDGET):
         batch = tokenizer.pad({"input_ids": [encoded[i] for i in rows]}, return_tensors="pt").to(device)
-        output = model(batch["input_ids"], batch["attention_mask"])
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+            output = model(batch["input_ids"], batch["attention_mask"])
         logits[rows] = output.logits.float().cpu().numpy()
         pooled[rows] = output.pooled.float().cpu().numpy()
     return logits, pooled
