@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 DEMO := .venv-demo
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench notebooks clean
 
 demo: $(DEMO)/installed
 	$(DEMO)/bin/zhenyan score data/samples -o out/demo.jsonl --report out/demo.html --text-column 文案 --show 40 --restart; test $$? -eq 0
@@ -27,3 +27,8 @@ clean:
 
 bench: $(VENV)/installed
 	$(VENV)/bin/python benchmarks/run.py
+
+# Runs the notebooks on everything there is and keeps their output, here and in docs/new-label.md. 01 needs a trained run.
+notebooks: $(VENV)/installed
+	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(VENV)/bin/jupyter-execute --inplace --timeout=3600 notebooks/*.ipynb
+	$(VENV)/bin/python docs/tables.py
