@@ -1,8 +1,8 @@
 """Fills the marked blocks of README.md and docs/*.md from what was measured, so that no number stands in two places.
 
-    python docs/tables.py                                          write every block anew
-    python docs/tables.py --accuracy "NAME=out/eval/report.json"   also take a result of `zhenyan evaluate` into
-                                                                   benchmarks/accuracy.json, under NAME; repeatable
+    python docs/tables.py                                   write every block anew
+    python docs/tables.py --accuracy "NAME=out/test.json"   also take what `zhenyan evaluate --json` wrote into
+                                                            benchmarks/accuracy.json, under NAME; repeatable
 
 A block is <!-- accuracy -->, <!-- speed --> or <!-- notebook FILE CELL --> up to the same name with a slash.
 benchmarks/accuracy.json is {set name: {system: what `zhenyan evaluate` measured}}, without texts and curves.
@@ -29,7 +29,7 @@ NOT_YET = "Not measured yet.\n"
 
 
 def compact(report: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a report of `zhenyan evaluate`: {system: measures}."""
+    """What is kept of the models in a record of `zhenyan evaluate`: {system: measures}."""
     kept = {}
     for system, found in report.items():
         kept[system] = {key: found[key] for key in KEPT if key in found}
@@ -43,7 +43,7 @@ def take_in(items: list[str]) -> None:
     known = json.loads(ACCURACY.read_text(encoding="utf-8")) if ACCURACY.exists() else {}
     for item in items:
         name, _, path = item.partition("=")
-        known[name] = compact(json.loads(Path(path).read_text(encoding="utf-8")))
+        known[name] = compact(json.loads(Path(path).read_text(encoding="utf-8"))["models"])
     ACCURACY.write_text(json.dumps(known, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,0 +1,90 @@
+"""Notebooks run through in a small copy of the repository; what is kept with them holds no error."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_repository
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+SECONDS = 900
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The cells of a notebook."""
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def outputs(path: Path) -> dict[str, str]:
+    """What each cell put out, as text, by cell id."""
+    found = {}
+    for cell in read(path):
+        parts = [out.get("text") or out.get("data", {}).get("text/html") or out.get("data", {}).get("text/plain", "")
+                 for out in cell.get("outputs", [])]  # fmt: skip
+        found[cell["id"]] = "".join("".join(part) for part in parts)
+    return found
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
+    """A small repository with a trained run in it."""
+    folder = small_repository.make(tmp_path_factory.mktemp("notebooks") / "repository", ROOT, tiny_encoder)
+    zhenyan = Path(sys.executable).with_name("zhenyan")
+    subprocess.run([zhenyan, "train", "--set", "data.public_required=false"], cwd=folder, check=True, timeout=SECONDS,
+                   env=small_repository.environment(folder), capture_output=True)  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def executed(repository: Path) -> dict[str, dict[str, str]]:
+    """What every notebook put out, by name."""
+    execute = Path(sys.executable).with_name("jupyter-execute")
+    paths = [repository / "notebooks" / name for name in NAMES]
+    done = subprocess.run([execute, "--inplace", f"--timeout={SECONDS}", *paths], cwd=repository, text=True,
+                          env=small_repository.environment(repository), capture_output=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    return {path.name: outputs(path) for path in paths}
+
+
+@pytest.mark.slow
+def test_the_new_label_goes_from_schema_to_challenger(executed: dict[str, dict[str, str]]) -> None:
+    found = executed["01_new_label.ipynb"]
+    assert "recorded in data/migrations/001.yaml" in found["migrate"]
+    assert "private_diversion" in found["check"] and "0 faults" in found["check"]
+    assert "15 labels" in found["train"]
+    assert "policy f1" in found["thresholds"]
+    assert "challenger" in found["compare"] and "private_diversion" in found["compare"]
+    assert "champion" in found["promote"]
+
+
+@pytest.mark.slow
+def test_nothing_of_the_repository_is_changed(executed: dict[str, dict[str, str]], repository: Path) -> None:
+    assert "private_diversion" not in (repository / "configs/labels.yaml").read_text(encoding="utf-8")
+    assert not (repository / "data/migrations").exists()
+
+
+@pytest.mark.slow
+def test_errors_are_shown_with_what_was_taught(executed: dict[str, dict[str, str]]) -> None:
+    shown = "".join(executed["02_error_analysis.ipynb"].values())
+    assert "any violation" in shown and "true: " in shown and "<mark>" in shown
+
+
+@pytest.mark.slow
+def test_the_stream_ends_in_a_case_that_verifies(executed: dict[str, dict[str, str]]) -> None:
+    shown = "".join(executed["03_stream_report.ipynb"].values())
+    assert "f000001" in shown and "the same, score" in shown
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_kept_is_whole_and_without_errors(name: str) -> None:
+    """Outputs are those of one full run from top to bottom (`make notebooks`), or there are none yet."""
+    counts = [cell["execution_count"] for cell in read(ROOT / "notebooks" / name) if cell["cell_type"] == "code"]
+    assert counts == list(range(1, len(counts) + 1)) or set(counts) == {None}
+    kinds = {out["output_type"] for cell in read(ROOT / "notebooks" / name) for out in cell.get("outputs", [])}
+    assert "error" not in kinds
