@@ -4,7 +4,8 @@
     python docs/tables.py --accuracy "NAME=out/test.json"   also take what `zhenyan evaluate --json` wrote into
                                                             benchmarks/accuracy.json, under NAME; repeatable
 
-A block is <!-- accuracy -->, <!-- speed --> or <!-- notebook FILE CELL --> up to the same name with a slash.
+A block is <!-- example --> (what the README's Python prints), <!-- accuracy -->, <!-- speed --> or
+<!-- notebook FILE CELL -->, up to the same name with a slash.
 benchmarks/accuracy.json is {set name: {system: what `zhenyan evaluate` measured}}, without texts and curves.
 """
 
@@ -14,6 +15,8 @@ import argparse
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,7 @@ KEPT = ("rows", "any_violation", "core_micro", "micro", "core_macro_f1", "macro_
         "false_alarms", "minimal_pairs")  # fmt: skip
 CORE = ("false_propaganda", "illegal_endorsement", "counterfeit_origin", "food_safety")
 LINES = {"any_violation": "any violation", "core_micro": "core labels, pooled", "micro": "all labels, pooled"}
-BLOCK = re.compile(r"(<!-- (accuracy|speed|notebook)( [^>]*?)? -->\n).*?(<!-- /\2 -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (example|accuracy|speed|notebook)( [^>]*?)? -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 NOT_YET = "Not measured yet.\n"
 
 
@@ -45,6 +48,14 @@ def take_in(items: list[str]) -> None:
         name, _, path = item.partition("=")
         known[name] = compact(json.loads(Path(path).read_text(encoding="utf-8"))["models"])
     ACCURACY.write_text(json.dumps(known, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def example() -> str:
+    """What the README's first Python block prints with the bundled model."""
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert code, "README.md: no Python block"
+    done = subprocess.run([sys.executable, "-c", code[1]], capture_output=True, text=True, check=True)
+    return f"```text\n{done.stdout}```\n"
 
 
 def accuracy() -> str:
@@ -126,7 +137,11 @@ def fill(text: str) -> str:
 
     def block(match: re.Match[str]) -> str:
         kind, argument = match[2], (match[3] or "").strip()
-        made = {"accuracy": accuracy, "speed": speed}[kind]() if kind != "notebook" else notebook(argument)
+        made = (
+            notebook(argument)
+            if kind == "notebook"
+            else {"example": example, "accuracy": accuracy, "speed": speed}[kind]()
+        )
         return f"{match[1]}{made}{match[4]}"
 
     return BLOCK.sub(block, text)

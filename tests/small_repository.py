@@ -21,6 +21,7 @@ COPIED = (
     "README.md",
     "docs",
     "notebooks",
+    "benchmarks",
     "configs",
     "data/samples",
     "data/examples",
