@@ -1,5 +1,7 @@
 """The bundle: model.onnx, tokenizer.json, labels.json, thresholds.json and probes.json under a manifest of hashes.
 
+A model card (MODEL_CARD.md) may lie beside them; its hash stands in the manifest but not in the bundle's id.
+
 Nothing in it is code and nothing is unpickled; a file whose SHA-256 differs from the manifest's refuses to load.
 """
 
@@ -18,6 +20,7 @@ from zhenyan.inference.errors import BundleError
 FORMAT = 1
 MANIFEST = "manifest.json"
 FILES = ("model.onnx", "tokenizer.json", "labels.json", "thresholds.json", "probes.json")
+CARD = "MODEL_CARD.md"
 DEFAULT_BUNDLE = Path(__file__).with_name("model")
 
 
@@ -53,7 +56,7 @@ class Bundle:
 
     @property
     def id(self) -> str:
-        """The bundle id: name and the first 12 digits of the hash over all its files."""
+        """The bundle id: name and the first 12 digits of the hash over the files it decides by."""
         return str(self.manifest["bundle_id"])
 
     @property
@@ -84,9 +87,14 @@ def read_json(path: Path) -> Any:
 
 
 def bundle_id(name: str, hashes: Mapping[str, str]) -> str:
-    """Id of the contents: equal files give an equal id."""
-    text = "".join(f"{file}:{hashes[file]}\n" for file in sorted(hashes))
+    """Id of the contents: equal FILES give an equal id, whatever their card tells of the training."""
+    text = "".join(f"{file}:{hashes[file]}\n" for file in sorted(FILES))
     return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def files_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """The files that belong to a bundle besides its manifest: FILES, and the card where it has one."""
+    return (*FILES, CARD) if CARD in manifest.get("sha256", {}) else FILES
 
 
 def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -97,7 +105,7 @@ def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:
             f"{folder}: made for text normaliser {manifest.get('normaliser')!r}, this version has "
             f"{normalise.VERSION}; use the zhenyan version that made it or export it again"
         )
-    for name in FILES:
+    for name in files_of(manifest):
         want = manifest.get("sha256", {}).get(name)
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name}: missing; copy the bundle again")

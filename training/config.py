@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.schema import explain, load_yaml
@@ -27,6 +28,7 @@ class EncoderConfig(_Strict):
     pooling: Literal["mean", "cls"] = "mean"
     max_tokens: Annotated[int, Field(ge=16, le=512)] = 128
     dropout: Share = 0.1  # of the pooled vector
+    licence: str | None = None  # of the encoder, for the model card; null: what `source` is known for
     inner_dropout: Share = 0.0  # inside the encoder; CPUs draw its masks one by one, at half the speed of training
 
 
@@ -86,8 +88,8 @@ class OptimConfig(_Strict):
     """Optimisation."""
 
     epochs: Positive = 5
-    batch_size: Count = 32
-    accumulate: Count = 1
+    batch_size: Count = 32  # rows over all processes together
+    accumulate: Count = 1  # batches to each step of the optimiser
     learning_rate: Positive = 1e-4
     head_learning_rate: Positive = 1e-3
     warmup: Share = 0.06
@@ -126,6 +128,15 @@ class TrackingConfig(_Strict):
     experiment: str = "zhenyan"
 
 
+class CarbonConfig(_Strict):
+    """What the model card's estimate of emissions assumes; set it to your machine and grid."""
+
+    watts_per_thread: Positive = 5.0  # a processor of 100 threads draws about 350 W, memory on top
+    watts_per_gpu: Positive = 400.0
+    pue: Annotated[float, Field(ge=1)] = 1.5  # power usage effectiveness of the data centre
+    kg_per_kwh: Annotated[float, Field(ge=0)] = 0.5366  # China's grid in 2022, Ministry of Ecology and Environment
+
+
 class TrainConfig(_Strict):
     """Everything `zhenyan train` needs."""
 
@@ -143,6 +154,7 @@ class TrainConfig(_Strict):
     thresholds: ThresholdConfig = ThresholdConfig()
     export: ExportConfig = ExportConfig()
     tracking: TrackingConfig = TrackingConfig()
+    carbon: CarbonConfig = CarbonConfig()
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainConfig:
@@ -163,6 +175,11 @@ def load_config(path: Path | str, overrides: dict[str, Any] | None = None) -> Tr
         return TrainConfig.model_validate(data)
     except ValidationError as error:
         raise ConfigError(explain(error, path)) from None
+
+
+def dump_config(config: TrainConfig) -> str:
+    """The configuration as YAML that load_config reads back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
 
 
 def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import evasion
 from zhenyan.training.dataset import is_real, targets
 from zhenyan.training.metrics import (
+    SUMMARY,
     average_precision,
     calibration_error,
     confusion,
@@ -170,8 +171,7 @@ def comparison_table(results: dict[str, dict[str, Any]], schema: Schema, title: 
     """Precision, recall, F1 with its interval, for several models side by side."""
     table = Table("", "rows with it", *results, title=title)
     first = next(iter(results.values()))
-    lines = [("any violation", "any_violation"), ("core labels, micro", "core_micro"), ("all labels, micro", "micro")]
-    for words, key in lines:
+    for key, words in SUMMARY.items():
         table.add_row(words, str(first[key]["positives"]), *(_cell(result[key]) for result in results.values()))
     table.add_section()
     for label in schema.ids:

@@ -9,10 +9,10 @@ from typing import Any
 import jinja2
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.report import marked
+from zhenyan.training.metrics import SUMMARY
 from zhenyan.training.schema import Schema
 
 SIDE = 200  # of a drawing, in its own units
-SUMMARY = {"any_violation": "any violation", "core_micro": "core labels, micro", "micro": "all labels, micro"}
 
 
 def polyline(xs: Sequence[float], ys: Sequence[float]) -> str:

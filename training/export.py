@@ -17,18 +17,21 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from zhenyan.inference import normalise
-from zhenyan.inference.bundle import FILES, FORMAT, MANIFEST, bundle_id, load_bundle, sha256
+from zhenyan.inference.bundle import CARD, FILES, FORMAT, MANIFEST, bundle_id, load_bundle, sha256
 from zhenyan.inference.classifier import Classifier
 from zhenyan.training.config import ExportConfig, TrainConfig
-from zhenyan.training.dataset import is_real, load_corpus
+from zhenyan.training.dataset import Corpus, is_real, load_corpus
+from zhenyan.training.encoders.origin import encoder_origin
 from zhenyan.training.evaluate import Labelled, labelled
 from zhenyan.training.metrics import f1
+from zhenyan.training.model_card import changelog_entry, model_card
 from zhenyan.training.modelling import MultiLabelClassifier, load_model
 from zhenyan.training.predict import predict, sigmoid
-from zhenyan.training.provenance import git_commit, rows_digest
+from zhenyan.training.provenance import git_commit, read_journal, rows_digest
 from zhenyan.training.quantise import quantise, quantise_weights
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
+from zhenyan.training.tracking import Tracker
 from zhenyan.training.train import CONFIG, METRICS, MODEL, THRESHOLDS
 
 OPSET = 20
@@ -88,7 +91,7 @@ def export_run(run: Path, output: Path, console: Console) -> bool:
         fp32.mkdir()
         to_onnx(model, fp32 / "model.onnx")
         tokenizer.backend_tokenizer.save(str(fp32 / "tokenizer.json"))
-        write_metadata(fp32, run, config, schema, meta, tokenizer.pad_token_id, rows_digest(corpus.train))
+        write_metadata(fp32, run, config, schema, model, meta | {"pad_id": tokenizer.pad_token_id}, corpus)
         shutil.copytree(fp32, final)
         if config.export.precision == "int8":
             chosen = json.loads((run / THRESHOLDS).read_text(encoding="utf-8"))
@@ -106,27 +109,43 @@ def export_run(run: Path, output: Path, console: Console) -> bool:
         if not all(check.passed for check in checks):
             console.print("[red]the gate failed: no bundle was written[/]")
             return False
-        write_manifest(final, config.export.precision, gate=[asdict(check) for check in checks])
+        manifest = write_manifest(final, config.export.precision, gate=[asdict(check) for check in checks])
+        (final / CARD).write_text(model_card(run, config, schema, corpus, manifest), encoding="utf-8")
+        write_manifest(final, config.export.precision)
         shutil.rmtree(output, ignore_errors=True)
         shutil.copytree(final, output)
-    bundle = load_bundle(output)
-    size = sum(path.stat().st_size for path in output.iterdir()) / 2**20
-    console.print(f"bundle {bundle.id} in {output} ({size:.1f} MiB)")
+    report_bundle(run, output, config, console)
     return True
 
 
+def report_bundle(run: Path, output: Path, config: TrainConfig, console: Console) -> None:
+    """Log the card with the run, say where the bundle is, and print what CHANGELOG.md should hold if it is released."""
+    shutil.copy(output / CARD, run / CARD)
+    Tracker(run, config.tracking, run.name, console).artifacts(run / CARD)
+    bundle = load_bundle(output)
+    size = sum(path.stat().st_size for path in output.iterdir()) / 2**20
+    console.print(f"bundle {bundle.id} in {output} ({size:.1f} MiB)")
+    console.print("Its entry for CHANGELOG.md, should it be released:\n")
+    console.print(changelog_entry(bundle.manifest), markup=False, highlight=False, soft_wrap=True)
+
+
 def write_metadata(
-    folder: Path, run: Path, config: TrainConfig, schema: Schema, meta: dict[str, Any], pad_id: int, data: str
-) -> None:
+    folder: Path, run: Path, config: TrainConfig, schema: Schema, model: MultiLabelClassifier, meta: dict[str, Any],
+    corpus: Corpus,
+) -> None:  # fmt: skip
     """labels.json, thresholds.json, and the manifest without its hashes."""
     labels = [
         label.model_dump(exclude={"examples", "not_examples"}) for label in schema.labels if label.id in meta["labels"]
     ]
     thresholds = json.loads((run / THRESHOLDS).read_text(encoding="utf-8"))
+    tags, shape = read_journal(run).tags, model.encoder.config
+    origin = encoder_origin(config, tags.get("warm_start"))
     manifest = {
         "format": FORMAT, "name": config.name, "labels": meta["labels"], "activation": "sigmoid",
-        "max_tokens": meta["max_tokens"], "pad_id": pad_id, "normaliser": normalise.VERSION,
-        "training_run": run.name, "encoder": config.encoder.source, "data_sha256": data, "commit": git_commit(),
+        "max_tokens": meta["max_tokens"], "pad_id": meta["pad_id"], "normaliser": normalise.VERSION,
+        "training_run": run.name, "encoder": origin.name, "encoder_licence": origin.licence,
+        "layers": shape.num_hidden_layers, "hidden": shape.hidden_size,
+        "data_sha256": tags.get("data.train") or rows_digest(corpus.train), "commit": git_commit(),
         "schema_version": schema.version, "validation": json.loads((run / METRICS).read_text(encoding="utf-8")),
     }  # fmt: skip
     for name, value in (("labels.json", labels), ("thresholds.json", thresholds), (MANIFEST, manifest)):
@@ -144,12 +163,13 @@ def write_probes(
     (folder / "probes.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
 
-def write_manifest(folder: Path, precision: str, **extra: Any) -> None:
-    """Complete the manifest with precision, hashes and id."""
+def write_manifest(folder: Path, precision: str, **extra: Any) -> dict[str, Any]:
+    """Complete the manifest with precision, hashes (the card's too, once there is one) and id; returns it."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    hashes = {name: sha256(folder / name) for name in FILES}
+    hashes = {name: sha256(folder / name) for name in (*FILES, *((CARD,) if (folder / CARD).exists() else ()))}
     manifest |= {"precision": precision, "sha256": hashes, "bundle_id": bundle_id(manifest["name"], hashes), **extra}
     (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
+    return manifest
 
 
 def gate(

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 RESAMPLES = 1000
+SUMMARY = {"any_violation": "any violation", "core_micro": "core labels, micro", "micro": "all labels, micro"}
 CURVE_POINTS = 100  # of a precision-recall curve that are kept
 
 

@@ -1,16 +1,26 @@
-"""What a run was made from: digests of the data, the commit, versions."""
+"""What a run was made from: digests of the data, the commit, the machine, versions."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
-from zhenyan.training.config import TrainConfig
+import torch
+from zhenyan.inference.cpu import allowed_cpus
+from zhenyan.training import distributed
+from zhenyan.training.config import OptimConfig, TrainConfig
 from zhenyan.training.dataset import Corpus
 from zhenyan.training.rows import Row
+from zhenyan.training.tracking import JOURNAL
+
+GPU = "GPU"
 
 
 def rows_digest(rows: Iterable[Row]) -> str:
@@ -29,13 +39,55 @@ def git_commit() -> str:
     return commit + ("+" if dirty else "")
 
 
-def describe(config: TrainConfig, corpus: Corpus) -> dict[str, str]:
-    """Tags of a run."""
+def threads(optim: OptimConfig) -> int:
+    """CPU threads that a training process uses."""
+    return optim.threads or int(os.environ.get("OMP_NUM_THREADS", allowed_cpus()))
+
+
+def machine(optim: OptimConfig) -> dict[str, str]:
+    """Tags of what trains: `device` (its name) and how many GPUs or CPU threads, over all processes."""
+    gpus = torch.cuda.is_available()
+    return {
+        "device": f"{GPU} {torch.cuda.get_device_name()}" if gpus else f"CPU {platform.machine()}",
+        "device.count": str(distributed.processes() * (1 if gpus else threads(optim))),
+    }
+
+
+def describe(config: TrainConfig, corpus: Corpus, warm_start: Path | None = None) -> dict[str, str]:
+    """Tags of a run; `warm_start` is the model it went on from."""
     return {
         "data.train": rows_digest(corpus.train),
         "data.validation": rows_digest(corpus.validation),
         "git.commit": git_commit(),
         "encoder": config.encoder.source,
+        **({"warm_start": str(warm_start)} if warm_start else {}),
+        **machine(config.optim),
         "python": platform.python_version(),
         **{f"version.{name}": version(name) for name in ("torch", "transformers", "datasets", "scikit-learn")},
     }
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What a run's journal tells of it afterwards: its tags, and for how many seconds it trained (None: unknown)."""
+
+    tags: dict[str, str]
+    seconds: float | None
+
+
+def read_journal(run: Path) -> Journal:
+    """Tags and training time of a run; the time between a cut and the restart after it doesn't count."""
+    tags: dict[str, str] = {}
+    milliseconds, started, last = 0, None, 0
+    path = run / JOURNAL
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        entry = json.loads(line)
+        if entry["kind"] in ("params", "restart"):
+            milliseconds += last - started if started is not None else 0
+            started = entry["time"]
+        elif entry["kind"] == "tags":
+            tags |= entry["value"]
+        last = entry["time"]
+        if entry["kind"] == "finish" and started is not None:
+            milliseconds, started = milliseconds + last - started, None
+    return Journal(tags, milliseconds / 1000 if milliseconds else None)

