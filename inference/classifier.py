@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,8 +20,11 @@ from zhenyan.inference.session import Session, open_session
 from zhenyan.inference.windows import MAX_CHARS, split_windows
 
 CHUNK = 2048  # texts sorted by length together; bounds memory
+SLICE = 1024  # texts tokenised at a time, while those before are scored
 TOKEN_BUDGET = 2048  # padded tokens in one run of the session
 CACHE = 4096  # texts whose scores are remembered: livestream lines repeat
+
+_Windows = tuple[list[int], list[list[int]]]  # owners and token ids, one for each window
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,9 @@ class Classifier:
     ) -> Classifier:
         """Open a bundle folder (the bundled model by default) after checking its hashes.
 
-        `runtime`: onnxruntime, openvino, or auto (what `zhenyan doctor --save` chose here). `threads`: CPU threads, all the process may use by default. `explain`: also find evidence (a few times slower
-        on texts with hits). BundleError when the folder is incomplete, altered or too new.
+        `runtime`: onnxruntime, openvino, or auto: what `zhenyan doctor --save` chose here, else onnxruntime.
+        `threads`: CPU threads, all the process may use by default. `explain`: also find evidence (a few times slower on
+        texts with hits). BundleError when the folder is incomplete, altered or too new.
         """
         bundle = load_bundle(folder)
         if runtime == "auto":
@@ -147,21 +152,35 @@ class Classifier:
 
     def _score_new(self, plain: list[str]) -> np.ndarray:
         """Probabilities of normalised texts that aren't in the cache."""
-        owners, windows = self._windows(plain)
         result = np.zeros((len(plain), len(self.bundle.labels)), dtype=np.float32)
-        for batch in plan_batches([len(window) for window in windows], TOKEN_BUDGET):
-            ids, mask = pad([windows[i] for i in batch], self._pad_id)
-            logits = self.session(ids, mask)
-            if not np.isfinite(logits).all():
-                raise ZhenyanError(f"bundle {self.bundle.id}: the model gave a score that is not a number")
-            np.maximum.at(result, [owners[i] for i in batch], 1 / (1 + np.exp(-logits)))
+        for owners, windows in self._tokenised(plain):
+            for batch in plan_batches([len(window) for window in windows], TOKEN_BUDGET):
+                ids, mask = pad([windows[i] for i in batch], self._pad_id)
+                logits = self.session(ids, mask)
+                if not np.isfinite(logits).all():
+                    raise ZhenyanError(f"bundle {self.bundle.id}: the model gave a score that is not a number")
+                np.maximum.at(result, [owners[i] for i in batch], 1 / (1 + np.exp(-logits)))
         return result
 
-    def _windows(self, plain: list[str]) -> tuple[list[int], list[list[int]]]:
+    def _tokenised(self, plain: list[str]) -> Iterator[_Windows]:
+        """Windows of a slice of texts after the other; the next slice is tokenised while one is scored."""
+        if len(plain) <= SLICE:
+            yield self._windows(plain, 0)
+            return
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(self._windows, plain, 0)
+            for start in range(SLICE, len(plain), SLICE):
+                ready, coming = coming.result(), ahead.submit(self._windows, plain, start)
+                yield ready
+            yield coming.result()
+
+    def _windows(self, plain: list[str], start: int) -> _Windows:
+        """Token ids of the slice's windows with specials, and the text each belongs to."""
         owners: list[int] = []
         windows: list[list[int]] = []
         size = self.bundle.max_tokens - len(self._open) - len(self._close)
-        for owner, encoding in enumerate(self.tokenizer.encode_batch_fast(plain, add_special_tokens=False)):
+        encodings = self.tokenizer.encode_batch_fast(plain[start : start + SLICE], add_special_tokens=False)
+        for owner, encoding in enumerate(encodings, start):
             if plain[owner]:
                 for window in split_windows(encoding.ids, size):
                     owners.append(owner)

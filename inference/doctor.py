@@ -1,6 +1,7 @@
 """Measuring the runtimes on this machine: is the bundle right here, and which runtime is fastest?
 
-A bundle carries probes: texts with the probabilities of its fp32 model. A runtime is sound when it decides them alike.
+A bundle carries probes: texts with the probabilities of its fp32 model. A runtime is sound when it decides them alike
+and a text's score doesn't depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -19,18 +20,19 @@ import numpy as np
 from zhenyan.inference.bundle import Bundle, load_bundle, read_json
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.cpu import allowed_cpus
-from zhenyan.inference.errors import MissingExtra
+from zhenyan.inference.errors import ZhenyanError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.session import RUNTIMES
 
 MAX_FLIPS = 0.01  # share of probes that a sound runtime may decide otherwise than fp32
+MAX_DEPENDENCE = 1e-5  # largest difference between a text's probabilities alone and in a batch
 _SECONDS = 2.0  # how long each runtime is timed
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One runtime on this machine."""
+    """One runtime on this machine; `fault` says why it could not be measured."""
 
     runtime: str
     installed: str | None
@@ -38,11 +40,14 @@ class Verdict:
     largest_difference: float | None = None
     batch_invariance: float | None = None
     lines_per_second: float | None = None
+    fault: str | None = None
 
     @property
     def sound(self) -> bool:
         """Whether it may be used."""
-        return self.flips is not None and self.flips <= MAX_FLIPS
+        if self.flips is None or self.batch_invariance is None:
+            return False
+        return self.flips <= MAX_FLIPS and self.batch_invariance <= MAX_DEPENDENCE
 
 
 def choice_file() -> Path:
@@ -73,6 +78,10 @@ def _version(runtime: str) -> str | None:
         return None
 
 
+def _versions() -> dict[str, str | None]:
+    return {runtime: _version(runtime) for runtime in RUNTIMES}
+
+
 def examine(bundle: Bundle, runtime: str, seconds: float = _SECONDS) -> Verdict:
     """Check one runtime against the probes and time it."""
     installed = _version(runtime)
@@ -82,8 +91,8 @@ def examine(bundle: Bundle, runtime: str, seconds: float = _SECONDS) -> Verdict:
     texts, want = probes["texts"], np.array(probes["probabilities"], dtype=np.float32)
     try:
         classifier = Classifier.load(bundle.folder, runtime=runtime, explain=False)
-    except MissingExtra:
-        return Verdict(runtime, None)
+    except ZhenyanError as error:
+        return Verdict(runtime, installed, fault=str(error))
     got = classifier.score(texts)
     flips = ((got >= classifier.thresholds) != (want >= classifier.thresholds)).any(1).mean()
     classifier.clear_cache()
@@ -95,13 +104,13 @@ def examine(bundle: Bundle, runtime: str, seconds: float = _SECONDS) -> Verdict:
 
 
 def _speed(classifier: Classifier, texts: Sequence[str], seconds: float) -> float:
-    """Lines a second in batches, each line scored anew."""
-    rows, started = 0, time.perf_counter()
-    while (took := time.perf_counter() - started) < seconds:
+    """Lines a second in batches, each line scored anew: the best pass of those that began within `seconds`."""
+    best, end = 0.0, time.perf_counter() + seconds
+    while (began := time.perf_counter()) < end:
         classifier.clear_cache()
         classifier.score(texts)
-        rows += len(texts)
-    return rows / took
+        best = max(best, len(texts) / (time.perf_counter() - began))
+    return best
 
 
 def choose(verdicts: Sequence[Verdict]) -> Verdict | None:
@@ -120,6 +129,7 @@ def run(folder: Path | None, save: bool) -> tuple[list[Verdict], Verdict | None]
         record = {
             "bundle": bundle.id,
             "machine": machine(),
+            "versions": _versions(),
             "runtime": best.runtime,
             "measured": [asdict(v) for v in verdicts],
         }
@@ -128,10 +138,11 @@ def run(folder: Path | None, save: bool) -> tuple[list[Verdict], Verdict | None]
 
 
 def saved_choice(bundle: Bundle) -> str:
-    """The runtime saved for this bundle and machine; onnxruntime where there is none."""
+    """The runtime saved for this bundle, this machine and these versions; onnxruntime where there is none."""
     try:
         record = json.loads(choice_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        now = {"bundle": bundle.id, "machine": machine(), "versions": _versions()}
+        fits = all(record[key] == value for key, value in now.items()) and record["runtime"] in RUNTIMES
+        return record["runtime"] if fits else "onnxruntime"
+    except (OSError, ValueError, KeyError, TypeError):
         return "onnxruntime"
-    fits = record.get("bundle") == bundle.id and record.get("machine") == machine()
-    return str(record["runtime"]) if fits else "onnxruntime"

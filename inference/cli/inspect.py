@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from zhenyan.inference import doctor as checks
 from zhenyan.inference.bundle import load_bundle
 
@@ -22,9 +24,10 @@ def doctor(
 ) -> None:
     """Check the bundle on this machine and measure every runtime that is installed.
 
-    A runtime is sound when at most 1 percent of the bundle's probes are decided otherwise than by its fp32 model.
+    A runtime is sound when it decides at most 1 percent of the bundle's probes otherwise than the fp32 model did, and a
+    text's score is the same to 1e-5 alone and among others.
     """
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     about = checks.machine()
     console.print(
         f"{about['processor']}, {about['cpus']} processors allowed, {' '.join(about['flags']) or 'no vector flags known'}"
@@ -34,6 +37,8 @@ def doctor(
     for v in verdicts:
         if v.installed is None:
             table.add_row(v.runtime, "not installed")
+        elif v.fault is not None:
+            table.add_row(v.runtime, v.installed, "", "", "", "", Text(v.fault, style="red"))
         else:
             table.add_row(v.runtime, v.installed, f"{v.flips:.2%}", f"{v.largest_difference:.4f}", f"{v.batch_invariance:.1e}",
                           f"{v.lines_per_second:,.0f}", "sound" if v.sound else "[red]not sound here[/]")  # fmt: skip

@@ -78,11 +78,12 @@ def _work(settings: Settings, classifier: Classifier, listener: socket.socket, r
 
 
 def load(settings: Settings) -> Classifier:
-    """With several workers one thread each: a forked session must not own a thread pool."""
+    """With several workers one thread each, and ONNX Runtime: a forked session must not own a thread pool."""
     several = settings.workers > 1
+    runtime = "onnxruntime" if several and settings.runtime == "auto" else settings.runtime
     os.environ["TOKENIZERS_PARALLELISM"] = "false" if several else "true"
     threads = 1 if several else settings.threads
-    classifier = Classifier.load(settings.model, runtime=settings.runtime, threads=threads)
+    classifier = Classifier.load(settings.model, runtime=runtime, threads=threads)
     if several and not isinstance(classifier.session, OnnxSession):
         raise ConfigError("workers: only the onnxruntime runtime can be shared by several; openvino needs workers=1")
     return classifier

@@ -1,0 +1,174 @@
+"""The classifier: the same text scores the same anywhere, long texts are read whole, decisions follow thresholds."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import random
+
+import numpy as np
+import pytest
+from zhenyan.inference import Classifier
+from zhenyan.inference import classifier as module
+from zhenyan.inference.errors import BundleError, ConfigError, MissingExtra, ZhenyanError
+from zhenyan.inference.session import RUNTIMES, OnnxSession, open_session
+from zhenyan.inference.windows import MAX_CHARS
+
+CLAIM = "喝这个茶三高就降下来了，三天治好糖尿病"
+
+
+@pytest.fixture
+def fresh(classifier):
+    """The bundled model, remembering nothing, with its own thresholds and session back at the end."""
+    session, thresholds = classifier.session, classifier.thresholds
+    classifier.clear_cache()
+    yield classifier
+    classifier.session, classifier.thresholds = session, thresholds
+    classifier.clear_cache()
+
+
+class Counting:
+    """A session that counts the rows it was given."""
+
+    def __init__(self, session):
+        self.session, self.rows = session, 0
+
+    def __call__(self, ids, mask):
+        self.rows += len(ids)
+        return self.session(ids, mask)
+
+
+def test_alone_in_any_batch_and_in_any_order_the_score_is_the_same(fresh, sample_texts):
+    texts = [*dict.fromkeys(sample_texts[:50]), CLAIM, "，".join(sample_texts[:20]), "", "好"]
+    together = fresh.score(texts)
+    order = random.Random(0).sample(range(len(texts)), len(texts))
+    fresh.clear_cache()
+    shuffled = fresh.score([texts[i] for i in order])
+    assert np.abs(shuffled - together[order]).max() < 1e-5
+    for i in range(0, len(texts), 3):
+        fresh.clear_cache()
+        assert np.abs(fresh.score([texts[i]])[0] - together[i]).max() < 1e-5
+
+
+def test_slices_do_not_change_a_score(fresh, sample_texts, monkeypatch):
+    """The next slice is tokenised while one is scored; results come back in their places."""
+    texts = list(dict.fromkeys(sample_texts[:40]))
+    whole = fresh.score(texts)
+    fresh.clear_cache()
+    monkeypatch.setattr(module, "SLICE", 7)
+    assert np.abs(fresh.score(texts) - whole).max() < 1e-5
+
+
+def test_classify_is_lazy_and_in_order(fresh, sample_texts, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 4)
+    fresh.session = lambda ids, mask: np.full((len(ids), len(fresh.bundle.labels)), -9, np.float32)
+    taken = []
+
+    def endless():
+        for text in itertools.cycle(sample_texts[:6]):
+            taken.append(text)
+            yield text
+
+    first = list(itertools.islice(fresh.classify(endless()), 10))
+    assert [p.text for p in first] == taken[:10] and len(taken) == 12
+
+
+def test_what_was_scored_is_remembered_and_repeats_are_scored_once(fresh):
+    fresh.session = Counting(fresh.session)
+    first = fresh.score([CLAIM, CLAIM, "大家好"])
+    assert fresh.session.rows == 2
+    assert (fresh.score([CLAIM]) == first[0]).all() and fresh.session.rows == 2
+
+
+def test_memory_of_scores_is_bounded(fresh, monkeypatch):
+    monkeypatch.setattr(module, "CACHE", 3)
+    fresh.score([f"第{n}件" for n in range(9)])
+    assert len(fresh._cache) == 3
+
+
+def test_a_long_text_is_read_to_its_end(fresh, sample_texts):
+    """A claim behind many windows of plain talk scores as high as its window does; nothing is cut off unseen."""
+    talk = "今天天气很好，" * 120
+    hidden, plain = fresh.score([talk + CLAIM, talk])
+    label = int(fresh.score([CLAIM])[0].argmax())
+    assert plain[label] < hidden[label] > 0.3
+
+
+def test_beyond_the_limit_it_is_truncated_and_says_so(fresh):
+    fresh.session = lambda ids, mask: np.zeros((len(ids), len(fresh.bundle.labels)), np.float32)
+    inside, beyond = fresh.predict(["好" * MAX_CHARS, "好" * (MAX_CHARS + 1)], explain=False)
+    assert (inside.truncated, beyond.truncated) == (False, True)
+
+
+@pytest.mark.parametrize("text", ["", " \t\n", "\u200b\ufeff"])
+def test_a_text_without_content_is_compliant(fresh, text):
+    (prediction,) = fresh.predict([text])
+    assert prediction.labels == () and set(prediction.scores.values()) == {0.0}
+
+
+def test_no_texts_no_predictions(fresh):
+    assert fresh.predict([]) == [] and fresh.score([]).shape == (0, len(fresh.bundle.labels))
+
+
+def test_decisions_follow_thresholds(fresh):
+    scores = fresh.score([CLAIM])
+    decided = fresh.decide(scores[0])
+    assert decided == tuple(
+        label for label, score, threshold in zip(fresh.bundle.label_ids, scores[0], fresh.bundle.thresholds, strict=True)
+        if score >= np.float32(threshold)
+    )  # fmt: skip
+    fresh.with_thresholds(labels=[fresh.bundle.label_ids[-1]])
+    assert set(fresh.decide(np.ones(len(fresh.thresholds)))) == {fresh.bundle.label_ids[-1]}
+    assert fresh.with_thresholds(min_score=1.0).decide(scores[0]) == ()
+    assert (fresh.score([CLAIM]) == scores).all()
+    with pytest.raises(ConfigError, match="unknown label nonsense; this bundle has"):
+        fresh.with_thresholds(labels=["nonsense"])
+
+
+def test_evidence_only_where_it_is_asked_for(fresh):
+    with_evidence, without = fresh.predict([CLAIM], explain=True)[0], fresh.predict([CLAIM], explain=False)[0]
+    assert without.evidence == () and dataclasses.replace(with_evidence, evidence=()) == without
+    assert {e.label for e in with_evidence.evidence} == set(with_evidence.labels)
+
+
+def test_a_score_that_is_no_number_is_an_error(fresh):
+    fresh.session = lambda ids, mask: np.full((len(ids), len(fresh.bundle.labels)), np.nan, np.float32)
+    with pytest.raises(ZhenyanError, match="not a number"):
+        fresh.score([CLAIM])
+
+
+def test_threads_do_not_change_a_score(fresh, sample_texts):
+    one = Classifier.load(threads=1, explain=False)
+    assert np.abs(one.score(sample_texts[:20]) - fresh.score(sample_texts[:20])).max() < 1e-5
+
+
+def test_runtimes_are_told_apart(fresh, tmp_path):
+    model = fresh.bundle.folder / "model.onnx"
+    assert isinstance(open_session(model, threads=1), OnnxSession)
+    with pytest.raises(ConfigError, match="runtime: 'other' is unknown; allowed: onnxruntime, openvino, auto"):
+        open_session(model, "other")
+    assert RUNTIMES[0] == "onnxruntime"
+
+
+def test_a_missing_runtime_names_its_extra(fresh, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "openvino", None)
+    with pytest.raises(MissingExtra, match=r"zhenyan\[openvino\]"):
+        Classifier.load(runtime="openvino")
+
+
+def test_openvino_that_cannot_read_a_file_says_so(tmp_path):
+    pytest.importorskip("openvino")
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(BundleError, match=r"OpenVINO can't run it .* use the runtime onnxruntime"):
+        open_session(tmp_path / "model.onnx", "openvino", 1)
+
+
+def test_openvino_scores_alike_and_the_same_alone(fresh, sample_texts):
+    pytest.importorskip("openvino")
+    own = fresh.score(sample_texts[:24])
+    other = Classifier.load(runtime="openvino", threads=1, explain=False)
+    there = other.score(sample_texts[:24])
+    other.clear_cache()
+    alone = np.concatenate([other.score([text]) for text in sample_texts[:8]])
+    assert np.abs(alone - there[:8]).max() < 1e-5
+    assert ((own >= fresh.thresholds) == (there >= fresh.thresholds)).mean() > 0.99

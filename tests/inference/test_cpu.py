@@ -1,0 +1,40 @@
+"""The real allowance of processors: affinity and cgroup quota."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from zhenyan.inference import cpu
+
+
+@pytest.mark.parametrize(("text", "quota"), [
+    ("max 100000\n", None), ("200000 100000\n", 2.0), ("150000 100000\n", 1.5), ("", None), ("broken", None),
+])  # fmt: skip
+def test_quota_of_cgroup_v2(tmp_path, text, quota):
+    (tmp_path / "cpu.max").write_text(text)
+    assert cpu._quota(tmp_path / "cpu.max", tmp_path / "none") == quota
+
+
+@pytest.mark.parametrize(("limit", "quota"), [("-1", None), ("50000", 0.5)])
+def test_quota_of_cgroup_v1(tmp_path, limit, quota):
+    (tmp_path / "cpu.cfs_quota_us").write_text(limit)
+    (tmp_path / "cpu.cfs_period_us").write_text("100000")
+    assert cpu._quota(tmp_path / "none", tmp_path) == quota
+
+
+@pytest.mark.parametrize(("quota", "affinity", "allowed"), [(None, 8, 8), (1.5, 8, 2), (0.2, 8, 1), (16.0, 4, 4)])
+def test_the_smaller_of_both_counts(monkeypatch, quota, affinity, allowed):
+    monkeypatch.setattr(cpu, "_quota", lambda: quota)
+    monkeypatch.setattr(cpu, "_affinity", lambda: affinity)
+    assert cpu.allowed_cpus() == allowed
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no affinity masks")
+def test_affinity_is_seen():
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(before)})
+        assert cpu.allowed_cpus() == 1
+    finally:
+        os.sched_setaffinity(0, before)

@@ -1,0 +1,110 @@
+"""`zhenyan doctor`: what is sound, what is fastest, what is remembered, and what `auto` then takes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+from zhenyan.inference import Classifier, doctor
+from zhenyan.inference.bundle import load_bundle, sha256
+from zhenyan.inference.cli import app
+from zhenyan.inference.doctor import Verdict, choose, examine, saved_choice
+from zhenyan.inference.errors import BundleError
+from zhenyan.inference.session import OnnxSession
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(doctor, "_SECONDS", 0.01)
+
+
+@pytest.fixture
+def small(tmp_path) -> Path:
+    """The bundled model with few probes, so that a check takes no time."""
+    folder = Path(shutil.copytree(load_bundle().folder, tmp_path / "bundle"))
+    probes = json.loads((folder / "probes.json").read_text())
+    few = {key: value[:20] if isinstance(value, list) else value for key, value in probes.items()}
+    (folder / "probes.json").write_text(json.dumps(few))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["sha256"]["probes.json"] = sha256(folder / "probes.json")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def verdict(runtime: str = "onnxruntime", flips: float = 0.0, alone: float = 0.0, speed: float = 100.0) -> Verdict:
+    return Verdict(runtime, "1", flips, 0.0, alone, speed)
+
+
+@pytest.mark.parametrize(("given", "sound"), [
+    (verdict(), True), (verdict(flips=0.01), True), (verdict(flips=0.011), False), (verdict(alone=1e-5), True),
+    (verdict(alone=1.1e-5), False), (Verdict("openvino", None), False), (Verdict("openvino", "1", fault="x"), False),
+])  # fmt: skip
+def test_what_is_sound(given, sound):
+    assert given.sound is sound
+
+
+def test_the_fastest_sound_runtime_is_chosen():
+    fast, slow = verdict("openvino", speed=900), verdict(speed=300)
+    assert choose([slow, fast]) is fast
+    assert choose([slow, verdict("openvino", flips=0.5, speed=900)]) is slow
+    assert choose([verdict(flips=1.0), Verdict("openvino", None)]) is None
+
+
+def test_the_bundle_is_sound_here(small):
+    found = examine(load_bundle(small), "onnxruntime", 0.01)
+    assert found.batch_invariance <= doctor.MAX_DEPENDENCE and found.lines_per_second > 0
+    assert found.largest_difference < 0.2 and found.fault is None
+
+
+def test_a_model_whose_answers_changed_is_not_sound(small, monkeypatch):
+    """Such as on a processor where int8 products overflow."""
+    monkeypatch.setattr(OnnxSession, "__call__", lambda self, ids, mask: np.full((len(ids), 14), 9.0, np.float32))
+    assert not examine(load_bundle(small), "onnxruntime", 0.01).sound
+    result = CliRunner().invoke(app, ["doctor", "--model", str(small), "--save"])
+    assert result.exit_code == 1 and "no runtime is sound" in result.output and not doctor.choice_file().exists()
+
+
+def test_a_runtime_that_cannot_run_the_model_is_shown_and_left_out(small, monkeypatch):
+    pytest.importorskip("openvino")
+
+    def refuse(*_):
+        raise BundleError("model.onnx: OpenVINO can't run it")
+
+    monkeypatch.setattr("zhenyan.inference.session.OpenVinoSession.__init__", refuse)
+    assert examine(load_bundle(small), "openvino", 0.01).fault == "model.onnx: OpenVINO can't run it"
+
+
+def test_a_runtime_that_is_missing_is_not_measured(small, monkeypatch):
+    monkeypatch.setattr(doctor, "_version", lambda runtime: None)
+    assert examine(load_bundle(small), "openvino") == Verdict("openvino", None)
+
+
+def test_auto_takes_what_was_saved_for_this_bundle_machine_and_version(small, monkeypatch):
+    assert saved_choice(load_bundle(small)) == "onnxruntime"
+    monkeypatch.setattr(doctor, "examine", lambda bundle, runtime: verdict(runtime, speed=len(runtime)))
+    result = CliRunner().invoke(app, ["doctor", "--model", str(small), "--save"])
+    assert result.exit_code == 0 and "fastest sound runtime: onnxruntime" in result.output
+    record = json.loads(doctor.choice_file().read_text())
+    record["runtime"] = "openvino"
+    doctor.choice_file().write_text(json.dumps(record))
+    assert saved_choice(load_bundle(small)) == "openvino"
+    for key, other in (("bundle", "another"), ("machine", {}), ("versions", {}), ("runtime", "nonsense")):
+        doctor.choice_file().write_text(json.dumps(record | {key: other}))
+        assert saved_choice(load_bundle(small)) == "onnxruntime"
+    for broken in ("", "[]", "{}", "{"):
+        doctor.choice_file().write_text(broken)
+        assert saved_choice(load_bundle(small)) == "onnxruntime"
+    assert isinstance(Classifier.load(small, runtime="auto", threads=1).session, OnnxSession)
+
+
+def test_auto_opens_the_saved_runtime(small, monkeypatch):
+    opened = []
+    monkeypatch.setattr(doctor, "saved_choice", lambda bundle: "openvino")
+    monkeypatch.setattr("zhenyan.inference.classifier.open_session", lambda *arguments: opened.append(arguments))
+    Classifier.load(small, runtime="auto", threads=3)
+    assert opened == [(small / "model.onnx", "openvino", 3)]
