@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,7 +24,7 @@ from zhenyan.inference.runs.scoring import RunOptions, open_classifier
 from zhenyan.inference.runs.store import REJECTS, RunFolder
 
 EXIT_REJECTS, EXIT_HITS = 3, 4
-
+MAX_NOTES = 10  # printed
 
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help=(
     "Files, folders, globs or addresses: .jsonl .csv .tsv .parquet .xlsx .txt .srt .vtt .ass and ASR .json, also .gz .zst."))]  # fmt: skip
@@ -39,6 +40,9 @@ ColumnOfStart = Annotated[str | None, typer.Option(help="Column of start times."
 ColumnOfEnd = Annotated[str | None, typer.Option(help="Column of end times.")]
 ColumnOfStream = Annotated[str | None, typer.Option(help="Column that names the stream.")]
 Encoding = Annotated[str | None, typer.Option(help="Encoding of text files instead of the detected one.")]
+Split = Annotated[bool | None, typer.Option("--split/--no-split", show_default=False, help=(
+    "Cut rows of running speech into utterances; by default only long rows without time codes that a recogniser wrote "
+    "(.json) or that name a recording (file: ....mp4)."))]  # fmt: skip
 FindEvidence = Annotated[bool, typer.Option(help="Find the words that carried each decision.")]
 Context = Annotated[bool, typer.Option(help="Also read neighbouring lines of a stream together.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Forget an earlier run with this output.")]
@@ -66,6 +70,7 @@ def score(
     end_column: ColumnOfEnd = None,
     stream_column: ColumnOfStream = None,
     encoding: Encoding = None,
+    split: Split = None,
     evidence: FindEvidence = True,
     context: Context = True,
     restart: Restart = False,
@@ -79,20 +84,20 @@ def score(
 ) -> None:
     """Score archived streams, tables or copy; the same command, repeated, goes on where it was cut off.
 
-    Exit codes: 0 done, 2 the command can't be done as given, 3 done but some rows could not be scored.
+    Exit codes: 0 done, 2 the command can't be done as given, 3 done but some rows could not be scored, 4 hits were found
+    (with --fail-on-hit), 130 stopped.
     """
     bundle = load_bundle(model)
     chosen = tuple(name.strip() for name in labels.split(",") if name.strip()) if labels else None
     runtime = saved_choice(bundle) if runtime == "auto" else runtime
     options = RunOptions(min_score, chosen, evidence, context, runtime)
-    reading = Options(text_column, start_column, end_column, stream_column, encoding)
+    reading = Options(text_column, start_column, end_column, stream_column, encoding, split)
     job = Job(inputs, output, options, reading, restart, part_rows)
     console = Console(stderr=True)
     chosen_engine = make_engine(engine, bundle, options, threads, ray_address, actors)
     with Reporter(console) as reporter:
         folder = run_job(job, bundle, chosen_engine, reporter)
-    for note in dict.fromkeys(reading.notes):
-        console.print(f"note: {note}", markup=False)
+    say_notes(folder.summary["notes"], console)
     finish(folder, output, report, show, bundle, console)
     summary = folder.summary
     if fail_on_hit and summary["hits"]:
@@ -121,6 +126,8 @@ def finish(folder: RunFolder, output: Path, report: Path | None, show: int, bund
         f"{output}: {summary['rows']:,} rows, {summary['hits']:,} with a hit, {summary['findings']:,} findings",
         markup=False,
     )
+    verdicts = ", ".join(f"{count:,} {name}" for name, count in summary["streams"].items() if count)
+    console.print(f"streams by risk: {verdicts or 'none'}", markup=False)
     if summary["rejects"]:
         console.print(f"{summary['rejects']:,} rows could not be scored: {folder.path / REJECTS}", markup=False)
     if report is not None:
@@ -128,6 +135,14 @@ def finish(folder: RunFolder, output: Path, report: Path | None, show: int, bund
 
         write_report(folder, bundle, report)
         console.print(f"report: {report}", markup=False)
+
+
+def say_notes(notes: list[str], console: Console) -> None:
+    """What readers noted of the files, the first few in full."""
+    for note in notes[:MAX_NOTES]:
+        console.print(f"note: {note}", markup=False)
+    if len(notes) > MAX_NOTES:
+        console.print(f"note: and {len(notes) - MAX_NOTES:,} more, in the run's summary.json", markup=False)
 
 
 class Reporter:
@@ -159,8 +174,11 @@ class Reporter:
         now = time.monotonic()
         pace = (progress.rows - self.base) / max(now - self.started, 1e-9)
         words = f"{progress.rows:,} rows, {pace:,.0f} rows/s, {progress.hits:,} hits, {progress.rejects:,} rejects"
+        if progress.read and pace > 0:  # the part of the bytes that was read tells how many rows there will be
+            left = progress.rows * (1 / progress.read - 1) / pace
+            words += f", {timedelta(seconds=round(left))} left"
         if self.console.is_terminal:
-            self.bar.update(self.task, description=words)
+            self.bar.update(self.task, description=words, completed=progress.read or 0, total=progress.read and 1)
         elif now - self.said >= self.every:
             self.said = now
             self.console.print(words, markup=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,10 +22,15 @@ TEXT_COLUMNS = (
     "asr",
     "transcript",
     "文案",
+    "asr_result",
+    "asr_result_para",
 )
 START_COLUMNS = ("start", "begin", "start_time", "开始", "开始时间", "开始时间(秒)")
 END_COLUMNS = ("end", "end_time", "结束", "结束时间", "结束时间(秒)")
-STREAM_COLUMNS = ("stream", "room", "直播间", "file", "video")
+ROOM_COLUMNS = ("stream", "room", "直播间", "room_name", "channel_name", "chanel_name")
+RECORDING_COLUMNS = ("file", "video", "file_name", "recording")
+STREAM_COLUMNS = ROOM_COLUMNS + RECORDING_COLUMNS
+_MEDIA = (".mp4", ".flv", ".ts", ".mkv", ".mov", ".webm", ".mp3", ".m4a", ".aac", ".wav", ".flac", ".ogg", ".opus")
 _LONGEST = 1e15  # a larger number is no time, not even one in microseconds: it is an id, or infinity
 
 
@@ -35,6 +40,7 @@ class Item:
 
     record: dict[str, Any]
     place: str  # line, row or cue number inside the file, for messages
+    words: tuple[tuple[float, float], ...] = ()  # seconds of each spoken word, where the recogniser gave them
 
     @property
     def text(self) -> str:
@@ -51,16 +57,28 @@ class Reject:
     value: str = ""
 
 
+@dataclass
+class Meter:
+    """How many bytes of the inputs have been read (as they lie there, compressed or not)."""
+
+    read: int = 0
+
+
 @dataclass(frozen=True)
 class Options:
-    """How to read: column names override what is found by name; `encoding` overrides what is detected."""
+    """How to read: column names override what is found by name; `encoding` overrides what is detected.
+
+    `split`: cut rows of running speech into utterances; None: only transcripts of recordings (see io.splitting).
+    """
 
     text_column: str | None = None
     start_column: str | None = None
     end_column: str | None = None
     stream_column: str | None = None
     encoding: str | None = None
-    notes: list[str] = field(default_factory=list, compare=False)  # what readers want said (encodings, columns)
+    split: bool | None = None
+    notes: list[str] = field(default_factory=list, compare=False)  # what readers want said (encodings)
+    meter: Meter = field(default_factory=Meter, compare=False)
 
 
 @dataclass(frozen=True)
@@ -109,9 +127,15 @@ def seconds(value: Any) -> float | None:
         total = 0.0
         for part in parts:
             total = total * 60 + float(part)
-        return total if len(parts) <= 3 else None
+        return total if len(parts) <= 3 and abs(total) < _LONGEST else None
     except ValueError:
         return None
+
+
+def recording_of(record: Mapping[str, Any]) -> str | None:
+    """The sound or video file that a row says it was heard in."""
+    named = (record.get(name) for name in RECORDING_COLUMNS)
+    return next((name for name in named if isinstance(name, str) and name.lower().endswith(_MEDIA)), None)
 
 
 def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Reject:

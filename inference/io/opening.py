@@ -6,18 +6,30 @@ import codecs
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.items import Meter, Options
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _SAMPLE = 1 << 20
+_USUAL = ("utf-8", "utf-8-sig")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
 def is_remote(path: str) -> bool:
     """Whether a path is an address for fsspec, such as s3://bucket/file."""
     return "://" in path
+
+
+def filesystem(address: str) -> tuple[Any, str]:
+    """The fsspec filesystem of an address, and the path in it; InputError when there is none that can be used."""
+    import fsspec
+
+    try:
+        return fsspec.core.url_to_fs(address)
+    except (ImportError, ValueError, OSError) as error:
+        raise InputError(f"{address}: {error}; is the fsspec filesystem for this address installed?") from None
 
 
 def plain_suffix(path: str) -> str:
@@ -29,11 +41,11 @@ def plain_suffix(path: str) -> str:
 
 
 @contextmanager
-def open_bytes(path: str) -> Iterator[BinaryIO]:
+def open_bytes(path: str, options: Options) -> Iterator[BinaryIO]:
     """The decompressed bytes of a file; InputError names the path when it can't be read."""
     compression = next((kind for ending, kind in COMPRESSIONS.items() if path.lower().endswith(ending)), None)
     try:
-        with _raw(path) as raw:
+        with _raw(path) as source, io.BufferedReader(_Readable(source, options.meter)) as raw:
             if compression is None:
                 yield raw
             else:
@@ -56,12 +68,8 @@ def _decompressed(path: str, raw: BinaryIO, compression: str) -> Iterator[Binary
 def _raw(path: str) -> BinaryIO:
     if not is_remote(path):
         return open(path, "rb")
-    import fsspec
-
-    try:
-        return cast(BinaryIO, fsspec.open(path, "rb").open())
-    except (ImportError, ValueError) as error:
-        raise InputError(f"{path}: {error}; install the fsspec filesystem for this address") from None
+    system, name = filesystem(path)
+    return cast(BinaryIO, system.open(name, "rb"))
 
 
 def detect_encoding(sample: bytes, complete: bool) -> str:
@@ -82,19 +90,21 @@ def detect_encoding(sample: bytes, complete: bool) -> str:
 
 
 @contextmanager
-def open_text(path: str, encoding: str | None = None) -> Iterator[tuple[TextIO, str]]:
-    """The file as text with newlines kept as they are, and the encoding that was used.
+def open_text(path: str, options: Options) -> Iterator[TextIO]:
+    """The file as text with newlines kept as they are; an unusual encoding is noted in the options.
 
     Bytes that the encoding can't hold come through as U+FFFD: the row is scored, nothing else is lost.
     """
-    if encoding is not None:
-        _check_encoding(encoding)
-    with open_bytes(path) as raw:
-        buffered = io.BufferedReader(cast(io.RawIOBase, _Readable(raw)), buffer_size=_SAMPLE)
+    if options.encoding is not None:
+        _check_encoding(options.encoding)
+    with open_bytes(path, options) as raw:
+        buffered = io.BufferedReader(_Readable(raw), buffer_size=_SAMPLE)
         sample = buffered.peek(_SAMPLE)[:_SAMPLE]
-        used = encoding or detect_encoding(sample, complete=len(sample) < _SAMPLE)
+        used = options.encoding or detect_encoding(sample, complete=len(sample) < _SAMPLE)
+        if used not in _USUAL:
+            options.notes.append(f"{path}: read as {used}")
         try:
-            yield io.TextIOWrapper(buffered, encoding=used, errors="replace", newline=""), used
+            yield io.TextIOWrapper(buffered, encoding=used, errors="replace", newline="")
         except UnicodeError as error:
             raise InputError(f"{path}: not readable as {used}: {error}; name another --encoding") from None
 
@@ -107,15 +117,25 @@ def _check_encoding(name: str) -> None:
 
 
 class _Readable(io.RawIOBase):
-    """Lets any object with read() sit under a BufferedReader."""
+    """Lets any binary file sit under a BufferedReader, and counts what is read."""
 
-    def __init__(self, source: BinaryIO) -> None:
-        self._source = source
+    def __init__(self, source: BinaryIO, meter: Meter | None = None) -> None:
+        self._source, self._meter = source, meter or Meter()
 
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return self._source.seekable()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._source.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._source.tell()
+
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         data = self._source.read(len(buffer))
         buffer[: len(data)] = data
+        self._meter.read += len(data)
         return len(data)

@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io import documents, tables
+from zhenyan.inference.io import asr, documents, tables
 from zhenyan.inference.io.items import Item, Options, Reject
-from zhenyan.inference.io.opening import COMPRESSIONS, is_remote, plain_suffix
+from zhenyan.inference.io.opening import COMPRESSIONS, filesystem, is_remote, plain_suffix
+from zhenyan.inference.io.splitting import split_items
 
 Reader = Callable[[str, Options], Iterator[Item | Reject]]
 
@@ -26,7 +26,7 @@ READERS: dict[str, Reader] = {
     ".srt": documents.read_subtitles,
     ".vtt": documents.read_subtitles,
     ".ass": documents.read_subtitles,
-    ".json": documents.read_asr_json,
+    ".json": asr.read_asr_json,
 }
 
 __all__ = ["READERS", "Item", "Options", "Reject", "read_items", "resolve_inputs"]
@@ -55,6 +55,8 @@ def resolve_inputs(inputs: Sequence[str]) -> list[str]:
 
 
 def _resolve(name: str) -> list[str]:
+    if name.startswith("file://"):
+        name = filesystem(name)[1]
     if is_remote(name):
         return _resolve_remote(name)
     path = Path(name)
@@ -69,12 +71,10 @@ def _resolve(name: str) -> list[str]:
 
 
 def _resolve_remote(name: str) -> list[str]:
-    import fsspec
-
+    system, path = filesystem(name)
     try:
-        system, path = fsspec.core.url_to_fs(name)
         paths = system.glob(path) if glob.has_magic(path) else system.find(path)
-    except (ImportError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise InputError(f"{name}: {error}") from None
     return sorted(system.unstrip_protocol(p) for p in paths if plain_suffix(p) in READERS)
 
@@ -89,9 +89,5 @@ def _check_ending(name: str) -> None:
 
 def read_items(path: str, options: Options) -> Iterator[Item | Reject]:
     """Items and rejects of one file, in order. InputError when the file as a whole can't be read."""
-    return READERS[plain_suffix(path)](path, options)
-
-
-def describe_row(record: dict[str, Any]) -> str:
-    """Column names for a message."""
-    return ", ".join(map(str, record)) or "(none)"
+    suffix = plain_suffix(path)
+    return split_items(READERS[suffix](path, options), options, asr=suffix == ".json")

@@ -17,15 +17,9 @@ csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 _BATCH = 2048
 
 
-def _note_encoding(options: Options, path: str, encoding: str) -> None:
-    if encoding not in ("utf-8", "utf-8-sig"):
-        options.notes.append(f"{path}: read as {encoding}")
-
-
 def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
     """One JSON object a line; a broken line is a reject."""
-    with open_text(path, options.encoding) as (lines, encoding):
-        _note_encoding(options, path, encoding)
+    with open_text(path, options) as lines:
         columns: Columns | None = None
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -55,8 +49,7 @@ def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
 def read_csv(path: str, options: Options) -> Iterator[Item | Reject]:
     """CSV or TSV with a header; quoted fields may hold line breaks. Rows with too few or many fields are rejects."""
     delimiter = "\t" if plain_suffix(path) == ".tsv" else ","
-    with open_text(path, options.encoding) as (lines, encoding):
-        _note_encoding(options, path, encoding)
+    with open_text(path, options) as lines:
         rows = csv.reader((line.replace("\0", "") for line in lines), delimiter=delimiter)
         header = next(rows, None)
         if header is None:
@@ -78,7 +71,7 @@ def read_parquet(path: str, options: Options) -> Iterator[Item | Reject]:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    with open_bytes(path) as raw:
+    with open_bytes(path, options) as raw:
         try:
             file = parquet.ParquetFile(raw)
             columns = find_columns(file.schema_arrow.names, options, path)
@@ -92,7 +85,7 @@ def read_parquet(path: str, options: Options) -> Iterator[Item | Reject]:
 
 def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
     """The first sheet of a workbook, its first row as header, streamed."""
-    rows = _xlsx_rows(path)
+    rows = _xlsx_rows(path, options)
     header = [str(name).strip() if name is not None else f"column{i}" for i, name in enumerate(next(rows, ()), 1)]
     if not header:
         return
@@ -102,7 +95,7 @@ def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
             yield make_item(_plain(dict(zip(header, row, strict=False))), columns, f"row {number}")
 
 
-def _xlsx_rows(path: str) -> Iterator[tuple[Any, ...]]:
+def _xlsx_rows(path: str, options: Options) -> Iterator[tuple[Any, ...]]:
     import zipfile
     import zlib
 
@@ -110,7 +103,7 @@ def _xlsx_rows(path: str) -> Iterator[tuple[Any, ...]]:
     from openpyxl.utils.exceptions import InvalidFileException
 
     broken = (InvalidFileException, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, SyntaxError)
-    with open_bytes(path) as raw:
+    with open_bytes(path, options) as raw:
         try:  # damage inside a sheet shows only while its rows are read; XML's ParseError is a SyntaxError
             book = openpyxl.load_workbook(raw, read_only=True, data_only=True)
             yield from book.worksheets[0].iter_rows(values_only=True)

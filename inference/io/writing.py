@@ -7,6 +7,7 @@ import csv
 import functools
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ _TOO_MANY = (
 )
 _XLSX_CHARS = 32_767  # a cell's limit
 _XLSX_INT = 10**15  # a spreadsheet keeps 15 digits of a number; a longer id has to be text
+_ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/")  # a path makes one slash of two; one letter is a Windows drive
 _FORMULA = frozenset("=+-@\t\r")
 _ADDED = ("labels", "evidence", "model", "truncated")
 
@@ -189,7 +191,11 @@ WRITERS: dict[str, Callable[[Path, Rows], None]] = {
 
 
 def check_output(path: Path) -> None:
-    """InputError when the ending is no output format, or a folder is there."""
+    """InputError when the ending is no output format, a folder is there, or an address is meant."""
+    if _ADDRESS.match(str(path)):
+        raise InputError(
+            f"{path}: outputs are written to this machine's disks; name a local file and copy it from there"
+        )
     if path.suffix not in WRITERS:
         raise InputError(
             f"{path}: ending {path.suffix or '(none)'!r} is no output format; writable are {' '.join(WRITERS)}"

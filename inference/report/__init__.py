@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,28 +17,42 @@ from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.runs.store import RunFolder
 
 MAX_FINDINGS = 20_000  # shown; the run's folder holds all of them
-MAX_TIMELINES, MAX_MARKS = 400, 800  # the page shows 200; which of those with equal risk is known only at the end
+MAX_STREAMS, MAX_MARKS = 200, 800  # shown, and marks on the timeline of each
 RESPONSIBLE = {
     "operator": ("直播间运营者/商家", "room operator or seller"), "host": ("主播", "host"),
     "platform": ("平台", "platform"), "agency": ("服务机构", "agency"),
 }  # fmt: skip
 
 
+_PLACES = ((r" utterance (\d+)", r"第\1句"), (r"(?:line|row) (\d+)", r"第\1行"), (r"(?:cue|segment) (\d+)", r"第\1段"))
+
+
 @dataclass
-class Stream:
-    """One stream's numbers and its timeline marks."""
+class Timeline:
+    """Marks of one stream's findings between its start and end: in seconds, or in lines where it has no time codes."""
 
-    name: str
-    findings: int = 0
-    top: float = 0.0
-    labels: Counter[str] = field(default_factory=Counter)
+    start: float
+    end: float
+    timed: bool
     marks: list[dict[str, Any]] = field(default_factory=list)
-    length: float = 0.0
 
-    @property
-    def verdict(self) -> str:
-        """How urgently the stream should be looked at: "high", "medium" or "low"."""
-        return "high" if self.top >= 0.8 else "medium" if self.top >= 0.5 else "low"
+    @classmethod
+    def of(cls, stream: Mapping[str, Any]) -> Timeline:
+        """The empty timeline of a record of streams.jsonl."""
+        timed = "start" in stream
+        start, end = (stream["start"], stream.get("end", 0.0)) if timed else (stream["first"], stream["last"])
+        return cls(start, max(end, start), timed)
+
+    def add(self, finding: Mapping[str, Any]) -> None:
+        """A mark for each time of a finding, as far as there is room."""
+        key = "start" if self.timed else "row"
+        for time in [time for time in finding["times"] if key in time][: MAX_MARKS - len(self.marks)]:
+            mark = {"at": time[key], "label": finding["label"], "id": finding["id"], "risk": finding["risk"]}
+            self.marks.append(mark | {"x": round(self.place(time[key]), 1)})
+
+    def place(self, at: float) -> float:
+        """Where on a line 995 long."""
+        return 995 * min(1.0, max(0.0, (at - self.start) / max(self.end - self.start, 1)))
 
 
 def marked(text: str, evidence: Iterable[Mapping[str, Any]]) -> Markup:
@@ -64,35 +79,37 @@ def clock(seconds: float | None) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
-def collect_streams(findings: Iterable[Mapping[str, Any]]) -> list[Stream]:
-    """Streams by falling risk, from findings by falling risk."""
-    streams: dict[str, Stream] = {}
+def chinese_place(place: str) -> str:
+    """A place inside a file, such as "line 3 utterance 2", in Chinese."""
+    for pattern, words in _PLACES:
+        place = re.sub(pattern, words, place)
+    return place
+
+
+def draw(findings: Iterable[Mapping[str, Any]], timelines: Mapping[str, Timeline]) -> Counter[str]:
+    """Put the findings on the timelines of their streams; returns how many there are of each label."""
+    labels: Counter[str] = Counter()
     for finding in findings:
-        stream = streams.setdefault(finding["stream"], Stream(finding["stream"]))
-        stream.findings += 1
-        stream.top = max(stream.top, finding["risk"])
-        stream.labels[finding["label"]] += 1
-        times = [time for time in finding["times"] if "start" in time]
-        stream.length = max([stream.length, *(time.get("end", time["start"]) for time in times)])
-        room = MAX_MARKS - len(stream.marks) if len(streams) <= MAX_TIMELINES else 0
-        stream.marks += [{"at": time["start"], "label": finding["label"], "id": finding["id"],
-                          "risk": finding["risk"]} for time in times[:room]]  # fmt: skip
-    return sorted(streams.values(), key=lambda s: (-s.top, -s.findings))
+        labels[finding["label"]] += 1
+        if finding["stream"] in timelines:
+            timelines[finding["stream"]].add(finding)
+    return labels
 
 
 def write_report(folder: RunFolder, bundle: Bundle, path: Path) -> None:
     """Write the report of a finished run to `path`, atomically."""
-    streams = collect_streams(folder.findings())
-    by_label: Counter[str] = sum((stream.labels for stream in streams), Counter())
-    summary = folder.summary
-    colours = {label.id: f"hsl({i * 360 / len(bundle.labels):.0f} 60% 45%)" for i, label in enumerate(bundle.labels)}
+    streams = list(itertools.islice((s for s in folder.streams() if s["findings"]), MAX_STREAMS))
+    timelines = {stream["stream"]: Timeline.of(stream) for stream in streams}
+    by_label = draw(folder.findings(), timelines)
+    colours = {label.id: f"hsl({i * 360 / len(bundle.labels):.0f} 60% 38%)" for i, label in enumerate(bundle.labels)}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"clock": clock, "marked": marked}
+    environment.filters |= {"clock": clock, "marked": marked, "chinese_place": chinese_place}
     page = environment.get_template("report.html.jinja").stream(
         bundle=bundle, labels={label.id: label for label in bundle.labels}, responsible=RESPONSIBLE, colours=colours,
-        summary=summary, inputs=folder.manifest["inputs"], streams=streams,
-        findings=itertools.islice(folder.findings(), MAX_FINDINGS), hidden=max(0, by_label.total() - MAX_FINDINGS), by_label=by_label.most_common(), most=max(by_label.values(), default=1),
+        summary=folder.summary, inputs=folder.manifest["inputs"], streams=streams, timelines=timelines,
+        findings=itertools.islice(folder.findings(), MAX_FINDINGS), hidden=max(0, by_label.total() - MAX_FINDINGS),
+        by_label=by_label.most_common(), most=max(by_label.values(), default=1),
     )  # fmt: skip
     write_atomic(path, (chunk.encode("utf-8", "replace") for chunk in page))

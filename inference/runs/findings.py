@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.bundle import Bundle
-from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.items import recording_of
 from zhenyan.inference.io.jsonlines import dump_line
-from zhenyan.inference.runs.store import CONTEXT, HIT, ROW, RunFolder
+from zhenyan.inference.runs.scratch import sorted_lines
+from zhenyan.inference.runs.store import CONTEXT, HIT, PART, ROW, RunFolder
 
 _LIKE = 0.6  # overlap of character trigrams from which two claims are the same
 _NEAR = 2  # lines shown on either side of a hit
@@ -145,7 +144,7 @@ def collect(folder: RunFolder, bundle: Bundle, labels: Counter[str]) -> Iterator
     thresholds = dict(zip(bundle.label_ids, bundle.thresholds, strict=True))
     found = hits(_near_hits(folder.lines()), folder.manifest["inputs"])
     records = (finding.record(thresholds[finding.label]) for finding in merged(_counted(found, labels)))
-    lines = _sorted(((-record["risk"], dump_line(record)) for record in records), folder.path / "sort.db")
+    lines = sorted_lines(((-record["risk"], dump_line(record)) for record in records), folder.path / "findings.db")
     for number, line in enumerate(lines, 1):
         yield b'{"id":"f%06d",' % number + line[1:]
 
@@ -156,39 +155,34 @@ def _counted(found: Iterable[Finding], labels: Counter[str]) -> Iterator[Finding
         yield hit
 
 
-def _sorted(items: Iterable[tuple[float, bytes]], path: Path) -> Iterator[bytes]:
-    """Lines by their number, equal ones in the order in which they came; sorted in a file, so that memory stays small."""
-    path.unlink(missing_ok=True)  # of a run that was killed
-    try:
-        with closing(sqlite3.connect(path)) as store:
-            store.execute("PRAGMA journal_mode=OFF")
-            store.execute("PRAGMA synchronous=OFF")
-            store.execute("CREATE TABLE item (number REAL, line BLOB)")
-            store.executemany("INSERT INTO item VALUES (?, ?)", items)
-            store.execute("CREATE INDEX by_number ON item (number)")
-            yield from (line for (line,) in store.execute("SELECT line FROM item ORDER BY number, rowid"))
-    except sqlite3.OperationalError as error:
-        raise InputError(f"{path}: {error}; the scored parts are kept, the same command goes on from there") from None
-    finally:
-        path.unlink(missing_ok=True)
-
-
 def _near_hits(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """The few entries that findings are made of, parsed: hits, the lines around them, and hits of two lines."""
-    held: deque[bytes] = deque(maxlen=_NEAR)
-    wanted = 0
+    """The few entries that findings are made of, parsed: hits, the lines around them, and hits of two lines.
+
+    Each gets the `number` of its row in the output, from 1.
+    """
+    held: deque[tuple[int, bytes]] = deque(maxlen=_NEAR)
+    number = wanted = before = 0  # `before`: rows of earlier parts
     for line in lines:
-        if line.startswith(HIT):
-            yield from map(json.loads, (*held, line))
-            held.clear()
-            wanted = _NEAR
-        elif line.startswith(ROW) and wanted:
-            yield json.loads(line)
-            wanted -= 1
-        elif line.startswith(ROW):
-            held.append(line)
+        if line.startswith((HIT, ROW)):
+            number += 1
+            if line.startswith(HIT):
+                yield from (_numbered(*near) for near in (*held, (number, line)))
+                held.clear()
+                wanted = _NEAR
+            elif wanted:
+                yield _numbered(number, line)
+                wanted -= 1
+            else:
+                held.append((number, line))
         elif line.startswith(CONTEXT):
-            yield json.loads(line)
+            entry = json.loads(line)
+            yield entry | {"number": before + entry["index"]}
+        elif line.startswith(PART):
+            before = number
+
+
+def _numbered(number: int, line: bytes) -> dict[str, Any]:
+    return json.loads(line) | {"number": number}
 
 
 def hits(entries: Iterable[Mapping[str, Any]], inputs: list[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -207,40 +201,42 @@ def hits(entries: Iterable[Mapping[str, Any]], inputs: list[Mapping[str, Any]]) 
         yield from _hits_of(window, at, inputs)
 
 
-def stream_of(entry: Mapping[str, Any], inputs: list[Mapping[str, Any]]) -> str:
+def stream_of(own: Mapping[str, Any], file: int, inputs: Sequence[Mapping[str, Any]]) -> str:
     """The stream a row belongs to: its own field, else its file."""
-    own = entry["row"].get("stream") if "row" in entry else None
-    return str(own or Path(inputs[entry["file"]]["path"]).name)
+    return str(own.get("stream") or Path(inputs[file]["path"]).name)
 
 
 def _hits_of(window: list[Mapping[str, Any]], at: int, inputs: list[Mapping[str, Any]]) -> Iterator[Finding]:
     entry = window[at]
-    row, stream = entry["row"], stream_of(entry, inputs)
+    row, streams = entry["row"], [stream_of(w["row"], w["file"], inputs) for w in window]
+    near = [w["row"]["text"] if streams[i] == streams[at] else None for i, w in enumerate(window)]
+    time = _time(row, entry["place"], entry["number"])
     for label in row["labels"]:
         yield Finding(
-            stream, label, row["scores"][label], row["text"],
-            [e for e in row["evidence"] if e["label"] == label], _place(entry, inputs), False,
-            before=[w["row"]["text"] for w in window[max(0, at - _NEAR) : at] if stream_of(w, inputs) == stream],
-            after=[w["row"]["text"] for w in window[at + 1 : at + 1 + _NEAR] if stream_of(w, inputs) == stream],
-            times=[_time(row, entry["place"])],
+            streams[at], label, row["scores"][label], row["text"], [e for e in row["evidence"] if e["label"] == label],
+            _place(entry, time, inputs), False,
+            before=[text for text in near[max(0, at - _NEAR) : at] if text is not None],
+            after=[text for text in near[at + 1 : at + 1 + _NEAR] if text is not None], times=[time],
         )  # fmt: skip
 
 
-def _time(row: Mapping[str, Any], place: str) -> dict[str, Any]:
-    return {"place": place} | {key: row[key] for key in ("start", "end") if isinstance(row.get(key), int | float)}
+def _time(own: Mapping[str, Any], place: str, number: int) -> dict[str, Any]:
+    """When something was said: place in the input, row of the output, seconds and recording where they are known."""
+    recording = recording_of(own)
+    times = {key: own[key] for key in ("start", "end") if isinstance(own.get(key), int | float)}
+    return {"place": place, "row": number} | times | ({"recording": recording} if recording else {})
 
 
-def _place(entry: Mapping[str, Any], inputs: list[Mapping[str, Any]]) -> dict[str, Any]:
-    row = entry["row"]
-    place = {"file": inputs[entry["file"]]["path"], **_time(row, entry["place"])}
-    return place | ({"id": row["id"]} if row.get("id") else {})
+def _place(entry: Mapping[str, Any], time: Mapping[str, Any], inputs: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Where a finding stands: its first time, in which file, with the row's own id."""
+    identity = entry.get("row", {}).get("id")
+    return {"file": inputs[entry["file"]]["path"], **time} | ({"id": identity} if identity else {})
 
 
 def _context_hits(entry: Mapping[str, Any], inputs: list[Mapping[str, Any]]) -> Iterator[Finding]:
-    place = {"file": inputs[entry["file"]]["path"], "place": " + ".join(entry["places"])}
+    time = _time(entry, " + ".join(entry["places"]), entry["number"])
     for label in entry["labels"]:
         yield Finding(
-            entry["stream"], label, entry["scores"][label], entry["text"],
-            [e for e in entry["evidence"] if e["label"] == label], place, True,
-            times=[{"place": place["place"]} | {k: entry[k] for k in ("start", "end") if k in entry}],
+            stream_of(entry, entry["file"], inputs), label, entry["scores"][label], entry["text"],
+            [e for e in entry["evidence"] if e["label"] == label], _place(entry, time, inputs), True, times=[time],
         )  # fmt: skip

@@ -13,15 +13,25 @@ from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.io.jsonlines import dump_line, write_atomic
 from zhenyan.inference.io.writing import write_output
 from zhenyan.inference.runs.findings import collect
-from zhenyan.inference.runs.store import FINDINGS, HIT, REJECT, REJECTS, ROW, SUMMARY, RunFolder
+from zhenyan.inference.runs.store import FINDINGS, HIT, REJECT, REJECTS, ROW, STREAMS, SUMMARY, RunFolder
+from zhenyan.inference.runs.streams import VERDICTS, stream_lines
 
+_NOTES = 1000  # kept in the summary: one for each file in an unusual encoding
 _ROW_FIELD = b',"row":'  # what comes before it holds numbers and places, never this
 
 
-def finish(folder: RunFolder, bundle: Bundle, output: Path, files: Sequence[str], counts: Mapping[str, int]) -> None:
+def finish(
+    folder: RunFolder,
+    bundle: Bundle,
+    output: Path,
+    files: Sequence[str],
+    counts: Mapping[str, int],
+    notes: Sequence[str],
+) -> None:
     """Write everything that comes of the parts; the summary last, for it marks the run as finished."""
     labels: Counter[str] = Counter()
     write_atomic(folder.path / FINDINGS, collect(folder, bundle, labels))
+    write_atomic(folder.path / STREAMS, stream_lines(folder))
     write_atomic(folder.path / REJECTS, reject_lines(folder, files) if counts["rejects"] else ())
     if output.suffix == ".jsonl":
         write_atomic(output, output_lines(folder, files))
@@ -30,9 +40,16 @@ def finish(folder: RunFolder, bundle: Bundle, output: Path, files: Sequence[str]
     summary = {
         "rows": counts["rows"], "hits": counts["hits"], "rejects": counts["rejects"],
         "findings": sum(1 for _ in (folder.path / FINDINGS).open("rb")),
-        "labels": {label: labels[label] for label in sorted(labels)}, "output_sha256": file_digest(output),
+        "labels": {label: labels[label] for label in sorted(labels)}, "streams": _verdicts(folder),
+        "notes": list(dict.fromkeys(notes))[:_NOTES], "output_sha256": file_digest(output),
     }  # fmt: skip
     write_atomic(folder.path / SUMMARY, [json.dumps(summary, ensure_ascii=False, indent=1).encode()])
+
+
+def _verdicts(folder: RunFolder) -> dict[str, int]:
+    """How many streams there are of each verdict."""
+    found = Counter(stream["verdict"] for stream in folder.streams())
+    return {name: found[name] for name in VERDICTS}
 
 
 def is_finished(folder: RunFolder, output: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.items import Item, Options, Reject
-from zhenyan.inference.io.opening import is_remote
+from zhenyan.inference.io.opening import filesystem, is_remote
 from zhenyan.inference.io.reading import read_items, resolve_inputs
 
 PART_ROWS = 4096  # rows in one part: what a cut-off run may have to do again
@@ -58,14 +58,23 @@ def digest(path: str) -> str:
     """SHA-256 of a local file; for a remote one what its filesystem says of the version."""
     try:
         if is_remote(path):
-            import fsspec
-
-            system, name = fsspec.core.url_to_fs(path)
+            system, name = filesystem(path)
             return str(system.ukey(name))
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, ImportError, ValueError) as error:
-        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def size(path: str) -> int:
+    """Bytes of a file as it lies there; 0 where they can't be known."""
+    try:
+        if is_remote(path):
+            system, name = filesystem(path)
+            return int(system.size(name) or 0)
+        return Path(path).stat().st_size
+    except (OSError, InputError):
+        return 0
 
 
 def describe_inputs(files: Sequence[str]) -> list[dict[str, Any]]:

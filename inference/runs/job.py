@@ -17,7 +17,7 @@ from zhenyan.inference.io.items import Options
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.writing import check_output
 from zhenyan.inference.runs.finish import finish, is_finished
-from zhenyan.inference.runs.inputs import PART_ROWS, Work, describe_inputs, input_files, work_units
+from zhenyan.inference.runs.inputs import PART_ROWS, Work, describe_inputs, input_files, size, work_units
 from zhenyan.inference.runs.scoring import RunOptions, score_part
 from zhenyan.inference.runs.store import MANIFEST, RunFolder, tally
 
@@ -33,6 +33,7 @@ class Progress:
     hits: int
     rejects: int
     parts: int
+    read: float | None = None  # share of the inputs' bytes that has been read
     resumed: bool = False  # at the start: what an earlier process had done
 
 
@@ -51,10 +52,10 @@ class Job:
 def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
     """The manifest: all that the result depends on. The engine isn't in it: any of them may go on with a run."""
     return {
-        "format": 2, "bundle": bundle.id, "output": job.output.name,
+        "format": 3, "bundle": bundle.id, "output": job.output.name,
         "thresholds": dict(zip(bundle.label_ids, bundle.thresholds, strict=True)),
         "options": json.loads(json.dumps(asdict(job.options) | {"part_rows": job.part_rows})),
-        "reading": {k: v for k, v in vars(job.reading).items() if k != "notes" and v is not None},
+        "reading": {k: v for k, v in vars(job.reading).items() if k not in ("notes", "meter") and v is not None},
         "inputs": describe_inputs(files),
     }  # fmt: skip
 
@@ -106,7 +107,8 @@ def run_job(job: Job, bundle: Bundle, engine: Engine, say: Callable[[Progress], 
     with folder.locked():
         begin(folder, manifest, job.restart)
         if not is_finished(folder, job.output):
-            finish(folder, bundle, job.output, files, _score(job, folder, files, engine, say))
+            counts = _score(job, folder, files, engine, say)
+            finish(folder, bundle, job.output, files, counts, job.reading.notes)
     return folder
 
 
@@ -119,13 +121,15 @@ def _score(
     for number in done:
         counts.update(tally(folder.part(number).read_bytes()))
     say(Progress(**counts, parts=len(done), resumed=True))
+    total, meter = sum(map(size, files)), job.reading.meter
+    meter.read = 0
     works = work_units(files, job.reading, frozenset(done), job.part_rows)
     with closing(engine(works)) as results:
         for number, lines in results:
             write_atomic(folder.part(number), [lines])
             counts.update(tally(lines))
             done.add(number)
-            say(Progress(**counts, parts=len(done)))
+            say(Progress(**counts, parts=len(done), read=min(1.0, meter.read / total) if total else None))
     if done != set(range(len(done))):
         raise ZhenyanError(f"{folder.path}: the engine lost a part; repeat the command, it goes on from there")
     return counts

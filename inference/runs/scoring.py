@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.classifier import Classifier, Prediction
-from zhenyan.inference.io.items import Item, Reject
+from zhenyan.inference.io.items import Item, Reject, recording_of
 from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.runs.inputs import Placed, Work
 
@@ -40,7 +40,7 @@ def open_classifier(folder: Path | str | None, options: RunOptions, threads: int
 
 
 def score_part(classifier: Classifier, work: Work, context: bool) -> bytes:
-    """JSON lines of a part: each row or reject in order, then the hits that only neighbouring lines show together."""
+    """JSON lines of a part: each row or reject in order, hits that only neighbouring lines show together, its streams."""
     classifier.clear_cache()
     found = predict_distinct(classifier, [p.item.text for p in work.items if isinstance(p.item, Item)])
     added = {text: _added(prediction, classifier.bundle.id) for text, prediction in found.items()}
@@ -54,7 +54,25 @@ def score_part(classifier: Classifier, work: Work, context: bool) -> bytes:
             lines.append(_row(placed, "hit" if found[text].labels else "row", added[text]))
     if context:
         lines += [dump_line(hit) for hit in context_hits(classifier, work.before, scored)]
-    return b"".join(lines)
+    return b"".join([*lines, dump_line(_streams(scored))])
+
+
+def _streams(scored: Sequence[tuple[Placed, Prediction]]) -> dict[str, Any]:
+    """How much of each stream is in a part; `first` and `last` are places among the part's rows, from 1."""
+    streams: dict[tuple[int, Any], dict[str, Any]] = {}
+    for number, (placed, prediction) in enumerate(scored, 1):
+        own = placed.item.record
+        named = {"stream": own["stream"]} if own.get("stream") else {}
+        known = streams.setdefault(
+            (placed.file, str(named)), {"file": placed.file, **named, "lines": 0, "hits": 0, "first": number}
+        )
+        known["lines"] += 1
+        known["hits"] += bool(prediction.labels)
+        known["last"] = number
+        for key, choose in (("start", min), ("end", max)):
+            if isinstance(own.get(key), int | float):
+                known[key] = choose(known.get(key, own[key]), own[key])
+    return {"kind": "part", "rows": len(scored), "streams": list(streams.values())}
 
 
 def predict_distinct(classifier: Classifier, texts: Sequence[str]) -> dict[str, Prediction]:
@@ -120,11 +138,16 @@ def neighbours(before: Placed, after: Placed) -> bool:
     if not (isinstance(before.item, Item) and isinstance(after.item, Item)) or before.file != after.file:
         return False
     first, second = before.item.record, after.item.record
-    if "stream" not in first or first["stream"] != second.get("stream"):
+    if _stream(first) is None or _stream(first) != _stream(second):
         return False
     if isinstance(first.get("end"), float) and isinstance(second.get("start"), float):
         return 0 <= second["start"] - first["end"] + 1 <= MAX_GAP + 1
     return True
+
+
+def _stream(own: Mapping[str, Any]) -> str | None:
+    """What tells a row's stream inside its file: its name, or times alone; None for rows in no order, such as copy."""
+    return str(own["stream"]) if "stream" in own else "" if "start" in own else None
 
 
 def _suspicious(prediction: Prediction, thresholds: Sequence[float]) -> bool:
@@ -135,31 +158,35 @@ def context_hits(
     classifier: Classifier, before: Placed | None, scored: Sequence[tuple[Placed, Prediction]]
 ) -> Iterator[dict[str, Any]]:
     """Labels that two neighbouring lines carry together and neither carries alone (LABELS: symptom here, goods there)."""
+    earlier = 0
     if before is not None and scored and neighbours(before, scored[0][0]):
-        scored = [(before, classifier.predict([before.item.text], explain=False)[0]), *scored]
+        scored, earlier = [(before, classifier.predict([before.item.text], explain=False)[0]), *scored], 1
     bounds = [SUSPICION * float(threshold) for threshold in classifier.thresholds]
     suspicious = [_suspicious(prediction, bounds) for _, prediction in scored]
     pairs = [
-        (scored[i], scored[i + 1])
+        i
         for i in range(len(scored) - 1)
         if (suspicious[i] or suspicious[i + 1])
         and len(scored[i][1].text) + len(scored[i + 1][1].text) <= MAX_PAIR
         and neighbours(scored[i][0], scored[i + 1][0])
     ]
-    joined = [f"{first.text} {second.text}" for (_, first), (_, second) in pairs]
+    joined = [f"{scored[i][1].text} {scored[i + 1][1].text}" for i in pairs]
     found = predict_distinct(classifier, joined)
-    for (first, second), text in zip(pairs, joined, strict=True):
-        new = [label for label in found[text].labels if label not in first[1].labels + second[1].labels]
+    for i, text in zip(pairs, joined, strict=True):
+        (first, alone), (second, also_alone) = scored[i], scored[i + 1]
+        new = [label for label in found[text].labels if label not in alone.labels + also_alone.labels]
         if new:
-            yield _context_hit(first[0], second[0], found[text], new)
+            yield _context_hit(first, second, found[text], new) | {"index": i + 2 - earlier}
 
 
 def _context_hit(first: Placed, second: Placed, together: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    """A hit of two lines; `index`, added by the caller, is the second one's place among the part's rows, from 1."""
     before, after = first.item.record, second.item.record
+    recording = recording_of(after)
     return {
         "kind": "context", "file": second.file, "places": [first.item.place, second.item.place],
         "labels": list(labels), "scores": {label: round(together.scores[label], DIGITS) for label in labels},
         "text": together.text, "evidence": [vars(e) for e in together.evidence if e.label in labels],
-        "stream": after["stream"],
+        **{key: after[key] for key in ("stream",) if key in after}, **({"recording": recording} if recording else {}),
         **{key: record[key] for key, record in (("start", before), ("end", after)) if key in record},
     }  # fmt: skip

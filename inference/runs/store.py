@@ -1,4 +1,4 @@
-"""A run's folder: manifest, atomic parts, rejects, findings, summary."""
+"""A run's folder: manifest, atomic parts, rejects, findings, streams, summary."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from typing import Any
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import read_lines
 
-MANIFEST, SUMMARY, REJECTS, FINDINGS = "manifest.json", "summary.json", "rejects.jsonl", "findings.jsonl"
+MANIFEST, SUMMARY, REJECTS = "manifest.json", "summary.json", "rejects.jsonl"
+FINDINGS, STREAMS = "findings.jsonl", "streams.jsonl"
 _LOCK = "lock"
 
 # How a part's lines begin. A row with labels is a "hit": most rows have none, and telling them apart by their first
-# bytes spares parsing them.
-HIT, ROW, REJECT, CONTEXT = (b'{"kind":"%s"' % kind for kind in (b"hit", b"row", b"reject", b"context"))
+# bytes spares parsing them. A part ends with one "part" line, which tells the streams in it.
+HIT, ROW, REJECT, CONTEXT, PART = (b'{"kind":"%s"' % kind for kind in (b"hit", b"row", b"reject", b"context", b"part"))
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class RunFolder:
         """Forget the run; its manifest goes last, for parts without one would belong to no known run."""
         shutil.rmtree(self.path / "parts")
         (self.path / "parts").mkdir()
-        for name in (SUMMARY, REJECTS, FINDINGS, MANIFEST):
+        for name in (SUMMARY, REJECTS, FINDINGS, STREAMS, MANIFEST):
             (self.path / name).unlink(missing_ok=True)
 
     def part(self, number: int) -> Path:
@@ -94,6 +95,10 @@ class RunFolder:
     def findings(self) -> Iterator[dict[str, Any]]:
         """Findings by falling risk."""
         return read_lines(self.path / FINDINGS)
+
+    def streams(self) -> Iterator[dict[str, Any]]:
+        """Streams by falling risk, those without a finding last."""
+        return read_lines(self.path / STREAMS)
 
 
 def tally(lines: bytes) -> Counter[str]:

@@ -34,12 +34,10 @@ def start(source: Path, output: Path) -> subprocess.Popen[bytes]:
 
 
 def contents(output: Path) -> list[bytes]:
-    """Output, findings, rejects, summary."""
+    """Output, findings, streams, rejects, summary."""
     folder = RunFolder.of_output(output).path
-    return [
-        output.read_bytes(),
-        *((folder / f"{n}").read_bytes() for n in ("findings.jsonl", "rejects.jsonl", "summary.json")),
-    ]
+    names = ("findings.jsonl", "streams.jsonl", "rejects.jsonl", "summary.json")
+    return [output.read_bytes(), *((folder / name).read_bytes() for name in names)]
 
 
 def state(folder: RunFolder) -> dict[int, tuple[int, int]]:

@@ -73,9 +73,9 @@ def engine(cluster, classifier):
 
 
 def contents(output: Path) -> list[bytes]:
-    """Output, findings and rejects."""
+    """Output, findings, streams and rejects."""
     folder = RunFolder.of_output(output).path
-    return [output.read_bytes(), (folder / "findings.jsonl").read_bytes(), (folder / "rejects.jsonl").read_bytes()]
+    return [output.read_bytes(), *((folder / f"{n}.jsonl").read_bytes() for n in ("findings", "streams", "rejects"))]
 
 
 def actors(cluster) -> list[int]:
@@ -159,4 +159,5 @@ def test_mistakes_get_a_message(classifier, engine):
 
 def test_more_actors_than_processors_are_waited_for_by_nobody(classifier, cluster):
     engine = ray_engine(classifier.bundle, OPTIONS, ClusterOptions(cluster.address, actors=9))
-    assert sorted(engine(Work(number, None, ()) for number in range(12))) == [(number, b"") for number in range(12)]
+    found = list(engine(Work(number, None, ()) for number in range(12)))
+    assert sorted(number for number, _ in found) == list(range(12)) and len({lines for _, lines in found}) == 1

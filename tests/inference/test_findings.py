@@ -8,7 +8,7 @@ INPUTS = [{"path": "a.srt"}]
 def row(number, text, labels=(), stream="s", **more):
     scores = dict.fromkeys(labels, 0.9)
     record = {"text": text, "stream": stream, "labels": list(labels), "scores": scores, "evidence": [], **more}
-    return {"kind": "row", "file": 0, "place": f"cue {number}", "row": record}
+    return {"kind": "row", "file": 0, "place": f"cue {number}", "number": number, "row": record}
 
 
 def test_hits_carry_their_neighbours_within_the_stream():

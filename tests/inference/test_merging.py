@@ -14,9 +14,10 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.items import Item, Options
 from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.runs import findings
-from zhenyan.inference.runs.findings import Finding, _near_hits, _sorted, hits, merged
+from zhenyan.inference.runs.findings import Finding, _near_hits, hits, merged
 from zhenyan.inference.runs.inputs import Placed, Work, work_units
 from zhenyan.inference.runs.scoring import _groups, score_part
+from zhenyan.inference.runs.scratch import sorted_lines
 
 INPUTS = [{"path": "a.srt"}]
 CLAIM = "这个茶喝完三高就降下来了"
@@ -36,7 +37,8 @@ def entry(kind, number):
 def test_parsing_only_what_is_near_a_hit_changes_nothing(kinds):
     entries = [entry(kind, number) for number, kind in enumerate(kinds)]
     near = list(hits(_near_hits(map(dump_line, entries)), INPUTS))
-    assert near == list(hits((e for e in entries if e["kind"] != "reject"), INPUTS))
+    rows = [e for e in entries if e["kind"] != "reject"]
+    assert near == list(hits((e | {"number": n} for n, e in enumerate(rows, 1)), INPUTS))
     assert len(near) == kinds.count("hit")
 
 
@@ -80,10 +82,10 @@ def test_sorting_on_disk_is_stable_and_leaves_nothing(tmp_path):
     path = tmp_path / "sort.db"
     path.write_bytes(b"left by a process that was killed")
     items = [(-0.5, b"a"), (-0.9, b"b"), (-0.5, b"c"), (-0.9, b"d")]
-    assert list(_sorted(items, path)) == [b"b", b"d", b"a", b"c"]
+    assert list(sorted_lines(items, path)) == [b"b", b"d", b"a", b"c"]
     assert not path.exists()
     with pytest.raises(InputError, match="the scored parts are kept"):
-        list(_sorted(items, tmp_path / "missing" / "sort.db"))
+        list(sorted_lines(items, tmp_path / "missing" / "sort.db"))
 
 
 @given(st.lists(st.text("长", max_size=12), max_size=20))
@@ -101,7 +103,11 @@ def test_a_repeat_is_scored_once_and_told_each_time(classifier, monkeypatch):
     )
     items = [Placed(0, Item({"text": text, "id": n}, f"line {n}")) for n, text in enumerate([CLAIM, "大家好", CLAIM])]
     part = score_part(replace(classifier, explain=False), Work(0, None, tuple(items)), context=False)
-    rows = [json.loads(line) for line in part.splitlines()]
+    *rows, end = [json.loads(line) for line in part.splitlines()]
+    hits = sum(bool(row["row"]["labels"]) for row in rows)
+    assert end == {
+        "kind": "part", "rows": 3, "streams": [{"file": 0, "lines": 3, "hits": hits, "first": 1, "last": 3}]
+    }  # fmt: skip
     assert asked == [CLAIM, "大家好"] and [r["row"].pop("id") for r in rows] == [0, 1, 2]
     assert rows[0]["row"] == rows[2]["row"] and rows[0]["place"] != rows[2]["place"]
 
@@ -132,4 +138,20 @@ def test_neighbours_are_read_together_wherever_a_part_is_cut(tmp_path, part_rows
     assert len(parts) == -(-len(said) // part_rows) and sum(e["kind"] == "row" for e in entries) == len(said)
     pairs = [e for e in entries if e["kind"] == "context"]
     assert [e["places"] for e in pairs] == [["line 1", "line 2"], ["line 4", "line 5"]]
+    found = hits(_near_hits(line for part in parts for line in part.splitlines()), [{"path": str(path)}])
+    assert [f.times[0]["row"] for f in found] == [2, 5]  # rows of the output
     assert (pairs[0]["start"], pairs[0]["end"], pairs[0]["text"]) == (0.0, 9.0, f"{said[0]} {said[1]}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "together"),
+    [
+        ({"stream": "s"}, True),  # no time codes: the order of the lines is enough
+        ({"start": 1.0, "end": 2.0}, True),  # times alone make a stream of a file
+        ({}, False),  # copy: one row has nothing to do with the next
+    ],
+)
+def test_what_forms_a_stream(fields, together):
+    items = [Placed(0, Item({"text": text, **fields}, "row")) for text in ("三高的姐妹听我说", "喝的就是这个茶")]
+    part = score_part(Together(), Work(0, None, tuple(items)), True)
+    assert (b'"kind":"context"' in part) == together

@@ -1,15 +1,19 @@
 """Readers: every format, every nasty file; no row is lost with a bad one."""
 
 import gzip
+import itertools
 import json
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import Options, Reject, read_items, resolve_inputs
 from zhenyan.inference.io.items import seconds
 from zhenyan.inference.io.opening import detect_encoding
+from zhenyan.inference.io.utterances import split_utterances
 
 LINE = "喝这个茶三高就降下来了"
 
@@ -88,29 +92,105 @@ def test_vtt_and_ass(tmp_path):
 
 
 def test_wrong_subtitles_say_so(tmp_path):
-    with pytest.raises(InputError, match="no cue|not readable"):
+    with pytest.raises(InputError, match=r"no cue|not readable"):
         list(read_items(str(write(tmp_path / "a.srt", "这不是字幕文件\n" * 3)), Options()))
 
 
-@pytest.mark.parametrize(
-    ("value", "times"),
-    [
-        ({"text": LINE, "segments": [{"id": 0, "start": 1.5, "end": 2, "text": LINE}]}, (1.5, 2.0)),  # Whisper
-        (
-            [{"key": "a", "text": LINE, "sentence_info": [{"text": LINE, "start": 1500, "end": 2000, "spk": 0}]}],
-            (1.5, 2.0),
-        ),  # FunASR
-        ([{"platform": "抖音直播", "room": "某店", "file": "a_000.mp4", "text": LINE}], None),  # minute files
-        ({"某店": [{"file": "a.mp4", "text": LINE}]}, None),
-    ],
-)
+def recogniser(text=LINE):
+    """The same line as each recogniser writes it, and the times it says."""
+    sentence = {"text": text, "start": 1500, "end": 2000}
+    row = {"platform": "抖音直播", "room": "某店", "file": "a_000.mp4", "text": text}
+    return [
+        ({"text": text, "segments": [{"id": 0, "start": 1.5, "end": 2, "text": text, "tokens": [1]}]}, (1.5, 2.0)),
+        ([{"start": 1.5, "end": 2.0, "text": f" {text}"}], (1.5, 2.0)),  # faster-whisper's segments, dumped
+        ({"transcription": [{"offsets": {"from": 1500, "to": 2000}, "text": text}]}, (1.5, 2.0)),  # whisper.cpp
+        ({"text": text, "chunks": [{"timestamp": [1.5, 2.0], "text": text}]}, (1.5, 2.0)),  # transformers
+        ({"chunks": [{"timestamp": [1.5, None], "text": text}]}, (1.5, None)),
+        ([{"key": "a", "text": text, "sentence_info": [sentence | {"spk": 0}]}], (1.5, 2.0)),  # FunASR
+        ([{"key": "a", "stamp_sents": [{"text_seg": " ".join(text[:-1]), "punc": text[-1], "start": 1500, "end": 2000}]}],
+         (1.5, 2.0)),
+        ([{"key": "a", "text": text, "timestamp": [[1500, 1600], [1700, 2000]]}], (1.5, 2.0)),  # FunASR, each word
+        ([{"text": text, "timestamp": "2026-11-24 20:00:00"}], None),
+        ([row], None),  # minute files
+        ([{"plat_name": "抖音直播", "chanel_name": "某店", "file_name": "a_000.mp4", "asr_result_para": text}], None),
+        ({"某店": [{"file": "a.mp4", "text": text}]}, None),
+        ({"result": {"某店": {"text": text}}}, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "times"), recogniser())
 def test_recognisers_json(tmp_path, value, times):
     path = write(tmp_path / "a.json", json.dumps(value, ensure_ascii=False))
     (item,), _ = read(path)
     assert item.text == LINE
-    assert "stream" in item.record
-    if times:
-        assert (item.record["start"], item.record["end"]) == pytest.approx(times)
+    assert item.record["stream"] == ("某店" if "某店" in json.dumps(value, ensure_ascii=False) else "a")
+    found = (item.record.get("start"), item.record.get("end"))
+    assert found == (pytest.approx(times, nan_ok=True) if times and None not in times else times or (None, None))
+
+
+def test_json_keeps_a_rows_own_fields_and_takes_named_ones(tmp_path):
+    value = [{"said": LINE, "where": "某店", "likes": 3, "file": "x.mp4"}]
+    path = write(tmp_path / "a.json", json.dumps(value, ensure_ascii=False), "gb18030")
+    options = Options(text_column="said", stream_column="where")
+    (item,) = read_items(str(path), options)
+    assert item.record == {"text": LINE, **value[0], "stream": "某店"}
+    assert options.notes == [f"{path}: read as gb18030"]
+
+
+MINUTE = (
+    "喝这个茶三高就降下来了，放心喝。" + "今天二号链接拍两盒，三号链接拍一盒。" * 4 + "没有停顿" * 50 + "，最后三单。"
+)
+
+
+def minute(**more):
+    return {"room": "某店", "file": "某店_000.mp4", "text": MINUTE, **more}
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "split", "cut"),
+    [
+        ("a.jsonl", minute(), None, True),
+        ("a.jsonl", minute(), False, False),
+        ("a.jsonl", minute(start=0.0, end=60.0), None, False),  # it has a time of its own: a cue
+        ("a.jsonl", minute(start=0.0, end=60.0), True, True),
+        ("a.jsonl", {"text": MINUTE}, None, False),  # a paragraph of copy
+        ("a.jsonl", {"text": MINUTE}, True, True),
+        ("a.jsonl", minute(text=LINE), True, False),
+        ("a.json", [{"text": MINUTE}], None, True),  # a recogniser's
+    ],
+)
+def test_minutes_are_cut_into_utterances(tmp_path, name, row, split, cut):
+    path = write(tmp_path / name, json.dumps(row, ensure_ascii=False))
+    items, _ = read(path, split=split)
+    assert (len(items) > 1) == cut
+    if cut:
+        place = "segment 1" if name.endswith(".json") else "line 1"
+        assert [i.place for i in items] == [f"{place} utterance {n}" for n in range(1, len(items) + 1)]
+        for item in items:  # every one can be found in the row, none is long
+            at = item.record["text_offset"]
+            assert MINUTE[at : at + len(item.text)] == item.text and len(item.text) <= 160
+        assert "".join(i.text for i in items) == MINUTE
+        assert "start" not in items[0].record or items[-1].record["end"] == 60.0
+
+
+def test_an_utterance_has_the_times_of_its_words(tmp_path):
+    text = ("喝这个茶三高就降下来了放心喝OK吗。" * 10)[:-1]
+    words = len(text.replace("OK", "O")) - text.count("。")
+    value = [{"key": "a", "text": text, "timestamp": [[1000 * n, 1000 * n + 900] for n in range(words)]}]
+    items, _ = read(write(tmp_path / "a.json", json.dumps(value)))
+    assert [(i.record["start"], i.record["end"]) for i in items] == [(16 * n, 16 * n + 15.9) for n in range(10)]
+    value[0]["timestamp"].pop()  # as many times as words no more: each gets its share
+    items, _ = read(write(tmp_path / "a.json", json.dumps(value)))
+    assert items[0].record["start"] == 0.0 and items[4].record["end"] == pytest.approx(80, abs=2)
+
+
+@given(st.text("好，。. ？\n1a", max_size=400))
+def test_no_word_is_lost_in_cutting(text):
+    spans = split_utterances(text)
+    assert all(0 < end - start <= 160 and text[start:end].strip() == text[start:end] for start, end in spans)
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
+    kept = {at for start, end in spans for at in range(start, end)}
+    assert not [c for at, c in enumerate(text) if at not in kept and c not in " \n。.？"]
 
 
 def test_json_without_transcript_says_what_is_known(tmp_path):
@@ -153,8 +233,20 @@ def test_compressed_and_remote(tmp_path):
         assert read(tmp_path / name)[0][0].text == LINE
     with fsspec.open("memory://rooms/c.txt", "w", encoding="utf-8") as out:
         out.write(LINE)
-    (name,) = resolve_inputs(["memory://rooms"])
-    assert read(name)[0][0].text == LINE
+    with fsspec.open("memory://rooms/d.parquet", "wb") as out:
+        parquet.write_table(pa.table({"text": [LINE]}), out)
+    with fsspec.open("memory://rooms/e.jsonl.gz", "wb", compression="gzip") as out:
+        out.write(json.dumps({"text": LINE}).encode())
+    names = resolve_inputs(["memory://rooms"])
+    assert [name.rsplit("/", 1)[-1] for name in names] == ["c.txt", "d.parquet", "e.jsonl.gz"]
+    assert {read(name)[0][0].text for name in names} == {LINE}
+    assert resolve_inputs(["memory://rooms/*.txt"]) == names[:1]
+    assert resolve_inputs([f"file://{tmp_path}"]) == [str(tmp_path / name) for name in ("a.txt.gz", "b.txt.zst")]
+    assert resolve_inputs([f"file://{tmp_path}/a.txt.gz"]) == [str(tmp_path / "a.txt.gz")]
+    with pytest.raises(InputError, match=r"nothing://x.*installed"):
+        resolve_inputs(["nothing://x/a.txt"])
+    with pytest.raises(InputError, match="no such file"):
+        resolve_inputs(["memory://rooms/none.txt"])
 
 
 def test_inputs_are_found_in_order_and_missing_ones_named(tmp_path):

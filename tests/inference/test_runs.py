@@ -56,7 +56,8 @@ def score(classifier):
 
 def contents(folder: RunFolder, output: Path) -> list[bytes]:
     """Everything a run is asked for."""
-    return [output.read_bytes(), *((folder.path / name).read_bytes() for name in ("findings.jsonl", "rejects.jsonl"))]
+    names = ("findings.jsonl", "streams.jsonl", "rejects.jsonl")
+    return [output.read_bytes(), *((folder.path / name).read_bytes() for name in names)]
 
 
 def no_engine(works):
@@ -190,6 +191,47 @@ def test_a_folder_with_one_unreadable_file(tmp_path, source, score, texts):
     assert [row["text"] for row in rows] == texts and rows[0]["source"] == f"{source} line 1"
 
 
+def test_context_adds_findings_and_changes_no_row(tmp_path, source, score):
+    folders = [score(source, tmp_path / f"{on}.jsonl", options=replace(QUICK, context=on)) for on in (False, True)]
+    assert (tmp_path / "True.jsonl").read_bytes() == (tmp_path / "False.jsonl").read_bytes()
+    alone, both = (list(folder.findings()) for folder in folders)
+    assert [f for f in both if not f["context"]] == [f | {"id": g["id"]} for f, g in zip(
+        alone, (g for g in both if not g["context"]), strict=True)]  # fmt: skip
+
+
+def test_every_stream_gets_a_verdict(tmp_path, score, texts):
+    source = tmp_path / "rows.jsonl"
+    rows = [{"text": text, "room": "busy", "start": 4.0 * n} for n, text in enumerate(texts)]
+    rows += [{"text": "大家好", "room": "quiet"}] * 3
+    source.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    folder = score(source, tmp_path / "out.jsonl")
+    busy, quiet = folder.streams()
+    assert (busy["stream"], busy["lines"], busy["first"], busy["last"]) == ("busy", ROWS, 1, ROWS)
+    assert (busy["start"], busy["hits"]) == (0.0, folder.summary["hits"])
+    found = list(folder.findings())
+    assert busy["findings"] == sum(busy["labels"].values()) == len(found) and busy["risk"] == found[0]["risk"]
+    written = [json.loads(line) for line in (tmp_path / "out.jsonl").open("rb")]
+    for finding in found:
+        assert written[finding["place"]["row"] - 1]["text"] == finding["text"]
+    expected = {"stream": "quiet", "verdict": "none", "risk": 0, "findings": 0, "labels": {}, "lines": 3, "hits": 0,
+                "first": ROWS + 1, "last": ROWS + 3}  # fmt: skip
+    assert quiet == expected
+    assert folder.summary["streams"]["none"] == 1 and sum(folder.summary["streams"].values()) == 2
+
+
+def test_progress_tells_what_share_was_read(tmp_path, source, score):
+    told = []
+    score(source, tmp_path / "out.jsonl", say=told.append)
+    shares = [progress.read for progress in told]
+    assert shares[0] is None and shares[1:] == sorted(shares[1:]) and shares[-1] == 1.0
+
+
+def test_encodings_are_in_the_summary(tmp_path, score, texts):
+    source = tmp_path / "a.txt"
+    source.write_text("\n".join(texts[:3]), encoding="gb18030")
+    assert score(source, tmp_path / "out.jsonl").summary["notes"] == [f"{source}: read as gb18030"]
+
+
 def test_an_output_in_the_scored_folder_is_no_input(tmp_path, source, score):
     output = tmp_path / "out.jsonl"
     folder = score(tmp_path, output)
@@ -213,7 +255,7 @@ def test_only_one_process_works_on_a_run(tmp_path, source, score):
     score(source, output)
 
 
-@pytest.mark.parametrize("call", [0, 3, 7, 8, 9, 10])
+@pytest.mark.parametrize("call", [0, 3, 7, 8, 9, 10, 11])
 def test_a_full_disk_keeps_the_parts_and_says_so(tmp_path, source, score, monkeypatch, call):
     """The n-th file that is flushed fails: manifest, a part, findings, the output's neighbours."""
     whole = contents(score(source, tmp_path / "whole.jsonl"), tmp_path / "whole.jsonl")
@@ -327,6 +369,7 @@ def test_exit_codes(tmp_path, source, command, texts):
         (["nothing.jsonl", "-o", "{out}.jsonl"], "nothing.jsonl: no such file"),
         (["{source}", "-o", "{out}.doc"], "ending '.doc' is no output format"),
         (["{source}", "-o", "{source}"], "is one of the inputs"),
+        (["{source}", "-o", "s3://bucket/out.jsonl"], "outputs are written to this machine's disks"),
         (["{source}", "-o", "{out}.jsonl", "--labels", "no_such_label"], "unknown label no_such_label"),
         (["{source}", "-o", "{out}.jsonl", "--encoding", "klingon"], "--encoding 'klingon' is unknown"),
         (["{source}", "-o", "{out}.jsonl", "--model", "{out}"], "is {out} a bundle folder?"),

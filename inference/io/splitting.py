@@ -1,0 +1,57 @@
+"""Rows that hold running speech, such as a minute of a room, as one item for each utterance."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from zhenyan.inference.io.items import Item, Options, Reject, recording_of
+from zhenyan.inference.io.utterances import MAX_CHARS, Span, split_utterances
+
+_WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")  # what a recogniser gives one time: a character, a word
+
+
+def split_items(items: Iterable[Item | Reject], options: Options, asr: bool) -> Iterator[Item | Reject]:
+    """Items with transcripts cut into utterances, each at its place in the row; `asr`: a recogniser wrote the file."""
+    for item in items:
+        if isinstance(item, Item) and is_transcript(item, options.split, asr):
+            yield from _utterances(item)
+        else:
+            yield item
+
+
+def is_transcript(item: Item, asked: bool | None, asr: bool) -> bool:
+    """Whether to cut a row: as asked, else when it is long and was heard in a recording, without a time of its own."""
+    if asked is False or len(item.text) <= MAX_CHARS:
+        return False
+    untimed = "start" not in item.record or bool(item.words)
+    return bool(asked or (untimed and (asr or recording_of(item.record))))
+
+
+def _utterances(item: Item) -> Iterator[Item]:
+    """The row once for each utterance: `text` is the utterance, `text_offset` where it begins in the row's text."""
+    text = item.text
+    spans = split_utterances(text)
+    if len(spans) < 2:
+        yield item
+        return
+    own = {key: value for key, value in item.record.items() if value != text}
+    times = _times(item, spans)
+    for number, (start, end) in enumerate(spans):
+        record = {"text": text[start:end]} | own | {"text_offset": start} | (times[number] if times else {})
+        yield Item(record, f"{item.place} utterance {number + 1}")
+
+
+def _times(item: Item, spans: Sequence[Span]) -> list[dict[str, Any]]:
+    """Seconds of each utterance: those of its words, else its share of the row's time; empty where there is none."""
+    start, end = item.record.get("start"), item.record.get("end")
+    if not isinstance(start, int | float) or not isinstance(end, int | float):
+        return []
+    starts = [found.start() for found in _WORD.finditer(item.text)]
+    if len(starts) == len(item.words):
+        inside = [[w for at, w in zip(starts, item.words, strict=True) if a <= at < b] for a, b in spans]
+        if all(inside):
+            return [{"start": words[0][0], "end": words[-1][1]} for words in inside]
+    second = (end - start) / len(item.text)
+    return [{"start": round(start + a * second, 2), "end": round(start + b * second, 2)} for a, b in spans]

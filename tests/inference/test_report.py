@@ -1,0 +1,70 @@
+"""The report: everything a reviewer needs, nothing that leaves the page, whatever the text holds."""
+
+import re
+
+import pytest
+from report_helpers import CLAIM, HOSTILE, finding, make_run, stream_record
+from zhenyan.inference import load_bundle
+from zhenyan.inference import report as module
+from zhenyan.inference.report import Timeline, chinese_place, marked, write_report
+
+
+@pytest.fixture
+def page(tmp_path):
+    """The HTML of a run with these findings and streams."""
+
+    def write(findings, streams):
+        write_report(make_run(tmp_path, findings, streams), load_bundle(), tmp_path / "report.html")
+        return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    return write
+
+
+def test_a_finding_shows_all_that_a_reviewer_asks(page):
+    found = [finding(1, count=3, context=True)]
+    text = page(found, [stream_record("茶叶直播间", found, start=0.0, end=200.0), stream_record("安静", [])])
+    label = next(label for label in load_bundle().labels if label.id == "food_safety")
+    for part in (f"{CLAIM[:6]}<mark>{CLAIM[6:12]}</mark>", "0:00:05", label.citation, label.name_zh, label.penalty["basis"],
+                 "前一句", "后一句", "said</span> 3", "two neighbouring lines", "优先核查", "1 streams have no finding"):  # fmt: skip
+        assert str(part) in text, part
+
+
+def test_it_needs_no_network_and_runs_nothing_of_the_text(page):
+    found = [finding(1, stream=HOSTILE, text=HOSTILE, evidence=[], before=[HOSTILE])]
+    text = page(found, [stream_record(HOSTILE, found, start=0.0, end=9.0)])
+    assert not re.search(r"(?:src|href)=\"(?!#)|url\(|@import|https?:", text.replace("&lt;img src=x", ""))
+    assert "<img" not in text and "<script>document" not in text and "\u202e" not in text
+    assert text.count("<script") == 1
+
+
+def test_a_stream_without_time_codes_is_drawn_by_lines(page):
+    time = {"place": "line 3 utterance 2", "row": 20, "recording": "某店_003.mp4"}
+    found = [finding(1, times=[time], place={"file": "a.jsonl", **time})]
+    text = page(found, [stream_record("茶叶直播间", found, first=1, last=39)])
+    assert 'x="497.5"' in text and "第 39 行（无时间码）" in text
+    assert "第3行第2句" in text and "某店_003.mp4" in text
+
+
+def test_timelines_hold_so_many_marks(monkeypatch):
+    monkeypatch.setattr(module, "MAX_MARKS", 3)
+    line = Timeline.of({"start": 10.0, "end": 20.0, "first": 1, "last": 9})
+    line.add(finding(1, times=[{"start": float(at)} for at in (5, 10, 15, 20, 25)]))
+    assert [mark["x"] for mark in line.marks] == [0.0, 0.0, 497.5]
+
+
+def test_ten_thousand_findings_and_more_streams_than_are_shown(page, monkeypatch):
+    monkeypatch.setattr(module, "MAX_FINDINGS", 9_000)
+    monkeypatch.setattr(module, "MAX_STREAMS", 5)
+    found = [finding(n, stream=f"s{n % 7}") for n in range(1, 10_001)]
+    text = page(found, [stream_record(f"s{n}", found[n::7]) for n in range(7)])
+    assert text.count("<article") == 9_000 and "1000 more findings" in text
+    assert text.count('<section class="stream">') == 5 and "2 more streams" in text
+
+
+def test_evidence_is_marked_once_and_control_characters_are_seen():
+    spans = [{"start": 2, "end": 4}, {"start": 0, "end": 3}]
+    assert marked("ab<d\u202ef", spans) == "<mark>ab&lt;</mark>d\ufffdf"
+
+
+def test_places_in_chinese():
+    assert chinese_place("line 3 utterance 2 + line 4 utterance 1") == "第3行第2句 + 第4行第1句"
