@@ -147,10 +147,10 @@ def test_commands_and_options_exist(page: Path, command: Any) -> None:
     known = set().union(*(options(resolve(command, list(path))[1]) for path in leaves(command)))
     for words in calls(page):
         path, one, rest = resolve(command, words)
-        assert path, f"{page.name}: zhenyan {words[0]} is no command"
-        if not hasattr(one, "commands"):
-            given = {word.split("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
-            assert given <= options(one), f"{page.name}: zhenyan {' '.join(words)}"
+        said = f"{page.name}: zhenyan {' '.join(words)}"
+        assert path and not (rest and hasattr(one, "commands")), f"{said}: no such command"
+        given = {word.split("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
+        assert given <= options(one), said
     alone = {found.split("=")[0].split()[0] for found in code_of(page) if found.startswith("--")}
     assert alone <= known, f"{page.name}: {alone - known}"
 
