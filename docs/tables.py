@@ -124,11 +124,11 @@ def _benchmark() -> Any:
 
 
 def notebook(where: str) -> str:
-    """What a notebook's cell printed: `where` is the file's name and the cell's id."""
+    """What a notebook's cell printed, warnings aside: `where` is the file's name and the cell's id."""
     name, cell_id = where.split()
     cells = json.loads((ROOT / "notebooks" / name).read_text(encoding="utf-8"))["cells"]
     cell = next(cell for cell in cells if cell["id"] == cell_id)
-    printed = "".join("".join(out["text"]) for out in cell["outputs"] if out["output_type"] == "stream")
+    printed = "".join("".join(out["text"]) for out in cell["outputs"] if out.get("name") == "stdout")
     return f"```text\n{printed.rstrip()}\n```\n" if printed.strip() else "The notebook hasn't been run yet.\n"
 
 
