@@ -116,7 +116,7 @@ def speed() -> str:
 
 
 def _benchmark() -> Any:
-    spec = importlib.util.spec_from_file_location("zhenyan_benchmark", ROOT / "benchmarks" / "run.py")
+    spec = importlib.util.spec_from_file_location("zhenyan_benchmark", ROOT / "benchmarks" / "table.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
