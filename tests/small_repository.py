@@ -41,6 +41,8 @@ def make(folder: Path, root: Path, encoder: Path) -> Path:
         copy = shutil.copytree if (root / name).is_dir() else shutil.copy
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         copy(root / name, folder / name)
+    (folder / "inference").mkdir()
+    (folder / "inference/model").symlink_to(root / "inference/model")
     for place, files in ROWS.items():
         for name, count in files.items():
             _write(folder / place / f"{name}.jsonl", _spread(root / place / f"{name}.jsonl", count))
