@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import rich.console
 import typer
-from zhenyan.inference.errors import ConfigError
-from zhenyan.training import cli_data, cli_registry
+from zhenyan.training import cli_data, cli_registry, cli_sweep, overrides
 from zhenyan.training.extras import need_extra
 
 data = typer.Typer(
@@ -23,19 +22,8 @@ def register(app: typer.Typer) -> None:
     app.command()(export)
     app.command()(evaluate)
     cli_registry.register(app)
+    cli_sweep.register(app)
     app.add_typer(data, name="data")
-
-
-def _overrides(items: list[str]) -> dict[str, Any]:
-    import yaml
-
-    pairs = {}
-    for item in items:
-        key, sign, value = item.partition("=")
-        if not sign:
-            raise ConfigError(f"--set {item}: expected KEY=VALUE, such as optim.epochs=2")
-        pairs[key] = yaml.safe_load(value)
-    return pairs
 
 
 @data.command("fetch")
@@ -71,7 +59,7 @@ def train(
     from zhenyan.training.train import CONFIG
     from zhenyan.training.train import train as run
 
-    settings = configs.load_config((resume / CONFIG) if resume else config, _overrides(set_))
+    settings = configs.load_config((resume / CONFIG) if resume else config, overrides.parse(set_))
     console = rich.console.Console()
     result = run(settings, warm_start=warm_start, resume=resume, console=console)
     found = result.metrics
@@ -120,15 +108,20 @@ def evaluate(
     ] = None,
     baselines: Annotated[bool, typer.Option(help="Also measure a word list and TF-IDF + logistic regression.")] = True,
     evasion: Annotated[bool, typer.Option(help="Also measure every disguise.")] = False,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for the report: report.json, report.html.")
+    report: Annotated[
+        Path | None, typer.Option(help="HTML file: curves, confusions, calibration, slices, hardest errors.")
     ] = None,
-    config: Annotated[Path, typer.Option(help="Where the TF-IDF baseline's training rows come from.")] = Path(
-        "configs/train/default.yaml"
-    ),
+    record: Annotated[Path | None, typer.Option("--json", help="JSON file with all that was measured.")] = None,
+    errors: Annotated[
+        int, typer.Option(min=0, help="Misses and false alarms of each label to explain in both; 0: no text in them.")
+    ] = 5,
+    config: Annotated[
+        Path, typer.Option(help="Where training rows come from, for TF-IDF and to explain errors.")
+    ] = Path("configs/train/default.yaml"),
 ) -> None:
     """Measure a bundle on labelled rows: precision, recall, F1 with bootstrap intervals, beside two baselines."""
     need_extra()
-    from zhenyan.training.evaluation_run import evaluate_bundle
+    from zhenyan.training.evaluation_run import Options, evaluate_bundle
 
-    evaluate_bundle(model, rows, config, baselines, evasion, output, rich.console.Console(width=160))
+    options = Options(baselines, evasion, errors, report, record)
+    evaluate_bundle(model, rows, config, options, rich.console.Console(width=160))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training.extras import need_extra
 
 _CONFIG = Annotated[Path, typer.Option(help="Configuration with the label schema, rows and MLflow address.")]
 _SET = Annotated[
@@ -22,7 +24,8 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _measure(a: str, b: str, config: Path, sets: list[str] | None, evasion: bool) -> tuple[Any, Any, Any]:
+def _measure(a: str, b: str, config: Path, sets: list[str] | None, evasion: bool) -> tuple[Any, Any]:
+    """The comparison of two models on the labelled rows, and the label schema."""
     from zhenyan.training.compare import compare as measure
     from zhenyan.training.config import load_config
     from zhenyan.training.dataset import load_corpus
@@ -34,8 +37,9 @@ def _measure(a: str, b: str, config: Path, sets: list[str] | None, evasion: bool
     settings = load_config(config)
     schema = load_schema(settings.data.label_schema)
     rows = read_rows(sets) if sets else load_corpus(settings.data, schema).test
-    folders = [resolve(name, settings.tracking) for name in (a, b)]
-    return measure(*folders, labelled(rows, schema.ids), schema, evasion), settings, schema
+    with TemporaryDirectory(prefix="zhenyan-") as scratch:
+        folders = [resolve(name, settings.tracking, Path(scratch) / side) for side, name in (("a", a), ("b", b))]
+        return measure(*folders, labelled(rows, schema.ids), schema, evasion), schema
 
 
 def compare(
@@ -47,9 +51,10 @@ def compare(
     flips: Annotated[int, typer.Option(min=0, help="Print this many rows that are decided differently.")] = 10,
 ) -> None:
     """Compare two models on the same rows: per-label differences with paired bootstrap intervals, flips, slices, speed."""
+    need_extra()
     from zhenyan.training.compare import comparison_view
 
-    found, _, _ = _measure(a, b, config, set_, evasion)
+    found, _ = _measure(a, b, config, set_, evasion)
     console = Console(width=140)
     for table in comparison_view(found):
         console.print(table)
@@ -61,7 +66,7 @@ def compare(
 
 
 def promote(
-    candidate: Annotated[str, typer.Argument(help="Bundle folder, or runs:/ID.")],
+    candidate: Annotated[str, typer.Argument(help="Bundle folder, runs:/ID or models:/zhenyan@challenger.")],
     set_: _SET = None,
     config: _CONFIG = _DEFAULT,
     gates: Annotated[Path, typer.Option(help="Bounds the candidate must satisfy.")] = Path("configs/gates.yaml"),
@@ -71,38 +76,48 @@ def promote(
     name: Annotated[str, typer.Option(help="Registered model name.")] = "zhenyan",
 ) -> None:
     """Make a bundle the champion if it passes every gate against the present one; each failed gate is named."""
+    need_extra()
     from zhenyan.training import registry
     from zhenyan.training.config import load_config
-    from zhenyan.training.export import gate_table
-    from zhenyan.training.promote import checks, load_gates
 
     settings = load_config(config)
     shelf = registry.Registry(settings.tracking, name)
-    folder = registry.resolve(candidate, settings.tracking)
     champion = shelf.version(registry.CHAMPION)
-    if challenger or champion is None:
-        version = shelf.add(folder)
-        alias = registry.CHALLENGER if challenger else registry.CHAMPION
-        shelf.point(alias, version.number)
-        typer.echo(f"{name} version {version.number} ({version.bundle_id}) is {alias}")
+    with TemporaryDirectory(prefix="zhenyan-") as scratch:
+        folder = registry.resolve(candidate, settings.tracking, Path(scratch))
+        if champion and not challenger:
+            _pass_gates(candidate, f"models:/{name}/{champion.number}", folder, config, set_, gates)
+            if shelf.version(registry.CHAMPION) != champion:
+                raise ConfigError(f"{name}: another version became champion meanwhile; run promote again")
+        version = shelf.registered(candidate) or shelf.add(folder)
+    if challenger:
+        shelf.point(registry.CHALLENGER, version.number)
+        typer.echo(f"{name} version {version.number} ({version.bundle_id}) is challenger")
         return
+    old = shelf.promote(version)
+    before = f"; version {old.number} is previous" if old else ""
+    typer.echo(f"{name} version {version.number} ({version.bundle_id}) is champion{before}")
+
+
+def _pass_gates(candidate: str, champion: str, folder: Path, config: Path, sets: list[str] | None, gates: Path) -> None:
+    """Print every bound with what was measured; ConfigError names those that fail."""
+    from zhenyan.training.export import gate_table
+    from zhenyan.training.promote import checks, load_gates
+
     bounds = load_gates(gates)
-    found, _, schema = _measure(f"models:/{name}@{registry.CHAMPION}", str(folder), config, set_, True)
+    evasion = (bounds.evasion_mean_fall, bounds.evasion_worst_fall) != (None, None)
+    found, schema = _measure(champion, str(folder), config, sets, evasion)
     results = checks(found, bounds, schema)
     Console(width=140).print(gate_table(results))
     if failed := [check.name for check in results if not check.passed]:
         raise ConfigError(f"{candidate} stays out: {'; '.join(failed)}")
-    version = shelf.add(folder)
-    shelf.promote(version)
-    typer.echo(
-        f"{name} version {version.number} ({version.bundle_id}) is champion; version {champion.number} is previous"
-    )
 
 
 def rollback(
     config: _CONFIG = _DEFAULT, name: Annotated[str, typer.Option(help="Registered model name.")] = "zhenyan"
 ) -> None:
     """Put the previous champion back."""
+    need_extra()
     from zhenyan.training.config import load_config
     from zhenyan.training.registry import Registry
 
@@ -110,15 +125,20 @@ def rollback(
     typer.echo(f"{name} version {now.number} ({now.bundle_id}) is champion again; version {gone.number} is previous")
 
 
-def sync(run: Annotated[Path, typer.Argument(help="Run folder whose MLflow server was away.")]) -> None:
-    """Send to MLflow what a run could not send while it went."""
+def sync(
+    run: Annotated[Path, typer.Argument(help="Run or sweep folder whose MLflow server was away.")],
+) -> None:
+    """Send to MLflow what a run, or a sweep with all its trials, could not send while it went."""
+    need_extra()
     from zhenyan.training.config import load_config
     from zhenyan.training.tracking import JOURNAL, Tracker, tracking_uri
 
-    if not (run / JOURNAL).is_file():
+    folders = sorted(journal.parent for journal in run.rglob(JOURNAL))
+    if not folders:
         raise ConfigError(f"{run}: no run folder ({JOURNAL} is missing)")
-    config = load_config(run / "config.yaml").tracking
-    tracker = Tracker(run, config, run.name)
-    if not tracker.flush(patient=True):
-        raise ConfigError(f"MLflow at {tracking_uri(config)} can't be reached; nothing is lost, try again later")
-    typer.echo(f"MLflow at {tracking_uri(config)} has everything of {run} (run {tracker.run_id})")
+    for folder in folders:
+        config = load_config(folder / "config.yaml").tracking
+        tracker = Tracker(folder, config, folder.name)
+        if not tracker.flush(patient=True):
+            raise ConfigError(f"MLflow at {tracking_uri(config)}: {tracker.problem}; nothing is lost, try again later")
+        typer.echo(f"MLflow at {tracking_uri(config)} has everything of {folder} (run {tracker.run_id})")

@@ -38,6 +38,8 @@ def pool(hidden: Tensor, mask: Tensor, how: str) -> Tensor:
 class MultiLabelClassifier(nn.Module):
     """Logits of shape (rows, labels); each label is its own yes-or-no question (sigmoid)."""
 
+    accepts_loss_kwargs = False  # our loss is a mean over rows: the Trainer must average it over accumulated batches
+
     def __init__(
         self, encoder: PreTrainedModel, labels: list[str], pooling: str = "mean", dropout: float = 0.1
     ) -> None:

@@ -22,6 +22,7 @@ from transformers import (
 )
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
+from zhenyan.training import distributed
 from zhenyan.training.config import PretrainConfig
 from zhenyan.training.encoders.load import set_dropout
 
@@ -53,7 +54,7 @@ def continue_pretraining(
     seed: int,
 ) -> Path:
     """Train on `texts` and save encoder and tokenizer to `folder`, which is returned; a finished folder is kept."""
-    if (folder / "config.json").exists():
+    if distributed.first_says((folder / "config.json").exists()):
         return folder
     encodings = datasets.Dataset.from_dict({"text": texts}).map(
         lambda batch: tokenizer([normalise(t) for t in batch["text"]], truncation=True, max_length=config.max_tokens),
@@ -66,7 +67,7 @@ def continue_pretraining(
     arguments = TrainingArguments(
         output_dir=str(partial / "trainer"),
         num_train_epochs=config.epochs,
-        per_device_train_batch_size=config.batch_size,
+        per_device_train_batch_size=distributed.share(config.batch_size, "pretrain.batch_size"),
         learning_rate=config.learning_rate,
         warmup_steps=0.05,
         weight_decay=0.01,
@@ -81,9 +82,16 @@ def continue_pretraining(
     )
     collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=config.mask_probability, pad_to_multiple_of=8)
     Trainer(model=model, args=arguments, train_dataset=encodings, data_collator=collator).train()
-    model.bert.save_pretrained(partial)
+    if distributed.is_first():
+        _save(encoder, tokenizer, folder, partial)
+    distributed.first_says(None)
+    return folder
+
+
+def _save(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, partial: Path) -> None:
+    """Through a folder of another name, so that a folder of the right name is always whole."""
+    encoder.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     shutil.rmtree(partial / "trainer", ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial.rename(folder)
-    return folder

@@ -13,6 +13,10 @@ from zhenyan.training.tracking import Tracker
 _PLAIN_EVERY = 60.0  # seconds between lines where there is no terminal
 
 
+class Stopped(Exception):
+    """Raised by a callback that ends a training on purpose; the run is tracked as KILLED, not as FAILED."""
+
+
 class ProgressBar(TrainerCallback):
     """Steps done, speed and time left: a bar on a terminal, a line a minute elsewhere."""
 

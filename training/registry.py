@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +16,10 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
-from zhenyan.inference.bundle import Bundle, load_bundle
+from zhenyan.inference.bundle import Bundle, bundle_id, load_bundle
 from zhenyan.inference.errors import BundleError, ConfigError
 from zhenyan.training.config import TrackingConfig
-from zhenyan.training.tracking import tracking_uri
+from zhenyan.training.tracking import experiment_id, tracking_uri
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 MODEL_NAME = "zhenyan"
@@ -38,13 +40,29 @@ def signature(bundle: Bundle) -> ModelSignature:
     return ModelSignature(Schema([ColSpec(DataType.string, "text")]), Schema(outputs))
 
 
+@contextmanager
+def fluent(address: str) -> Iterator[None]:
+    """MLflow's module functions at this server; afterwards the process is as it was.
+
+    mlflow.set_tracking_uri also writes MLFLOW_TRACKING_URI, which would win over every later configuration.
+    """
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(address)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
+
+
 def log_bundle(folder: Path, run_id: str | None, config: TrackingConfig, register: str | None = None) -> Any:
     """Log a bundle as a pyfunc model to an MLflow run (a new one for None); optionally register it."""
-    mlflow.set_tracking_uri(tracking_uri(config))
     bundle = load_bundle(folder)
-    if run_id is None:
-        mlflow.set_experiment(config.experiment)
-    with mlflow.start_run(run_id=run_id, run_name=None if run_id else bundle.id):
+    address = tracking_uri(config)
+    experiment = None if run_id else experiment_id(mlflow.MlflowClient(address), config.experiment)
+    name = None if run_id else bundle.id
+    with fluent(address), mlflow.start_run(run_id=run_id, experiment_id=experiment, run_name=name):
         mlflow.set_tag("bundle_id", bundle.id)
         return mlflow.pyfunc.log_model(
             name="bundle",
@@ -63,17 +81,26 @@ class Registry:
 
     def __init__(self, config: TrackingConfig, name: str = MODEL_NAME) -> None:
         self.config, self.name = config, name
-        mlflow.set_tracking_uri(tracking_uri(config))
         self.client = mlflow.MlflowClient(tracking_uri(config))
 
     def version(self, alias: str) -> Version | None:
         """The version an alias points at, None when there is none."""
         try:
-            found = self.client.get_model_version_by_alias(self.name, alias)
+            return self._version(self.client.get_model_version_by_alias(self.name, alias))
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise ConfigError(f"MLflow at {tracking_uri(self.config)}: {str(error).splitlines()[0]}") from None
+
+    def registered(self, address: str) -> Version | None:
+        """The version behind `models:/NAME@ALIAS` or `models:/NAME/NUMBER`; None for any other address."""
+        if address.startswith(f"models:/{self.name}@"):
+            return self.version(address.split("@", 1)[1])
+        if address.startswith(f"models:/{self.name}/"):
+            return self._version(self.client.get_model_version(self.name, address.rsplit("/", 1)[1]))
+        return None
+
+    def _version(self, found: Any) -> Version:
         return Version(self.name, str(found.version), str(found.tags.get("bundle_id", "")))
 
     def add(self, folder: Path, run_id: str | None = None) -> Version:
@@ -106,8 +133,8 @@ class Registry:
         return before, now
 
 
-def resolve(name: str, config: TrackingConfig, into: Path | None = None) -> Path:
-    """A bundle's folder for a path, `runs:/ID` or `models:/zhenyan@champion` (downloaded and verified).
+def resolve(name: str, config: TrackingConfig, into: Path) -> Path:
+    """A bundle's folder for a path, `runs:/ID` or `models:/zhenyan@champion` (downloaded to `into` and verified).
 
     ConfigError when there is none; BundleError when what was stored has been altered.
     """
@@ -115,15 +142,31 @@ def resolve(name: str, config: TrackingConfig, into: Path | None = None) -> Path
         return Path(name)
     if not name.startswith(("runs:/", "models:/")):
         raise ConfigError(f"{name}: neither a bundle folder nor runs:/ID nor models:/{MODEL_NAME}@{CHAMPION}")
-    mlflow.set_tracking_uri(tracking_uri(config))
     address = f"{name}/bundle" if name.startswith("runs:/") and name.count("/") == 1 else name
-    target = into or Path(tempfile.mkdtemp(prefix="zhenyan-"))
+    server = tracking_uri(config)
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(target)))
+        recorded = _recorded_id(mlflow.MlflowClient(server), name)
+        folder = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(into), tracking_uri=server))
     except MlflowException as error:
         raise ConfigError(f"{name}: {str(error).splitlines()[0]}") from None
     found = next((path.parent for path in folder.rglob("manifest.json")), None)
     if found is None:
         raise BundleError(f"{name}: no bundle among its artifacts")
-    load_bundle(found)
+    stored = load_bundle(found).manifest
+    if recorded and (actual := bundle_id(stored["name"], stored["sha256"])) != recorded:
+        raise BundleError(f"{name}: MLflow recorded bundle {recorded} but holds {actual}: its artifacts were altered")
     return found
+
+
+def _recorded_id(client: mlflow.MlflowClient, address: str) -> str | None:
+    """The bundle id in MLflow's database: files altered together with their manifest differ from it."""
+    kind, _, rest = address.partition(":/")
+    if kind == "runs":
+        tags = client.get_run(rest.split("/")[0]).data.tags
+    elif "@" in rest:
+        tags = client.get_model_version_by_alias(*rest.split("@", 1)).tags
+    elif "/" in rest:
+        tags = client.get_model_version(*rest.split("/", 1)).tags
+    else:  # models:/m-ID, a logged model outside the registry
+        tags = {}
+    return tags.get("bundle_id")

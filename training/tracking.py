@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from zhenyan.training.config import TrackingConfig
 
 JOURNAL = "tracking.jsonl"
-_STATE = "tracking.json"  # run id and how many journal entries the server has
+_STATE = "tracking.json"  # run id, how many journal entries the server has, and the folder of the parent run
+_PATIENCE = 60.0  # seconds until a server that was away is tried again; doubled each time it still is
+_BATCH = 100  # MLflow takes at most this many parameters or tags at once
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
 
 
 def tracking_uri(config: TrackingConfig) -> str:
@@ -27,15 +30,27 @@ def tracking_uri(config: TrackingConfig) -> str:
 
 
 class Tracker:
-    """One MLflow run, backed by the journal in `folder`."""
+    """One MLflow run, backed by the journal in `folder`.
 
-    def __init__(self, folder: Path, config: TrackingConfig, name: str, console: Console | None = None) -> None:
-        self.folder, self.config, self.name = folder, config, name
+    `parent` is the folder of the tracker under whose run this one is nested.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: TrackingConfig,
+        name: str,
+        console: Console | None = None,
+        parent: Path | None = None,
+    ) -> None:
+        self.folder, self.config, self.name, self.parent = folder, config, name, parent
         self.console = console or Console(stderr=True)
-        state = json.loads((folder / _STATE).read_text()) if (folder / _STATE).exists() else {}
-        self.run_id: str | None = state.get("run_id")
-        self.sent: int = state.get("sent", 0)
-        self.reachable = True
+        self.run_id: str | None = None
+        self.sent = 0
+        self.problem = ""  # why the server doesn't have everything, if it doesn't
+        self._wait, self._again = _PATIENCE, 0.0
+        self._load()
+        _cut_torn_line(folder / JOURNAL)
 
     def params(self, values: dict[str, Any]) -> None:
         """Log parameters (values are cut to MLflow's 6,000 characters)."""
@@ -53,8 +68,12 @@ class Tracker:
         """Log a file or a folder that lies in the run's folder."""
         self._note("artifacts", {"path": str(path.resolve().relative_to(self.folder.resolve())), "under": under})
 
+    def restart(self) -> None:
+        """Mark a run that was cut off as running again."""
+        self._note("restart", None)
+
     def finish(self, status: str = "FINISHED") -> bool:
-        """Close the run; returns whether the server has everything."""
+        """Close the run (FINISHED, FAILED or KILLED); returns whether the server has everything."""
         self._note("finish", status)
         done = self.flush(patient=True)
         if not done:
@@ -65,44 +84,74 @@ class Tracker:
         return done
 
     def flush(self, patient: bool = False) -> bool:
-        """Send what the server doesn't have; returns whether it has everything. Once unreachable, only if `patient`."""
-        if not (self.reachable or patient):
+        """Send what the server doesn't have; returns whether it has everything.
+
+        After a failure only once in a while, so that a server that hangs doesn't hold up training; `patient`: at once.
+        """
+        if self.problem and not patient and time.monotonic() < self._again:
             return False
-        entries = (self.folder / JOURNAL).read_text(encoding="utf-8").splitlines()
+        lines = (self.folder / JOURNAL).read_text(encoding="utf-8").splitlines()
         try:
-            client = self._client()
-            for line in entries[self.sent :]:
+            client = self._client(json.loads(lines[0])["time"])
+            for line in lines[self.sent :]:
                 self._send(client, json.loads(line))
                 self.sent += 1
                 self._save()
         except Exception as error:  # whatever the client raises: training must go on
-            if self.reachable:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                self.console.print(f"[yellow]MLflow: {reason:.160}; keeping a local journal[/]")
-            self.reachable = False
+            self._unreachable(error)
             return False
+        self.problem = ""
         return True
+
+    def _unreachable(self, error: Exception) -> None:
+        reason = f"{str(error).splitlines()[0] if str(error) else type(error).__name__:.160}"
+        if not self.problem:
+            self.console.print(f"[yellow]MLflow: {escape(reason)}; keeping a local journal[/]")
+        self.problem = reason
+        self._again, self._wait = time.monotonic() + self._wait, 2 * self._wait
 
     def _note(self, kind: str, value: Any) -> None:
         with (self.folder / JOURNAL).open("a", encoding="utf-8") as journal:
             journal.write(json.dumps({"kind": kind, "time": int(time.time() * 1000), "value": value}) + "\n")
         self.flush()
 
+    def _load(self) -> None:
+        if not (self.folder / _STATE).exists():
+            return
+        state = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
+        self.run_id, self.sent = state["run_id"], state["sent"]
+        if state.get("parent"):
+            self.parent = (self.folder / state["parent"]).resolve()
+
     def _save(self) -> None:
+        parent = os.path.relpath(self.parent, self.folder) if self.parent else None
+        state = {"run_id": self.run_id, "sent": self.sent, "uri": tracking_uri(self.config), "parent": parent}
         part = self.folder / (_STATE + ".part")
-        part.write_text(json.dumps({"run_id": self.run_id, "sent": self.sent, "uri": tracking_uri(self.config)}))
+        part.write_text(json.dumps(state), encoding="utf-8")
         part.replace(self.folder / _STATE)
 
-    def _client(self) -> Any:
+    def _client(self, started: int) -> Any:
+        """A client, with the run made on the server if it wasn't; `started` in milliseconds since 1970."""
         import mlflow
 
         client = mlflow.MlflowClient(tracking_uri(self.config))
+        self._load()  # a nested run may have made this one through a tracker of its own
         if self.run_id is None:
-            experiment = client.get_experiment_by_name(self.config.experiment)
-            identity = experiment.experiment_id if experiment else client.create_experiment(self.config.experiment)
-            self.run_id = client.create_run(identity, run_name=self.name).info.run_id
+            self._save()  # whose child this is must be known to a later sync, too
+            experiment = experiment_id(client, self.config.experiment)
+            tags = self._parent_tag(started)
+            self.run_id = client.create_run(experiment, started, tags, self.name).info.run_id
             self._save()
         return client
+
+    def _parent_tag(self, started: int) -> dict[str, Any]:
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+        if self.parent is None:
+            return {}
+        parent = Tracker(self.parent, self.config, self.parent.name, self.console)
+        parent._client(started)
+        return {MLFLOW_PARENT_RUN_ID: parent.run_id}
 
     def _send(self, client: Any, entry: dict[str, Any]) -> None:
         from mlflow.entities import Metric, Param, RunTag
@@ -110,15 +159,59 @@ class Tracker:
         value, run = entry["value"], self.run_id
         match entry["kind"]:
             case "params":
-                client.log_batch(run, params=[Param(k, v) for k, v in value.items()])
+                for part in _batches(value):
+                    client.log_batch(run, params=[Param(k, v) for k, v in part])
             case "metrics":
                 points = [Metric(k, v, entry["time"], value["step"]) for k, v in value["values"].items()]
                 client.log_batch(run, metrics=points)
             case "tags":
-                client.log_batch(run, tags=[RunTag(k, v) for k, v in value.items()])
+                for part in _batches(value):
+                    client.log_batch(run, tags=[RunTag(k, v) for k, v in part])
             case "artifacts":
                 path = self.folder / value["path"]
                 send = client.log_artifacts if path.is_dir() else client.log_artifact
                 send(run, str(path), value["under"])
+            case "restart":
+                client.update_run(run, "RUNNING")
             case "finish":
-                client.set_terminated(run, value)
+                client.set_terminated(run, value, entry["time"])
+
+
+class NoTracker(Tracker):
+    """What the other processes of a distributed run have: nothing is kept or sent."""
+
+    def __init__(self) -> None:
+        pass
+
+    def flush(self, patient: bool = False) -> bool:
+        """Nothing is ever left to send."""
+        return True
+
+    def _note(self, kind: str, value: Any) -> None:
+        pass
+
+
+def _batches(values: dict[str, str]) -> list[list[tuple[str, str]]]:
+    items = list(values.items())
+    return [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
+
+
+def _cut_torn_line(journal: Path) -> None:
+    """A crash may leave the last line half-written; what comes after it must not be joined to it."""
+    data = journal.read_bytes() if journal.exists() else b""
+    if data and not data.endswith(b"\n"):
+        os.truncate(journal, data.rfind(b"\n") + 1)
+
+
+def experiment_id(client: Any, name: str) -> str:
+    """Id of an experiment, made if there is none; several runs may start at the same moment."""
+    from mlflow.exceptions import MlflowException
+
+    if found := client.get_experiment_by_name(name):
+        return found.experiment_id
+    try:
+        return client.create_experiment(name)
+    except MlflowException:
+        if found := client.get_experiment_by_name(name):
+            return found.experiment_id
+        raise

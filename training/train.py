@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,26 +15,26 @@ import datasets
 import numpy as np
 import torch
 import transformers
-import yaml
 from rich.console import Console
+from transformers import TrainerCallback
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training import plots
+from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
-from zhenyan.training.config import TrainConfig
-from zhenyan.training.dataset import Corpus, is_real, load_corpus, targets, to_dataset
+from zhenyan.training.config import TrainConfig, dump_config
+from zhenyan.training.dataset import Corpus, is_real, load_corpus, to_dataset
 from zhenyan.training.encoders.load import load_encoder, set_dropout
+from zhenyan.training.evaluate import curves, labelled, quality
 from zhenyan.training.losses import positive_weights
-from zhenyan.training.metrics import average_precision, calibration_error, report
 from zhenyan.training.modelling import MultiLabelClassifier, load_model, save_model
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.pretrain import continue_pretraining, digest
-from zhenyan.training.progress import ProgressBar, TrackMetrics
+from zhenyan.training.progress import ProgressBar, Stopped, TrackMetrics
 from zhenyan.training.provenance import describe
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.thresholds import choose_all
-from zhenyan.training.tracking import Tracker
-from zhenyan.training.trainer import build_trainer
+from zhenyan.training.tracking import NoTracker, Tracker
+from zhenyan.training.trainer import build_trainer, uses_bf16
 
 MODEL, THRESHOLDS, METRICS, CONFIG = "model", "thresholds.json", "metrics.json", "config.yaml"
 
@@ -47,45 +48,66 @@ class Run:
 
 
 def train(
-    config: TrainConfig, *, warm_start: Path | None = None, resume: Path | None = None, console: Console | None = None
+    config: TrainConfig,
+    *,
+    warm_start: Path | None = None,
+    resume: Path | None = None,
+    console: Console | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    parent: Path | None = None,
 ) -> Run:
-    """Train by `config`; returns the run.
+    """Train by `config`; returns the run. Under torchrun every process calls this; the first one writes and tracks.
 
     `warm_start`: a trained model's folder to go on from (head rows are kept by label name). `resume`: a run folder
     that was cut off; training goes on from its last checkpoint with the result an unbroken run would have had.
+    `callbacks` hear what the Trainer does and may raise Stopped. `parent`: folder of the tracker to nest the run under.
     """
-    console = console or Console()
     transformers.logging.set_verbosity_error()
     datasets.disable_progress_bars()
     transformers.set_seed(config.seed)
     schema = load_schema(config.data.label_schema)
     corpus = load_corpus(config.data, schema)
-    folder = resume or new_folder(config)
-    console.print(
-        f"run {folder}: {len(corpus.train):,} training rows ({sum(map(is_real, corpus.train)):,} real), "
-        f"{len(corpus.validation):,} validation rows, {len(schema.ids)} labels"
-    )
-    tracker = Tracker(folder, config.tracking, folder.name, console)
-    if not resume:
-        tracker.params(flatten(config.model_dump(mode="json")))
-        tracker.tags(describe(config, corpus))
+    with distributed.group():
+        first = distributed.is_first()
+        folder = resume or distributed.first_says(new_folder(config) if first else None)
+        console = (console or Console()) if first else Console(quiet=True)
+        tracker = Tracker(folder, config.tracking, folder.name, console, parent) if first else NoTracker()
+        console.print(
+            f"run {folder}: {len(corpus.train):,} training rows ({sum(map(is_real, corpus.train)):,} real), "
+            f"{len(corpus.validation):,} validation rows, {len(schema.ids)} labels"
+        )
+        if resume:
+            tracker.restart()
+        else:
+            tracker.params(flatten(config.model_dump(mode="json")))
+            tracker.tags(describe(config, corpus, warm_start))
+        callbacks = [ProgressBar(console), TrackMetrics(tracker), *callbacks]
+        try:
+            metrics = fit(folder, config, schema, corpus, warm_start, resume is not None, tracker, callbacks)
+        except BaseException as error:
+            tracker.finish("KILLED" if isinstance(error, Stopped | KeyboardInterrupt) else "FAILED")
+            raise
+        tracker.finish()
+        return Run(folder, metrics)
+
+
+def fit(
+    folder: Path, config: TrainConfig, schema: Schema, corpus: Corpus, warm_start: Path | None, resume: bool,
+    tracker: Tracker, callbacks: list[TrainerCallback],
+) -> dict[str, Any]:  # fmt: skip
+    """Train in `folder` and finish the run there; returns what was measured on validation rows, in every process."""
     model, tokenizer = start_model(config, schema, corpus, warm_start)
     train_set = training_set(config, schema, corpus)
     if warm_start is None and not resume:
         condition_model(model, tokenizer, train_set, config)
-    trainer = build_trainer(
-        model, tokenizer, train_set, to_dataset(corpus.validation, schema.ids, config.data), config,
-        folder / "trainer", [ProgressBar(console), TrackMetrics(tracker)],
-    )  # fmt: skip
-    try:
-        trainer.train(resume_from_checkpoint=last_checkpoint(folder) if resume else None)
-    except BaseException:
-        tracker.finish("FAILED")
-        raise
-    metrics = finish_run(folder, config, schema, corpus, model, tokenizer, tracker)
-    shutil.rmtree(folder / "trainer", ignore_errors=True)
-    tracker.finish()
-    return Run(folder, metrics)
+    validation = to_dataset(corpus.validation, schema.ids, config.data)
+    trainer = build_trainer(model, tokenizer, train_set, validation, config, folder / "trainer", callbacks)
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder) if resume else None)
+    metrics = None
+    if distributed.is_first():
+        metrics = finish_run(folder, config, schema, corpus, model, tokenizer, tracker)
+        shutil.rmtree(folder / "trainer", ignore_errors=True)
+    return distributed.first_says(metrics)
 
 
 def new_folder(config: TrainConfig) -> Path:
@@ -95,21 +117,25 @@ def new_folder(config: TrainConfig) -> Path:
         f for n in itertools.count() if not (f := stem.with_name(f"{stem.name}{f'-{n}' if n else ''}")).exists()
     )
     folder.mkdir(parents=True)
-    text = yaml.safe_dump(config.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
-    (folder / CONFIG).write_text(text, encoding="utf-8")
+    (folder / CONFIG).write_text(dump_config(config), encoding="utf-8")
     return folder
 
 
 def last_checkpoint(folder: Path) -> str:
-    """The newest checkpoint of a run that was cut off; ConfigError when there is none."""
-    found = (
-        transformers.trainer_utils.get_last_checkpoint(str(folder / "trainer"))
-        if (folder / "trainer").is_dir()
-        else None
-    )
-    if found is None:
+    """The newest whole checkpoint of a run that was cut off; ConfigError when there is none."""
+    whole = [path for path in (folder / "trainer").glob("checkpoint-*") if _is_whole(path)]
+    if not whole:
         raise ConfigError(f"{folder}: no checkpoint to resume from; start the training again without --resume")
-    return found
+    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2])))
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """The Trainer writes its state last; a kill may leave a checkpoint without it, or with half of it."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def start_model(
@@ -166,7 +192,8 @@ def training_set(config: TrainConfig, schema: Schema, corpus: Corpus) -> dataset
     answers, pooled = [], None
     for folder in config.distil.teachers:
         teacher, tokenizer, meta = load_model(folder, schema.ids)
-        logits, states = predict(_ready(teacher, config), tokenizer, [row.text for row in rows], meta["max_tokens"])
+        texts = [row.text for row in rows]
+        logits, states = predict(_ready(teacher, config), tokenizer, texts, meta["max_tokens"], uses_bf16(config.optim))
         answers.append(sigmoid(logits))
         pooled = states if pooled is None else pooled
     data = data.add_column("teacher", np.mean(answers, axis=0).tolist())
@@ -178,23 +205,18 @@ def finish_run(
     tracker: Tracker,
 ) -> dict[str, Any]:  # fmt: skip
     """Calibrate, choose thresholds on validation rows, measure, plot, save."""
-    rows = corpus.validation
-    truth = targets(rows, schema.ids)[0] > 0.5
-    logits, _ = predict(model, tokenizer, [row.text for row in rows], config.encoder.max_tokens)
-    scaling = fit_scaling(truth, logits, config.thresholds.min_positives)
+    data = labelled(corpus.validation, schema.ids)
+    logits, _ = predict(model, tokenizer, data.texts, config.encoder.max_tokens)
+    scaling = fit_scaling(data.truth, logits, config.thresholds.min_positives, data.seen)
     fold_into_head(model, scaling)
     scores = sigmoid(logits * scaling.slope + scaling.offset)
-    chosen = choose_all(truth, scores, schema.ids, config.thresholds)
+    chosen = choose_all(data.truth, scores, schema.ids, config.thresholds, data.seen)
     decided = scores >= np.array([chosen[label]["threshold"] for label in schema.ids])
-    metrics = report(truth, decided, schema.ids, schema.core, np.array([row.group for row in rows]))
-    metrics |= {
-        "calibration_error": calibration_error(truth, scores),
-        "average_precision": average_precision(truth, scores, schema.ids),
-    }
+    metrics = quality(data, scores, decided, schema)
     save_model(model, tokenizer, folder / MODEL, max_tokens=config.encoder.max_tokens, run=folder.name)
     _write(folder / THRESHOLDS, chosen)
     _write(folder / METRICS, metrics)
-    plots.validation_plots(folder / "plots", truth, scores, decided, schema.ids)
+    plots.validation_plots(folder / "plots", curves(data, scores, decided, schema.ids))
     tracker.metrics(flat_metrics(metrics))
     for name in (CONFIG, THRESHOLDS, METRICS, "plots", MODEL):
         tracker.artifacts(folder / name, name if (folder / name).is_dir() else None)

