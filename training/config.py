@@ -81,7 +81,7 @@ class DistilConfig(_Strict):
     teachers: Annotated[list[Path], Field(min_length=1)]
     weight: Share = 0.7  # share of the teachers' probabilities in the target
     hidden_weight: Annotated[float, Field(ge=0)] = 1.0  # last-layer hidden states of the first teacher
-    unlabelled: bool = True  # also learn from public lines that carry no label
+    unlabelled: Annotated[int, Field(ge=0)] | None = None  # public lines without labels to learn from too; null: all
 
 
 class OptimConfig(_Strict):

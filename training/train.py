@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -181,13 +182,19 @@ def _ready(model: MultiLabelClassifier, config: TrainConfig) -> MultiLabelClassi
     return model
 
 
+def draw(lines: list[str], most: int, seed: int) -> list[str]:
+    """At most `most` of the lines, at random."""
+    return random.Random(seed).sample(lines, min(most, len(lines)))
+
+
 def training_set(config: TrainConfig, schema: Schema, corpus: Corpus) -> datasets.Dataset:
     """The training rows; with teachers also unlabelled lines, whose mask is all 0, and the teachers' answers."""
     rows = list(corpus.train)
     if config.distil is None:
         return to_dataset(rows, schema.ids, config.data)
-    if config.distil.unlabelled:
-        rows += [Row(text, annotated=(), meta={"source": "unlabelled"}) for text in corpus.unlabelled]
+    most = config.distil.unlabelled
+    lines = corpus.unlabelled if most is None else draw(corpus.unlabelled, most, config.seed)
+    rows += [Row(text, annotated=(), meta={"source": "unlabelled"}) for text in lines]
     data = to_dataset(rows, schema.ids, config.data)
     answers, pooled = [], None
     for folder in config.distil.teachers:

@@ -21,6 +21,7 @@ from zhenyan.training.export import export_run
 from zhenyan.training.losses import label_loss, positive_weights
 from zhenyan.training.modelling import load_model
 from zhenyan.training.predict import predict
+from zhenyan.training.trainer import selection_metrics
 
 
 @pytest.fixture
@@ -63,8 +64,10 @@ def test_same_seed_same_model(small_config, quiet):
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_resume_equals_an_unbroken_run(small_config, quiet, monkeypatch):
-    config = update(small_config, optim={"epochs": 2, "evaluations_per_epoch": 2})
+@pytest.mark.parametrize("cut", [0.9, 1.4])
+def test_resume_equals_an_unbroken_run(small_config, quiet, monkeypatch, cut):
+    noisy = {"inner_dropout": 0.1}  # so that random numbers are used at every step
+    config = update(small_config, encoder=noisy, optim={"epochs": 2, "evaluations_per_epoch": 2})
     whole = training.train(config, console=quiet)
 
     class Stop(Exception):
@@ -77,7 +80,7 @@ def test_resume_equals_an_unbroken_run(small_config, quiet, monkeypatch):
 
         class StopAfterSave(TrainerCallback):
             def on_save(self, args, state, control, **_):
-                if state.epoch > 0.9:
+                if state.epoch > cut:
                     raise Stop
 
         trainer = real(*args, **kwargs)
@@ -130,10 +133,23 @@ def test_masked_labels_and_weights_change_the_loss_as_they_should():
     assert light == pytest.approx(label_loss(logits[:1], target[:1], full[:1], ones[:1], pos, config).item())
 
 
+def test_choice_of_checkpoint_ignores_what_nobody_annotated():
+    from transformers import EvalPrediction
+
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1, (60, 2))
+    labels = (logits + rng.normal(0, 1, logits.shape) > 0).astype(float)
+    labels[30:, 1] = -1
+    other = logits.copy()
+    other[30:, 1] = 9.0
+    found, same = (selection_metrics(EvalPrediction(values, labels)) for values in (logits, other))
+    assert found == same and 0.5 < found["macro_average_precision"] < 1
+
+
 def test_distillation_learns_from_its_teacher(run, small_config, quiet):
     from zhenyan.training.config import DistilConfig
 
-    distil = DistilConfig(teachers=[run.folder / "model"], unlabelled=False)
+    distil = DistilConfig(teachers=[run.folder / "model"], unlabelled=0)
     config = update(small_config, name="student", encoder={"source": "teacher", "layers": [0]}, distil=distil)
     student = training.train(config, console=quiet)
     model, _, _ = load_model(student.folder / "model")
@@ -155,6 +171,7 @@ def test_a_dead_server_loses_nothing(small_config, quiet, tmp_path):
 
 
 def test_export_gate_and_bundle(run, small_config, quiet, tmp_path):
+    import mlflow
     import yaml
 
     target = tmp_path / "bundle"
@@ -164,6 +181,14 @@ def test_export_gate_and_bundle(run, small_config, quiet, tmp_path):
         settings["export"] |= {"max_flip_rate": 1.0, "max_f1_drop": 1.0}
         (run.folder / "config.yaml").write_text(yaml.safe_dump(settings))
         assert export_run(run.folder, target, quiet)
+    manifest = json.loads((target / "manifest.json").read_text())
+    card = (target / "MODEL_CARD.md").read_text()
+    assert (manifest["layers"], manifest["hidden"]) == (2, 32) and "/" not in manifest["encoder"]
+    assert "MODEL_CARD.md" in manifest["sha256"] and manifest["bundle_id"] in card and "CO₂" in card
+    assert "a local folder" in card and "| train | " in card and str(tmp_path) not in card
+    tracked = json.loads((run.folder / "tracking.json").read_text())["run_id"]
+    artifacts = mlflow.MlflowClient(small_config.tracking.uri).list_artifacts(tracked)
+    assert "MODEL_CARD.md" in {artifact.path for artifact in artifacts}
     classifier = Classifier.load(target)
     model, tokenizer, meta = load_model(run.folder / "model")
     texts = ["喝这个茶三高就降下来了", "今天二号链接两盒装", "全网第一"]
