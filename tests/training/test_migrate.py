@@ -16,13 +16,15 @@ from zhenyan.inference.bundle import FILES, load_bundle
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training.agreement import agreement
 from zhenyan.training.cli import data
+from zhenyan.training.corpus_check import check_corpus
 from zhenyan.training.dataset import targets
 from zhenyan.training.edits import corpus_line
 from zhenyan.training.migrate import apply_migration, plan_migration
 from zhenyan.training.migrated_rows import Step, migrate_record
 from zhenyan.training.public import join_labels
 from zhenyan.training.rows import Row, read_rows, text_key
-from zhenyan.training.schema import Label, load_schema
+from zhenyan.training.schema import Label, Schema, load_schema
+from zhenyan.training.splits import Splits
 
 IDS = ["a_one", "b_two", "c_three"]
 LINE = "喝这个茶三高就降下来了姐妹们"
@@ -338,3 +340,18 @@ def test_old_bundles_still_load(work):
         {"kind": "rename", "labels": ["price_fraud"], "into": ["p_new"]},
     )
     assert list(load_bundle(folder).label_ids) == schema.ids
+
+
+def test_the_example_of_a_new_label_fits_the_schema(tmp_path, root):
+    """What docs/new-label.md walks through: half the rows of each author carry the label, half are lawful look-alikes."""
+    folder = root / "data/examples"
+    planned = plan_migration(
+        folder / "private_diversion.yaml", root / "configs/labels.yaml", [root / "data/corpus/b01.jsonl"], tmp_path
+    )
+    new, rows = Schema.model_validate(yaml.safe_load(planned.schema_text)), read_rows(folder / "private_diversion.jsonl")
+    found = check_corpus(rows, new, Splits(validation=["p02"], test=["p03"]))
+    assert not found.faults and not found.notes
+    for batch, least in (("p01", 30), ("p02", 15), ("p03", 15)):
+        own = [row for row in rows if row.group == batch]
+        carried = sum("private_diversion" in row.labels for row in own)
+        assert carried >= least and abs(carried - len(own) / 2) <= 1
