@@ -27,7 +27,7 @@ PAGES = [
 PAGES = [page for page in PAGES if page.exists()]
 RUN, OTHER = ("bash", "python"), ("text", "yaml", "json", "mermaid", "toml")
 PORTS = ("8000", "8080")  # of the service and the review page: another program may hold them here
-SECONDS = 900
+SECONDS = 1800  # of a page; a machine that does other things too takes a while
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import small_repository
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
-SECONDS = 900
+SECONDS = 1800
 
 
 def read(path: Path) -> list[dict[str, Any]]:
