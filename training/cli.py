@@ -56,11 +56,12 @@ def train(
     """Train a model, choose thresholds on validation rows and track everything in MLflow."""
     need_extra()
     from zhenyan.training import config as configs
+    from zhenyan.training.distributed import is_first
     from zhenyan.training.train import CONFIG
     from zhenyan.training.train import train as run
 
     settings = configs.load_config((resume / CONFIG) if resume else config, overrides.parse(set_))
-    console = rich.console.Console()
+    console = rich.console.Console(quiet=not is_first())
     result = run(settings, warm_start=warm_start, resume=resume, console=console)
     found = result.metrics
     console.print(
