@@ -37,9 +37,14 @@ def f1(tp: np.ndarray | float, predicted: np.ndarray | float, positives: np.ndar
 
 
 def resamples(groups: np.ndarray | None, rows: int, seed: int) -> np.ndarray:
-    """How often each row stands in each bootstrap sample, int (RESAMPLES, rows); groups are drawn whole if given."""
+    """How often each row stands in each bootstrap sample, int (RESAMPLES, rows).
+
+    Groups are drawn whole where there are several: a single one drawn again and again would feign certainty.
+    """
     rng = np.random.default_rng(seed)
-    units = np.arange(rows) if groups is None else np.unique(groups, return_inverse=True)[1]
+    names, units = np.unique(np.arange(rows) if groups is None else groups, return_inverse=True)
+    if len(names) == 1:
+        units = np.arange(rows)
     count = int(units.max()) + 1 if rows else 0
     draws = rng.multinomial(count, np.full(count, 1 / max(count, 1)), size=RESAMPLES)
     return draws[:, units]
@@ -124,11 +129,15 @@ def precision_recall(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, 
 
 
 def confusion(truth: np.ndarray, decided: np.ndarray) -> np.ndarray:
-    """(labels + 1, labels + 1): row = a true label (last: none), column = a decided label (last: none).
+    """(labels + 1, labels + 1): row = a true label, column = a decided one; the diagonal counts what was found.
 
-    A decided label that is also true counts on the diagonal; each wrong one counts against the missed labels of its row.
+    A missed label counts under each label that was decided wrongly in its row, in the last column where there is none;
+    a wrong one beside no missed label counts in the last row. The corner counts compliant rows that were left alone.
     """
-    want, got = (np.concatenate([a, ~a.any(1, keepdims=True)], axis=1) for a in (truth, decided))
-    table = (want & ~got).T.astype(int) @ (got & ~want).astype(int)
-    np.fill_diagonal(table, (want & got).sum(0))
+    missed, wrong = truth & ~decided, decided & ~truth
+    only_missed, only_wrong = missed[~wrong.any(1)].sum(0), wrong[~missed.any(1)].sum(0)
+    table = np.zeros((truth.shape[1] + 1, truth.shape[1] + 1), dtype=int)
+    table[:-1, :-1] = missed.T.astype(int) @ wrong.astype(int) + np.diag((truth & decided).sum(0))
+    table[:-1, -1], table[-1, :-1] = only_missed, only_wrong
+    table[-1, -1] = (~(truth | decided)).all(1).sum()
     return table

@@ -44,6 +44,10 @@ def test_interval_holds_the_value_and_groups_widen_it(arrays):
     assert by_room.high - by_room.low > by_row.high - by_row.low
 
 
+def test_rows_of_a_single_group_are_resampled_one_by_one(arrays):
+    assert score(*arrays, np.array(["b25"] * 400)) == score(*arrays)
+
+
 def test_calibration_error_of_perfect_and_of_overconfident():
     rng = np.random.default_rng(1)
     p = rng.random((5000, 1))
@@ -91,9 +95,9 @@ def test_reliability_counts_every_cell_and_averages_to_the_shares():
 
 
 def test_confusion_counts_hits_swaps_misses_and_false_alarms():
-    truth = np.array([[1, 0], [1, 0], [0, 0], [0, 1], [0, 0]], dtype=bool)
-    decided = np.array([[1, 0], [0, 1], [1, 0], [0, 0], [0, 0]], dtype=bool)
-    assert confusion(truth, decided).tolist() == [[1, 1, 0], [0, 0, 1], [1, 0, 1]]
+    truth = np.array([[1, 0], [1, 0], [0, 0], [0, 1], [0, 0], [1, 1], [0, 1]], dtype=bool)
+    decided = np.array([[1, 0], [0, 1], [1, 0], [0, 0], [0, 0], [1, 0], [1, 1]], dtype=bool)
+    assert confusion(truth, decided).tolist() == [[2, 1, 0], [0, 1, 2], [2, 0, 1]]
 
 
 def test_thresholds_and_calibration_ignore_what_nobody_annotated():
