@@ -1,0 +1,98 @@
+"""The gate before promotion: each bound refuses alone and is named, and a planted regression doesn't get through."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+import pytest
+import yaml
+from zhenyan.inference.bundle import DEFAULT_BUNDLE
+from zhenyan.inference.cli import main
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training.compare import Comparison, Difference
+from zhenyan.training.config import TrackingConfig
+from zhenyan.training.export import write_manifest
+from zhenyan.training.promote import Gates, checks, load_gates
+from zhenyan.training.registry import CHAMPION, Registry
+from zhenyan.training.schema import load_schema
+
+FACTS = {"latency_ms": 2.0, "calibration_error": 0.01, "evasion_mean_fall": 0.01, "evasion_worst_fall": 0.02}
+
+
+def comparison(fallen: dict[str, float], flips: int = 0, **facts: float) -> Comparison:
+    """Candidate b against champion a, both at F1 0.9 but for `fallen` (name -> fall)."""
+    schema = load_schema()
+    names = ["any violation", "core labels, micro", *schema.ids]
+    scores = {name: Difference(0.9, 0.9 - fallen.get(name, 0.0), -0.5, 0.5, 50) for name in names}
+    return Comparison("a", "b", 100, scores, {}, [{}] * flips, {"a": FACTS, "b": FACTS | facts})
+
+
+def failed(found: Comparison, gates: Gates | None = None) -> list[str]:
+    return [check.name for check in checks(found, gates or Gates(), load_schema()) if not check.passed]
+
+
+def test_an_equal_candidate_passes():
+    assert failed(comparison({})) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "name", "bound"),
+    [
+        (comparison({"any violation": 0.02}), "fall of any-violation F1", "any_violation_drop"),
+        (comparison({"core labels, micro": 0.02}), "fall of core micro F1", "core_micro_drop"),
+        (comparison({"food_safety": 0.04}), "fall of F1, food_safety", "core_label_drop"),
+        (comparison({"ip_infringement": 0.09}), "fall of F1, ip_infringement", "other_label_drop"),
+        (comparison({}, calibration_error=0.06), "calibration error", "calibration_error"),
+        (comparison({}, evasion_mean_fall=0.05), "mean fall under evasion", "evasion_mean_fall"),
+        (comparison({}, evasion_worst_fall=0.2), "worst fall under evasion", "evasion_worst_fall"),
+        (comparison({}, latency_ms=3.1), "latency against the champion's", "latency_ratio"),
+        (comparison({}, flips=26), "rows decided differently", "flip_rate"),
+    ],
+)
+def test_each_bound_refuses_alone_is_named_and_can_be_switched_off(found, name, bound):
+    assert failed(found) == [name]
+    assert failed(found, Gates.model_validate({bound: None})) == []
+
+
+def test_labels_with_few_rows_do_not_count():
+    assert failed(comparison({"food_safety": 0.5}), Gates(min_positives=51)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("core_micro_drop: 3", "core_micro_drop: input should be less than or equal to 1, found 3"),
+     ("latency: 2", "latency: extra inputs are not permitted, found 2")],
+)  # fmt: skip
+def test_faults_in_the_gates_file_are_named(tmp_path, text, message):
+    (tmp_path / "gates.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        load_gates(tmp_path / "gates.yaml")
+
+
+@pytest.mark.slow
+def test_a_planted_regression_of_the_bundled_model_is_refused(tmp_path, root, monkeypatch, capsys):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracking = {"uri": f"sqlite:///{tmp_path}/mlflow.db"}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"tracking": tracking}), encoding="utf-8")
+    lines = (root / "data/corpus/b24.jsonl").read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if "food_safety" in json.loads(line)["labels"]][:30] + lines[:40]
+    (tmp_path / "set.jsonl").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    registry = Registry(TrackingConfig(**tracking))
+    monkeypatch.chdir(tmp_path)  # where a store without a server puts artifacts
+    champion = registry.add(DEFAULT_BUNDLE)
+    registry.promote(champion)
+    planted = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "planted")
+    thresholds = json.loads((planted / "thresholds.json").read_text(encoding="utf-8"))
+    thresholds["food_safety"]["threshold"] = 0.9999
+    (planted / "thresholds.json").write_text(json.dumps(thresholds), encoding="utf-8")
+    write_manifest(planted, json.loads((planted / "manifest.json").read_text(encoding="utf-8"))["precision"])
+    monkeypatch.chdir(root)
+    options = ["--set", tmp_path / "set.jsonl", "--config", tmp_path / "config.yaml"]
+    monkeypatch.setattr(sys, "argv", ["zhenyan", "promote", str(planted), *map(str, options)])
+    with pytest.raises(SystemExit) as exited:
+        main()
+    said = capsys.readouterr()
+    assert exited.value.code == 2 and "stays out" in said.err and "fall of F1, food_safety" in said.err
+    assert registry.version(CHAMPION) == champion

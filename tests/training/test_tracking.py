@@ -1,0 +1,107 @@
+"""The tracker's journal: what can't be sent now is sent later, once, and in order."""
+
+from __future__ import annotations
+
+import json
+
+import mlflow
+import pytest
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from rich.console import Console
+from zhenyan.training import tracking
+from zhenyan.training.config import TrackingConfig
+from zhenyan.training.registry import fluent
+from zhenyan.training.tracking import JOURNAL, NoTracker, Tracker
+
+QUIET = Console(quiet=True)
+AWAY = TrackingConfig(uri="http://127.0.0.1:9")
+
+
+@pytest.fixture(autouse=True)
+def _own_server(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+@pytest.fixture
+def here(tmp_path):
+    return TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def made(folder):
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_a_server_that_comes_back_is_noticed_during_the_run(tmp_path, here, monkeypatch):
+    tracker = Tracker(made(tmp_path / "run"), AWAY, "run", QUIET)
+    tracker.params({"a": 1})
+    assert tracker.problem and tracker.sent == 0
+    tracker.config = here
+    tracker.metrics({"m": 1.0}, 1)
+    assert tracker.sent == 0  # not asked again at once: a hanging server would hold up every step
+    clock = tracking.time.monotonic
+    monkeypatch.setattr(tracking.time, "monotonic", lambda: clock() + 61)
+    tracker.metrics({"m": 2.0}, 2)
+    assert tracker.sent == 3 and not tracker.problem
+    history = mlflow.MlflowClient(here.uri).get_metric_history(tracker.run_id, "m")
+    assert [(point.step, point.value) for point in history] == [(1, 1.0), (2, 2.0)]
+
+
+def test_runs_nested_while_the_server_was_away_are_nested_afterwards(tmp_path, here):
+    above, below = made(tmp_path / "sweep"), made(tmp_path / "sweep/trial")
+    parent = Tracker(above, AWAY, "sweep", QUIET)
+    parent.params({"a": 1})
+    child = Tracker(below, AWAY, "trial", QUIET, parent=above)
+    child.metrics({"m": 1.0})
+    assert not child.finish("KILLED") and not parent.finish()
+    child, parent = Tracker(below, here, "trial", QUIET), Tracker(above, here, "sweep", QUIET)
+    assert child.flush(patient=True) and parent.flush(patient=True)
+    client = mlflow.MlflowClient(here.uri)
+    found = client.get_run(child.run_id)
+    assert found.data.tags[MLFLOW_PARENT_RUN_ID] == parent.run_id and found.info.status == "KILLED"
+    assert client.get_run(parent.run_id).data.params == {"a": "1"}
+
+
+def test_a_torn_last_line_is_cut_off(tmp_path, here):
+    folder = made(tmp_path / "run")
+    Tracker(folder, AWAY, "run", QUIET).metrics({"m": 1.0}, 1)
+    with (folder / JOURNAL).open("a", encoding="utf-8") as journal:
+        journal.write('{"kind": "metrics", "ti')
+    tracker = Tracker(folder, here, "run", QUIET)
+    tracker.metrics({"m": 2.0}, 2)
+    assert tracker.sent == 2
+    assert all(json.loads(line) for line in (folder / JOURNAL).read_text(encoding="utf-8").splitlines())
+
+
+def test_a_resumed_run_runs_again_and_many_values_fit(tmp_path, here):
+    tracker = Tracker(made(tmp_path / "run"), here, "run", QUIET)
+    tracker.params({f"p{i}": i for i in range(250)})
+    tracker.tags({f"t{i}": str(i) for i in range(150)})
+    tracker.finish("FAILED")
+    client = mlflow.MlflowClient(here.uri)
+    assert client.get_run(tracker.run_id).info.status == "FAILED"
+    again = Tracker(tmp_path / "run", here, "run", QUIET)
+    again.restart()
+    assert again.run_id == tracker.run_id and client.get_run(tracker.run_id).info.status == "RUNNING"
+    again.finish()
+    found = client.get_run(tracker.run_id)
+    assert found.info.status == "FINISHED" and len(found.data.params) == 250 and "t149" in found.data.tags
+
+
+def test_other_processes_keep_and_send_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    silent = NoTracker()
+    silent.params({"a": 1})
+    silent.metrics({"m": 1.0})
+    assert silent.finish() and not list(tmp_path.iterdir())
+
+
+def test_the_registry_leaves_the_process_as_it_was(here, monkeypatch):
+    with fluent(here.uri):
+        assert mlflow.get_tracking_uri() == here.uri
+    assert tracking.tracking_uri(AWAY) == AWAY.uri
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://example.invalid")
+    with fluent(here.uri):
+        pass
+    assert tracking.tracking_uri(here) == "http://example.invalid"
