@@ -26,7 +26,7 @@ clean:
 	rm -rf $(VENV) $(DEMO) out build *.egg-info
 
 bench: $(VENV)/installed
-	$(VENV)/bin/python benchmarks/run.py
+	$(VENV)/bin/python benchmarks/run.py $(if $(TEACHER),--teacher $(TEACHER))
 
 # Runs the notebooks on everything there is and keeps their output, here and in docs/new-label.md. 01 needs a trained run.
 notebooks: $(VENV)/installed

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import machine
-import memory
 import texts
 from systems import BERT_BASE, OURS, TEACHER_BF16, System, bert_base_files, systems, teacher_files
 from table import plot, table
@@ -46,7 +45,13 @@ def run_worker(system: System, source: list[str], work: Path, threads: int) -> d
     command = [sys.executable, str(HERE / "worker.py"), system.kind, system.path, str(file), "--threads", str(threads),
                "--passes", str(system.passes)]  # fmt: skip
     limited = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | OFFLINE | limited)
+    return _last_line(
+        subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | OFFLINE | limited)
+    )
+
+
+def _last_line(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The JSON that a program printed last; {"error": its last words} when it failed."""
     if done.returncode:
         return {"error": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]}
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -110,18 +115,20 @@ def install_size() -> dict[str, Any]:
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", str(source)]
         done = subprocess.run([*command, "--wheel-dir", str(wheels)], capture_output=True, text=True)
         if done.returncode:
-            return {"error": (done.stderr.strip().splitlines() or ["pip failed"])[-1]}
+            return _last_line(done)
         sizes = {path.name: path.stat().st_size / 2**20 for path in wheels.glob("*.whl")}
     largest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
     return {"wheels": len(sizes), "mib": round(sum(sizes.values()), 1), "largest": {n: round(s, 1) for n, s in largest}}
 
 
 def million_lines(rows: int, bundle: Path) -> dict[str, Any]:
-    """Peak memory of `zhenyan score` on a file of so many lines."""
-    try:
-        return memory.measure(rows, ".jsonl", bundle)
-    except SystemExit as fault:
-        return {"error": str(fault)}
+    """Peak memory of `zhenyan score` on a file of so many lines.
+
+    Started by a small process: a peak that the kernel reports includes what the parent held when it forked.
+    """
+    code = f"import json, memory, pathlib; print(json.dumps(memory.measure({rows}, '.jsonl', pathlib.Path({str(bundle)!r}))))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HERE)
+    return _last_line(done)
 
 
 def measure_systems(

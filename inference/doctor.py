@@ -78,7 +78,8 @@ def _version(runtime: str) -> str | None:
         return None
 
 
-def _versions() -> dict[str, str | None]:
+def runtime_versions() -> dict[str, str | None]:
+    """Installed version of each runtime; None where it isn't installed."""
     return {runtime: _version(runtime) for runtime in RUNTIMES}
 
 
@@ -129,7 +130,7 @@ def run(folder: Path | None, save: bool) -> tuple[list[Verdict], Verdict | None]
         record = {
             "bundle": bundle.id,
             "machine": machine(),
-            "versions": _versions(),
+            "versions": runtime_versions(),
             "runtime": best.runtime,
             "measured": [asdict(v) for v in verdicts],
         }
@@ -141,7 +142,7 @@ def saved_choice(bundle: Bundle) -> str:
     """The runtime saved for this bundle, this machine and these versions; onnxruntime where there is none."""
     try:
         record = json.loads(choice_file().read_text(encoding="utf-8"))
-        now = {"bundle": bundle.id, "machine": machine(), "versions": _versions()}
+        now = {"bundle": bundle.id, "machine": machine(), "versions": runtime_versions()}
         fits = all(record[key] == value for key, value in now.items()) and record["runtime"] in RUNTIMES
         return record["runtime"] if fits else "onnxruntime"
     except (OSError, ValueError, KeyError, TypeError):

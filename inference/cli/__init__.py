@@ -10,7 +10,7 @@ from zhenyan.inference.cli.case import evidence, verify_case
 from zhenyan.inference.cli.inspect import bundle, doctor
 from zhenyan.inference.cli.review import review, review_export, review_import, reviewers
 from zhenyan.inference.cli.score import score
-from zhenyan.inference.cli.serve import keys, serve
+from zhenyan.inference.cli.serve import HelpWithSettings, keys, serve
 from zhenyan.inference.errors import ZhenyanError
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ def _root() -> None:
 
 
 app.command()(score)
-app.command()(serve)
+app.command(cls=HelpWithSettings)(serve)
 app.command()(doctor)
 app.command()(bundle)
 app.add_typer(keys, name="keys")

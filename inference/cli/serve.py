@@ -6,10 +6,27 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from click import Context, HelpFormatter
+from typer.core import TyperCommand
 from zhenyan.inference.errors import ConfigError, MissingExtra
 
 keys = typer.Typer(help="API keys of the service: add, list, revoke.", no_args_is_help=True)
 _FILE = Annotated[Path, typer.Option("--file", help="Key file of the service.")]
+
+
+class HelpWithSettings(TyperCommand):
+    """Its help ends with every setting; they are read only then, for they need `zhenyan[serve]`."""
+
+    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+        super().format_help(ctx, formatter)
+        try:
+            from zhenyan.inference.serve.settings import Settings
+        except ImportError as error:
+            typer.echo(f"Settings: {MissingExtra(str(error.name), 'serve')}")
+            return
+        typer.echo("Settings, as --set NAME=VALUE or ZHENYAN_NAME in the environment, with their defaults:\n")
+        for name, field in Settings.model_fields.items():
+            typer.echo(f"  {name} = {field.default!r}  {field.description}")
 
 
 def serve(

@@ -20,7 +20,7 @@ from zhenyan.inference.serve.processes import ended, fork
 from zhenyan.inference.serve.settings import Settings
 from zhenyan.inference.serve.worker import generation
 
-_START_SECONDS = 120.0
+_START_SECONDS = 300.0
 _KILL_SECONDS = 10.0  # past `stop_seconds` a generation that has not ended is killed
 _PAUSES = (0, 1, 2, 4, 8, 16)  # seconds before each attempt to replace a generation that died
 

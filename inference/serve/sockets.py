@@ -45,7 +45,7 @@ def address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def refuse_new(listener: socket.socket, patience: float = 1.0) -> None:
+def refuse_new(listener: socket.socket, patience: float = 10.0) -> None:
     """Let no new connection begin, then wait until the workers have accepted those that had.
 
     The kernel completes handshakes before anybody accepts: closing the socket at once would reset clients that have

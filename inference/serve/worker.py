@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import select
 import signal
 import socket
 import time
@@ -19,6 +20,7 @@ from zhenyan.inference.serve.settings import Settings
 from zhenyan.inference.session import OnnxSession
 
 _GRACE = 1.0  # seconds in which a client may use a kept-alive connection once more while the worker stops
+_FIRST_GRACE = 5.0  # seconds in which a new connection may bring its first request then
 _QUICK = 5.0  # seconds: a worker that dies sooner is replaced after a pause
 _QUICK_DEATHS = 3  # in a row, for each worker: then something is wrong with all of them
 
@@ -64,10 +66,23 @@ class _Server(uvicorn.Server):
         self._app.state.draining = True
         for server in self.servers:
             server.close()
-        end = time.monotonic() + _GRACE
-        while self.server_state.connections and time.monotonic() < end:
+        began = time.monotonic()
+        while (waited := time.monotonic() - began) < self.config.timeout_graceful_shutdown and any(
+            _may_bring_more(connection, waited) for connection in self.server_state.connections
+        ):
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
+
+
+def _may_bring_more(connection: Any, waited: float) -> bool:
+    """Whether to wait for an idle connection of a worker that stops: closing it on an unread request would lose that."""
+    if connection.cycle is not None and not connection.cycle.response_complete:
+        return False  # in flight: uvicorn waits for it
+    if waited < (_FIRST_GRACE if connection.cycle is None else _GRACE):
+        return True
+    unread = select.poll()
+    unread.register(connection.transport.get_extra_info("socket"), select.POLLIN)
+    return bool(unread.poll(0))
 
 
 def _work(settings: Settings, classifier: Classifier, listener: socket.socket, ready: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,9 +34,10 @@ def bodies(texts: int, seed: int = 0) -> Iterator[bytes]:
 class Outcome:
     """What became of a load."""
 
+    sent: int = 0  # requests that had their appointed time
     statuses: Counter[int] = field(default_factory=Counter)
     refused: int = 0  # connections that could not be opened: nothing was sent
-    lost: list[str] = field(default_factory=list)  # requests that were sent and not answered in full
+    lost: list[str] = field(default_factory=list)  # ids of requests that were not answered in full, though sent
     accepted: list[float] = field(default_factory=list)  # seconds from the appointed time to the answer
     without_retry_after: int = 0
     lag: float = 0.0  # the worst delay with which the load itself kept its schedule: the error of the latencies
@@ -62,27 +64,37 @@ def session(url: str, keep: bool = True) -> httpx.AsyncClient:
 
 async def send(http: httpx.AsyncClient, body: bytes, outcome: Outcome, since: float) -> None:
     """Send one request and note what became of it."""
+    identity = uuid.uuid4().hex
+    headers = {"content-type": "application/json", "x-request-id": identity}
     try:
-        response = await http.post("/v1/classify", content=body, headers={"content-type": "application/json"})
+        response = await http.post("/v1/classify", content=body, headers=headers)
     except httpx.ConnectError:
         outcome.refused += 1
         await asyncio.sleep(0.1)
-    except httpx.HTTPError as error:
-        outcome.lost.append(repr(error))
+    except httpx.HTTPError:
+        outcome.lost.append(identity)
     else:
         outcome.note(response, time.perf_counter() - since)
 
 
-async def open_loop(url: str, rate: float, seconds: float, source: Iterator[bytes], keep: bool = True) -> Outcome:
-    """`rate` requests a second, evenly spaced, for `seconds`; on new connections each where not `keep`."""
+async def open_loop(
+    url: str,
+    rate: float,
+    seconds: float,
+    source: Iterator[bytes],
+    keep: bool = True,
+    until: asyncio.Event | None = None,
+) -> Outcome:
+    """`rate` requests a second, evenly spaced, for `seconds` and on until the event; on new connections if not `keep`."""
     outcome = Outcome()
     async with session(url, keep) as http, asyncio.TaskGroup() as tasks:
         begin = time.perf_counter()
-        for number in range(int(rate * seconds)):
-            due = begin + number / rate
+        while outcome.sent < int(rate * seconds) or (until is not None and not until.is_set()):
+            due = begin + outcome.sent / rate
             await asyncio.sleep(due - time.perf_counter())
             outcome.lag = max(outcome.lag, time.perf_counter() - due)
             tasks.create_task(send(http, next(source), outcome, due))
+            outcome.sent += 1
     return outcome
 
 
@@ -102,11 +114,8 @@ async def closed_loop(url: str, clients: int, seconds: float, source: Iterator[b
 
 
 async def measured_capacity(url: str) -> tuple[int, float]:
-    """Texts in a request and the requests a second then possible: requests are made large enough to be few."""
-    texts = 4
-    while True:
-        rate, _ = await closed_loop(url, 4, 2, bodies(texts, texts))
-        if rate < 20 or texts >= 256:
-            rate, _ = await closed_loop(url, 4, 4, bodies(texts, texts + 1))
-            return texts, rate
-        texts *= 2
+    """Texts in a request and the requests a second then possible, as of now: about fifteen, so that clients keep up."""
+    rate, _ = await closed_loop(url, 4, 2, bodies(8, 1))
+    texts = min(256, max(1, round(8 * rate / 15)))
+    rate, _ = await closed_loop(url, 4, 3, bodies(texts, 2))
+    return texts, rate

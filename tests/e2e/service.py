@@ -33,7 +33,7 @@ class Service:
         lines = [json.loads(line) for line in self.log_file.read_text(encoding="utf-8").splitlines()]
         return [line for line in lines if message in (None, line["message"])]
 
-    def wait_for(self, message: str, count: int = 1, seconds: float = 60) -> dict[str, Any]:
+    def wait_for(self, message: str, count: int = 1, seconds: float = 120) -> dict[str, Any]:
         """The count-th line with this message, once it is there."""
         end = time.monotonic() + seconds
         while len(found := self.log(message)) < count:
@@ -41,7 +41,7 @@ class Service:
             time.sleep(0.05)
         return found[count - 1]
 
-    def request(self, identity: str, seconds: float = 10) -> dict[str, Any]:
+    def request(self, identity: str, seconds: float = 60) -> dict[str, Any]:
         """The log line of a request; it is written after the answer."""
         end = time.monotonic() + seconds
         while not (found := [line for line in self.log("request") if line["request"] == identity]):
@@ -53,7 +53,7 @@ class Service:
         """Ask for a reload."""
         self.process.send_signal(signal.SIGHUP)
 
-    def stop(self, seconds: float = 60) -> int:
+    def stop(self, seconds: float = 120) -> int:
         """SIGTERM; the exit code."""
         if self.process.poll() is None:
             self.process.terminate()
@@ -82,23 +82,29 @@ class Service:
         return total
 
 
-def start(folder: Path, *arguments: str, **settings: Any) -> Service:
-    """Start the service with these settings; ZHENYAN_MODEL names the model, the bundled one by default."""
+def start(folder: Path, *arguments: str, before: str = "", **settings: Any) -> Service:
+    """Start the service with these settings; ZHENYAN_MODEL names the model, the bundled one by default.
+
+    `before`: Python that is run in its process first.
+    """
+    program = (
+        [sys.executable, "-c", f"{before}\nfrom zhenyan.inference.cli import main\nmain()"] if before else [ZHENYAN]
+    )
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ZHENYAN_") or k == "ZHENYAN_MODEL"}
     environment |= {f"ZHENYAN_{name.upper()}": str(value) for name, value in settings.items()}
     environment.setdefault("ZHENYAN_THREADS", "1")
     log_file = folder / f"service-{time.monotonic_ns()}.log"
     with log_file.open("wb") as log:
-        process = subprocess.Popen([ZHENYAN, "serve", "--port", "0", *arguments], env=environment, stderr=log)
+        process = subprocess.Popen([*program, "serve", "--port", "0", *arguments], env=environment, stderr=log)
     return Service(process, log_file)
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *arguments: str, code: int = 0, **settings: Any) -> Iterator[Service]:
+def serving(folder: Path, *arguments: str, code: int = 0, before: str = "", **settings: Any) -> Iterator[Service]:
     """A service that listens; it is stopped at the end, and must have ended with this code."""
-    service = start(folder, *arguments, **settings)
+    service = start(folder, *arguments, before=before, **settings)
     try:
-        service.url = service.wait_for("listening", seconds=120)["address"]
+        service.url = service.wait_for("listening", seconds=300)["address"]
         yield service
         assert service.stop() == code, service.log_file.read_text()[-3000:]
     finally:

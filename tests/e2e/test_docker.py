@@ -61,6 +61,8 @@ def test_dockerfile(root, tmp_path):
     build = next(rest for name, rest in steps if name == "RUN").replace("/venv", str(venv))
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ZHENYAN_", "PYTHON", "VIRTUAL_ENV"))}
     done = subprocess.run(build, shell=True, cwd=source, env=clean, capture_output=True, text=True)
+    if re.search("No matching distribution|Temporary failure in name resolution|Failed to establish", done.stderr):
+        pytest.skip("no package index can be reached")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     installed = subprocess.run([venv / "bin/pip", "list", "--format", "json"], capture_output=True, check=True).stdout
     assert not {"torch", "transformers", "mlflow"} & {package["name"] for package in json.loads(installed)}
@@ -79,7 +81,7 @@ def test_dockerfile(root, tmp_path):
     with log_file.open("wb") as log:
         service = Service(subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=log), log_file)
     try:
-        assert service.wait_for("listening")["address"] == f"http://0.0.0.0:{port}"
+        assert service.wait_for("listening", seconds=300)["address"] == f"http://0.0.0.0:{port}"
         assert subprocess.run(health, env=environment).returncode == 0
         answer = httpx.post(f"http://127.0.0.1:{port}/v1/classify", json={"texts": ["好"]}, trust_env=False)
         assert answer.status_code == 200

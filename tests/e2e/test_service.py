@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import socket
@@ -205,18 +206,19 @@ def test_ready_only_after_the_warm_up(tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    get = functools.partial(httpx.get, timeout=60, trust_env=False)
     running = start(tmp_path, "--port", str(port))
     answers: list[tuple[float, int]] = []
     try:
         while not any(status == 200 for _, status in answers):
             assert running.process.poll() is None
             try:
-                answers.append((time.monotonic(), httpx.get(f"http://127.0.0.1:{port}/ready", timeout=60).status_code))
+                answers.append((time.monotonic(), get(f"http://127.0.0.1:{port}/ready").status_code))
             except httpx.ConnectError:
                 time.sleep(0.01)
         # The socket is bound first, so the question waits; whoever answers has scored the warm-up before.
         assert {status for _, status in answers} <= {200, 503}
-        counts = text_string_to_metric_families(httpx.get(f"http://127.0.0.1:{port}/metrics").text)
+        counts = text_string_to_metric_families(get(f"http://127.0.0.1:{port}/metrics").text)
         samples = {(s.name, s.labels.get("stage")): s.value for family in counts for s in family.samples}
         assert samples["zhenyan_stage_seconds_count", "score"] >= 4
     finally:
@@ -226,8 +228,8 @@ def test_ready_only_after_the_warm_up(tmp_path):
 def test_slow_body_and_idle_connection_are_ended(service):
     host, port = service.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as slow, socket.create_connection((host, int(port))) as idle:
-        slow.settimeout(10)
-        idle.settimeout(10)
+        slow.settimeout(30)
+        idle.settimeout(30)
         slow.sendall(b"POST /v1/classify HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{")
         idle.sendall(b"POST /v1/cl")
         assert slow.recv(100).startswith(b"HTTP/1.1 408")

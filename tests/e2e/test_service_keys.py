@@ -9,6 +9,9 @@ import subprocess
 import openai
 import pytest
 from service import ZHENYAN, client, serving, start
+from zhenyan.inference.bundle import load_bundle
+from zhenyan.inference.doctor import machine, runtime_versions
+from zhenyan.inference.serve.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -108,6 +111,24 @@ def test_settings_win_in_order(tmp_path):
     assert "max_texts = 7  # default 256" in told and "max_chars = 8  #" in told and "max_body = 2000  #" in told
 
 
+def test_help_tells_every_setting_and_its_default():
+    told = zhenyan("serve", "--help").stdout
+    for name, field in Settings.model_fields.items():
+        assert f"  {name} = {field.default!r}  {field.description}\n" in told
+
+
+def test_several_workers_run_onnxruntime_whatever_auto_would_choose(tmp_path):
+    choice = tmp_path / "zhenyan" / "runtime.json"
+    choice.parent.mkdir()
+    bundle = load_bundle(os.environ.get("ZHENYAN_MODEL"))
+    record = {"bundle": bundle.id, "machine": machine(), "versions": runtime_versions(), "runtime": "openvino"}
+    choice.write_text(json.dumps(record))
+    before = f"import os; os.environ['XDG_CACHE_HOME'] = {str(tmp_path)!r}"
+    with serving(tmp_path, "--workers", "2", before=before, runtime="auto") as service, client(service) as http:
+        assert http.post("/v1/classify", json={"texts": ["好"]}).status_code == 200
+        assert len(service.workers()) == 2
+
+
 def test_stopped_while_it_starts(tmp_path):
     service = start(tmp_path)
-    assert service.stop(20) in (0, -15)
+    assert service.stop() in (0, -15)

@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import time
-from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -21,9 +21,13 @@ BODY = {"texts": ["喝这个茶三高就降下来了"]}
 
 
 def ask(service: Service, count: int = 1) -> None:
-    """Requests on connections of their own."""
-    for _ in range(count):
-        assert httpx.post(f"{service.url}/v1/classify", json=BODY, timeout=60, trust_env=False).status_code == 200
+    """Requests on connections of their own, eight at a time."""
+
+    def one(_: int) -> int:
+        return httpx.post(f"{service.url}/v1/classify", json=BODY, timeout=60, trust_env=False).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(one, range(count))) == {200}
 
 
 def sample(service: Service, name: str) -> float:
@@ -31,7 +35,7 @@ def sample(service: Service, name: str) -> float:
     return sum(s.value for family in text_string_to_metric_families(page) for s in family.samples if s.name == name)
 
 
-def eventually(condition, seconds: float = 60):
+def eventually(condition, seconds: float = 120):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end
@@ -52,14 +56,17 @@ def test_three_workers_share_memory_and_requests(tmp_path):
         single = one.memory("Pss")
     with serving(tmp_path, "--workers", "3") as three:
         assert len(three.workers()) == 3
-        ask(three, 90)
+        asked = 0
+        end = time.monotonic() + 120
+        while asked < 90 or {line["pid"] for line in three.log("request")} != set(three.workers()):
+            assert time.monotonic() < end, "every worker has its share"
+            ask(three, 30)
+            asked += 30
         together = three.memory("Pss")
         print(f"Pss: one worker {single / 1024:.0f} MB, three {together / 1024:.0f} MB")
         assert together < 2 * single
-        served = Counter(line["pid"] for line in three.log("request"))
-        assert set(served) == set(three.workers()), "every worker has its share"
-        assert sample(three, "zhenyan_requests_total") == 90
-        assert sample(three, "zhenyan_texts_total") == 90 and sample(three, "zhenyan_waiting_chars") == 0
+        assert sample(three, "zhenyan_requests_total") == asked
+        assert sample(three, "zhenyan_texts_total") == asked and sample(three, "zhenyan_waiting_chars") == 0
 
 
 def test_a_killed_worker_is_replaced(tmp_path):
@@ -103,7 +110,7 @@ def test_no_worker_outlives_the_supervisor(tmp_path, workers):
         pids = service.pids()
         os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait()
-        eventually(lambda: not any(map(alive, pids)), 15)
+        eventually(lambda: not any(map(alive, pids)))
 
 
 def bundle_copy(folder: Path) -> Path:
@@ -134,11 +141,12 @@ def test_reload_takes_the_new_bundle_and_keeps_the_old_when_it_is_broken(tmp_pat
 
 def test_it_gives_up_when_no_worker_can_start_again(tmp_path):
     model = bundle_copy(tmp_path)
-    with serving(tmp_path, "--model", str(model), code=1) as service:
+    quicker = "import zhenyan.inference.serve.server as server; server._PAUSES = (0, 0.1, 0.2, 0.3)"
+    with serving(tmp_path, "--model", str(model), code=1, before=quicker) as service:
         (model / "tokenizer.json").unlink()
         os.kill(service.workers()[0], signal.SIGKILL)
-        assert service.process.wait(90) == 1
-        assert len(service.log("workers died, starting again")) > 3
+        assert service.process.wait(120) == 1
+        assert len(service.log("workers died, starting again")) == 4
         assert service.log("workers can't be started, giving up")
 
 
@@ -148,14 +156,14 @@ def test_stop_while_reloading(tmp_path):
         service.hang_up()
         eventually(lambda: len(service.pids()) > len(pids))
         pids = service.pids()
-        assert service.stop(30) == 0
+        assert service.stop() == 0
         assert not any(map(alive, pids))
 
 
 def test_ctrl_c_stops_in_order(tmp_path):
     with serving(tmp_path, "--workers", "2") as service:
         os.kill(service.process.pid, signal.SIGINT)
-        assert service.process.wait(30) == 0
+        assert service.process.wait(120) == 0
 
 
 def test_a_request_that_never_ends_does_not_hold_up_a_stop(tmp_path):
@@ -165,5 +173,5 @@ def test_a_request_that_never_ends_does_not_hold_up_a_stop(tmp_path):
             slow.sendall(b"POST /v1/classify HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{")
             time.sleep(0.5)
             begin = time.monotonic()
-            assert service.stop(30) == 0
-            assert time.monotonic() - begin < 10
+            assert service.stop() == 0
+            assert time.monotonic() - begin < 20
