@@ -67,7 +67,7 @@ def log_bundle(folder: Path, run_id: str | None, config: TrackingConfig, registe
         return mlflow.pyfunc.log_model(
             name="bundle",
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-            artifacts={"bundle": str(folder)},
+            artifacts={"bundle": str(bundle.folder)},
             signature=signature(bundle),
             input_example=pd.DataFrame({"text": ["今天二号链接两盒装的拍一下"]}),
             pip_requirements=[f"zhenyan=={version('zhenyan')}", f"numpy~={np.__version__}", "pandas"],
