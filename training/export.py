@@ -97,7 +97,8 @@ def export_run(run: Path, output: Path, console: Console) -> bool:
             chosen = json.loads((run / THRESHOLDS).read_text(encoding="utf-8"))
             thresholds = np.array([chosen[label]["threshold"] for label in model.labels])
             texts = [row.text for row in corpus.train]
-            left = quantise(fp32 / "model.onnx", final / "model.onnx", tokenizer, texts, thresholds, config)
+            unseen = [row.text for row in corpus.validation[::2]]
+            left = quantise(fp32 / "model.onnx", final / "model.onnx", tokenizer, texts, unseen, thresholds, config)
             console.print(f"int8: {len(left)} matrix products stay in float")
         elif config.export.precision == "weights":
             quantise_weights(fp32 / "model.onnx", final / "model.onnx")
