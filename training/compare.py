@@ -94,7 +94,7 @@ def flips(data: Labelled, a: np.ndarray, b: np.ndarray, schema: Schema) -> list[
     """Rows decided differently, those that B gets wrong first."""
     ids = np.array(schema.ids)
     rows = [
-        {"text": data.rows[i].text, "true": list(ids[data.truth[i]]), "a": list(ids[a[i]]), "b": list(ids[b[i]]),
+        {"text": data.rows[i].text, "true": ids[data.truth[i]].tolist(), "a": ids[a[i]].tolist(), "b": ids[b[i]].tolist(),
          "b_right": bool((b[i] == data.truth[i]).all()), "origin": data.rows[i].origin}
         for i in np.flatnonzero((a != b).any(1))
     ]  # fmt: skip
