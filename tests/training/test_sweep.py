@@ -92,14 +92,15 @@ def test_weak_trials_are_pruned_and_cut_off_ones_tried_again(files, small_config
             watch.on_evaluate(None, None, None, {"eval_selection": share * config.optim.head_learning_rate})
 
     monkeypatch.setattr(sweeping, "train", train)
-    path = files(space={key: [good, bad]})
+    space = {key: [good, bad]}
     folder = small_config.runs / "small"
     folder.mkdir(parents=True)
-    study = sweeping.open_study(folder, *load_sweep(path, {}))
-    for rate in (good, bad):  # the good one first, so that the other lies below the median
-        study.enqueue_trial({key: rate})
+    study = sweeping.open_study(folder, *load_sweep(files(space=space), {}))
+    study.enqueue_trial({key: good})
     study.ask().suggest_categorical(key, [good, bad])  # a process that was killed here leaves it running
-    search(path)
+    search(files(space=space, trials=1))
+    study.enqueue_trial({key: bad})
+    search(files(space=space, trials=2))
     cut, *rest = study_of(folder).trials
     assert cut.state == TrialState.FAIL and cut.params == {key: good}
     found = {trial.params[key]: (trial.state, trial.value) for trial in rest}
