@@ -62,9 +62,10 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def _spread(path: Path, count: int) -> list[dict[str, Any]]:
-    """About `count` rows from the whole file."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines[:: max(1, len(lines) // count)]]
+    """About `count` rows from the whole file, none of them half of a pair."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in rows if "pair" not in row]
+    return rows[:: max(1, len(rows) // count)]
 
 
 def _write(path: Path, records: Iterable[dict[str, Any]]) -> None:
