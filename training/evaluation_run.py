@@ -53,6 +53,8 @@ def evaluate_bundle(
     model: Path | None, sets: list[str] | None, config_path: Path, options: Options, console: Console
 ) -> dict[str, Any]:
     """Measure, print the tables, write page and record when asked; returns everything measured, as JSON holds it."""
+    for path in filter(None, (options.record, options.page)):
+        path.parent.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
     classifier = Classifier.load(model, explain=False)
     config = load_config(config_path)
     schema = load_schema(config.data.label_schema)
