@@ -208,9 +208,9 @@ def test_a_large_request_lets_small_ones_pass(service):
     async def both() -> tuple[Outcome, list[float]]:
         large, small, times = Outcome(), Outcome(), []
         texts, rate = await measured_capacity(service.url)
-        source, count = lines(13), int(5 * texts * rate)
-        joined = max(1, count // 200)  # lines in a text: a request has at most 256 texts
-        long = ["，".join(itertools.islice(source, joined)) for _ in range(max(2, count // joined))]
+        source, count = lines(13), max(2, int(5 * texts * rate))
+        joined = -(-count // 250)  # lines in a text: a request has at most 256 texts
+        long = ["，".join(itertools.islice(source, joined)) for _ in range(count // joined)]
         body = json.dumps({"texts": long, "evidence": False}, ensure_ascii=False).encode()
         async with session(service.url) as http:
             working = asyncio.create_task(send(http, body, large, time.perf_counter()))
@@ -225,7 +225,7 @@ def test_a_large_request_lets_small_ones_pass(service):
 
     small, times = asyncio.run(both())
     print(f"{len(times)} small requests beside a large one, longest {max(times):.2f} s, {small.statuses}")
-    assert small.statuses[200] > 0.5 * len(times) and len(times) > 2
+    assert small.statuses[200] >= 0.25 * len(times) and len(times) > 2, "behind the large one all would be refused"
 
 
 def test_neighbours_do_not_change_a_score(service):
