@@ -146,7 +146,8 @@ def resolve(name: str, config: TrackingConfig, into: Path) -> Path:
     server = tracking_uri(config)
     try:
         recorded = _recorded_id(mlflow.MlflowClient(server), name)
-        folder = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(into), tracking_uri=server))
+        with fluent(server):  # artifacts of a registered version are looked for at the process's server
+            folder = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(into)))
     except MlflowException as error:
         raise ConfigError(f"{name}: {str(error).splitlines()[0]}") from None
     found = next((path.parent for path in folder.rglob("manifest.json")), None)
