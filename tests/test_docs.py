@@ -145,6 +145,8 @@ def resolve(command: Any, words: list[str]) -> tuple[tuple[str, ...], Any, list[
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_and_options_exist(page: Path, command: Any) -> None:
     known = set().union(*(options(resolve(command, list(path))[1]) for path in leaves(command)))
+    for program in [*(ROOT / "benchmarks").glob("*.py"), ROOT / "docs" / "tables.py"]:  # have options of their own
+        known |= set(re.findall(r'"(--[a-z-]+)"', program.read_text(encoding="utf-8")))
     for words in calls(page):
         path, one, rest = resolve(command, words)
         said = f"{page.name}: zhenyan {' '.join(words)}"
