@@ -14,7 +14,7 @@ import mlflow
 import pytest
 import torch
 from rich.console import Console
-from zhenyan.inference.bundle import load_bundle
+from zhenyan.inference.bundle import FILES, load_bundle
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import dump_config
 from zhenyan.training.export import export_run
@@ -52,8 +52,8 @@ def test_same_seed_and_data_same_bundle_id_in_another_process(small_config, tmp_
     for run in (here, there):
         assert export_run(run, tmp_path / f"bundle-{run.parent.name}", QUIET)
         bundles.append(load_bundle(tmp_path / f"bundle-{run.parent.name}"))
-    assert bundles[0].manifest["sha256"] == bundles[1].manifest["sha256"]
-    assert bundles[0].id == bundles[1].id
+    a, b = ({name: bundle.manifest["sha256"][name] for name in FILES} for bundle in bundles)
+    assert a == b and bundles[0].id == bundles[1].id
 
 
 @pytest.mark.slow
@@ -75,13 +75,12 @@ def test_a_killed_training_resumes_to_the_same_model_in_the_same_mlflow_run(smal
     a, b = (load_model(run / "model")[0].state_dict() for run in (whole, folder))
     assert all(torch.equal(a[name], b[name]) for name in a)
     client = mlflow.MlflowClient(config.tracking.uri)
-    runs = client.search_runs(
-        [client.get_experiment_by_name("zhenyan").experiment_id], "attributes.run_name LIKE 'broken%'"
-    )
-    (run,) = runs
-    assert run.info.status == "FINISHED" and "core_micro.f1" in run.data.metrics
-    steps = [point.step for point in client.get_metric_history(run.info.run_id, "live.eval_selection")]
-    assert len(set(steps)) == 6
+    runs = client.search_runs([client.get_experiment_by_name("zhenyan").experiment_id])
+    assert sorted(run.info.run_name for run in runs) == sorted([whole.name, folder.name])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    histories = [client.get_metric_history(run.info.run_id, "live.eval_selection") for run in runs]
+    steps = [{point.step: point.value for point in history} for history in histories]
+    assert steps[0] == steps[1] and len(steps[0]) >= 6
 
 
 def test_half_written_checkpoints_are_passed_over(tmp_path):
@@ -104,12 +103,12 @@ def test_accumulated_batches_give_the_gradient_of_one_large_batch(small_config):
     )
     logs = []
     for batch, accumulate in ((16, 1), (8, 2)):
-        optim = {"batch_size": batch, "accumulate": accumulate, "evaluations_per_epoch": 8}
+        optim = {"batch_size": batch, "accumulate": accumulate, "evaluations_per_epoch": 5}
         run = train(changed(plain, optim=optim), console=QUIET)
         entries = map(json.loads, (run.folder / JOURNAL).read_text(encoding="utf-8").splitlines())
         logs.append({
             entry["value"]["step"]: entry["value"]["values"]["live.grad_norm"]
             for entry in entries if entry["kind"] == "metrics" and "live.grad_norm" in entry["value"]["values"]
         })  # fmt: skip
-    assert logs[0].keys() == logs[1].keys() and len(logs[0]) >= 8
+    assert logs[0].keys() == logs[1].keys() and len(logs[0]) >= 5
     assert list(logs[0].values()) == pytest.approx(list(logs[1].values()), rel=0.02)
