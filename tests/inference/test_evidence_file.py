@@ -154,10 +154,12 @@ def test_text_that_is_no_utf8(bundle, tmp_path):
 @pytest.mark.skipif(not (DEFAULT_BUNDLE / "manifest.json").exists(), reason="no bundled model here")
 def test_the_bundled_model_gives_the_score_of_its_run_again(tmp_path, classifier):
     from zhenyan.inference.runs import Job, RunOptions, run_job
+    from zhenyan.inference.runs.job import local_engine
 
     lines = [TEXT, "今天二号链接拍两盒", "这款产品可以治疗高血压，三天见效", "全网最低价，仅此一天", "大家晚上好"]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), encoding="utf-8")
-    folder = run_job(Job([str(tmp_path / "in.jsonl")], tmp_path / "out.jsonl", RunOptions()), classifier)
+    job = Job([str(tmp_path / "in.jsonl")], tmp_path / "out.jsonl", RunOptions())
+    folder = run_job(job, classifier.bundle, local_engine(classifier, True))
     ids = [record["id"] for record in folder.findings()]
     assert ids
     for key in ids:

@@ -55,9 +55,13 @@ def reference_tokens(tmp_path_factory):
 
 
 def test_token_ids_match(encoder, reference_tokens, sample_texts):
+    """The reference writes <unk> for each unknown character, sentencepiece (which E5 was trained with) for each run."""
     _, tokenizer = encoder
+    unknown = tokenizer.unk_token_id
     for text in NASTY + sample_texts:
-        assert tokenizer(text, add_special_tokens=False)["input_ids"] == reference_tokens(text), text
+        ids = reference_tokens(text)
+        fused = [i for place, i in enumerate(ids) if i != unknown or ids[place - 1 : place] != [unknown]]
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == fused, text
 
 
 def _embed(model, tokenizer, texts):
