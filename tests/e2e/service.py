@@ -122,4 +122,4 @@ def classifier() -> Classifier:
 
 def client(service: Service, **options: Any) -> httpx.Client:
     """An HTTP client of the service."""
-    return httpx.Client(base_url=service.url, timeout=60, trust_env=False, **options)
+    return httpx.Client(base_url=service.url, timeout=180, trust_env=False, **options)

@@ -145,8 +145,9 @@ def test_hostile_texts(http, text):
 
 
 def test_truncated_is_reported(tmp_path):
+    """Length alone decides; spaces cost no scoring."""
     with serving(tmp_path, max_chars=150_000) as running, client(running) as http:
-        body = {"texts": ["好" * 100_000, "好" * 100_001], "evidence": False}
+        body = {"texts": ["好" + " " * 99_999, "好" + " " * 100_000], "evidence": False}
         assert [r["truncated"] for r in http.post("/v1/classify", json=body).json()["results"]] == [False, True]
 
 
