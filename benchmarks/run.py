@@ -22,6 +22,9 @@ import machine
 import texts
 from systems import BERT_BASE, OURS, TEACHER_BF16, System, bert_base_files, systems, teacher_files
 from table import plot, table
+from zhenyan.inference.bundle import Bundle
+from zhenyan.inference.doctor import examine
+from zhenyan.inference.session import RUNTIMES
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -77,6 +80,13 @@ def finish_row(
     }  # fmt: skip
 
 
+def mark_sound(rows: list[dict[str, Any]], bundle: Bundle) -> None:
+    """Whether the bundle may be used in each runtime on this machine, as `zhenyan doctor` judges."""
+    for name, runtime in zip(OURS, RUNTIMES, strict=True):
+        for row in (row for row in rows if row["name"] == name and "error" not in row):
+            row["sound"] = examine(bundle, runtime, seconds=0.1).sound
+
+
 def start_seconds(code: str, runs: int = 3) -> float:
     """Median seconds of a fresh process running `code`, less an empty interpreter's; the first, cold run is left out."""
 
@@ -90,9 +100,9 @@ def start_seconds(code: str, runs: int = 3) -> float:
 
 
 def ratios(rows: list[dict[str, Any]], starts: dict[str, float]) -> dict[str, float]:
-    """Ours against the named peers; larger is better for us. The bundle counts in its faster runtime present."""
+    """Ours against the named peers; larger is better for us. The bundle counts in its faster runtime that is sound here."""
     by_name = {row["name"]: row for row in rows if "error" not in row}
-    ours = [by_name[name] for name in OURS if name in by_name]
+    ours = [by_name[name] for name in OURS if name in by_name and by_name[name]["sound"]]
     found = {"start_vs_transformers": starts["transformers"] / starts["zhenyan"]}
     for name, peer in (("pipeline_bert_base", BERT_BASE), ("openvino_bf16_teacher", TEACHER_BF16)):
         if ours and peer in by_name:
@@ -184,6 +194,7 @@ def main() -> None:
         found, bert_base = measure_systems(bundle.folder, given.teacher, threads, given.scale, Path(scratch))
         codes = {"zhenyan": (START_OURS, bundle.folder), "transformers": (START_THEIRS, bert_base)}
         starts = {n: round(start_seconds(code.format(path=str(path))), 3) for n, (code, path) in codes.items()}
+    mark_sound(found["rows"], bundle)
     results |= found | {"start_s": starts, "ratios": ratios(found["rows"], starts)}
     results["million_lines"] = million_lines(round(given.scale * MILLION), bundle.folder)
     results["install"] = install_size()
