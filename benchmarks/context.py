@@ -29,7 +29,7 @@ def texts_by_key(cache: Path) -> dict[str, str]:
     """SHA-256 -> utterance, of every public file that is in the cache."""
     lines: dict[str, str] = {}
     for source in load_sources():
-        if source.split and (path := cache / source.name).exists():
+        if (path := cache / source.name).exists():
             lines |= {text_key(line): line for text in documents(path) for line in split_utterances(text)}
     return lines
 
@@ -59,6 +59,8 @@ def measure(cache: Path) -> dict[str, Any]:
     schema, texts = load_schema(), texts_by_key(cache)
     records = [json.loads(line) for line in WINDOWS.read_text(encoding="utf-8").splitlines()]
     kept = [record for record in records if all(key in texts for key in record["sha256"])]
+    if not kept:
+        raise SystemExit(f"{cache}: none of the windows' lines are here; run `zhenyan data fetch` first")
     truth = np.array([[label in record["window"] for label in schema.ids] for record in kept])
     alone = np.array([[any(label in line for line in r["labels"]) for label in schema.ids] for r in kept])
     with tempfile.TemporaryDirectory() as scratch:
