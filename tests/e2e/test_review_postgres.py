@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from review_contract import *  # noqa: F403
+from review_contract_logins import *  # noqa: F403
 from review_helpers import make_bundle, make_run
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.review.database import database_url, open_database

@@ -3,6 +3,7 @@
 import pytest
 import sqlalchemy as sa
 from review_contract import *  # noqa: F403
+from review_contract_logins import *  # noqa: F403
 from review_helpers import PEOPLE
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.inference.review.database import database_url, open_database

@@ -4,25 +4,13 @@ import csv
 import json
 
 import pytest
-from review_helpers import LABELS, Browser, Clock, finding, make_site, user
+from review_helpers import LABELS, Browser, finding, make_site, user
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.inference.review.exchange import Held, corpus_rows, reviewed
 from zhenyan.inference.review.exports import decisions, write_export
 from zhenyan.inference.review.imports import take_annotations
 from zhenyan.inference.review.labelstudio import Unclear, configuration, read_annotations, tasks
 from zhenyan.inference.review.listing import find
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def site(tmp_path, clock):
-    site = make_site(tmp_path, clock=clock)
-    yield site
-    site.database.close()
 
 
 def decide(site, key, labels, name="ann"):

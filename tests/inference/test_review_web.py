@@ -4,33 +4,16 @@ import re
 from datetime import timedelta
 
 import pytest
-from review_helpers import HOSTILE, PASSWORD, PEOPLE, Browser, Clock, finding, make_site
+from review_helpers import HOSTILE, PASSWORD, PEOPLE, Browser, finding, make_site
 from zhenyan.inference.review.listing import find
 from zhenyan.inference.review.web.account import local
 from zhenyan.inference.review.web.app import create_app
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def site(tmp_path, clock):
-    site = make_site(tmp_path, clock=clock)
-    yield site
-    site.database.close()
 
 
 @pytest.fixture(scope="module")
 def still(tmp_path_factory):
     """A site that no test changes."""
     return make_site(tmp_path_factory.mktemp("still"))
-
-
-@pytest.fixture
-def ann(site):
-    return Browser(site, "ann")
 
 
 def state(site, key="f000001"):

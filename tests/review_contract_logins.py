@@ -1,0 +1,68 @@
+"""Logins on any database: locking out, ending, nothing kept in the clear. Imported by a module that gives `database`."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from review_helpers import make_site
+from zhenyan.inference.review import schema
+from zhenyan.inference.review.errors import LoginLocked, LoginRefused
+
+
+def test_too_many_wrong_passwords_lock_a_name_for_a_while(site, clock):
+    for _ in range(5):
+        with pytest.raises(LoginRefused):
+            site.logins.enter("ann", "wrong password", "10.0.0.1")
+    for password in ("wrong password", "correct horse battery"):
+        with pytest.raises(LoginLocked):
+            site.logins.enter("ann", password, "10.0.0.2")
+    assert site.logins.enter("ben", "correct horse battery", "10.0.0.3")
+    clock.forward(minutes=16)
+    assert site.logins.enter("ann", "correct horse battery", "10.0.0.2")
+
+
+def test_tries_made_at_once_do_not_outrun_the_limit(tmp_path, database):
+    site = make_site(tmp_path, database=database, lockout=timedelta(hours=1))
+    answers = []
+
+    def attempt():
+        try:
+            site.logins.enter("ann", "wrong password", "10.0.0.1")
+        except (LoginRefused, LoginLocked) as fault:
+            answers.append(type(fault))
+
+    threads = [threading.Thread(target=attempt) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (answers.count(LoginRefused), answers.count(LoginLocked)) == (5, 7)
+
+
+def test_logins_end(site, clock):
+    cookie = site.logins.enter("ann", "correct horse battery", "10.0.0.1")
+    assert site.logins.who(cookie).name == "ann"
+    clock.forward(minutes=50)
+    assert site.logins.who(cookie) is not None
+    clock.forward(minutes=61)
+    assert site.logins.who(cookie) is None
+    cookie = site.logins.enter("ann", "correct horse battery", "10.0.0.1")
+    for _ in range(15):
+        clock.forward(minutes=55)
+        site.logins.who(cookie)
+    assert site.logins.who(cookie) is None
+    cookie = site.logins.enter("ann", "correct horse battery", "10.0.0.1")
+    site.accounts.remove("ann")
+    assert site.logins.who(cookie) is None
+    with pytest.raises(LoginRefused):
+        site.logins.enter("ann", "correct horse battery", "10.0.0.1")
+
+
+def test_no_password_or_cookie_is_kept_in_the_clear(site):
+    cookie = site.logins.enter("ann", "correct horse battery", "10.0.0.1")
+    with site.database.read() as connection:
+        kept = [str(row) for table in schema.metadata.sorted_tables for row in connection.execute(sa.select(table))]
+    assert not any(cookie in row or "correct horse battery" in row for row in kept)
