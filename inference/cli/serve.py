@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from click import Context, HelpFormatter
 from typer.core import TyperCommand
-from zhenyan.inference.errors import ConfigError, MissingExtra
+from zhenyan.inference.cli.pairs import read_pairs
+from zhenyan.inference.errors import MissingExtra
 
 keys = typer.Typer(help="API keys of the service: add, list, revoke.", no_args_is_help=True)
 _FILE = Annotated[Path, typer.Option("--file", help="Key file of the service.")]
@@ -50,23 +51,13 @@ def serve(
         from zhenyan.inference.serve.settings import load_settings
     except ImportError as error:
         raise MissingExtra(str(error.name), "serve") from None
-    options = {"host": host, "port": port, "workers": workers, "model": model, **_pairs(set_)}
+    options = {"host": host, "port": port, "workers": workers, "model": model, **read_pairs(set_, "max_texts=100")}
     chosen = load_settings(config, options)
     if settings:
         for name, field in type(chosen).model_fields.items():
             typer.echo(f"{name} = {getattr(chosen, name)!r}  # default {field.default!r}; {field.description}")
         raise typer.Exit()
     raise typer.Exit(Supervisor(chosen).run())
-
-
-def _pairs(items: list[str]) -> dict[str, str]:
-    pairs = {}
-    for item in items:
-        name, sign, value = item.partition("=")
-        if not sign:
-            raise ConfigError(f"--set {item}: expected NAME=VALUE, such as max_texts=100")
-        pairs[name] = value
-    return pairs
 
 
 @keys.command("add")
