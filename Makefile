@@ -19,7 +19,7 @@ test: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e .[train,serve,review,sweep,openvino,dev]
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e .[train,serve,review,sweep,openvino,ray,dev]
 	touch $@
 
 clean:

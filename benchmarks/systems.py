@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-OURS = ("zhenyan bundle, ONNX Runtime", "zhenyan bundle, OpenVINO")
+OURS = ("zhenyan bundle, ONNX Runtime", "zhenyan bundle, OpenVINO", "zhenyan bundle, OpenVINO bf16")
 TEACHER_BF16 = "teacher, OpenVINO bf16"
 BERT_BASE = "BERT-base shape (random weights), transformers pipeline"
 
@@ -34,12 +34,14 @@ class System:
 def systems(bundle: Path, teacher: Path, bert_base: Path, corpus: Path) -> list[System]:
     """What is measured; `teacher` and `bert_base` as `teacher_files` and `bert_base_files` wrote them."""
     own = bundle_shape(bundle)
+    own_bf16 = (*own[:2], "bf16" if own[2] == "fp32" else own[2])
     shape = json.loads((teacher / "pipeline" / "config.json").read_text(encoding="utf-8"))
     layers, hidden = shape["num_hidden_layers"], shape["hidden_size"]
     plain, int8, pipeline = (str(teacher / name) for name in ("model.onnx", "int8/model.onnx", "pipeline"))
     return [
         System(OURS[0], "bundle", str(bundle), *own, 3000),
         System(OURS[1], "bundle-openvino", str(bundle), *own, 3000),
+        System(OURS[2], "bundle-openvino-bf16", str(bundle), *own_bf16, 3000),
         System(TEACHER_BF16, "openvino-bf16", plain, layers, hidden, "bf16", 1000),
         System("teacher, OpenVINO fp32", "openvino-f32", plain, layers, hidden, "fp32", 600),
         System("teacher, OpenVINO on the dynamic int8 file", "openvino-f32", int8, layers, hidden, "int8", 600),

@@ -94,6 +94,7 @@ def tfidf(path: str, threads: int) -> tuple[Score, Callable[[], None]]:
 SYSTEMS: dict[str, Callable[..., tuple[Score, Callable[[], None]]]] = {
     "bundle": bundle,
     "bundle-openvino": lambda path, threads: bundle(path, threads, "openvino"),
+    "bundle-openvino-bf16": lambda path, threads: bundle(path, threads, "openvino-bf16"),
     "onnx": raw_onnx,
     "openvino-bf16": lambda path, threads: openvino(path, threads, "bf16"),
     "openvino-f32": lambda path, threads: openvino(path, threads, "f32"),

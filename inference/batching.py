@@ -17,15 +17,16 @@ def padded_width(length: int) -> int:
 def plan_batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
     """Group indices so that rows × padded width stays within `token_budget` (a longer row travels alone).
 
-    Rows are taken longest first, so each batch holds rows of nearly one length and padding is small.
+    Rows of one batch have one padded width, the narrowest that holds each of them. So a row meets the same shapes whoever
+    it travels with: runtimes pick kernels, and the order they add up in, by width, and a wider padding would move its score.
     """
-    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    start = 0
-    while start < len(order):
-        width = padded_width(lengths[order[start]])
+    by_width: dict[int, list[int]] = {}
+    for index, length in enumerate(lengths):
+        by_width.setdefault(padded_width(length), []).append(index)
+    for width, members in sorted(by_width.items(), reverse=True):
         rows = max(1, token_budget // width)
-        yield order[start : start + rows]
-        start += rows
+        for start in range(0, len(members), rows):
+            yield members[start : start + rows]
 
 
 def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple[np.ndarray, np.ndarray]:

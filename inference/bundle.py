@@ -44,6 +44,11 @@ class Label:
         first = self.articles[0]
         return f"《{first['law'].split(' [')[0]}》{first['article']}"
 
+    @property
+    def stated(self) -> tuple[str, str]:
+        """What the penalty's articles state, in Chinese and English; bundles of before `states_zh` have no Chinese."""
+        return self.penalty.get("states_zh", ""), self.penalty["states"]
+
 
 @dataclass(frozen=True)
 class Bundle:

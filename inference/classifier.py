@@ -68,7 +68,7 @@ class Classifier:
     ) -> Classifier:
         """Open a bundle folder (the bundled model by default) after checking its hashes.
 
-        `runtime`: onnxruntime, openvino, or auto: what `zhenyan doctor --save` chose here, else onnxruntime.
+        `runtime`: onnxruntime, openvino, openvino-bf16 or auto: what `zhenyan doctor --save` chose here, else onnxruntime.
         `threads`: CPU threads, all the process may use by default. `explain`: also find evidence (a few times slower on
         texts with hits). BundleError when the folder is incomplete, altered or too new.
         """

@@ -22,7 +22,7 @@ from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.cpu import allowed_cpus
 from zhenyan.inference.errors import ZhenyanError
 from zhenyan.inference.io.jsonlines import write_atomic
-from zhenyan.inference.session import RUNTIMES
+from zhenyan.inference.session import RUNTIMES, package
 
 MAX_FLIPS = 0.01  # share of probes that a sound runtime may decide otherwise than fp32
 MAX_DEPENDENCE = 1e-5  # largest difference between a text's probabilities alone and in a batch
@@ -73,7 +73,7 @@ def machine() -> dict[str, Any]:
 
 def _version(runtime: str) -> str | None:
     try:
-        return importlib.metadata.version(runtime)
+        return importlib.metadata.version(package(runtime))
     except importlib.metadata.PackageNotFoundError:
         return None
 

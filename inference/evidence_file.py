@@ -21,6 +21,7 @@ from zhenyan.inference.errors import BundleError, InputError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.runs.scoring import DIGITS
 from zhenyan.inference.runs.store import FINDINGS, MANIFEST, RunFolder
+from zhenyan.inference.session import package
 
 FORMAT = 1
 TOLERANCE = 1e-5
@@ -80,7 +81,7 @@ def make_case(
 def _versions(runtime: str, bundle: Bundle) -> dict[str, Any]:
     return {
         "zhenyan": importlib.metadata.version("zhenyan"), "bundle": bundle.id, "normaliser": normalise.VERSION,
-        "runtime": runtime, runtime: importlib.metadata.version(runtime),
+        "runtime": runtime, package(runtime): importlib.metadata.version(package(runtime)),
         "tokenizers": importlib.metadata.version("tokenizers"),
     }  # fmt: skip
 

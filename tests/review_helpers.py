@@ -60,7 +60,8 @@ def make_bundle(folder: Path) -> Path:
     labels = [
         {"id": key, "name_zh": f"类别{n}", "name_en": key.replace("_", " "), "section": "12", "definition": "What it is.",
          "core": True, "articles": [{"law": "食品安全法 [Food Safety Law]", "article": "第七十一条", "says": "It says."}],
-         "responsible": ["operator", "host"], "penalty": {"basis": "食品安全法第一百四十条", "states": "A fine."}}
+         "responsible": ["operator", "host"],
+         "penalty": {"basis": "食品安全法第一百四十条", "states": "A fine.", "states_zh": "处以罚款。"}}
         for n, key in enumerate(LABELS)
     ]  # fmt: skip
     contents = {"model.onnx": "no model", "tokenizer.json": "{}", "labels.json": json.dumps(labels),

@@ -28,10 +28,11 @@ class Article(_Strict):
 
 
 class Penalty(_Strict):
-    """What the article states, and who answers for it."""
+    """What the articles of `basis` state: `states` in English, `states_zh` the same in Chinese."""
 
     basis: Text
     states: Text
+    states_zh: Text
 
 
 class Label(_Strict):

@@ -145,7 +145,7 @@ def test_threads_do_not_change_a_score(fresh, sample_texts):
 def test_runtimes_are_told_apart(fresh, tmp_path):
     model = fresh.bundle.folder / "model.onnx"
     assert isinstance(open_session(model, threads=1), OnnxSession)
-    with pytest.raises(ConfigError, match="runtime: 'other' is unknown; allowed: onnxruntime, openvino, auto"):
+    with pytest.raises(ConfigError, match="runtime: 'other' is unknown; allowed: onnxruntime, openvino, openvino-bf16, auto"):
         open_session(model, "other")
     assert RUNTIMES[0] == "onnxruntime"
 
@@ -163,9 +163,13 @@ def test_openvino_that_cannot_read_a_file_says_so(tmp_path):
         open_session(tmp_path / "model.onnx", "openvino", 1)
 
 
-def test_openvino_decides_alike(fresh, sample_texts):
-    """Of int8 files it scores a line alone otherwise than among others: `zhenyan doctor` refuses it then."""
+@pytest.mark.parametrize("runtime", [name for name in RUNTIMES if name != "onnxruntime"])
+def test_openvino_decides_alike_alone_and_in_a_batch(fresh, sample_texts, runtime):
     pytest.importorskip("openvino")
     own = fresh.score(sample_texts[:24])
-    there = Classifier.load(runtime="openvino", threads=1, explain=False).score(sample_texts[:24])
+    classifier = Classifier.load(runtime=runtime, threads=1, explain=False)
+    there = classifier.score(sample_texts[:24])
     assert ((own >= fresh.thresholds) == (there >= fresh.thresholds)).mean() > 0.99
+    classifier.clear_cache()
+    alone = np.concatenate([classifier.score([text]) for text in sample_texts[:12]])
+    assert np.abs(alone - there[:12]).max() < 1e-5

@@ -1,6 +1,7 @@
 """The report: everything a reviewer needs, nothing that leaves the page, whatever the text holds."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from report_helpers import CLAIM, HOSTILE, finding, make_run, stream_record
@@ -27,6 +28,21 @@ def test_a_finding_shows_all_that_a_reviewer_asks(page):
     for part in (f"{CLAIM[:6]}<mark>{CLAIM[6:12]}</mark>", "0:00:05", label.citation, label.name_zh, label.penalty["basis"],
                  "前一句", "后一句", "said</span> 3", "two neighbouring lines", "优先核查", "1 streams have no finding"):  # fmt: skip
         assert str(part) in text, part
+
+
+@pytest.mark.parametrize(
+    ("penalty", "shown"),
+    [
+        ({"states_zh": "处以罚款。"}, '条<span lang="zh">：处以罚款。</span><span lang="en">: A fine.</span></dd>'),
+        ({}, '条<span lang="en">: A fine.</span></dd>'),  # a bundle of before `states_zh`
+    ],
+)
+def test_the_penalty_is_stated_in_the_language_shown(tmp_path, penalty, shown):
+    bundle, found = load_bundle(), [finding(1)]
+    penalty = {"basis": "食品安全法第一百四十条", "states": "A fine.", **penalty}
+    bundle = replace(bundle, labels=tuple(replace(label, penalty=penalty) for label in bundle.labels))
+    write_report(make_run(tmp_path, found, [stream_record("茶叶直播间", found)]), bundle, tmp_path / "report.html")
+    assert shown in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_it_needs_no_network_and_runs_nothing_of_the_text(page):

@@ -1,5 +1,7 @@
 """Bad configuration and bad schemas: file, key, value, what is allowed."""
 
+import re
+
 import pytest
 import yaml
 from zhenyan.inference.errors import ConfigError
@@ -53,6 +55,22 @@ def test_committed_files_are_valid(root):
     assert len(schema.ids) == 14 and schema.core == schema.ids[:4]
 
 
+def yuan(text):
+    """Amounts of an English statement, in yuan; in `1 to 2 million` the unit stands once."""
+    for pair in re.findall(r"(?:([\d,]+) to )?([\d,]+)( million)? yuan", text):
+        for number in filter(None, pair[:2]):
+            amount = int(number.replace(",", ""))
+            yield amount * 1_000_000 if pair[2] and amount < 1_000 else amount
+
+
+def test_penalties_state_the_same_in_both_languages(root):
+    for label in load_schema(root / "configs/labels.yaml").labels:
+        stated, stated_zh = label.penalty.states, label.penalty.states_zh
+        assert [int(n) * 10_000 for n in re.findall(r"(\d+)万元", stated_zh)] == list(yuan(stated)), label.id
+        assert stated_zh.count("金额未核实") == stated.count("amount not verified"), label.id
+        assert stated_zh.count("情节严重") == stated.count("serious cases"), label.id
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -61,6 +79,7 @@ def test_committed_files_are_valid(root):
         (lambda s: s["labels"][0].update(id="Bad Id"), "labels.0.id"),
         (lambda s: s["labels"][1].update(responsible=["nobody"]), "labels.1.responsible.0"),
         (lambda s: s["labels"][1].update(extra=1), "labels.1.extra"),
+        (lambda s: s["labels"][1]["penalty"].pop("states_zh"), "labels.1.penalty.states_zh: field required"),
         (lambda s: s["labels"][1].update(examples=["one"]), "labels.1.examples"),
         (lambda s: s.update(version=0), "version"),
     ],
