@@ -40,9 +40,10 @@ class Label:
 
     @property
     def citation(self) -> str:
-        """The first article as a reviewer would cite it."""
-        first = self.articles[0]
-        return f"《{first['law'].split(' [')[0]}》{first['article']}"
+        """The articles of the first law as a reviewer would cite them: which one applies, the facts decide."""
+        law = self.articles[0]["law"]
+        articles = "、".join(item["article"] for item in self.articles if item["law"] == law)
+        return f"《{law.split(' [')[0]}》{articles}"
 
     @property
     def stated(self) -> tuple[str, str]:

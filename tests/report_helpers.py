@@ -26,6 +26,11 @@ def finding(number: int, stream: str = "茶叶直播间", **more: Any) -> dict[s
     } | more  # fmt: skip
 
 
+def many_findings(count: int) -> list[dict[str, Any]]:
+    """So many findings of one stream, every tenth of them of another label."""
+    return [finding(n, label="price_fraud" if n % 10 == 0 else "food_safety") for n in range(1, count + 1)]
+
+
 def stream_record(name: str, found: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, Any]:
     """The line of streams.jsonl for these findings."""
     risk = max((f["risk"] for f in found), default=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,17 @@ def chinese_place(place: str) -> str:
     return place
 
 
+def when(times: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """When something was said, in Chinese and in English: time codes, or places where there are none."""
+    chinese, english = (", ".join(_when(time, place) for time in times) for place in (chinese_place, str))
+    return chinese, english
+
+
+def _when(time: Mapping[str, Any], place: Callable[[str], str]) -> str:
+    at = clock(time["start"]) if "start" in time else place(time["place"])
+    return _visible(f"{at} {time['recording']}" if "recording" in time else at)
+
+
 def draw(findings: Iterable[Mapping[str, Any]], timelines: Mapping[str, Timeline]) -> Counter[str]:
     """Put the findings on the timelines of their streams; returns how many there are of each label."""
     labels: Counter[str] = Counter()
@@ -105,7 +116,8 @@ def write_report(folder: RunFolder, bundle: Bundle, path: Path) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"clock": clock, "marked": marked, "chinese_place": chinese_place}
+    environment.filters |= {"clock": clock, "marked": marked}
+    environment.globals["when"] = when
     page = environment.get_template("report.html.jinja").stream(
         bundle=bundle, labels={label.id: label for label in bundle.labels}, responsible=RESPONSIBLE, colours=colours,
         summary=folder.summary, inputs=folder.manifest["inputs"], streams=streams, timelines=timelines,

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from report_helpers import HOSTILE, finding, make_run, stream_record
+from report_helpers import HOSTILE, finding, make_run, many_findings, stream_record
 from zhenyan.inference import load_bundle
 from zhenyan.inference.report import write_report
 
 pytestmark = pytest.mark.slow
 
 
+def write(folder, found):
+    """The path of a report of these findings, all of one stream."""
+    streams = [stream_record("茶叶直播间", found, start=0.0, end=50_000.0)]
+    write_report(make_run(folder, found, streams), load_bundle(), folder / "report.html")
+    return folder / "report.html"
+
+
 @pytest.fixture
 def page(tmp_path, chromium):
     """A page that shows a report; any message of the browser, and any request but its own, is a failure."""
-    found = [finding(n, label="price_fraud" if n % 10 == 0 else "food_safety") for n in range(2, 10_001)]
-    found.insert(0, finding(1, text=HOSTILE * 50, evidence=[], count=2))
-    path = tmp_path / "report.html"
-    streams = [stream_record("茶叶直播间", found, start=0.0, end=50_000.0)]
-    write_report(make_run(tmp_path, found, streams), load_bundle(), path)
+    path = write(tmp_path, [finding(1, text=HOSTILE * 50, evidence=[], count=2), *many_findings(10_000)[1:]])
     page, said = chromium.new_page(viewport={"width": 1200, "height": 900}), []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -40,6 +43,25 @@ def test_a_reviewer_finds_their_way(page):
     assert shown.get_by_text("前一句").is_visible()
 
 
+def test_the_law_stands_in_the_cards_near_the_window_and_is_searched_for_all(page):
+    label = next(label for label in load_bundle().labels if label.id == "price_fraud")
+    assert 0 < page.locator("article dl").count() < 1000
+    page.locator("#f009990").scroll_into_view_if_needed()
+    page.locator("#f009990 dl").get_by_text(label.citation).wait_for()
+    page.locator("#find").fill(label.citation)
+    assert page.locator("#shown").inner_text() == "1000 / 10000"
+
+
+def test_without_script_a_card_leads_to_its_law(tmp_path, chromium):
+    page = chromium.new_page(java_script_enabled=False)
+    page.goto(write(tmp_path, many_findings(20)).as_uri())
+    law = page.locator("#law-price_fraud")
+    assert not law.is_visible()
+    page.locator("#f000020 > a").click()
+    law.wait_for(state="visible")
+    page.close()
+
+
 def test_both_languages_and_a_phone(page):
     assert page.get_by_role("heading", name="发现，按风险排序").is_visible()
     page.get_by_role("button", name="English / 中文").press("Enter")
@@ -53,4 +75,5 @@ def test_on_paper_the_folded_lines_are_seen(page):
     page.locator("#find").fill("f000002")
     page.emulate_media(media="print")
     assert not page.locator(".tools").is_visible()
-    assert page.locator("#f000002 .near").first.is_visible()
+    assert page.locator("#f000002 details p").first.is_visible()
+    assert page.locator("#law-food_safety").is_visible()

@@ -4,10 +4,11 @@ import re
 from dataclasses import replace
 
 import pytest
-from report_helpers import CLAIM, HOSTILE, finding, make_run, stream_record
+from markupsafe import escape
+from report_helpers import CLAIM, HOSTILE, finding, make_run, many_findings, stream_record
 from zhenyan.inference import load_bundle
 from zhenyan.inference import report as module
-from zhenyan.inference.report import Timeline, chinese_place, marked, write_report
+from zhenyan.inference.report import Timeline, chinese_place, marked, when, write_report
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_a_finding_shows_all_that_a_reviewer_asks(page):
     text = page(found, [stream_record("茶叶直播间", found, start=0.0, end=200.0), stream_record("安静", [])])
     label = next(label for label in load_bundle().labels if label.id == "food_safety")
     for part in (f"{CLAIM[:6]}<mark>{CLAIM[6:12]}</mark>", "0:00:05", label.citation, label.name_zh, label.penalty["basis"],
-                 "前一句", "后一句", "said</span> 3", "two neighbouring lines", "优先核查", "1 streams have no finding"):  # fmt: skip
+                 "0.90 ≥ 0.50", "↑ 前一句", "↓ 后一句", "×3", "two neighbouring lines", "优先核查", "1 streams have no finding"):  # fmt: skip
         assert str(part) in text, part
 
 
@@ -77,9 +78,24 @@ def test_ten_thousand_findings_and_more_streams_than_are_shown(page, monkeypatch
     assert text.count('<section class="stream">') == 5 and "2 more streams" in text
 
 
+def test_ten_thousand_findings_are_a_few_megabytes_with_each_law_once(page):
+    found = many_findings(10_000)
+    text = page(found, [stream_record("茶叶直播间", found, start=0.0, end=50_000.0)])
+    assert text.count("<article") == 10_000 and len(text.encode()) < 4_500_000
+    labels = {label.id: label for label in load_bundle().labels}
+    for label in (labels["food_safety"], labels["price_fraud"]):
+        assert text.count(f"<dd>{label.citation} ·") == text.count(str(escape(label.penalty["states"]))) == 1
+        assert text.count(f'id="law-{label.id}"') == 1
+
+
 def test_evidence_is_marked_once_and_control_characters_are_seen():
     spans = [{"start": 2, "end": 4}, {"start": 0, "end": 3}]
     assert marked("ab<d\u202ef", spans) == "<mark>ab&lt;</mark>d\ufffdf"
+
+
+def test_times_and_places_are_said_in_both_languages():
+    timed = {"place": "line 1", "start": 65.0, "recording": "店\u202e.mp4"}
+    assert when([timed, {"place": "cue 2"}]) == ("0:01:05 店\ufffd.mp4, 第2段", "0:01:05 店\ufffd.mp4, cue 2")
 
 
 def test_places_in_chinese():

@@ -1,7 +1,6 @@
 """The pages over HTTP: logins, CSRF, roles, headers, deciding with and without HTMX, hostile text."""
 
 import re
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -185,20 +184,6 @@ def test_pages_are_well_made(still, path, language):
             name = re.search(r'id="([\w-]+)"', tag)
             assert "aria-label" in tag or (name and name[1] in labelled), tag
     assert not re.search(r"<button[^>]*>\s*</button>", html)
-
-
-@pytest.mark.parametrize(("language", "stated"), [("zh", "：处以罚款。"), ("en", ": A fine.")])
-def test_the_penalty_is_stated_in_the_language_shown(still, language, stated):
-    page = Browser(still, "ann", language=language).get("/finding/f000001").text
-    assert f"<dd>食品安全法第一百四十条{stated}</dd>" in page
-
-
-@pytest.mark.parametrize(("language", "stated"), [("zh", ""), ("en", ": A fine.")])
-def test_a_bundle_without_a_chinese_penalty_shows_what_it_has(site, language, stated):
-    penalty = {"basis": "食品安全法第一百四十条", "states": "A fine."}
-    site.bundle = replace(site.bundle, labels=tuple(replace(label, penalty=penalty) for label in site.bundle.labels))
-    page = Browser(site, "ann", language=language).get("/finding/f000001").text
-    assert f"<dd>食品安全法第一百四十条{stated}</dd>" in page
 
 
 def test_the_language_is_remembered(site):

@@ -1,0 +1,255 @@
+"""Which lines to label: what lines chosen as `zhenyan data sample` chooses them teach, against as many random ones.
+
+Public lines that were drawn at random and read (stratum "random" of data/labels) are taken as if nobody had read them.
+Their rooms are dealt into folds: in turn one fold is the test, the next gives the thresholds, and of the others a few
+rooms give the lines that are labelled already; all remaining lines are the pool. Round by round lines are chosen or
+drawn, their labels looked up, and the same cheap learner (TF-IDF and logistic regression) is fitted anew. Without the
+public lines the written corpus stands in for them. Writes labelling.json and labelling.svg, prints a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+from zhenyan.training.baselines import TfidfBaseline
+from zhenyan.training.candidates import Candidates, Opinion
+from zhenyan.training.confidence import group_folds
+from zhenyan.training.config import ThresholdConfig
+from zhenyan.training.evaluate import labelled as with_truth
+from zhenyan.training.metrics import f1
+from zhenyan.training.public import read_labelled
+from zhenyan.training.rows import Row, read_rows
+from zhenyan.training.sampling import choose
+from zhenyan.training.schema import load_schema
+
+HERE = Path(__file__).parent
+WAYS = ("chosen", "random")
+MEASURES = {
+    "any_ap": "any violation, average precision",
+    "any_f1": "any violation, F1",
+    "micro_f1": "all labels pooled, F1",
+}
+Take = Callable[[TfidfBaseline, list[Row], list[Row], int], list[int]]  # learner, pool, labelled, count -> places in pool
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows of one fold's split; no group stands in two of seed, validation and test, or in one of them and the pool."""
+
+    seed: list[Row]
+    pool: list[Row]
+    validation: list[Row]
+    test: list[Row]
+
+
+def read(cache: Path) -> tuple[str, list[Row]]:
+    """What is chosen from, and its rows: public lines drawn at random, or the written corpus where they are missing."""
+    public, _ = read_labelled(["data/labels/*.jsonl"], cache)
+    drawn = [row for row in public if row.meta.get("stratum") == "random"]
+    return ("public lines", drawn) if drawn else ("written corpus", read_rows("data/corpus"))
+
+
+def split(rows: Sequence[Row], fold: int, folds: int, seed_lines: int) -> Parts:
+    """Fold `fold` is the test, the next one validation. Lines of no room (other sources) are only ever in the pool.
+
+    The seed is `seed_lines` lines of whole rooms (of whole author batches where there are no rooms); what those rooms
+    hold beyond it is left out.
+    """
+    rooms = [row for row in rows if row.meta.get("room")] or list(rows)
+    place = dict(zip((row.group for row in rooms), group_folds([row.group for row in rooms], folds, 0), strict=True))
+    test, validation = ([row for row in rooms if place[row.group] == n % folds] for n in (fold, fold + 1))
+    rng = np.random.default_rng(fold)
+    free = sorted(group for group, n in place.items() if n not in (fold % folds, (fold + 1) % folds))
+    early: list[Row] = []
+    taken: set[str] = set()
+    for group in rng.permutation(free).tolist():
+        if len(early) >= seed_lines:
+            break
+        early += [row for row in rooms if row.group == group]
+        taken.add(group)
+    seed = [early[i] for i in sorted(rng.permutation(len(early))[:seed_lines])]
+    out = taken | {row.group for row in [*test, *validation]}
+    return Parts(seed, [row for row in rows if row.group not in out], validation, test)
+
+
+def fit(rows: Sequence[Row], validation: Sequence[Row], labels: list[str]) -> TfidfBaseline:
+    """The learner, with thresholds chosen on validation rows as a model's are."""
+    known, judged = with_truth(list(rows), labels), with_truth(list(validation), labels)
+    learner = TfidfBaseline(labels).fit(known.texts, known.truth, known.seen)
+    return learner.choose_thresholds(judged.texts, judged.truth, ThresholdConfig(), judged.seen)
+
+
+def measure(learner: TfidfBaseline, test: Sequence[Row]) -> dict[str, float]:
+    """MEASURES on held-out rows."""
+    data = with_truth(list(test), learner.labels)
+    scores = learner.score(data.texts)
+    decided = (scores >= learner.thresholds) & data.seen
+    return {
+        "any_ap": float(average_precision_score(data.truth.any(1), (scores * data.seen).max(1))),
+        "any_f1": _f1(data.truth.any(1), decided.any(1)),
+        "micro_f1": _f1(data.truth, decided),
+    }
+
+
+def _f1(truth: np.ndarray, decided: np.ndarray) -> float:
+    return float(f1((truth & decided).sum(), decided.sum(), truth.sum()))
+
+
+def by_choice(quota: int) -> Take:
+    """Lines as `zhenyan data sample` chooses them, with the learner as the model that is asked."""
+
+    def take(learner: TfidfBaseline, pool: list[Row], known: list[Row], count: int) -> list[int]:
+        texts = [row.text for row in pool]
+        opinion = Opinion("learner", tuple(learner.labels), learner.score(texts), learner.thresholds)
+        candidates = Candidates([{"text": text} for text in texts], [opinion])
+        return [one.row for one in choose(candidates, known, count, quota, seed=0).chosen]
+
+    return take
+
+
+def by_chance(seed: int) -> Take:
+    """Lines drawn at random."""
+    rng = np.random.default_rng(seed)
+    return lambda learner, pool, known, count: rng.permutation(len(pool))[:count].tolist()
+
+
+def curve(parts: Parts, take: Take, labels: list[str], rounds: int, count: int) -> list[dict[str, float]]:
+    """One point before the first round and one after each: lines labelled, share of violating ones taken, MEASURES."""
+    known, pool = list(parts.seed), list(parts.pool)
+    learner = fit(known, parts.validation, labels)
+    points = [{"labelled": len(known), "violating": 0.0, **measure(learner, parts.test)}]
+    for _ in range(rounds):
+        places = take(learner, pool, known, count)
+        new = [pool[i] for i in places]
+        known, pool = known + new, [row for i, row in enumerate(pool) if i not in set(places)]
+        learner = fit(known, parts.validation, labels)
+        share = sum(bool(row.labels) for row in new) / max(len(new), 1)
+        points.append({"labelled": len(known), "violating": share, **measure(learner, parts.test)})
+    return points
+
+
+def summary(curves: dict[str, list[list[list[dict[str, float]]]]]) -> list[dict[str, Any]]:
+    """Per round: mean and range of each measure for both ways, and in how many folds chosen beats the mean of random.
+
+    `curves` is {way: [fold][draw][round]}.
+    """
+    found = []
+    for turn in range(len(curves["chosen"][0][0])):
+        at = {way: [[draw[turn] for draw in fold] for fold in curves[way]] for way in WAYS}
+        point: dict[str, Any] = {"labelled": round(_mean(p["labelled"] for fold in at["chosen"] for p in fold))}
+        for way in WAYS:
+            flat = [draw for fold in at[way] for draw in fold]
+            point[way] = {"violating": round(_mean(draw["violating"] for draw in flat), 3)}
+            for name in MEASURES:
+                values = [draw[name] for draw in flat]
+                point[way][name] = [round(value, 4) for value in (_mean(values), min(values), max(values))]
+        point["gain"] = {name: _gain(at, name) for name in MEASURES}
+        found.append(point)
+    return found
+
+
+def _gain(at: dict[str, list[list[dict[str, float]]]], name: str) -> dict[str, Any]:
+    """Chosen less random, each averaged in its fold: mean, range, and the number of folds where it is positive."""
+    apart = [
+        _mean(draw[name] for draw in chosen) - _mean(draw[name] for draw in chance)
+        for chosen, chance in zip(at["chosen"], at["random"], strict=True)
+    ]
+    return {
+        "mean": round(_mean(apart), 4), "low": round(min(apart), 4), "high": round(max(apart), 4),
+        "folds_ahead": sum(value > 0 for value in apart), "folds": len(apart),
+    }  # fmt: skip
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
+
+
+def table(results: dict[str, Any]) -> str:
+    """Means of both ways by round, as Markdown."""
+    lines = [
+        "| lines labelled | violating among the new, chosen / random | "
+        + " | ".join(f"{words}, chosen / random (folds ahead)" for words in MEASURES.values())
+        + " |",
+        "|---" * (2 + len(MEASURES)) + "|",
+    ]
+    for point in results["rounds"]:
+        cells = [
+            f"{point['chosen'][name][0]:.3f} / {point['random'][name][0]:.3f} "
+            f"({point['gain'][name]['folds_ahead']} of {point['gain'][name]['folds']})"
+            for name in MEASURES
+        ]
+        taken = f"{point['chosen']['violating']:.0%} / {point['random']['violating']:.0%}"
+        lines.append(f"| {point['labelled']:,} | {taken} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def plot(results: dict[str, Any], path: Path) -> None:
+    """Means and ranges over lines labelled, one panel a measure; written as SVG with its text as text."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "zhenyan"}
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, len(MEASURES), figsize=(4.2 * len(MEASURES), 3.6))
+    labelled = [point["labelled"] for point in results["rounds"]]
+    for axes, (name, words) in zip(panels, MEASURES.items(), strict=True):
+        for way, colour in zip(WAYS, ("#0b5cad", "#9aa7b4"), strict=True):
+            mean, low, high = zip(*(point[way][name] for point in results["rounds"]), strict=True)
+            axes.plot(labelled, mean, marker="o", color=colour, label=way)
+            axes.fill_between(labelled, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.set(title=words, xlabel="lines labelled")
+        axes.legend(loc="lower right", frameon=False)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Every fold, chosen once and drawn `draws` times."""
+    labels = load_schema().ids
+    source, rows = read(options.cache)
+    curves: dict[str, list[list[list[dict[str, float]]]]] = {way: [] for way in WAYS}
+    sizes = []
+    for fold in range(options.splits):
+        parts = split(rows, fold, options.folds, options.seed_lines)
+        sizes.append({name: len(getattr(parts, name)) for name in ("seed", "pool", "validation", "test")})
+        sizes[-1]["violating_in_test"] = sum(bool(row.labels) for row in parts.test)
+        ways = {"chosen": [by_choice(options.quota)], "random": [by_chance(n) for n in range(options.draws)]}
+        for way in WAYS:
+            curves[way].append([curve(parts, take, labels, options.rounds, options.count) for take in ways[way]])
+        print(f"fold {fold + 1} of {options.splits}: {sizes[-1]}", flush=True)
+    settings = {key: getattr(options, key) for key in ("rounds", "count", "draws", "quota")}
+    return {"source": source, "rows": len(rows), **settings, "folds": sizes, "rounds": summary(curves)}
+
+
+def main() -> None:
+    """Measure, write, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache", type=Path, default=Path("cache/public"), help="the fetched public lines")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--count", type=int, default=300, help="lines a round")
+    parser.add_argument("--seed-lines", type=int, default=300, help="lines labelled before the first round")
+    parser.add_argument("--quota", type=int, default=0, help="as --labels-quota of `zhenyan data sample`")
+    parser.add_argument("--draws", type=int, default=3, help="random draws in each fold")
+    parser.add_argument("--folds", type=int, default=5, help="parts that rooms are dealt into")
+    parser.add_argument("--splits", type=int, default=5, help="how many of them are the test in turn")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder to write labelling.json and .svg into")
+    options = parser.parse_args()
+    results = run(options)
+    options.output.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(results, ensure_ascii=False, indent=1)
+    (options.output / "labelling.json").write_text(text + "\n", encoding="utf-8")
+    plot(results, options.output / "labelling.svg")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
