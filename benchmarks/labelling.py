@@ -1,10 +1,10 @@
 """Which lines to label: what lines chosen as `zhenyan data sample` chooses them teach, against as many random ones.
 
-Public lines that were drawn at random and read (stratum "random" of data/labels) are taken as if nobody had read them.
-Their rooms are dealt into folds: in turn one fold is the test, the next gives the thresholds, and of the others a few
-rooms give the lines that are labelled already; all remaining lines are the pool. Round by round lines are chosen or
-drawn, their labels looked up, and the same cheap learner (TF-IDF and logistic regression) is fitted anew. Without the
-public lines the written corpus stands in for them. Writes labelling.json and labelling.svg, prints a table.
+Lines of real rooms that were drawn at random and read (stratum "random" of data/labels) are taken as if nobody had read
+them. The rooms are dealt into folds: in turn one fold is the test, the next gives calibration and thresholds, and of the
+others a few rooms give the lines that are labelled already; the remaining rooms are the pool. Round by round lines are
+chosen or drawn, their labels looked up, and the same cheap learner (TF-IDF and logistic regression) is fitted anew.
+Without the public lines the written corpus stands in for them. Writes labelling.json and labelling.svg, prints a table.
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import average_precision_score
 from zhenyan.training.baselines import TfidfBaseline
+from zhenyan.training.calibration import Scaling, fit_scaling
 from zhenyan.training.candidates import Candidates, Opinion
-from zhenyan.training.confidence import group_folds
+from zhenyan.training.confidence import group_folds, logit
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.evaluate import labelled as with_truth
 from zhenyan.training.metrics import f1
+from zhenyan.training.predict import sigmoid
 from zhenyan.training.public import read_labelled
 from zhenyan.training.rows import Row, read_rows
 from zhenyan.training.sampling import choose
 from zhenyan.training.schema import load_schema
+from zhenyan.training.thresholds import choose_all
 
 HERE = Path(__file__).parent
 WAYS = ("chosen", "random")
@@ -36,7 +39,6 @@ MEASURES = {
     "any_f1": "any violation, F1",
     "micro_f1": "all labels pooled, F1",
 }
-Take = Callable[[TfidfBaseline, list[Row], list[Row], int], list[int]]  # learner, pool, labelled, count -> places in pool
 
 
 @dataclass(frozen=True)
@@ -49,22 +51,56 @@ class Parts:
     test: list[Row]
 
 
+@dataclass(frozen=True)
+class Learner:
+    """TF-IDF, calibrated and with thresholds from validation rows as a model is; arrays are (rows, labels)."""
+
+    model: TfidfBaseline
+    scaling: Scaling
+    thresholds: np.ndarray
+
+    @property
+    def learnt(self) -> list[int]:
+        """Columns of labels that it has seen a row of: of the others it has no opinion."""
+        return [column for column, one in enumerate(self.model.models) if one is not None]
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        """Calibrated probabilities; 0 for labels that it hasn't learnt."""
+        return _calibrated(self.model, self.scaling, texts)
+
+    def decide(self, scores: np.ndarray) -> np.ndarray:
+        """Decisions; never a label that it hasn't learnt, whose threshold means nothing."""
+        decided = np.zeros(scores.shape, dtype=bool)
+        decided[:, self.learnt] = scores[:, self.learnt] >= self.thresholds[self.learnt]
+        return decided
+
+
+def _calibrated(model: TfidfBaseline, scaling: Scaling, texts: Sequence[str]) -> np.ndarray:
+    known = np.array([one is not None for one in model.models])
+    return sigmoid(logit(model.score(texts)) * scaling.slope + scaling.offset) * known
+
+
+Take = Callable[[Learner, list[Row], list[Row], int], list[int]]  # learner, pool, labelled, count -> places in pool
+
+
 def read(cache: Path) -> tuple[str, list[Row]]:
-    """What is chosen from, and its rows: public lines drawn at random, or the written corpus where they are missing."""
+    """What is chosen from, and its rows: random lines of public rooms, or the written corpus where they are missing.
+
+    Lines of other strata were chosen once already, and lines of no room can't be held out with their neighbours.
+    """
     public, _ = read_labelled(["data/labels/*.jsonl"], cache)
-    drawn = [row for row in public if row.meta.get("stratum") == "random"]
-    return ("public lines", drawn) if drawn else ("written corpus", read_rows("data/corpus"))
+    drawn = [row for row in public if row.meta.get("stratum") == "random" and row.meta.get("room")]
+    return ("public rooms", drawn) if drawn else ("written corpus", read_rows("data/corpus"))
 
 
 def split(rows: Sequence[Row], fold: int, folds: int, seed_lines: int) -> Parts:
-    """Fold `fold` is the test, the next one validation. Lines of no room (other sources) are only ever in the pool.
+    """Fold `fold` is the test, the next one validation; the seed is `seed_lines` lines of a few of the other groups.
 
-    The seed is `seed_lines` lines of whole rooms (of whole author batches where there are no rooms); what those rooms
-    hold beyond it is left out.
+    What the seed's groups hold beyond that is left out.
     """
-    rooms = [row for row in rows if row.meta.get("room")] or list(rows)
-    place = dict(zip((row.group for row in rooms), group_folds([row.group for row in rooms], folds, 0), strict=True))
-    test, validation = ([row for row in rooms if place[row.group] == n % folds] for n in (fold, fold + 1))
+    groups = [row.group for row in rows]
+    place = dict(zip(groups, group_folds(groups, folds, 0).tolist(), strict=True))
+    test, validation = ([row for row in rows if place[row.group] == n % folds] for n in (fold, fold + 1))
     rng = np.random.default_rng(fold)
     free = sorted(group for group, n in place.items() if n not in (fold % folds, (fold + 1) % folds))
     early: list[Row] = []
@@ -72,25 +108,29 @@ def split(rows: Sequence[Row], fold: int, folds: int, seed_lines: int) -> Parts:
     for group in rng.permutation(free).tolist():
         if len(early) >= seed_lines:
             break
-        early += [row for row in rooms if row.group == group]
+        early += [row for row in rows if row.group == group]
         taken.add(group)
     seed = [early[i] for i in sorted(rng.permutation(len(early))[:seed_lines])]
     out = taken | {row.group for row in [*test, *validation]}
     return Parts(seed, [row for row in rows if row.group not in out], validation, test)
 
 
-def fit(rows: Sequence[Row], validation: Sequence[Row], labels: list[str]) -> TfidfBaseline:
-    """The learner, with thresholds chosen on validation rows as a model's are."""
+def fit(rows: Sequence[Row], validation: Sequence[Row], labels: list[str]) -> Learner:
+    """The learner of some rows; validation rows calibrate it and give its thresholds."""
     known, judged = with_truth(list(rows), labels), with_truth(list(validation), labels)
-    learner = TfidfBaseline(labels).fit(known.texts, known.truth, known.seen)
-    return learner.choose_thresholds(judged.texts, judged.truth, ThresholdConfig(), judged.seen)
+    model, config = TfidfBaseline(labels).fit(known.texts, known.truth, known.seen), ThresholdConfig()
+    raw = logit(model.score(judged.texts))
+    scaling = fit_scaling(judged.truth, raw, config.min_positives, judged.seen)
+    scores = _calibrated(model, scaling, judged.texts)
+    chosen = choose_all(judged.truth, scores, labels, config, judged.seen)
+    return Learner(model, scaling, np.array([chosen[label]["threshold"] for label in labels]))
 
 
-def measure(learner: TfidfBaseline, test: Sequence[Row]) -> dict[str, float]:
+def measure(learner: Learner, test: Sequence[Row]) -> dict[str, float]:
     """MEASURES on held-out rows."""
-    data = with_truth(list(test), learner.labels)
+    data = with_truth(list(test), learner.model.labels)
     scores = learner.score(data.texts)
-    decided = (scores >= learner.thresholds) & data.seen
+    decided = learner.decide(scores) & data.seen
     return {
         "any_ap": float(average_precision_score(data.truth.any(1), (scores * data.seen).max(1))),
         "any_f1": _f1(data.truth.any(1), decided.any(1)),
@@ -105,9 +145,11 @@ def _f1(truth: np.ndarray, decided: np.ndarray) -> float:
 def by_choice(quota: int) -> Take:
     """Lines as `zhenyan data sample` chooses them, with the learner as the model that is asked."""
 
-    def take(learner: TfidfBaseline, pool: list[Row], known: list[Row], count: int) -> list[int]:
+    def take(learner: Learner, pool: list[Row], known: list[Row], count: int) -> list[int]:
         texts = [row.text for row in pool]
-        opinion = Opinion("learner", tuple(learner.labels), learner.score(texts), learner.thresholds)
+        labels = tuple(learner.model.labels[column] for column in learner.learnt)
+        scores = learner.score(texts)[:, learner.learnt]
+        opinion = Opinion("learner", labels, scores, learner.thresholds[learner.learnt])
         candidates = Candidates([{"text": text} for text in texts], [opinion])
         return [one.row for one in choose(candidates, known, count, quota, seed=0).chosen]
 
