@@ -1,4 +1,4 @@
-"""How many processors this process may really use: affinity mask and cgroup quota, not the host's core count."""
+"""The processor: how many this process may really use (affinity mask, cgroup quota), its name, what it can do."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 def _quota(v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1) -> float | None:
@@ -38,3 +39,18 @@ def allowed_cpus() -> int:
     quota = _quota()
     cpus = _affinity()
     return max(1, cpus if quota is None else min(cpus, math.ceil(quota)))
+
+
+def processor(cpuinfo: Path = _CPUINFO) -> tuple[str, frozenset[str]]:
+    """Name and flags of the first processor as Linux tells them; empty elsewhere."""
+    try:
+        first = cpuinfo.read_text(encoding="utf-8").split("\n\n")[0]
+    except OSError:
+        return "", frozenset()
+    fields = {key.strip(): value for key, _, value in (line.partition(":") for line in first.splitlines())}
+    return fields.get("model name", "").strip(), frozenset(fields.get("flags", "").split())
+
+
+def multiplies_int8_exactly(flags: frozenset[str]) -> bool:
+    """Whether uint8 × int8 products are summed without overflow (VNNI); with AVX2 alone they saturate at 16 bits."""
+    return not flags.isdisjoint({"avx512_vnni", "avx_vnni"})

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from zhenyan.inference.bundle import Bundle, load_bundle, read_json
 from zhenyan.inference.classifier import Classifier
-from zhenyan.inference.cpu import allowed_cpus
+from zhenyan.inference.cpu import allowed_cpus, processor
 from zhenyan.inference.errors import ZhenyanError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.session import RUNTIMES, package
@@ -57,15 +57,9 @@ def choice_file() -> Path:
 
 def machine() -> dict[str, Any]:
     """What matters of the processor."""
-    try:
-        info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        info = ""
-    fields = dict(line.split("\t: ", 1) for line in info.split("\n\n")[0].splitlines() if "\t: " in line)
-    fields = {key.strip(): value for key, value in fields.items()}
-    flags = set(fields.get("flags", "").split())
+    name, flags = processor()
     return {
-        "processor": fields.get("model name", platform.processor() or platform.machine()),
+        "processor": name or platform.processor() or platform.machine(),
         "cpus": allowed_cpus(),
         "flags": [flag for flag in _FLAGS if flag in flags],
     }

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import onnxruntime
-from zhenyan.inference.cpu import allowed_cpus
+from zhenyan.inference.cpu import allowed_cpus, multiplies_int8_exactly, processor
 from zhenyan.inference.errors import BundleError, ConfigError, MissingExtra
 
 RUNTIMES = ("onnxruntime", "openvino", "openvino-bf16")
@@ -33,9 +33,9 @@ class OnnxSession:
         options.inter_op_num_threads = 1
         options.enable_mem_pattern = False  # shapes vary: patterns would only hold memory
         options.log_severity_level = 3
-        # Processors with AVX2 but no VNNI overflow in the fast uint8 × int8 product; there, and only there, this takes
-        # the exact one.
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        # Where the fast uint8 × int8 product may overflow, take the exact one, which is half as fast.
+        if not multiplies_int8_exactly(processor()[1]):
+            options.add_session_config_entry("session.x64quantprecision", "1")
         self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
     def __call__(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 
+import onnxruntime
 import pytest
-from zhenyan.inference import cpu
+from zhenyan.inference import cpu, session
+from zhenyan.inference.bundle import DEFAULT_BUNDLE
 
 
 @pytest.mark.parametrize(("text", "quota"), [
@@ -38,3 +40,25 @@ def test_affinity_is_seen():
         assert cpu.allowed_cpus() == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+@pytest.mark.parametrize(("flags", "exact"), [
+    ("fpu avx2 avx512f avx512_vnni", True), ("fpu avx2 avx_vnni", True), ("fpu avx2 avx512f", False), ("", False),
+])  # fmt: skip
+def test_int8_products_are_exact_with_vnni_only(tmp_path, flags, exact):
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"processor\t: 0\nmodel name\t: Some Chip @ 2:1\nflags\t\t: {flags}\n\nprocessor\t: 1\n")
+    name, found = cpu.processor(info)
+    assert name == "Some Chip @ 2:1" and cpu.multiplies_int8_exactly(found) is exact
+    assert cpu.processor(tmp_path / "none") == ("", frozenset())
+
+
+@pytest.mark.parametrize("flags", [{"avx2"}, {"avx2", "avx_vnni"}])
+def test_the_exact_product_is_asked_for_where_the_fast_one_overflows(monkeypatch, flags):
+    asked = {}
+    entry = onnxruntime.SessionOptions.add_session_config_entry
+    monkeypatch.setattr(session, "processor", lambda: ("", frozenset(flags)))
+    monkeypatch.setattr(onnxruntime.SessionOptions, "add_session_config_entry",
+                        lambda self, key, value: (asked.update({key: value}), entry(self, key, value)))  # fmt: skip
+    session.open_session(DEFAULT_BUNDLE / "model.onnx", threads=1)
+    assert asked == ({} if "avx_vnni" in flags else {"session.x64quantprecision": "1"})

@@ -14,7 +14,7 @@ from zhenyan.inference.bundle import load_bundle, sha256
 from zhenyan.inference.cli import app
 from zhenyan.inference.doctor import Verdict, choose, examine, saved_choice
 from zhenyan.inference.errors import BundleError
-from zhenyan.inference.session import OnnxSession
+from zhenyan.inference.session import OnnxSession, OpenVinoSession
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,8 @@ def test_the_bundle_is_sound_here(small):
 
 def test_a_model_whose_answers_changed_is_not_sound(small, monkeypatch):
     """Such as on a processor where int8 products overflow."""
-    monkeypatch.setattr(OnnxSession, "__call__", lambda self, ids, mask: np.full((len(ids), 14), 9.0, np.float32))
+    for session in (OnnxSession, OpenVinoSession):
+        monkeypatch.setattr(session, "__call__", lambda self, ids, mask: np.full((len(ids), 14), 9.0, np.float32))
     assert not examine(load_bundle(small), "onnxruntime", 0.01).sound
     result = CliRunner().invoke(app, ["doctor", "--model", str(small), "--save"])
     assert result.exit_code == 1 and "no runtime is sound" in result.output and not doctor.choice_file().exists()
