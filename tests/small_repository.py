@@ -95,7 +95,7 @@ def _shrink_configs(configs: Path, encoder: Path) -> None:
         "thresholds": {"min_positives": 3},
         "export": {"precision": "weights", "max_flip_rate": 1.0, "max_f1_drop": 1.0},
     })  # fmt: skip
-    _merge(configs / "train/student.yaml", {"encoder": {"layers": [0, 1]}, "optim": {"epochs": 1}})
+    _merge(configs / "train/student.yaml", {"encoder": {"layers": [0, 1]}, "optim": {"epochs": 1}, "export": {"max_flip_rate": 1.0}})
     for name in ("speech", "new-label"):
         _merge(configs / f"train/{name}.yaml", {"optim": {"epochs": 1}})
     gates = yaml.safe_load((configs / "gates.yaml").read_text(encoding="utf-8"))

@@ -39,6 +39,9 @@ def choose(truth: np.ndarray, scores: np.ndarray, config: ThresholdConfig) -> di
         return {"threshold": config.fallback, "positives": positives,
                 "chosen_by": f"fallback: {positives} validation positives, fewer than {config.min_positives}"}  # fmt: skip
     cuts, tp, predicted = _curve(truth, scores)
+    if len(cuts) == 1:
+        return {"threshold": config.fallback, "positives": positives,
+                "chosen_by": "fallback: the model scores every validation row alike"}  # fmt: skip
     precision, recall = tp / predicted, tp / positives
     if config.policy == "f1":
         values = np.asarray(f1(tp, predicted, positives))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
+from zhenyan.training import thresholds
 from zhenyan.training.calibration import fit_scaling
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.metrics import (
@@ -72,6 +73,21 @@ def test_too_few_positives_say_so():
         np.array([1, 0, 0], dtype=bool), np.array([0.9, 0.1, 0.2]), ThresholdConfig(min_positives=10, fallback=0.5)
     )
     assert found["threshold"] == 0.5 and "1 validation positives" in found["chosen_by"]
+
+
+def test_scores_that_tell_nothing_apart_say_so():
+    found = choose(np.arange(40) < 12, np.zeros(40), ThresholdConfig(fallback=0.5))
+    assert found["threshold"] == 0.5 and "alike" in found["chosen_by"]
+
+
+def test_of_thresholds_as_good_the_lowest_is_taken(monkeypatch):
+    truth, scores = np.arange(600) < 100, np.linspace(0.99, 0.01, 600)
+    kind = choose(truth, scores, ThresholdConfig(policy="f1"))
+    monkeypatch.setattr(thresholds, "PLATEAU", 0.0)
+    best = choose(truth, scores, ThresholdConfig(policy="f1"))
+    assert kind["threshold"] < best["threshold"] and kind["recall"] >= best["recall"]
+    f1_of = [2 * c["precision"] * c["recall"] / (c["precision"] + c["recall"]) for c in (kind, best)]
+    assert f1_of[1] - f1_of[0] < 0.03
 
 
 def test_average_precision_and_curve_equal_scikit_learn_where_somebody_looked(arrays):
