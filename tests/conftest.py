@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +36,17 @@ def classifier():
     from zhenyan.inference import Classifier
 
     return Classifier.load()
+
+
+@pytest.fixture
+def bench(root: Path, monkeypatch: pytest.MonkeyPatch):
+    """Import a program of benchmarks/ by name; its modules are forgotten afterwards."""
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(root / "benchmarks")):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

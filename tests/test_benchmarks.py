@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,17 +11,6 @@ from zhenyan.inference.bundle import DEFAULT_BUNDLE
 
 LIMIT = {"fp32": 100.0, "bf16": 200.0, "int8": 400.0, "memory_gb_per_s": 10.0}
 MEASURED = {"start_s": 0.3, "lines_per_s": 1000.0, "p50_ms": 2.0, "p99_ms": 4.0, "peak_mib": 150.0}
-
-
-@pytest.fixture
-def bench(root: Path, monkeypatch: pytest.MonkeyPatch):
-    """Import a program of benchmarks/ by name; its modules are forgotten afterwards."""
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    before = set(sys.modules)
-    yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(root / "benchmarks")):
-            del sys.modules[name]
 
 
 @pytest.fixture

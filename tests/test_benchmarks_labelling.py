@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -16,17 +13,6 @@ from zhenyan.training.rows import Row
 
 LABELS = ["food_safety", "price_fraud", "public_order"]
 BAD, GOOD = "这个茶喝完三高就降下来了第{}位", "今天的棉拖鞋三十五码到四十码都有第{}双"
-
-
-@pytest.fixture
-def bench(root: Path, monkeypatch: pytest.MonkeyPatch):
-    """Import a program of benchmarks/ by name; its modules are forgotten afterwards."""
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    before = set(sys.modules)
-    yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(root / "benchmarks")):
-            del sys.modules[name]
 
 
 @pytest.fixture

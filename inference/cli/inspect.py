@@ -44,7 +44,7 @@ def doctor(
                           f"{v.lines_per_second:,.0f}", "sound" if v.sound else "[red]not sound here[/]")  # fmt: skip
     console.print(table)
     if best is None:
-        console.print("[red]no runtime is sound on this machine; export the bundle with export.int8: false[/]")
+        console.print("[red]no runtime is sound on this machine; export the bundle with export.precision: weights[/]")
         raise typer.Exit(1)
     console.print(f"fastest sound runtime: {best.runtime}" + (f", saved in {checks.choice_file()}" if save else ""))
 
