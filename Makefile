@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 DEMO := .venv-demo
 
-.PHONY: demo test bench notebooks clean
+.PHONY: demo test bench notebooks screenshots clean
 
 demo: $(DEMO)/installed
 	$(DEMO)/bin/zhenyan score data/samples -o out/demo.jsonl --report out/demo.html --text-column 文案 --show 40 --restart; test $$? -eq 0
@@ -32,3 +32,8 @@ bench: $(VENV)/installed
 notebooks: $(VENV)/installed
 	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(VENV)/bin/jupyter-execute --inplace --timeout=3600 notebooks/*.ipynb
 	$(VENV)/bin/python docs/tables.py
+
+# The pictures in docs/images, from a real browser.
+screenshots: $(VENV)/installed
+	sh tests/system_packages.sh
+	$(VENV)/bin/python docs/screenshots.py

@@ -3,8 +3,9 @@
 Lines of real rooms that were drawn at random and read (stratum "random" of data/labels) are taken as if nobody had read
 them. The rooms are dealt into folds: in turn one fold is the test, the next gives calibration and thresholds, and of the
 others a few rooms give the lines that are labelled already; the remaining rooms are the pool. Round by round lines are
-chosen or drawn, their labels looked up, and the same cheap learner (TF-IDF and logistic regression) is fitted anew.
-Without the public lines the written corpus stands in for them. Writes labelling.json and labelling.svg, prints a table.
+chosen or drawn, their labels looked up, and the same cheap learner is fitted anew: logistic regression on the vectors of
+the frozen encoder, which has seen no label. Without the public lines the written corpus stands in for them. Writes
+labelling.json and labelling.svg, prints a table.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import average_precision_score
-from zhenyan.training.baselines import TfidfBaseline
+from sklearn.preprocessing import StandardScaler
+from zhenyan.training.baselines import fit_label
 from zhenyan.training.calibration import Scaling, fit_scaling
 from zhenyan.training.candidates import Candidates, Opinion
 from zhenyan.training.confidence import group_folds, logit
 from zhenyan.training.config import ThresholdConfig
+from zhenyan.training.encoders.load import OFFLINE_DEFAULT, load_encoder
 from zhenyan.training.evaluate import labelled as with_truth
 from zhenyan.training.metrics import f1
-from zhenyan.training.predict import sigmoid
+from zhenyan.training.modelling import MultiLabelClassifier
+from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.public import read_labelled
 from zhenyan.training.rows import Row, read_rows
 from zhenyan.training.sampling import choose
@@ -51,11 +55,45 @@ class Parts:
     test: list[Row]
 
 
+Vectors = dict[str, np.ndarray]  # of each text, (hidden,)
+
+
+class Probe:
+    """One balanced logistic regression a label on vectors of texts; None for a label whose rows all agree."""
+
+    def __init__(self, labels: list[str], vectors: Vectors) -> None:
+        self.labels, self.vectors = labels, vectors
+
+    def fit(self, texts: Sequence[str], truth: np.ndarray, seen: np.ndarray) -> Probe:
+        """Train on boolean truth (texts, labels); `seen`, alike, is False where nobody looked for the label."""
+        features = self._features(texts)
+        # Heavier regularisation than for n-grams: a few hundred rows, each described by as many dense numbers.
+        self.models = [fit_label(features[seen[:, i]], truth[seen[:, i], i], 0.01) for i in range(len(self.labels))]
+        return self
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        """Probabilities, (texts, labels); 0 for labels that it hasn't learnt."""
+        features = self._features(texts)
+        columns = [m.predict_proba(features)[:, 1] if m else np.zeros(len(texts)) for m in self.models]
+        return np.stack(columns, axis=1)
+
+    def _features(self, texts: Sequence[str]) -> np.ndarray:
+        return np.stack([self.vectors[text] for text in texts])
+
+
+def embed(texts: Iterable[str]) -> Vectors:
+    """Each text's mean-pooled vector from the offline encoder as it comes, standardised over all texts."""
+    distinct = list(dict.fromkeys(texts))
+    encoder, tokenizer = load_encoder(OFFLINE_DEFAULT)
+    _, pooled = predict(MultiLabelClassifier(encoder, ["unused"]), tokenizer, distinct, 128)
+    return dict(zip(distinct, StandardScaler().fit_transform(pooled[:, -1]), strict=True))
+
+
 @dataclass(frozen=True)
 class Learner:
-    """TF-IDF, calibrated and with thresholds from validation rows as a model is; arrays are (rows, labels)."""
+    """A probe, calibrated and with thresholds from validation rows as a model is; arrays are (rows, labels)."""
 
-    model: TfidfBaseline
+    model: Probe
     scaling: Scaling
     thresholds: np.ndarray
 
@@ -75,7 +113,7 @@ class Learner:
         return decided
 
 
-def _calibrated(model: TfidfBaseline, scaling: Scaling, texts: Sequence[str]) -> np.ndarray:
+def _calibrated(model: Probe, scaling: Scaling, texts: Sequence[str]) -> np.ndarray:
     known = np.array([one is not None for one in model.models])
     return sigmoid(logit(model.score(texts)) * scaling.slope + scaling.offset) * known
 
@@ -115,10 +153,10 @@ def split(rows: Sequence[Row], fold: int, folds: int, seed_lines: int) -> Parts:
     return Parts(seed, [row for row in rows if row.group not in out], validation, test)
 
 
-def fit(rows: Sequence[Row], validation: Sequence[Row], labels: list[str]) -> Learner:
+def fit(rows: Sequence[Row], validation: Sequence[Row], labels: list[str], vectors: Vectors) -> Learner:
     """The learner of some rows; validation rows calibrate it and give its thresholds."""
     known, judged = with_truth(list(rows), labels), with_truth(list(validation), labels)
-    model, config = TfidfBaseline(labels).fit(known.texts, known.truth, known.seen), ThresholdConfig()
+    model, config = Probe(labels, vectors).fit(known.texts, known.truth, known.seen), ThresholdConfig()
     raw = logit(model.score(judged.texts))
     scaling = fit_scaling(judged.truth, raw, config.min_positives, judged.seen)
     scores = _calibrated(model, scaling, judged.texts)
@@ -162,16 +200,18 @@ def by_chance(seed: int) -> Take:
     return lambda learner, pool, known, count: rng.permutation(len(pool))[:count].tolist()
 
 
-def curve(parts: Parts, take: Take, labels: list[str], rounds: int, count: int) -> list[dict[str, float]]:
+def curve(
+    parts: Parts, take: Take, labels: list[str], vectors: Vectors, rounds: int, count: int
+) -> list[dict[str, float]]:
     """One point before the first round and one after each: lines labelled, share of violating ones taken, MEASURES."""
     known, pool = list(parts.seed), list(parts.pool)
-    learner = fit(known, parts.validation, labels)
+    learner = fit(known, parts.validation, labels, vectors)
     points = [{"labelled": len(known), "violating": 0.0, **measure(learner, parts.test)}]
     for _ in range(rounds):
         places = take(learner, pool, known, count)
         new = [pool[i] for i in places]
         known, pool = known + new, [row for i, row in enumerate(pool) if i not in set(places)]
-        learner = fit(known, parts.validation, labels)
+        learner = fit(known, parts.validation, labels, vectors)
         share = sum(bool(row.labels) for row in new) / max(len(new), 1)
         points.append({"labelled": len(known), "violating": share, **measure(learner, parts.test)})
     return points
@@ -258,6 +298,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Every fold, chosen once and drawn `draws` times."""
     labels = load_schema().ids
     source, rows = read(options.cache)
+    vectors = embed(row.text for row in rows)
     curves: dict[str, list[list[list[dict[str, float]]]]] = {way: [] for way in WAYS}
     sizes = []
     for fold in range(options.splits):
@@ -266,7 +307,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         sizes[-1]["violating_in_test"] = sum(bool(row.labels) for row in parts.test)
         ways = {"chosen": [by_choice(options.quota)], "random": [by_chance(n) for n in range(options.draws)]}
         for way in WAYS:
-            curves[way].append([curve(parts, take, labels, options.rounds, options.count) for take in ways[way]])
+            curves[way].append(
+                [curve(parts, take, labels, vectors, options.rounds, options.count) for take in ways[way]]
+            )
         print(f"fold {fold + 1} of {options.splits}: {sizes[-1]}", flush=True)
     settings = {key: getattr(options, key) for key in ("rounds", "count", "draws", "quota")}
     return {"source": source, "rows": len(rows), **settings, "folds": sizes, "rounds": summary(curves)}

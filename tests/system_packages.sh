@@ -1,5 +1,5 @@
 #!/bin/sh
-# The system programs that tests drive: a C compiler (reference tokenizer), PostgreSQL, Chromium with Chinese fonts.
+# The system programs that tests drive: a C compiler (reference tokenizer), PostgreSQL, Chromium with Chinese fonts, mutool.
 # Installs what is missing where it may (root on Debian); elsewhere says what to install.
 set -eu
 missing=""
@@ -7,6 +7,7 @@ command -v cc >/dev/null || missing="$missing gcc libc6-dev"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing="$missing postgresql"
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
 fc-list :lang=zh 2>/dev/null | grep -q . || missing="$missing fontconfig fonts-noto-cjk"
+command -v mutool >/dev/null || missing="$missing mupdf-tools"
 command -v git >/dev/null || missing="$missing git"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

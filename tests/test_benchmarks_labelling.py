@@ -20,6 +20,11 @@ def labelling(bench) -> ModuleType:
     return bench("labelling")
 
 
+def vectors(known: list[Row]) -> dict[str, np.ndarray]:
+    """What a text's first characters say, as an encoder would."""
+    return {row.text: np.array([float(row.text.startswith("这")), 1.0]) for row in known}
+
+
 def rows(rooms: int = 10, each: int = 20) -> list[Row]:
     """Rooms where every fourth line violates, in the same words."""
     return [
@@ -42,7 +47,7 @@ def test_rooms_are_held_out_whole_and_each_is_a_test_once(labelling):
 
 def test_labels_without_a_row_are_neither_asked_about_nor_decided(labelling):
     parts = labelling.split(rows(), 0, 5, 30)
-    learner = labelling.fit(parts.seed, parts.validation, LABELS)
+    learner = labelling.fit(parts.seed, parts.validation, LABELS, vectors(rows()))
     scores = learner.score([row.text for row in parts.test])
     assert learner.learnt == [0] and not scores[:, 1:].any() and not learner.decide(scores)[:, 1:].any()
     assert labelling.measure(learner, parts.test) == pytest.approx(dict.fromkeys(labelling.MEASURES, 1.0))
@@ -52,10 +57,13 @@ def test_labels_without_a_row_are_neither_asked_about_nor_decided(labelling):
 
 def test_a_curve_takes_each_line_once(labelling):
     parts = labelling.split(rows(), 1, 5, 30)
-    points = labelling.curve(parts, labelling.by_chance(0), LABELS, rounds=3, count=20)
-    again = labelling.curve(parts, labelling.by_chance(0), LABELS, rounds=3, count=20)
+    points = labelling.curve(parts, labelling.by_chance(0), LABELS, vectors(rows()), rounds=3, count=20)
+    again = labelling.curve(parts, labelling.by_chance(0), LABELS, vectors(rows()), rounds=3, count=20)
     assert [point["labelled"] for point in points] == [30, 50, 70, 90] and points == again
-    shares = [point["violating"] for point in labelling.curve(parts, labelling.by_chance(1), LABELS, 4, 20)[1:]]
+    shares = [
+        point["violating"]
+        for point in labelling.curve(parts, labelling.by_chance(1), LABELS, vectors(rows()), 4, 20)[1:]
+    ]
     assert np.mean(shares) == pytest.approx(0.25)  # all 80 lines of the pool
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command()(train)
     app.command()(export)
     app.command()(evaluate)
+    app.command()(cross_validate)
     cli_registry.register(app)
     cli_sweep.register(app)
     app.add_typer(data, name="data")
@@ -126,3 +128,29 @@ def evaluate(
 
     options = Options(baselines, evasion, errors, report, record)
     evaluate_bundle(model, rows, config, options, rich.console.Console(width=160))
+
+
+def cross_validate(
+    config: Annotated[Path, typer.Option(help="Training configuration (YAML), without teachers.")] = Path(
+        "configs/train/cross-validation.yaml"
+    ),
+    folds: Annotated[int, typer.Option(min=2, help="Parts that authors and rooms are dealt into, whole.")] = 5,
+    record: Annotated[Path | None, typer.Option("--json", help="JSON file with all that was measured.")] = None,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="KEY=VALUE over the file, such as optim.epochs=2; repeatable.")
+    ] = [],  # noqa: B006
+) -> None:
+    """Train once for each fold of authors and rooms and measure all training rows by models that never saw theirs."""
+    need_extra()
+    from zhenyan.inference.io.jsonlines import write_atomic
+    from zhenyan.training import config as configs
+    from zhenyan.training import cross_validation
+
+    console = rich.console.Console()
+    settings = configs.load_config(config, overrides.parse(set_))
+    measured = cross_validation.cross_validate(settings, folds, console)
+    console.print(cross_validation.fold_table(measured))
+    low, middle, high = measured["groups"]["quartiles"]
+    console.print(f"any violation F1 over authors and rooms, quartiles: {low:.3f} {middle:.3f} {high:.3f}")
+    if record:
+        write_atomic(record, [json.dumps(measured, ensure_ascii=False, indent=1).encode()])

@@ -183,7 +183,8 @@ def migrate(
     apply: Annotated[bool, typer.Option("--apply", help="Write; without it, only say what would change.")] = False,
     schema: _SCHEMA = _LABELS_YAML,
     data: Annotated[
-        list[Path] | None, typer.Option(help="Annotated files or folders; corpus, rooms and labels under data/ by default.")
+        list[Path] | None,
+        typer.Option(help="Annotated files or folders; corpus, rooms and labels under data/ by default."),
     ] = None,
     records: Annotated[Path, typer.Option(help="Folder that remembers migrations.")] = Path("data/migrations"),
 ) -> None:

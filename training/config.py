@@ -35,6 +35,9 @@ class EncoderConfig(_Strict):
 class PretrainConfig(_Strict):
     """Continued masked-language training before the labels; null skips it."""
 
+    # Written rows whose text is learnt, held-out groups left out; null: those of data.written. Teachers that are trained
+    # on different rows share one pretrained encoder when this is the same.
+    written: list[str] | None = None
     epochs: Positive = 2
     batch_size: Count = 32
     learning_rate: Positive = 1e-4
@@ -80,7 +83,7 @@ class DistilConfig(_Strict):
 
     teachers: Annotated[list[Path], Field(min_length=1)]
     weight: Share = 0.7  # share of the teachers' probabilities in the target
-    hidden_weight: Annotated[float, Field(ge=0)] = 1.0  # last-layer hidden states of the first teacher
+    hidden_weight: Annotated[float, Field(ge=0)] = 1.0  # pooled states of the first teacher, of each layer that is kept
     unlabelled: Annotated[int, Field(ge=0)] | None = None  # public lines without labels to learn from too; null: all
 
 

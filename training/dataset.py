@@ -99,6 +99,23 @@ def to_dataset(rows: Sequence[Row], labels: list[str], config: DataConfig) -> da
     })  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Lessons:
+    """What teachers say of each training row, by its number; arrays are float32.
+
+    `answers` (rows, labels): mean of the teachers' probabilities. `states` (rows, layers, hidden): pooled layers of the
+    first teacher, in the order of the student's.
+    """
+
+    answers: np.ndarray
+    states: np.ndarray
+
+    @property
+    def centre(self) -> np.ndarray:
+        """Mean state of each layer."""
+        return self.states.mean(0)
+
+
 @dataclass
 class Collator:
     """Turns dataset rows into padded tensors; in training it changes some batches, anew in each epoch.
@@ -114,13 +131,16 @@ class Collator:
     changes: EvasionConfig | None = None
     partners: datasets.Dataset | None = None  # rows that others are spliced with
     epoch: int = 0
+    lessons: Lessons | None = None
 
     @classmethod
-    def for_training(cls, tokenizer: PreTrainedTokenizerFast, config: TrainConfig, rows: datasets.Dataset) -> Collator:
+    def for_training(
+        cls, tokenizer: PreTrainedTokenizerFast, config: TrainConfig, rows: datasets.Dataset, lessons: Lessons | None
+    ) -> Collator:
         """With the configured changes; rows with a teacher's answer are never spliced."""
         evasion.check_names(config.evasion.transforms)
-        partners = None if "teacher" in rows.column_names else rows
-        return cls(tokenizer, config.encoder.max_tokens, config.seed, config.evasion, partners)
+        partners = None if lessons else rows
+        return cls(tokenizer, config.encoder.max_tokens, config.seed, config.evasion, partners, lessons=lessons)
 
     def __call__(self, items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         items = self._changed(items) if self.changes else items
@@ -136,9 +156,12 @@ class Collator:
             )
         )
         batch.pop("token_type_ids", None)
-        for name in ("target", "mask", "weight", "teacher", "teacher_pooled"):
-            if name in items[0]:
-                batch[name] = torch.tensor(np.array([item[name] for item in items]), dtype=torch.float32)
+        for name in ("target", "mask", "weight"):
+            batch[name] = torch.tensor(np.array([item[name] for item in items]), dtype=torch.float32)
+        if self.lessons:
+            rows = [item["row"] for item in items]
+            batch["answers"] = torch.from_numpy(self.lessons.answers[rows])
+            batch["states"] = torch.from_numpy(self.lessons.states[rows])
         batch["labels"] = torch.where(batch["mask"] > 0, batch["target"], -1.0)  # what the trainer gathers to evaluate
         return batch
 

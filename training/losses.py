@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from zhenyan.training.config import DistilConfig, LossConfig
+from zhenyan.training.config import LossConfig
 
 
 def positive_weights(target: Tensor, mask: Tensor, config: LossConfig) -> Tensor:
@@ -32,10 +32,14 @@ def label_loss(
 
 
 def teacher_loss(
-    logits: Tensor, pooled: Tensor, teacher: Tensor, teacher_pooled: Tensor | None, config: DistilConfig
+    logits: Tensor, layers: Tensor, answers: Tensor, states: Tensor | None, centre: Tensor, hidden_weight: float
 ) -> Tensor:
-    """Cross-entropy to the teachers' probabilities, and distance of pooled states to the first teacher's."""
-    loss = F.binary_cross_entropy_with_logits(logits, teacher)
-    if config.hidden_weight and teacher_pooled is not None:
-        loss = loss + config.hidden_weight * (1 - F.cosine_similarity(pooled, teacher_pooled, dim=-1)).mean()
+    """Cross-entropy to the teachers' probabilities, and how far pooled layers point away from the first teacher's.
+
+    `layers` and `states` are (rows, layers, hidden). Both are measured from `centre` (layers, hidden): sentence encoders
+    keep all texts in a narrow cone, where any two states are alike.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, answers)
+    if hidden_weight and states is not None:
+        loss = loss + hidden_weight * (1 - F.cosine_similarity(layers - centre, states - centre, dim=-1)).mean()
     return loss

@@ -30,9 +30,10 @@ from zhenyan.training.encoders.load import set_dropout
 
 IGNORED = -100  # the collator's label of a token that was not masked
 
+
 def digest(texts: list[str], config: PretrainConfig, encoder: str) -> str:
     """Key of the cache: the same texts, options and starting encoder give the same trained encoder."""
-    options = json.dumps([config.model_dump(), encoder, sorted(texts)], ensure_ascii=False)
+    options = json.dumps([config.model_dump(exclude={"written"}), encoder, sorted(texts)], ensure_ascii=False)
     return hashlib.sha256(options.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -71,10 +72,8 @@ def continue_pretraining(
     config: PretrainConfig,
     folder: Path,
     seed: int,
-) -> Path:
-    """Train on `texts` and save encoder and tokenizer to `folder`, which is returned; a finished folder is kept."""
-    if distributed.first_says((folder / "config.json").exists()):
-        return folder
+) -> None:
+    """Train on `texts`, in every process, and save encoder and tokenizer to `folder`."""
     encodings = datasets.Dataset.from_dict({"text": texts}).map(
         lambda batch: tokenizer([normalise(t) for t in batch["text"]], truncation=True, max_length=config.max_tokens),
         batched=True,
@@ -104,7 +103,6 @@ def continue_pretraining(
     if distributed.is_first():
         _save(encoder, tokenizer, folder, partial)
     distributed.first_says(None)
-    return folder
 
 
 def _save(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, partial: Path) -> None:

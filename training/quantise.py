@@ -44,7 +44,9 @@ def quantise(
     names = [node.output[0] for node in products(model)]
     ranges = activation_ranges(model, sorted({node.input[0] for node in products(model)}), feeds)
     exact = run(model, held)
-    ranked = sorted(names, key=lambda name: -_damage(model, {name}, ranges, config.export.smooth, held[::4], exact[::4]))
+    ranked = sorted(
+        names, key=lambda name: -_damage(model, {name}, ranges, config.export.smooth, held[::4], exact[::4])
+    )
     logit = np.log(thresholds / (1 - thresholds))
     for floats in keep_counts(len(names)):
         left = ranked[:floats]

@@ -1,7 +1,9 @@
 """`zhenyan data sample`: which lines to label next.
 
 A line is worth a label when the models doubt it and nothing like it is labelled yet. Doubt is how near a label's
-probability is to its threshold, and how far several models disagree. Alikeness is measured on TF-IDF vectors of
+threshold cuts the ranking of the lines, and how far several models disagree. Nearness is measured in places, not in
+probabilities: most labels are rare, and a young model puts thousands of plain lines a little below such a label's
+threshold, where its few candidates are a little above. Alikeness is measured on TF-IDF vectors of
 character n-grams reduced by TruncatedSVD (latent semantic analysis), not on a model's embeddings: no base model has to
 be loaded, a bundle gives none, and wording is what near repeats in livestreams share.
 """
@@ -35,8 +37,8 @@ _BLOCK = 1024
 class Doubts:
     """How far each label of each candidate is in doubt; arrays are float64 (rows, labels).
 
-    `margin`: mean over models of logit(probability) - logit(threshold). `uncertainty`: exp(-|margin|), 1 on the
-    threshold. `disagreement`: Jensen-Shannon divergence of the models' decisions in bits, 0 when they agree.
+    `margin`: mean over models of logit(probability) - logit(threshold). `uncertainty`: 1 for the last line over the
+    threshold, 1/2 for one that stands at twice or half its place in the label's ranking. `disagreement`: Jensen-Shannon divergence of the models' decisions in bits, 0 when they agree.
     """
 
     margin: np.ndarray
@@ -81,7 +83,14 @@ def measure(margins: np.ndarray) -> Doubts:
     decisions = sigmoid(margins)
     mean = margins.mean(0)
     apart = _entropy(decisions.mean(0)) - _entropy(decisions).mean(0)
-    return Doubts(mean, np.exp(-np.abs(mean)), np.maximum(apart, 0))
+    return Doubts(mean, _nearness(mean), np.maximum(apart, 0))
+
+
+def _nearness(margin: np.ndarray) -> np.ndarray:
+    """(rows, labels) in (0, 1]: how close each row's place in a label's ranking is to the last place over the threshold."""
+    places = np.argsort(np.argsort(-margin, axis=0, kind="stable"), axis=0) + 1
+    cut = np.maximum((margin >= 0).sum(0), 1)
+    return np.minimum(places / cut, cut / places)
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:

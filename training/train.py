@@ -22,7 +22,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.config import TrainConfig, dump_config
-from zhenyan.training.dataset import Corpus, is_real, load_corpus, to_dataset
+from zhenyan.training.dataset import Corpus, Lessons, is_real, load_corpus, to_dataset
 from zhenyan.training.encoders.load import load_encoder, set_dropout
 from zhenyan.training.evaluate import curves, labelled, quality
 from zhenyan.training.losses import positive_weights
@@ -97,12 +97,17 @@ def fit(
     tracker: Tracker, callbacks: list[TrainerCallback],
 ) -> dict[str, Any]:  # fmt: skip
     """Train in `folder` and finish the run there; returns what was measured on validation rows, in every process."""
-    model, tokenizer = start_model(config, schema, corpus, warm_start)
-    train_set = training_set(config, schema, corpus)
+    model, tokenizer = start_model(config, schema, warm_start)
+    rows = training_rows(config, corpus)
+    train_set = to_dataset(rows, schema.ids, config.data)
+    lessons = None
+    if config.distil:
+        lessons = learn_from(config.distil.teachers, config, schema, [row.text for row in rows])
+        model.watched = list(range(lessons.states.shape[1] - 1))
     if warm_start is None and not resume:
         condition_model(model, tokenizer, train_set, config)
     validation = to_dataset(corpus.validation, schema.ids, config.data)
-    trainer = build_trainer(model, tokenizer, train_set, validation, config, folder / "trainer", callbacks)
+    trainer = build_trainer(model, tokenizer, train_set, validation, config, folder / "trainer", callbacks, lessons)
     trainer.train(resume_from_checkpoint=last_checkpoint(folder) if resume else None)
     metrics = None
     if distributed.is_first():
@@ -139,27 +144,37 @@ def _is_whole(checkpoint: Path) -> bool:
     return True
 
 
-def start_model(
-    config: TrainConfig, schema: Schema, corpus: Corpus, warm_start: Path | None
-) -> tuple[MultiLabelClassifier, Any]:
+def start_model(config: TrainConfig, schema: Schema, warm_start: Path | None) -> tuple[MultiLabelClassifier, Any]:
     """The network before training: warm-started, a student of its first teacher, or a pretrained encoder."""
     if warm_start is not None:
         model, tokenizer, _ = load_model(warm_start, schema.ids)
         return _ready(model, config), tokenizer
-    source = config.encoder.source
+    source, trim = config.encoder.source, config.encoder.trim_vocabulary
     if config.distil and source == "teacher":
         source = str(config.distil.teachers[0] / "encoder")
-    encoder, tokenizer = load_encoder(
-        source, config.encoder.trim_vocabulary, None if config.pretrain else config.encoder.layers
-    )
     if config.pretrain:
-        texts = sorted({row.text for row in corpus.train} | set(corpus.unlabelled))
-        cached = config.cache / "pretrain" / digest(texts, config.pretrain, source)
-        encoder.set_attn_implementation("eager")
-        continue_pretraining(encoder, tokenizer, texts, config.pretrain, cached, config.seed)
-        encoder, tokenizer = load_encoder(str(cached), False, config.encoder.layers)
+        source, trim = str(pretrained(config, schema)), False
+    encoder, tokenizer = load_encoder(source, trim, config.encoder.layers)
     model = MultiLabelClassifier(encoder, schema.ids, config.encoder.pooling, config.encoder.dropout)
     return _ready(model, config), tokenizer
+
+
+def pretrained(config: TrainConfig, schema: Schema) -> Path:
+    """Folder of the encoder after `config.pretrain`, from the cache where it is there already."""
+    texts = pretraining_texts(config, schema)
+    cached = config.cache / "pretrain" / digest(texts, config.pretrain, config.encoder.source)
+    if not distributed.first_says((cached / "config.json").exists()):
+        encoder, tokenizer = load_encoder(config.encoder.source, config.encoder.trim_vocabulary)
+        encoder.set_attn_implementation("eager")
+        continue_pretraining(encoder, tokenizer, texts, config.pretrain, cached, config.seed)
+    return cached
+
+
+def pretraining_texts(config: TrainConfig, schema: Schema) -> list[str]:
+    """What the encoder reads before the labels, in a fixed order: texts of training rows and unlabelled lines."""
+    written = config.pretrain.written or config.data.written
+    corpus = load_corpus(config.data.model_copy(update={"written": written}), schema)
+    return sorted({row.text for row in corpus.train} | set(corpus.unlabelled))
 
 
 def condition_model(
@@ -172,7 +187,7 @@ def condition_model(
     target, mask = columns["target"][:], columns["mask"][:]
     weighted = (target * mask).sum(0) * positive_weights(target, mask, config.loss)
     share = weighted / (weighted + (mask * (1 - target)).sum(0)).clamp(min=1)
-    model.condition(torch.from_numpy(pooled), share)
+    model.condition(torch.from_numpy(pooled[:, -1]), share)
 
 
 def _ready(model: MultiLabelClassifier, config: TrainConfig) -> MultiLabelClassifier:
@@ -187,24 +202,26 @@ def draw(lines: list[str], most: int, seed: int) -> list[str]:
     return random.Random(seed).sample(lines, min(most, len(lines)))
 
 
-def training_set(config: TrainConfig, schema: Schema, corpus: Corpus) -> datasets.Dataset:
-    """The training rows; with teachers also unlabelled lines, whose mask is all 0, and the teachers' answers."""
-    rows = list(corpus.train)
+def training_rows(config: TrainConfig, corpus: Corpus) -> list[Row]:
+    """The training rows; with teachers also unlabelled lines, whose mask is all 0."""
     if config.distil is None:
-        return to_dataset(rows, schema.ids, config.data)
+        return corpus.train
     most = config.distil.unlabelled
     lines = corpus.unlabelled if most is None else draw(corpus.unlabelled, most, config.seed)
-    rows += [Row(text, annotated=(), meta={"source": "unlabelled"}) for text in lines]
-    data = to_dataset(rows, schema.ids, config.data)
-    answers, pooled = [], None
-    for folder in config.distil.teachers:
+    return corpus.train + [Row(text, annotated=(), meta={"source": "unlabelled"}) for text in lines]
+
+
+def learn_from(teachers: Sequence[Path], config: TrainConfig, schema: Schema, texts: list[str]) -> Lessons:
+    """Ask every teacher about every text. A student that is a part of the first one's layers hears of each of them."""
+    answers, states = [], None
+    for folder in teachers:
         teacher, tokenizer, meta = load_model(folder, schema.ids)
-        texts = [row.text for row in rows]
-        logits, states = predict(_ready(teacher, config), tokenizer, texts, meta["max_tokens"], uses_bf16(config.optim))
+        if states is None and config.encoder.source == "teacher" and config.encoder.layers:
+            teacher.watched = config.encoder.layers[:-1]
+        logits, pooled = predict(_ready(teacher, config), tokenizer, texts, meta["max_tokens"], uses_bf16(config.optim))
         answers.append(sigmoid(logits))
-        pooled = states if pooled is None else pooled
-    data = data.add_column("teacher", np.mean(answers, axis=0).tolist())
-    return data.add_column("teacher_pooled", pooled.tolist())
+        states = pooled if states is None else states
+    return Lessons(np.mean(answers, axis=0, dtype=np.float32), states)
 
 
 def finish_run(

@@ -15,7 +15,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed
 from zhenyan.training.config import OptimConfig, TrainConfig
-from zhenyan.training.dataset import Collator
+from zhenyan.training.dataset import Collator, Lessons
 from zhenyan.training.losses import label_loss, positive_weights, teacher_loss
 from zhenyan.training.modelling import MultiLabelClassifier
 from zhenyan.training.provenance import threads
@@ -60,6 +60,8 @@ class ClassifierTrainer(Trainer):
         self.add_callback(_EpochOfCollator(collator))
         for noisy in (PrinterCallback, ProgressCallback):  # our own bar says more
             self.remove_callback(noisy)
+        if collator.lessons:
+            self.centre = torch.from_numpy(collator.lessons.centre)
         columns = self.train_dataset.with_format("torch")
         self.pos_weight = positive_weights(columns["target"][:], columns["mask"][:], config.loss)
 
@@ -71,8 +73,11 @@ class ClassifierTrainer(Trainer):
         logits = output.logits.float()
         pos_weight = self.pos_weight.to(logits.device)
         loss = label_loss(logits, inputs["target"], inputs["mask"], inputs["weight"], pos_weight, self.config.loss)
-        if "teacher" in inputs and (distil := self.config.distil):
-            soft = teacher_loss(logits, output.pooled.float(), inputs["teacher"], inputs.get("teacher_pooled"), distil)
+        if "answers" in inputs and (distil := self.config.distil):
+            centre = self.centre.to(logits.device)
+            soft = teacher_loss(
+                logits, output.layers.float(), inputs["answers"], inputs["states"], centre, distil.hidden_weight
+            )
             loss = (1 - distil.weight) * loss + distil.weight * soft
         return (loss, output) if return_outputs else loss
 
@@ -185,14 +190,15 @@ def build_trainer(
     config: TrainConfig,
     folder: Path,
     callbacks: list[TrainerCallback],
+    lessons: Lessons | None = None,
 ) -> ClassifierTrainer:
-    """A trainer ready to run; threads are set to what the process may use."""
+    """A trainer ready to run, with teachers' `lessons` for a student; threads are set to what the process may use."""
     torch.set_num_threads(threads(config.optim))
     if config.optim.early_stopping:
         callbacks = [*callbacks, EarlyStoppingCallback(config.optim.early_stopping)]
     return ClassifierTrainer(
         config=config,
-        collator=Collator.for_training(tokenizer, config, train),
+        collator=Collator.for_training(tokenizer, config, train, lessons),
         eval_collator=Collator(tokenizer, config.encoder.max_tokens),
         model=model,
         args=training_arguments(config, folder, len(train)),

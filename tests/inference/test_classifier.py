@@ -145,7 +145,9 @@ def test_threads_do_not_change_a_score(fresh, sample_texts):
 def test_runtimes_are_told_apart(fresh, tmp_path):
     model = fresh.bundle.folder / "model.onnx"
     assert isinstance(open_session(model, threads=1), OnnxSession)
-    with pytest.raises(ConfigError, match="runtime: 'other' is unknown; allowed: onnxruntime, openvino, openvino-bf16, auto"):
+    with pytest.raises(
+        ConfigError, match="runtime: 'other' is unknown; allowed: onnxruntime, openvino, openvino-bf16, auto"
+    ):
         open_session(model, "other")
     assert RUNTIMES[0] == "onnxruntime"
 

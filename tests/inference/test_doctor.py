@@ -87,7 +87,9 @@ def test_a_runtime_that_is_missing_is_not_measured(small, monkeypatch):
 
 def test_auto_takes_what_was_saved_for_this_bundle_machine_and_version(small, monkeypatch):
     assert saved_choice(load_bundle(small)) == "onnxruntime"
-    monkeypatch.setattr(doctor, "examine", lambda bundle, runtime: verdict(runtime, speed=900 if runtime == "onnxruntime" else 300))
+    monkeypatch.setattr(
+        doctor, "examine", lambda bundle, runtime: verdict(runtime, speed=900 if runtime == "onnxruntime" else 300)
+    )
     result = CliRunner().invoke(app, ["doctor", "--model", str(small), "--save"])
     assert result.exit_code == 0 and "fastest sound runtime: onnxruntime" in result.output
     record = json.loads(doctor.choice_file().read_text())

@@ -348,7 +348,10 @@ def test_the_example_of_a_new_label_fits_the_schema(tmp_path, root):
     planned = plan_migration(
         folder / "private_diversion.yaml", root / "configs/labels.yaml", [root / "data/corpus/b01.jsonl"], tmp_path
     )
-    new, rows = Schema.model_validate(yaml.safe_load(planned.schema_text)), read_rows(folder / "private_diversion.jsonl")
+    new, rows = (
+        Schema.model_validate(yaml.safe_load(planned.schema_text)),
+        read_rows(folder / "private_diversion.jsonl"),
+    )
     found = check_corpus(rows, new, Splits(validation=["p02"], test=["p03"]))
     assert not found.faults and not found.notes
     for batch, least in (("p01", 30), ("p02", 15), ("p03", 15)):

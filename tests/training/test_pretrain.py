@@ -1,0 +1,80 @@
+"""Continued masked-language training, and cross-validation by authors and rooms, on the tiny encoder."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from rich.console import Console
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training import train as training
+from zhenyan.training.config import DistilConfig, PretrainConfig
+from zhenyan.training.cross_validation import cross_validate, fold_table
+from zhenyan.training.dataset import load_corpus
+from zhenyan.training.encoders.load import backbone
+from zhenyan.training.schema import load_schema
+from zhenyan.training.splits import load_splits
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture
+def config(small_config, root, tmp_path):
+    """Two author batches to train on, each in a file of its own; one for validation, one for testing."""
+    splits = tmp_path / "four.yaml"
+    splits.write_text("validation: [b02]\ntest: [b04]\n", encoding="utf-8")
+    written = [f"{root}/data/corpus/{name}.jsonl" for name in ("b01", "b02", "b03", "b04")]
+    data = small_config.data.model_copy(update={"written": written, "splits": splits})
+    return small_config.model_copy(update={"data": data})
+
+
+def with_pretraining(config, **data):
+    pretrain = PretrainConfig(epochs=1, max_tokens=32, bf16=False, written=config.data.written)
+    return config.model_copy(update={"data": config.data.model_copy(update=data), "pretrain": pretrain})
+
+
+def test_teachers_on_different_rows_share_one_pretrained_encoder(config, tiny_encoder):
+    schema = load_schema(config.data.label_schema)
+    (folder,) = {
+        training.pretrained(with_pretraining(config, written=written), schema)
+        for written in (config.data.written[:2], config.data.written[1:])
+    } | {training.pretrained(with_pretraining(config), schema)}
+    before, after = (backbone(source).state_dict() for source in (tiny_encoder, folder))
+    assert before.keys() == after.keys()
+    assert not torch.equal(before["embeddings.word_embeddings.weight"], after["embeddings.word_embeddings.weight"])
+    other = with_pretraining(config)
+    other = other.model_copy(update={"pretrain": other.pretrain.model_copy(update={"mask_probability": 0.3})})
+    assert training.pretrained(other, schema) != folder
+
+
+def test_held_out_texts_are_not_read(config):
+    schema, config = load_schema(config.data.label_schema), with_pretraining(config)
+    corpus = load_corpus(config.data, schema)
+    texts = set(training.pretraining_texts(config, schema))
+    assert {row.text for row in corpus.train} <= texts
+    assert not texts & {row.text for row in [*corpus.validation, *corpus.test]}
+
+
+def test_every_group_is_decided_by_a_model_that_never_saw_it(config):
+    schema = load_schema(config.data.label_schema)
+    train_rows = load_corpus(config.data, schema).train
+    held: list[set[str]] = []
+
+    def fit(one):
+        corpus, splits = load_corpus(one.data, schema), load_splits(one.data.splits)
+        known = load_splits(config.data.splits)
+        assert splits.validation == known.validation
+        held.append(set(splits.test) - set(known.test))
+        assert not held[-1] & {row.group for row in corpus.train}
+        return training.train(one, console=QUIET)
+
+    measured = cross_validate(config, 2, QUIET, fit)
+    assert len(held) == 2 and not held[0] & held[1]
+    assert held[0] | held[1] == {row.group for row in train_rows}
+    assert measured["rows"] == len(train_rows) and measured["folds"] == 2
+    assert 0 <= measured["any_violation"]["f1"] <= 1 and fold_table(measured).row_count >= 1
+
+
+def test_a_student_is_not_cross_validated(config, tmp_path):
+    student = config.model_copy(update={"distil": DistilConfig(teachers=[tmp_path]), "pretrain": None})
+    with pytest.raises(ConfigError, match="teachers have seen the rows"):
+        cross_validate(student, 2, QUIET)

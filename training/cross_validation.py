@@ -1,0 +1,101 @@
+"""`zhenyan cross-validate`: every author and every room of the training rows is measured by a model that never saw it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import yaml
+from rich.console import Console
+from rich.table import Table
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training.confidence import group_folds
+from zhenyan.training.config import TrainConfig
+from zhenyan.training.dataset import load_corpus
+from zhenyan.training.evaluate import Labelled, evaluate, labelled
+from zhenyan.training.modelling import load_model
+from zhenyan.training.predict import predict, sigmoid
+from zhenyan.training.rows import Row
+from zhenyan.training.schema import Schema, load_schema
+from zhenyan.training.splits import load_splits
+from zhenyan.training.train import MODEL, THRESHOLDS, Run, pretrained, train
+
+Fit = Callable[[TrainConfig], Run]
+
+
+def cross_validate(config: TrainConfig, folds: int, console: Console, fit: Fit | None = None) -> dict[str, Any]:
+    """What `zhenyan evaluate` measures, on all training rows, each decided by a model of the other folds' groups.
+
+    Groups are author batches and rooms, dealt whole into `folds` parts. The held-out validation groups choose thresholds in
+    every fold, the test groups are left out of all. ConfigError with teachers: they have seen what is to be measured.
+    """
+    if config.distil:
+        raise ConfigError("distil: a student's teachers have seen the rows that a fold holds out; set distil to null")
+    schema = load_schema(config.data.label_schema)
+    if config.pretrain:  # once for all folds: what is held out is read, its labels aren't
+        encoder = config.encoder.model_copy(
+            update={"source": str(pretrained(config, schema)), "trim_vocabulary": False}
+        )
+        config = config.model_copy(update={"encoder": encoder, "pretrain": None})
+    rows = load_corpus(config.data, schema).train
+    data = labelled(rows, schema.ids)
+    fold = group_folds([row.group for row in rows], folds, config.seed)
+    scores, decided = np.zeros(data.truth.shape), np.zeros(data.truth.shape, dtype=bool)
+    for number in range(fold.max() + 1):
+        held = np.flatnonzero(fold == number)
+        console.print(f"fold {number + 1} of {fold.max() + 1}: {len(held):,} rows held out")
+        run = train_without([rows[i] for i in held], config, number, fit or (lambda one: train(one, console=console)))
+        scores[held], decided[held] = decide(run, [rows[i].text for i in held], schema)
+    return {
+        "rows": len(rows),
+        "folds": int(fold.max() + 1),
+        **evaluate(data, scores, decided, schema),
+        **by_group(data, decided),
+    }
+
+
+def train_without(held: Sequence[Row], config: TrainConfig, number: int, fit: Fit) -> Run:
+    """A run whose training rows lack the groups of `held`."""
+    splits = load_splits(config.data.splits)
+    groups = sorted({row.group for row in held} | set(splits.test))
+    name = f"{config.name}-fold{number + 1}"
+    path = config.runs / f"{name}.splits.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump({"validation": splits.validation, "test": groups}), encoding="utf-8")
+    return fit(config.model_copy(update={"name": name, "data": config.data.model_copy(update={"splits": path})}))
+
+
+def decide(run: Run, texts: list[str], schema: Schema) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and decisions of a run's model, (texts, labels) each."""
+    model, tokenizer, meta = load_model(run.folder / MODEL, schema.ids)
+    scores = sigmoid(predict(model, tokenizer, texts, meta["max_tokens"])[0])
+    chosen = json.loads((run.folder / THRESHOLDS).read_text(encoding="utf-8"))
+    return scores, scores >= np.array([chosen[label]["threshold"] for label in schema.ids])
+
+
+def by_group(data: Labelled, decided: np.ndarray, least: int = 5) -> dict[str, Any]:
+    """Quartiles over groups with at least `least` violating rows of the F1 of any violation."""
+    truth, found = data.truth.any(1), (decided & data.seen).any(1)
+    each = {}
+    for group in sorted(set(data.groups)):
+        where = data.groups == group
+        if truth[where].sum() >= least:
+            both, total = (truth & found)[where].sum(), truth[where].sum() + found[where].sum()
+            each[str(group)] = float(2 * both / total)
+    quartiles = np.quantile(list(each.values()), (0.25, 0.5, 0.75)).tolist() if each else []
+    return {"groups": {"each": each, "quartiles": quartiles}}
+
+
+def fold_table(measured: dict[str, Any]) -> Table:
+    """F1 of all rows, of real and of written ones."""
+    table = Table(
+        "rows", "", "any violation F1", "core labels, pooled", title=f"{measured['folds']} folds of authors and rooms"
+    )
+    parts = {"all": measured} | measured["slices"].get("origin", {}) | measured["slices"].get("contested", {})
+    for name, part in parts.items():
+        table.add_row(
+            f"{part['rows']:,}", name, f"{part['any_violation']['f1']:.3f}", f"{part['core_micro']['f1']:.3f}"
+        )
+    return table
