@@ -1,11 +1,10 @@
 """Which lines to label: what lines chosen as `zhenyan data sample` chooses them teach, against as many random ones.
 
-Lines of real rooms that were drawn at random and read (stratum "random" of data/labels) are taken as if nobody had read
-them. The rooms are dealt into folds: in turn one fold is the test, the next gives calibration and thresholds, and of the
-others a few rooms give the lines that are labelled already; the remaining rooms are the pool. Round by round lines are
-chosen or drawn, their labels looked up, and the same cheap learner is fitted anew: logistic regression on the vectors of
-the frozen encoder, which has seen no label. Without the public lines the written corpus stands in for them. Writes
-labelling.json and labelling.svg, prints a table.
+The written corpus, and where they have been fetched lines of real rooms that were drawn at random and read (stratum
+"random" of data/labels), are taken as if nobody had labelled them. Authors or rooms are dealt into folds: in turn one fold
+is the test, the next gives calibration and thresholds, and of the others a few give the lines that are labelled already;
+the remaining ones are the pool. Round by round lines are chosen or drawn, their labels looked up, and the same cheap learner
+(TF-IDF and logistic regression) is fitted anew. Writes labelling.json and labelling.svg, prints a table.
 """
 
 from __future__ import annotations
@@ -19,17 +18,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import average_precision_score
-from sklearn.preprocessing import StandardScaler
-from zhenyan.training.baselines import fit_label
+from zhenyan.training.baselines import TfidfBaseline
 from zhenyan.training.calibration import Scaling, fit_scaling
 from zhenyan.training.candidates import Candidates, Opinion
 from zhenyan.training.confidence import group_folds, logit
 from zhenyan.training.config import ThresholdConfig
-from zhenyan.training.encoders.load import OFFLINE_DEFAULT, load_encoder
 from zhenyan.training.evaluate import labelled as with_truth
 from zhenyan.training.metrics import f1
-from zhenyan.training.modelling import MultiLabelClassifier
-from zhenyan.training.predict import predict, sigmoid
+from zhenyan.training.predict import sigmoid
 from zhenyan.training.public import read_labelled
 from zhenyan.training.rows import Row, read_rows
 from zhenyan.training.sampling import choose
@@ -55,45 +51,11 @@ class Parts:
     test: list[Row]
 
 
-Vectors = dict[str, np.ndarray]  # of each text, (hidden,)
-
-
-class Probe:
-    """One balanced logistic regression a label on vectors of texts; None for a label whose rows all agree."""
-
-    def __init__(self, labels: list[str], vectors: Vectors) -> None:
-        self.labels, self.vectors = labels, vectors
-
-    def fit(self, texts: Sequence[str], truth: np.ndarray, seen: np.ndarray) -> Probe:
-        """Train on boolean truth (texts, labels); `seen`, alike, is False where nobody looked for the label."""
-        features = self._features(texts)
-        # Heavier regularisation than for n-grams: a few hundred rows, each described by as many dense numbers.
-        self.models = [fit_label(features[seen[:, i]], truth[seen[:, i], i], 0.01) for i in range(len(self.labels))]
-        return self
-
-    def score(self, texts: Sequence[str]) -> np.ndarray:
-        """Probabilities, (texts, labels); 0 for labels that it hasn't learnt."""
-        features = self._features(texts)
-        columns = [m.predict_proba(features)[:, 1] if m else np.zeros(len(texts)) for m in self.models]
-        return np.stack(columns, axis=1)
-
-    def _features(self, texts: Sequence[str]) -> np.ndarray:
-        return np.stack([self.vectors[text] for text in texts])
-
-
-def embed(texts: Iterable[str]) -> Vectors:
-    """Each text's mean-pooled vector from the offline encoder as it comes, standardised over all texts."""
-    distinct = list(dict.fromkeys(texts))
-    encoder, tokenizer = load_encoder(OFFLINE_DEFAULT)
-    _, pooled = predict(MultiLabelClassifier(encoder, ["unused"]), tokenizer, distinct, 128)
-    return dict(zip(distinct, StandardScaler().fit_transform(pooled[:, -1]), strict=True))
-
-
 @dataclass(frozen=True)
 class Learner:
-    """A probe, calibrated and with thresholds from validation rows as a model is; arrays are (rows, labels)."""
+    """TF-IDF, calibrated and with thresholds from validation rows as a model is; arrays are (rows, labels)."""
 
-    model: Probe
+    model: TfidfBaseline
     scaling: Scaling
     thresholds: np.ndarray
 
@@ -113,7 +75,7 @@ class Learner:
         return decided
 
 
-def _calibrated(model: Probe, scaling: Scaling, texts: Sequence[str]) -> np.ndarray:
+def _calibrated(model: TfidfBaseline, scaling: Scaling, texts: Sequence[str]) -> np.ndarray:
     known = np.array([one is not None for one in model.models])
     return sigmoid(logit(model.score(texts)) * scaling.slope + scaling.offset) * known
 
@@ -121,14 +83,16 @@ def _calibrated(model: Probe, scaling: Scaling, texts: Sequence[str]) -> np.ndar
 Take = Callable[[Learner, list[Row], list[Row], int], list[int]]  # learner, pool, labelled, count -> places in pool
 
 
-def read(cache: Path) -> tuple[str, list[Row]]:
-    """What is chosen from, and its rows: random lines of public rooms, or the written corpus where they are missing.
+def read(cache: Path) -> dict[str, list[Row]]:
+    """Sets of labelled rows by name; lines of real rooms only where their texts are in the cache.
 
-    Lines of other strata were chosen once already, and lines of no room can't be held out with their neighbours.
+    Of those the ones drawn at random: others were chosen once already, and lines of no room can't be held out with their
+    neighbours.
     """
     public, _ = read_labelled(["data/labels/*.jsonl"], cache)
     drawn = [row for row in public if row.meta.get("stratum") == "random" and row.meta.get("room")]
-    return ("public rooms", drawn) if drawn else ("written corpus", read_rows("data/corpus"))
+    sets = {"written corpus": read_rows("data/corpus"), "real rooms": drawn}
+    return {name: rows for name, rows in sets.items() if rows}
 
 
 def split(rows: Sequence[Row], fold: int, folds: int, seed_lines: int) -> Parts:
@@ -153,10 +117,10 @@ def split(rows: Sequence[Row], fold: int, folds: int, seed_lines: int) -> Parts:
     return Parts(seed, [row for row in rows if row.group not in out], validation, test)
 
 
-def fit(rows: Sequence[Row], validation: Sequence[Row], labels: list[str], vectors: Vectors) -> Learner:
+def fit(rows: Sequence[Row], validation: Sequence[Row], labels: list[str]) -> Learner:
     """The learner of some rows; validation rows calibrate it and give its thresholds."""
     known, judged = with_truth(list(rows), labels), with_truth(list(validation), labels)
-    model, config = Probe(labels, vectors).fit(known.texts, known.truth, known.seen), ThresholdConfig()
+    model, config = TfidfBaseline(labels).fit(known.texts, known.truth, known.seen), ThresholdConfig()
     raw = logit(model.score(judged.texts))
     scaling = fit_scaling(judged.truth, raw, config.min_positives, judged.seen)
     scores = _calibrated(model, scaling, judged.texts)
@@ -200,18 +164,16 @@ def by_chance(seed: int) -> Take:
     return lambda learner, pool, known, count: rng.permutation(len(pool))[:count].tolist()
 
 
-def curve(
-    parts: Parts, take: Take, labels: list[str], vectors: Vectors, rounds: int, count: int
-) -> list[dict[str, float]]:
+def curve(parts: Parts, take: Take, labels: list[str], rounds: int, count: int) -> list[dict[str, float]]:
     """One point before the first round and one after each: lines labelled, share of violating ones taken, MEASURES."""
     known, pool = list(parts.seed), list(parts.pool)
-    learner = fit(known, parts.validation, labels, vectors)
+    learner = fit(known, parts.validation, labels)
     points = [{"labelled": len(known), "violating": 0.0, **measure(learner, parts.test)}]
     for _ in range(rounds):
         places = take(learner, pool, known, count)
         new = [pool[i] for i in places]
         known, pool = known + new, [row for i, row in enumerate(pool) if i not in set(places)]
-        learner = fit(known, parts.validation, labels, vectors)
+        learner = fit(known, parts.validation, labels)
         share = sum(bool(row.labels) for row in new) / max(len(new), 1)
         points.append({"labelled": len(known), "violating": share, **measure(learner, parts.test)})
     return points
@@ -245,7 +207,7 @@ def _gain(at: dict[str, list[list[dict[str, float]]]], name: str) -> dict[str, A
     ]
     return {
         "mean": round(_mean(apart), 4), "low": round(min(apart), 4), "high": round(max(apart), 4),
-        "folds_ahead": sum(value > 0 for value in apart), "folds": len(apart),
+        "folds_ahead": sum(value > 1e-9 for value in apart), "folds": len(apart),
     }  # fmt: skip
 
 
@@ -254,51 +216,61 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Means of both ways by round, as Markdown."""
-    lines = [
-        "| lines labelled | violating among the new, chosen / random | "
-        + " | ".join(f"{words}, chosen / random (folds ahead)" for words in MEASURES.values())
-        + " |",
-        "|---" * (2 + len(MEASURES)) + "|",
-    ]
-    for point in results["rounds"]:
-        cells = [
-            f"{point['chosen'][name][0]:.3f} / {point['random'][name][0]:.3f} "
-            f"({point['gain'][name]['folds_ahead']} of {point['gain'][name]['folds']})"
-            for name in MEASURES
+    """Means of both ways by round, as Markdown, one table a set."""
+    parts = []
+    for name, found in results["sets"].items():
+        head = " | ".join(f"{words}, chosen / random (folds ahead)" for words in MEASURES.values())
+        lines = [
+            f"{name}, {found['rows']:,} rows",
+            "",
+            f"| lines labelled | violating among the new, chosen / random | {head} |",
         ]
-        taken = f"{point['chosen']['violating']:.0%} / {point['random']['violating']:.0%}"
-        lines.append(f"| {point['labelled']:,} | {taken} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append("|---" * (2 + len(MEASURES)) + "|")
+        parts.append("\n".join(lines + [_line(point) for point in found["rounds"]]))
+    return "\n\n".join(parts)
+
+
+def _line(point: dict[str, Any]) -> str:
+    cells = [
+        f"{point['chosen'][name][0]:.3f} / {point['random'][name][0]:.3f} "
+        f"({point['gain'][name]['folds_ahead']} of {point['gain'][name]['folds']})"
+        for name in MEASURES
+    ]
+    taken = f"{point['chosen']['violating']:.0%} / {point['random']['violating']:.0%}"
+    return f"| {point['labelled']:,} | {taken} | {' | '.join(cells)} |"
 
 
 def plot(results: dict[str, Any], path: Path) -> None:
-    """Means and ranges over lines labelled, one panel a measure; written as SVG with its text as text."""
+    """Means and ranges over lines labelled, a row of panels a set; written as SVG with its text as text."""
     import matplotlib
 
     matplotlib.use("svg")
     matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "zhenyan"}
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, len(MEASURES), figsize=(4.2 * len(MEASURES), 3.6))
-    labelled = [point["labelled"] for point in results["rounds"]]
-    for axes, (name, words) in zip(panels, MEASURES.items(), strict=True):
-        for way, colour in zip(WAYS, ("#0b5cad", "#9aa7b4"), strict=True):
-            mean, low, high = zip(*(point[way][name] for point in results["rounds"]), strict=True)
-            axes.plot(labelled, mean, marker="o", color=colour, label=way)
-            axes.fill_between(labelled, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.set(title=words, xlabel="lines labelled")
-        axes.legend(loc="lower right", frameon=False)
+    sets, size = results["sets"], (4.2 * len(MEASURES), 3.6 * len(results["sets"]))
+    figure, panels = plt.subplots(len(sets), len(MEASURES), figsize=size, squeeze=False)
+    for (name, found), row in zip(sets.items(), panels, strict=True):
+        for axes, (key, words) in zip(row, MEASURES.items(), strict=True):
+            _draw(axes, found["rounds"], key)
+            axes.set(title=f"{name}: {words}", xlabel="lines labelled")
+            axes.legend(loc="lower right", frameon=False)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Every fold, chosen once and drawn `draws` times."""
+def _draw(axes: Any, rounds: list[dict[str, Any]], name: str) -> None:
+    labelled = [point["labelled"] for point in rounds]
+    for way, colour in zip(WAYS, ("#0b5cad", "#9aa7b4"), strict=True):
+        mean, low, high = zip(*(point[way][name] for point in rounds), strict=True)
+        axes.plot(labelled, mean, marker="o", color=colour, label=way)
+        axes.fill_between(labelled, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def run(rows: Sequence[Row], options: argparse.Namespace) -> dict[str, Any]:
+    """Every fold of one set, chosen once and drawn `draws` times."""
     labels = load_schema().ids
-    source, rows = read(options.cache)
-    vectors = embed(row.text for row in rows)
     curves: dict[str, list[list[list[dict[str, float]]]]] = {way: [] for way in WAYS}
     sizes = []
     for fold in range(options.splits):
@@ -307,12 +279,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         sizes[-1]["violating_in_test"] = sum(bool(row.labels) for row in parts.test)
         ways = {"chosen": [by_choice(options.quota)], "random": [by_chance(n) for n in range(options.draws)]}
         for way in WAYS:
-            curves[way].append(
-                [curve(parts, take, labels, vectors, options.rounds, options.count) for take in ways[way]]
-            )
+            curves[way].append([curve(parts, take, labels, options.rounds, options.count) for take in ways[way]])
         print(f"fold {fold + 1} of {options.splits}: {sizes[-1]}", flush=True)
-    settings = {key: getattr(options, key) for key in ("rounds", "count", "draws", "quota")}
-    return {"source": source, "rows": len(rows), **settings, "folds": sizes, "rounds": summary(curves)}
+    return {"rows": len(rows), "folds": sizes, "rounds": summary(curves)}
 
 
 def main() -> None:
@@ -328,7 +297,8 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=5, help="how many of them are the test in turn")
     parser.add_argument("--output", type=Path, default=HERE, help="folder to write labelling.json and .svg into")
     options = parser.parse_args()
-    results = run(options)
+    settings = {key: getattr(options, key) for key in ("rounds", "count", "draws", "quota")}
+    results = settings | {"sets": {name: run(rows, options) for name, rows in read(options.cache).items()}}
     options.output.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results, ensure_ascii=False, indent=1)
     (options.output / "labelling.json").write_text(text + "\n", encoding="utf-8")

@@ -99,7 +99,8 @@ def _shrink_configs(configs: Path, encoder: Path) -> None:
         configs / "train/student.yaml",
         {"encoder": {"layers": [0, 1]}, "optim": {"epochs": 1}, "export": {"max_flip_rate": 1.0}},
     )
-    for name in ("speech", "balanced", "new-label"):
+    _merge(configs / "train/cross-validation.yaml", {"encoder": {"layers": [0]}, "optim": {"epochs": 1}})
+    for name in ("speech", "new-label"):
         _merge(configs / f"train/{name}.yaml", {"optim": {"epochs": 1}, "pretrain": None})
     gates = yaml.safe_load((configs / "gates.yaml").read_text(encoding="utf-8"))
     (configs / "gates.yaml").write_text(yaml.safe_dump(dict.fromkeys(gates) | {"min_positives": 1}), encoding="utf-8")

@@ -20,11 +20,6 @@ def labelling(bench) -> ModuleType:
     return bench("labelling")
 
 
-def vectors(known: list[Row]) -> dict[str, np.ndarray]:
-    """What a text's first characters say, as an encoder would."""
-    return {row.text: np.array([float(row.text.startswith("这")), 1.0]) for row in known}
-
-
 def rows(rooms: int = 10, each: int = 20) -> list[Row]:
     """Rooms where every fourth line violates, in the same words."""
     return [
@@ -47,7 +42,7 @@ def test_rooms_are_held_out_whole_and_each_is_a_test_once(labelling):
 
 def test_labels_without_a_row_are_neither_asked_about_nor_decided(labelling):
     parts = labelling.split(rows(), 0, 5, 30)
-    learner = labelling.fit(parts.seed, parts.validation, LABELS, vectors(rows()))
+    learner = labelling.fit(parts.seed, parts.validation, LABELS)
     scores = learner.score([row.text for row in parts.test])
     assert learner.learnt == [0] and not scores[:, 1:].any() and not learner.decide(scores)[:, 1:].any()
     assert labelling.measure(learner, parts.test) == pytest.approx(dict.fromkeys(labelling.MEASURES, 1.0))
@@ -57,13 +52,10 @@ def test_labels_without_a_row_are_neither_asked_about_nor_decided(labelling):
 
 def test_a_curve_takes_each_line_once(labelling):
     parts = labelling.split(rows(), 1, 5, 30)
-    points = labelling.curve(parts, labelling.by_chance(0), LABELS, vectors(rows()), rounds=3, count=20)
-    again = labelling.curve(parts, labelling.by_chance(0), LABELS, vectors(rows()), rounds=3, count=20)
+    points = labelling.curve(parts, labelling.by_chance(0), LABELS, rounds=3, count=20)
+    again = labelling.curve(parts, labelling.by_chance(0), LABELS, rounds=3, count=20)
     assert [point["labelled"] for point in points] == [30, 50, 70, 90] and points == again
-    shares = [
-        point["violating"]
-        for point in labelling.curve(parts, labelling.by_chance(1), LABELS, vectors(rows()), 4, 20)[1:]
-    ]
+    shares = [point["violating"] for point in labelling.curve(parts, labelling.by_chance(1), LABELS, 4, 20)[1:]]
     assert np.mean(shares) == pytest.approx(0.25)  # all 80 lines of the pool
 
 
@@ -85,13 +77,13 @@ def test_means_ranges_and_folds_ahead(labelling):
 
 def test_table_and_plot(labelling, tmp_path):
     curves = {way: [[[point(0.2, 300), point(value, 600)]]] for way, value in (("chosen", 0.4), ("random", 0.3))}
-    results = {"rounds": labelling.summary(curves)}
+    results = {"sets": {"few": {"rows": 9, "rounds": labelling.summary(curves)}}}
     assert "| 600 | 50% / 50% | 0.400 / 0.300 (1 of 1) |" in labelling.table(results)
     pytest.importorskip("matplotlib")
     for name in ("a.svg", "b.svg"):
         labelling.plot(results, tmp_path / name)
     drawn = (tmp_path / "a.svg").read_text(encoding="utf-8")
-    assert "lines labelled" in drawn and drawn == (tmp_path / "b.svg").read_text(encoding="utf-8")
+    assert "few: any violation, F1" in drawn and drawn == (tmp_path / "b.svg").read_text(encoding="utf-8")
 
 
 def test_planted_errors_are_counted_by_kind(bench):

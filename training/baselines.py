@@ -44,7 +44,7 @@ class TfidfBaseline:
         """Train on texts and boolean truth (texts, labels); `mask`, alike, is False where nobody looked for the label."""
         features = self.vectorizer.fit_transform([normalise(text) for text in texts])
         seen = np.ones(truth.shape, dtype=bool) if mask is None else mask
-        self.models = [fit_label(features[seen[:, i]], truth[seen[:, i], i]) for i in range(truth.shape[1])]
+        self.models = [_fit_label(features[seen[:, i]], truth[seen[:, i], i]) for i in range(truth.shape[1])]
         self.thresholds = np.full(len(self.labels), 0.5)
         return self
 
@@ -67,8 +67,8 @@ class TfidfBaseline:
         return self.score(texts) >= self.thresholds
 
 
-def fit_label(features: Any, truth: np.ndarray, c: float = 4.0) -> LogisticRegression | None:
-    """Balanced logistic regression with inverse regularisation `c`; None where all rows agree: nothing to learn."""
+def _fit_label(features: Any, truth: np.ndarray) -> LogisticRegression | None:
+    """None where all rows agree: there is nothing to learn."""
     if not 0 < truth.sum() < len(truth):
         return None
-    return LogisticRegression(C=c, class_weight="balanced", max_iter=300, solver="liblinear").fit(features, truth)
+    return LogisticRegression(C=4.0, class_weight="balanced", max_iter=300, solver="liblinear").fit(features, truth)

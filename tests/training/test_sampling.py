@@ -61,17 +61,20 @@ def run(tmp_path):
     return output
 
 
-def test_doubt_is_nearness_to_the_cut_in_places():
-    margins = np.array([[2.0, -1.0, 0.5, -0.1, 9.0, -0.2, -0.3, 1.0], [-5.0, -9, -6, -7, -8, -4, -3, -2]]).T
-    found = measure(margins[None])
-    assert found.uncertainty[:, 0].tolist() == [2 / 4, 4 / 8, 1, 4 / 5, 1 / 4, 4 / 6, 4 / 7, 3 / 4]
-    assert found.uncertainty[:, 1].tolist() == [1 / 4, 1 / 8, 1 / 5, 1 / 6, 1 / 7, 1 / 3, 1 / 2, 1]
-    assert found.disagreement == pytest.approx(0)
-
-
-def test_models_that_decide_otherwise_disagree():
-    assert measure(np.array([-20.0, 20.0]).reshape(2, 1, 1)).disagreement.item() == pytest.approx(1)
-    assert measure(np.array([3.0, 3.0]).reshape(2, 1, 1)).disagreement.item() == pytest.approx(0, abs=1e-6)
+@pytest.mark.parametrize(
+    ("margins", "uncertainty", "disagreement"),
+    [
+        ([0.0], 1.0, 0.0),
+        ([2.0], np.exp(-2), 0.0),
+        ([-2.0], np.exp(-2), 0.0),
+        ([3.0, 3.0], np.exp(-3), 0.0),
+        ([-20.0, 20.0], 1.0, 1.0),
+    ],
+)
+def test_doubt_is_nearness_to_the_threshold_and_disagreement(margins, uncertainty, disagreement):
+    found = measure(np.array(margins).reshape(-1, 1, 1))
+    assert found.uncertainty.item() == pytest.approx(uncertainty)
+    assert found.disagreement.item() == pytest.approx(disagreement, abs=1e-6)
 
 
 def test_more_disagreement_is_more_doubt():
