@@ -83,7 +83,7 @@ class DistilConfig(_Strict):
 
     teachers: Annotated[list[Path], Field(min_length=1)]
     weight: Share = 0.7  # share of the teachers' probabilities in the target
-    hidden_weight: Annotated[float, Field(ge=0)] = 1.0  # pooled states of the first teacher, of each layer that is kept
+    hidden_weight: Annotated[float, Field(ge=0)] = 1.0  # pooled states of the first teacher
     unlabelled: Annotated[int, Field(ge=0)] | None = None  # public lines without labels to learn from too; null: all
 
 

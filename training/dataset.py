@@ -103,17 +103,11 @@ def to_dataset(rows: Sequence[Row], labels: list[str], config: DataConfig) -> da
 class Lessons:
     """What teachers say of each training row, by its number; arrays are float32.
 
-    `answers` (rows, labels): mean of the teachers' probabilities. `states` (rows, layers, hidden): pooled layers of the
-    first teacher, in the order of the student's.
+    `answers` (rows, labels): mean of the teachers' probabilities. `states` (rows, hidden): the first one's pooled states.
     """
 
     answers: np.ndarray
     states: np.ndarray
-
-    @property
-    def centre(self) -> np.ndarray:
-        """Mean state of each layer."""
-        return self.states.mean(0)
 
 
 @dataclass

@@ -31,15 +31,9 @@ def label_loss(
     return ((cells * mask).mean(1) * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
-def teacher_loss(
-    logits: Tensor, layers: Tensor, answers: Tensor, states: Tensor | None, centre: Tensor, hidden_weight: float
-) -> Tensor:
-    """Cross-entropy to the teachers' probabilities, and how far pooled layers point away from the first teacher's.
-
-    `layers` and `states` are (rows, layers, hidden). Both are measured from `centre` (layers, hidden): sentence encoders
-    keep all texts in a narrow cone, where any two states are alike.
-    """
+def teacher_loss(logits: Tensor, pooled: Tensor, answers: Tensor, states: Tensor, hidden_weight: float) -> Tensor:
+    """Cross-entropy to the teachers' probabilities, and distance of pooled states (rows, hidden) to the first teacher's."""
     loss = F.binary_cross_entropy_with_logits(logits, answers)
-    if hidden_weight and states is not None:
-        loss = loss + hidden_weight * (1 - F.cosine_similarity(layers - centre, states - centre, dim=-1)).mean()
+    if hidden_weight:
+        loss = loss + hidden_weight * (1 - F.cosine_similarity(pooled, states, dim=-1)).mean()
     return loss

@@ -20,13 +20,10 @@ _META = "zhenyan.json"
 
 @dataclass
 class ClassifierOutput(ModelOutput):
-    """`logits` (rows, labels) and pooled `layers` (rows, layers, hidden).
-
-    The last of the layers is what the logits were read from, those before it are `MultiLabelClassifier.watched`.
-    """
+    """`logits` (rows, labels) and the `pooled` vectors (rows, hidden) they were read from."""
 
     logits: Tensor | None = None
-    layers: Tensor | None = None
+    pooled: Tensor | None = None
 
 
 def pool(hidden: Tensor, mask: Tensor, how: str) -> Tensor:
@@ -50,7 +47,6 @@ class MultiLabelClassifier(nn.Module):
         self.encoder = encoder
         self.labels = list(labels)
         self.pooling = pooling
-        self.watched: list[int] = []  # layers whose pooled output is wanted too, for a student and its teacher
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(encoder.config.hidden_size, len(labels))
         nn.init.normal_(self.head.weight, std=0.02)
@@ -60,13 +56,9 @@ class MultiLabelClassifier(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: Any) -> ClassifierOutput:
         """Run encoder, pooling and head; the trainer's targets among the arguments are left alone."""
-        states = self.encoder(
-            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=bool(self.watched)
-        )
-        pooled = (pool(states.last_hidden_state, attention_mask, self.pooling) - self.centre) / self.spread
-        watched = [states.hidden_states[layer + 1] for layer in self.watched]  # the first one is the embeddings
-        layers = [*(pool(hidden, attention_mask, self.pooling) for hidden in watched), pooled]
-        return ClassifierOutput(logits=self.head(self.dropout(pooled)), layers=torch.stack(layers, 1))
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        pooled = (pool(hidden, attention_mask, self.pooling) - self.centre) / self.spread
+        return ClassifierOutput(logits=self.head(self.dropout(pooled)), pooled=pooled)
 
     def condition(self, pooled: Tensor, share: Tensor) -> None:
         """Start well: centre and scale pooled vectors as training rows' are, bias the head to the labels' shares.

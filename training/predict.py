@@ -22,22 +22,21 @@ def predict(
     max_tokens: int,
     bf16: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (texts, labels) and pooled vectors (texts, layers, hidden), float32, in order.
+    """Logits (texts, labels) and pooled vectors (texts, hidden), float32, in order.
 
-    Of the pooled vectors the last is what the head reads; those before it are of the layers in `model.watched`.
     `bf16`: compute in bfloat16, about twice as fast where the processor multiplies in it, exact to a hundredth or so.
     """
     model.eval()
     device = next(model.parameters()).device
     encoded = tokenizer([normalise(text) for text in texts], truncation=True, max_length=max_tokens)["input_ids"]
     logits = np.zeros((len(texts), len(model.labels)), dtype=np.float32)
-    pooled = np.zeros((len(texts), len(model.watched) + 1, model.encoder.config.hidden_size), dtype=np.float32)
+    pooled = np.zeros((len(texts), model.encoder.config.hidden_size), dtype=np.float32)
     for rows in plan_batches([len(ids) for ids in encoded], TOKEN_BUDGET):
         batch = tokenizer.pad({"input_ids": [encoded[i] for i in rows]}, return_tensors="pt").to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
             output = model(batch["input_ids"], batch["attention_mask"])
         logits[rows] = output.logits.float().cpu().numpy()
-        pooled[rows] = output.layers.float().cpu().numpy()
+        pooled[rows] = output.pooled.float().cpu().numpy()
     return logits, pooled
 
 

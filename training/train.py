@@ -103,7 +103,6 @@ def fit(
     lessons = None
     if config.distil:
         lessons = learn_from(config.distil.teachers, config, schema, [row.text for row in rows])
-        model.watched = list(range(lessons.states.shape[1] - 1))
     if warm_start is None and not resume:
         condition_model(model, tokenizer, train_set, config)
     validation = to_dataset(corpus.validation, schema.ids, config.data)
@@ -187,7 +186,7 @@ def condition_model(
     target, mask = columns["target"][:], columns["mask"][:]
     weighted = (target * mask).sum(0) * positive_weights(target, mask, config.loss)
     share = weighted / (weighted + (mask * (1 - target)).sum(0)).clamp(min=1)
-    model.condition(torch.from_numpy(pooled[:, -1]), share)
+    model.condition(torch.from_numpy(pooled), share)
 
 
 def _ready(model: MultiLabelClassifier, config: TrainConfig) -> MultiLabelClassifier:
@@ -212,12 +211,10 @@ def training_rows(config: TrainConfig, corpus: Corpus) -> list[Row]:
 
 
 def learn_from(teachers: Sequence[Path], config: TrainConfig, schema: Schema, texts: list[str]) -> Lessons:
-    """Ask every teacher about every text. A student that is a part of the first one's layers hears of each of them."""
+    """Ask every teacher about every text."""
     answers, states = [], None
     for folder in teachers:
         teacher, tokenizer, meta = load_model(folder, schema.ids)
-        if states is None and config.encoder.source == "teacher" and config.encoder.layers:
-            teacher.watched = config.encoder.layers[:-1]
         logits, pooled = predict(_ready(teacher, config), tokenizer, texts, meta["max_tokens"], uses_bf16(config.optim))
         answers.append(sigmoid(logits))
         states = pooled if states is None else states

@@ -60,8 +60,6 @@ class ClassifierTrainer(Trainer):
         self.add_callback(_EpochOfCollator(collator))
         for noisy in (PrinterCallback, ProgressCallback):  # our own bar says more
             self.remove_callback(noisy)
-        if collator.lessons:
-            self.centre = torch.from_numpy(collator.lessons.centre)
         columns = self.train_dataset.with_format("torch")
         self.pos_weight = positive_weights(columns["target"][:], columns["mask"][:], config.loss)
 
@@ -74,10 +72,8 @@ class ClassifierTrainer(Trainer):
         pos_weight = self.pos_weight.to(logits.device)
         loss = label_loss(logits, inputs["target"], inputs["mask"], inputs["weight"], pos_weight, self.config.loss)
         if "answers" in inputs and (distil := self.config.distil):
-            centre = self.centre.to(logits.device)
-            soft = teacher_loss(
-                logits, output.layers.float(), inputs["answers"], inputs["states"], centre, distil.hidden_weight
-            )
+            pooled = output.pooled.float()
+            soft = teacher_loss(logits, pooled, inputs["answers"], inputs["states"], distil.hidden_weight)
             loss = (1 - distil.weight) * loss + distil.weight * soft
         return (loss, output) if return_outputs else loss
 

@@ -48,7 +48,9 @@ Context = Annotated[bool, typer.Option(help="Also read neighbouring lines of a s
 Restart = Annotated[bool, typer.Option("--restart", help="Forget an earlier run with this output.")]
 Threads = Annotated[int | None, typer.Option(min=1, help=(
     "CPU threads; all the process may use by default, one for each actor with --engine ray."))]  # fmt: skip
-Runtime = Annotated[str, typer.Option(help="onnxruntime, openvino, openvino-bf16 or auto: what `zhenyan doctor --save` chose here.")]
+Runtime = Annotated[
+    str, typer.Option(help="onnxruntime, openvino, openvino-bf16 or auto: what `zhenyan doctor --save` chose here.")
+]
 FailOnHit = Annotated[bool, typer.Option("--fail-on-hit", help=f"Exit with {EXIT_HITS} when anything was hit.")]
 EngineName = Annotated[Literal["local", "ray"], typer.Option("--engine", help="Score here, or on a Ray cluster.")]
 RayAddress = Annotated[str | None, typer.Option(help=(

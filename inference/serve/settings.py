@@ -17,7 +17,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ZHENYAN_", extra="forbid", frozen=True, protected_namespaces=())
 
     model: Path | None = Field(default=None, description="bundle folder; the bundled model by default")
-    runtime: str = Field(default="onnxruntime", description="onnxruntime, openvino, openvino-bf16 or auto: what zhenyan doctor --save chose")
+    runtime: str = Field(
+        default="onnxruntime",
+        description="onnxruntime, openvino, openvino-bf16 or auto: what zhenyan doctor --save chose",
+    )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     workers: int = Field(default=1, ge=1, le=256, description="processes; several share one copy of the model's memory")

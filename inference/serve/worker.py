@@ -100,7 +100,9 @@ def load(settings: Settings) -> Classifier:
     threads = 1 if several else settings.threads
     classifier = Classifier.load(settings.model, runtime=runtime, threads=threads)
     if several and not isinstance(classifier.session, OnnxSession):
-        raise ConfigError("workers: only the onnxruntime runtime can be shared by several; the OpenVINO ones need workers=1")
+        raise ConfigError(
+            "workers: only the onnxruntime runtime can be shared by several; the OpenVINO ones need workers=1"
+        )
     return classifier
 
 
