@@ -31,6 +31,7 @@ bench: $(VENV)/installed
 # Runs the notebooks on everything there is and keeps their output, here and in docs/new-label.md. 01 needs a trained run.
 notebooks: $(VENV)/installed
 	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(VENV)/bin/jupyter-execute --inplace --timeout=3600 notebooks/*.ipynb
+	$(VENV)/bin/python docs/tidy_notebooks.py notebooks/*.ipynb
 	$(VENV)/bin/python docs/tables.py
 
 # The pictures in docs/images, from a real browser.

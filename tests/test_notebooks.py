@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -83,8 +84,21 @@ def test_the_stream_ends_in_a_case_that_verifies(executed: dict[str, dict[str, s
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_kept_is_whole_and_without_errors(name: str) -> None:
-    """Outputs are those of one full run from top to bottom (`make notebooks`), or there are none yet."""
-    counts = [cell["execution_count"] for cell in read(ROOT / "notebooks" / name) if cell["cell_type"] == "code"]
-    assert counts == list(range(1, len(counts) + 1)) or set(counts) == {None}
-    kinds = {out["output_type"] for cell in read(ROOT / "notebooks" / name) for out in cell.get("outputs", [])}
-    assert "error" not in kinds
+    """Outputs are those of one full run from top to bottom (`make notebooks`), made fit to read."""
+    cells = [cell for cell in read(ROOT / "notebooks" / name) if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    for cell in cells:
+        assert not [out for out in cell["outputs"] if out["output_type"] == "error" or out.get("name") == "stderr"]
+        assert sum(out["output_type"] == "stream" for out in cell["outputs"]) <= 1 + len(cell["outputs"]) // 2
+    assert "site-packages" not in (ROOT / "notebooks" / name).read_text(encoding="utf-8")
+
+
+def test_outputs_are_tidied() -> None:
+    spec = importlib.util.spec_from_file_location("tidy_notebooks", ROOT / "docs" / "tidy_notebooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    stream = {"output_type": "stream", "name": "stdout"}
+    figure = {"output_type": "display_data", "data": {}}
+    found = module.tidy([stream | {"text": ["a\n10%|#\r90%|##\r"]}, stream | {"name": "stderr", "text": "warning"},
+                         stream | {"text": "100%|###|\nb"}, figure, stream | {"text": "50%|#| 1/2\n"}])  # fmt: skip
+    assert found == [stream | {"text": ["a\n", "b"]}, figure]
