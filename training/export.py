@@ -91,7 +91,7 @@ def export_run(run: Path, output: Path, console: Console) -> bool:
         fp32.mkdir()
         to_onnx(model, fp32 / "model.onnx")
         tokenizer.backend_tokenizer.save(str(fp32 / "tokenizer.json"))
-        write_metadata(fp32, run, config, schema, model, meta | {"pad_id": tokenizer.pad_token_id}, corpus)
+        write_metadata(fp32, run, config, schema, model, meta | network(model, tokenizer), corpus)
         shutil.copytree(fp32, final)
         if config.export.precision == "int8":
             chosen = json.loads((run / THRESHOLDS).read_text(encoding="utf-8"))
@@ -130,6 +130,13 @@ def report_bundle(run: Path, output: Path, config: TrainConfig, console: Console
     console.print(changelog_entry(bundle.manifest), markup=False, highlight=False, soft_wrap=True)
 
 
+def network(model: MultiLabelClassifier, tokenizer: Any) -> dict[str, Any]:
+    """What it takes to rebuild the network from its weights (`restore.read_bundle`)."""
+    shape = model.encoder.config.to_diff_dict()
+    shape = {key: value for key, value in shape.items() if key not in ("_name_or_path", "architectures", "dtype", "transformers_version")}
+    return {"pad_id": tokenizer.pad_token_id, "specials": dict(tokenizer.special_tokens_map), "architecture": shape}
+
+
 def write_metadata(
     folder: Path, run: Path, config: TrainConfig, schema: Schema, model: MultiLabelClassifier, meta: dict[str, Any],
     corpus: Corpus,
@@ -143,7 +150,8 @@ def write_metadata(
     origin = encoder_origin(config, tags.get("warm_start"))
     manifest = {
         "format": FORMAT, "name": config.name, "labels": meta["labels"], "activation": "sigmoid",
-        "max_tokens": meta["max_tokens"], "pad_id": meta["pad_id"], "normaliser": normalise.VERSION,
+        "max_tokens": meta["max_tokens"], "normaliser": normalise.VERSION,
+        **{key: meta[key] for key in ("pad_id", "specials", "pooling", "architecture")},
         "training_run": run.name, "encoder": origin.name, "encoder_licence": origin.licence,
         "layers": shape.num_hidden_layers, "hidden": shape.hidden_size,
         "data_sha256": tags.get("data.train") or rows_digest(corpus.train), "commit": git_commit(),

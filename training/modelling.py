@@ -12,8 +12,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import ModelOutput
+from zhenyan.inference.bundle import MANIFEST
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.encoders.load import backbone
+from zhenyan.training.restore import read_bundle
 
 _META = "zhenyan.json"
 
@@ -89,20 +91,27 @@ def read_meta(folder: Path) -> dict[str, Any]:
     try:
         return json.loads((folder / _META).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{folder}: no trained model here ({_META} is missing); give a run's model folder") from None
+        raise ConfigError(
+            f"{folder}: no trained model here ({_META} is missing); give a run's model folder or a bundle"
+        ) from None
+
+
+def _read_saved(
+    folder: Path,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, dict[str, Tensor], dict[str, Any]]:
+    meta = read_meta(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder / "encoder")
+    return backbone(folder / "encoder"), tokenizer, load_file(folder / "head.safetensors"), meta
 
 
 def load_model(
     folder: Path, labels: list[str] | None = None
 ) -> tuple[MultiLabelClassifier, PreTrainedTokenizerFast, dict[str, Any]]:
-    """A trained model, its tokenizer and its meta.
+    """A trained model, its tokenizer and its meta, from a run's model folder or from a bundle.
 
     With `labels`, the head is laid out for them: rows are copied by label *name* and new labels start fresh.
     """
-    meta = read_meta(folder)
-    encoder = backbone(folder / "encoder")
-    tokenizer = AutoTokenizer.from_pretrained(folder / "encoder")
-    head = load_file(folder / "head.safetensors")
+    encoder, tokenizer, head, meta = read_bundle(folder) if (folder / MANIFEST).exists() else _read_saved(folder)
     wanted = labels or meta["labels"]
     model = MultiLabelClassifier(encoder, wanted, meta["pooling"])
     model.centre.copy_(head["centre"])

@@ -227,8 +227,7 @@ def smoothing(low: np.ndarray, high: np.ndarray, weight: np.ndarray, alpha: floa
 def _quantise_embedding(model: onnx.ModelProto) -> None:
     """Word embeddings as int8 with one scale a row: the largest tensor, and exact enough."""
     weights = {w.name: w for w in model.graph.initializer}
-    gathers = [n for n in model.graph.node if n.op_type == "Gather" and n.input[0] in weights]
-    node = max(gathers, key=lambda n: int(np.prod(weights[n.input[0]].dims)))
+    node = next(n for n in model.graph.node if n.op_type == "Gather" and n.input[1] == "input_ids")
     table = numpy_helper.to_array(weights[node.input[0]]).astype(np.float32)
     scale = np.maximum(np.abs(table).max(1, keepdims=True) / 127, 1e-10).astype(np.float32)
     base = f"{node.name or node.output[0]}_q"

@@ -23,7 +23,7 @@ from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.config import TrainConfig, dump_config
 from zhenyan.training.dataset import Corpus, Lessons, is_real, load_corpus, to_dataset
-from zhenyan.training.encoders.load import load_encoder, set_dropout
+from zhenyan.training.encoders.load import keep_layers, load_encoder, set_dropout
 from zhenyan.training.evaluate import curves, labelled, quality
 from zhenyan.training.losses import positive_weights
 from zhenyan.training.modelling import MultiLabelClassifier, load_model, save_model
@@ -148,14 +148,22 @@ def start_model(config: TrainConfig, schema: Schema, warm_start: Path | None) ->
     if warm_start is not None:
         model, tokenizer, _ = load_model(warm_start, schema.ids)
         return _ready(model, config), tokenizer
-    source, trim = config.encoder.source, config.encoder.trim_vocabulary
-    if config.distil and source == "teacher":
-        source = str(config.distil.teachers[0] / "encoder")
-    if config.pretrain:
-        source, trim = str(pretrained(config, schema)), False
-    encoder, tokenizer = load_encoder(source, trim, config.encoder.layers)
+    encoder, tokenizer = start_encoder(config, schema)
     model = MultiLabelClassifier(encoder, schema.ids, config.encoder.pooling, config.encoder.dropout)
     return _ready(model, config), tokenizer
+
+
+def start_encoder(config: TrainConfig, schema: Schema) -> tuple[Any, Any]:
+    """Encoder and tokenizer to start from: the first teacher's, the one after `pretrain`, or as it is published."""
+    source, trim, layers = config.encoder.source, config.encoder.trim_vocabulary, config.encoder.layers
+    if config.distil and source == "teacher":
+        teacher, tokenizer, _ = load_model(config.distil.teachers[0])
+        if layers is not None:
+            keep_layers(teacher.encoder, layers, str(config.distil.teachers[0]))
+        return teacher.encoder, tokenizer
+    if config.pretrain:
+        source, trim = str(pretrained(config, schema)), False
+    return load_encoder(source, trim, layers)
 
 
 def pretrained(config: TrainConfig, schema: Schema) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
@@ -39,8 +40,17 @@ def load_encoder(
 def backbone(source: str | Path) -> PreTrainedModel:
     """The encoder alone, without the pooler on top of [CLS] that some checkpoints carry and we never use."""
     config = AutoConfig.from_pretrained(source)
-    options = {"add_pooling_layer": False} if config.model_type in _WITH_POOLER else {}
-    return AutoModel.from_pretrained(source, config=config, **options)
+    return AutoModel.from_pretrained(source, config=config, **_without_pooler(config.model_type))
+
+
+def blank(shape: dict[str, Any]) -> PreTrainedModel:
+    """An encoder of this shape (a configuration as `to_diff_dict` gives it), its weights still to be loaded."""
+    config = AutoConfig.for_model(**shape)
+    return AutoModel.from_config(config, **_without_pooler(config.model_type))
+
+
+def _without_pooler(model_type: str) -> dict[str, bool]:
+    return {"add_pooling_layer": False} if model_type in _WITH_POOLER else {}
 
 
 def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from zhenyan.inference.bundle import MANIFEST, read_json
 from zhenyan.training.config import TrainConfig
 from zhenyan.training.encoders.load import OFFLINE_DEFAULT
 from zhenyan.training.schema import load_yaml
@@ -29,18 +30,22 @@ def encoder_origin(config: TrainConfig, warm_start: str | None = None) -> Origin
     """The encoder that a run began with, followed through the model it went on from (`warm_start`) or was taught by."""
     taught = config.distil.teachers[0] if config.distil and config.encoder.source == "teacher" else None
     if earlier := warm_start or taught:
-        run = Path(earlier).parent
-        inner = _of_run(run)
+        name, inner = _of_model(Path(earlier))
         how = "gone on from" if warm_start else "taught by"
-        return Origin(f"{inner.name}, {how} {run.name}", config.encoder.licence or inner.licence)
+        return Origin(f"{inner.name}, {how} {name}", config.encoder.licence or inner.licence)
     source = config.encoder.source
     return Origin(_name(source), config.encoder.licence or _licence(source))
 
 
-def _of_run(run: Path) -> Origin:
-    """The origin of another run's encoder; that run's own warm start isn't followed further."""
+def _of_model(folder: Path) -> tuple[str, Origin]:
+    """Name and origin of a bundle's or a run's model; the run's own warm start isn't followed further."""
+    if (folder / MANIFEST).exists():
+        manifest = read_json(folder / MANIFEST)
+        return manifest["bundle_id"], Origin(manifest["encoder"], manifest["encoder_licence"])
+    run = folder.parent
     path = run / "config.yaml"
-    return encoder_origin(TrainConfig.model_validate(load_yaml(path))) if path.exists() else Origin("unknown", UNKNOWN)
+    known = path.exists()
+    return run.name, encoder_origin(TrainConfig.model_validate(load_yaml(path))) if known else Origin("unknown", UNKNOWN)
 
 
 def _name(source: str) -> str:
