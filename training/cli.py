@@ -48,7 +48,10 @@ def fetch(
 def train(
     config: Annotated[Path, typer.Option(help="Training configuration (YAML).")] = Path("configs/train/default.yaml"),
     warm_start: Annotated[
-        Path | None, typer.Option("--from", help="Go on from this model folder of a run, or bundle; head rows are kept by label name.")
+        Path | None,
+        typer.Option(
+            "--from", help="Go on from this model folder of a run, or bundle; head rows are kept by label name."
+        ),
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder, which was cut off.")] = None,
     set_: Annotated[

@@ -133,7 +133,11 @@ def report_bundle(run: Path, output: Path, config: TrainConfig, console: Console
 def network(model: MultiLabelClassifier, tokenizer: Any) -> dict[str, Any]:
     """What it takes to rebuild the network from its weights (`restore.read_bundle`)."""
     shape = model.encoder.config.to_diff_dict()
-    shape = {key: value for key, value in shape.items() if key not in ("_name_or_path", "architectures", "dtype", "transformers_version")}
+    shape = {
+        key: value
+        for key, value in shape.items()
+        if key not in ("_name_or_path", "architectures", "dtype", "transformers_version")
+    }
     return {"pad_id": tokenizer.pad_token_id, "specials": dict(tokenizer.special_tokens_map), "architecture": shape}
 
 

@@ -29,7 +29,11 @@ def test_weights_of_every_architecture_come_back_by_name(name, tmp_path):
     CHECKPOINTS[name](tmp_path, sorted(set("喝这个茶三高就降下来了今天全网第一")))
     encoder, _ = load_encoder(str(tmp_path), trim=False)
     model = MultiLabelClassifier(encoder, ["a", "b"])
-    for value in (*model.parameters(), model.centre, model.spread):  # the exporter merges equal constants, such as zeros
+    for value in (
+        *model.parameters(),
+        model.centre,
+        model.spread,
+    ):  # the exporter merges equal constants, such as zeros
         torch.nn.init.normal_(value, std=0.02)
     to_onnx(model, tmp_path / "fp32.onnx")
     quantise_weights(tmp_path / "fp32.onnx", tmp_path / "int8.onnx")

@@ -45,7 +45,9 @@ def _of_model(folder: Path) -> tuple[str, Origin]:
     run = folder.parent
     path = run / "config.yaml"
     known = path.exists()
-    return run.name, encoder_origin(TrainConfig.model_validate(load_yaml(path))) if known else Origin("unknown", UNKNOWN)
+    return run.name, encoder_origin(TrainConfig.model_validate(load_yaml(path))) if known else Origin(
+        "unknown", UNKNOWN
+    )
 
 
 def _name(source: str) -> str:
