@@ -58,6 +58,7 @@ class DataConfig(_Strict):
     public_required: bool = True  # false: train on the written corpus alone where the public lines aren't there
     contested_weight: Share = 0.5  # weight of a row that two trained reviewers could judge differently
     written_weight: Positive = 1.0  # weight of a written row against a real one
+    hard_weight: Positive = 1.0  # weight of a compliant row that only looks dangerous (kind hard, or half of a pair)
 
 
 class EvasionConfig(_Strict):

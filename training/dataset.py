@@ -80,9 +80,16 @@ def targets(rows: Sequence[Row], labels: list[str]) -> tuple[np.ndarray, np.ndar
 def weights(rows: Sequence[Row], config: DataConfig) -> list[float]:
     """Weight of each row in the loss."""
     return [
-        (config.contested_weight if row.contested else 1.0) * (1.0 if is_real(row) else config.written_weight)
+        (config.contested_weight if row.contested else 1.0)
+        * (1.0 if is_real(row) else config.written_weight)
+        * (config.hard_weight if looks_dangerous(row) else 1.0)
         for row in rows
     ]
+
+
+def looks_dangerous(row: Row) -> bool:
+    """Whether a compliant row was written to be mistaken for a violation."""
+    return not row.labels and (row.meta.get("kind") == "hard" or "pair" in row.meta)
 
 
 def to_dataset(rows: Sequence[Row], labels: list[str], config: DataConfig) -> datasets.Dataset:

@@ -6,8 +6,9 @@ import json
 import pytest
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training import public
+from zhenyan.training.config import DataConfig
 from zhenyan.training.corpus_check import check_corpus
-from zhenyan.training.dataset import targets
+from zhenyan.training.dataset import targets, weights
 from zhenyan.training.rows import Row, read_rows, text_key
 from zhenyan.training.schema import load_schema
 from zhenyan.training.splits import Splits, load_splits
@@ -109,6 +110,17 @@ def test_unannotated_labels_are_masked():
     rows = [Row("a", ("x",), annotated=("x",)), Row("b", ())]
     truth, mask = targets(rows, ["x", "y"])
     assert truth.tolist() == [[1, 0], [0, 0]] and mask.tolist() == [[1, 0], [1, 1]]
+
+
+def test_rows_weigh_what_the_configuration_says():
+    written = {"batch": "b01"}
+    rows = [
+        Row("real", meta={"room": "r1"}), Row("plain", meta=written | {"kind": "plain"}),
+        Row("hard", meta=written | {"kind": "hard"}), Row("violation", ("x",), meta=written | {"pair": "p1"}),
+        Row("its lawful half", contested=True, meta=written | {"pair": "p1"}),
+    ]  # fmt: skip
+    config = DataConfig(contested_weight=0.5, written_weight=2.0, hard_weight=3.0)
+    assert weights(rows, config) == [1.0, 2.0, 6.0, 2.0, 3.0]
 
 
 def test_splits_must_not_overlap(tmp_path):
