@@ -111,7 +111,10 @@ def speed() -> str:
         return NOT_YET
     results = json.loads(SPEED.read_text(encoding="utf-8"))
     machine = results["machine"]
-    head = f"{machine['processor']}, {results['threads']} threads, {results['tokens_per_line']} tokens a line, {results['date']}.\n"
+    head = (
+        f"{machine['processor']}, {results['threads']} threads, {results['tokens_per_line']} tokens a line, "
+        f"bundle {results['bundle']}, {results['date']}.\n"
+    )
     return f"{head}\n{_benchmark().table(results)}\n"
 
 

@@ -9,7 +9,7 @@ kernel for that (measured: five times slower in all) and OpenVINO refuses it.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,13 @@ def products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     return [n for n in model.graph.node if n.op_type == "MatMul" and _weight(model, n) is not None]
 
 
-def quantised(model: onnx.ModelProto, chosen: set[str], ranges: Ranges, alpha: float) -> onnx.ModelProto:
-    """A copy in which the products named by their outputs are int8 and the others have int8 weights only."""
+def quantised(
+    model: onnx.ModelProto, chosen: set[str], ranges: Ranges, alpha: float, store: Callable[..., None] | None = None
+) -> onnx.ModelProto:
+    """A copy in which the products named by their outputs are int8; weights of the others are kept by `store`.
+
+    That is in half precision unless told otherwise: what is too sensitive for int8 products is so for int8 weights too.
+    """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     readers: dict[str, list[onnx.NodeProto]] = {}
@@ -82,7 +87,7 @@ def quantised(model: onnx.ModelProto, chosen: set[str], ranges: Ranges, alpha: f
         if node.output[0] in chosen:
             readers.setdefault(node.input[0], []).append(node)
         else:
-            _store_as_int8(copy, node)
+            (store or _store_as_half)(copy, node)
     for tensor, nodes in readers.items():
         _quantise_readers(copy, tensor, nodes, *ranges[tensor], alpha=alpha)
     _quantise_embedding(copy)
@@ -110,7 +115,7 @@ def quantise_weights(source: Path, target: Path) -> None:
 
     Cast and Mul, not DequantizeLinear: the runtime folds them into fp32 weights once, when it loads the file.
     """
-    onnx.save(quantised(onnx.load(str(source)), set(), {}, 0.0), str(target))
+    onnx.save(quantised(onnx.load(str(source)), set(), {}, 0.0, _store_as_int8), str(target))
 
 
 def _store_as_int8(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
@@ -122,6 +127,14 @@ def _store_as_int8(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
     cast = helper.make_node("Cast", [f"{base}_int"], [f"{base}_float"], to=TensorProto.FLOAT)
     scaled = helper.make_node("Mul", [f"{base}_float", f"{base}_scale"], [f"{base}_weight"])
     _add_before(model, node, constants, [cast, scaled])
+    node.input[1] = f"{base}_weight"
+
+
+def _store_as_half(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
+    """Hold a product's weight in half precision, and compute in float; the runtime converts it once, when it loads the file."""
+    base = f"{node.name or node.output[0]}_w16"
+    cast = helper.make_node("Cast", [f"{base}_half"], [f"{base}_weight"], to=TensorProto.FLOAT)
+    _add_before(model, node, {f"{base}_half": _matrix(model, node).astype(np.float16)}, [cast])
     node.input[1] = f"{base}_weight"
 
 
