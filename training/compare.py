@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,10 @@ def compare(a: Path, b: Path, data: Labelled, schema: Schema, evasion: bool = Tr
         pair[0].bundle.id, pair[1].bundle.id, len(data.rows),
         {name: difference(*arrays, data.groups) for name, arrays in parts.items()},
         slice_differences(data, *decided), flips(data, *decided, schema),
-        {c.bundle.id: facts(c, data, score, schema, evasion) for c, score in zip(pair, scores, strict=True)},
+        {
+            c.bundle.id: facts(c, data, score, schema, evasion) | speed
+            for c, score, speed in zip(pair, scores, speeds(pair, data.texts[:512]), strict=True)
+        },
     )  # fmt: skip
 
 
@@ -104,28 +108,34 @@ def flips(data: Labelled, a: np.ndarray, b: np.ndarray, schema: Schema) -> list[
 def facts(
     classifier: Classifier, data: Labelled, scores: np.ndarray, schema: Schema, evasion: bool
 ) -> dict[str, float]:
-    """Size, speed, calibration and evasion of one bundle."""
-    texts = data.texts[:512]
-    classifier.clear_cache()
-    started = time.perf_counter()
-    classifier.score(texts)
-    pace = len(texts) / (time.perf_counter() - started)
-    alone = []
-    for text in texts[:60]:
-        classifier.clear_cache()
-        started = time.perf_counter()
-        classifier.score([text])
-        alone.append(time.perf_counter() - started)
+    """Size, calibration and evasion of one bundle."""
     found = {
         "size_mib": sum(p.stat().st_size for p in classifier.bundle.folder.iterdir()) / 2**20,
-        "lines_per_second": pace,
-        "latency_ms": 1000 * float(np.median(alone)),
         "calibration_error": calibration_error(data.truth[data.seen], scores[data.seen]),
     }
     if evasion:
         table = evasion_table(data, decider(classifier, schema.ids), schema)
         found |= {"evasion_mean_fall": table["mean_fall"], "evasion_worst_fall": table["worst_fall"]}
     return found
+
+
+def speeds(pair: Sequence[Classifier], texts: list[str], alone: int = 100) -> list[dict[str, float]]:
+    """Lines a second and median latency of one line for each bundle.
+
+    They are asked in turns: a machine that is busy for a minute slows both, not the one that happens to be measured.
+    """
+    taken: list[list[float]] = [[_seconds(classifier, [text]) for classifier in pair] for text in texts[:alone]]
+    return [
+        {"lines_per_second": len(texts) / _seconds(classifier, texts), "latency_ms": 1000 * float(latency)}
+        for classifier, latency in zip(pair, np.median(taken, axis=0), strict=True)
+    ]
+
+
+def _seconds(classifier: Classifier, texts: list[str]) -> float:
+    classifier.clear_cache()
+    started = time.perf_counter()
+    classifier.score(texts)
+    return time.perf_counter() - started
 
 
 def comparison_view(found: Comparison) -> list[Table]:

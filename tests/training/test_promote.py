@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
 
 import pytest
 import yaml
 from zhenyan.inference.bundle import DEFAULT_BUNDLE
 from zhenyan.inference.cli import main
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training.compare import Comparison, Difference
+from zhenyan.training.compare import Comparison, Difference, speeds
 from zhenyan.training.config import TrackingConfig
 from zhenyan.training.export import write_manifest
 from zhenyan.training.promote import Gates, checks, load_gates
@@ -96,3 +97,23 @@ def test_a_planted_regression_of_the_bundled_model_is_refused(tmp_path, root, mo
     said = capsys.readouterr()
     assert exited.value.code == 2 and "stays out" in said.err and "fall of F1, food_safety" in said.err
     assert registry.version(CHAMPION) == champion
+
+
+def test_speeds_are_measured_in_turns():
+    asked: list[tuple[str, int]] = []
+
+    class Timed:
+        def __init__(self, name: str, seconds: float) -> None:
+            self.name, self.seconds = name, seconds
+
+        def clear_cache(self) -> None:
+            asked.append((self.name, 0))
+
+        def score(self, texts: list[str]) -> None:
+            asked.append((self.name, len(texts)))
+            time.sleep(self.seconds)
+
+    slow, fast = speeds([Timed("a", 0.004), Timed("b", 0.001)], ["一", "二", "三"], alone=2)
+    alone = [item for item in asked if item[1] == 1]
+    assert [name for name, _ in alone] == ["a", "b", "a", "b"] and len(asked) == 2 * (len(alone) + 2)
+    assert slow["latency_ms"] > fast["latency_ms"] and fast["lines_per_second"] > slow["lines_per_second"]
