@@ -9,7 +9,7 @@ kernel for that (measured: five times slower in all) and OpenVINO refuses it.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +74,11 @@ def products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def quantised(
-    model: onnx.ModelProto, chosen: set[str], ranges: Ranges, alpha: float, store: Callable[..., None] | None = None
+    model: onnx.ModelProto, chosen: set[str], ranges: Ranges, alpha: float, half: bool = True
 ) -> onnx.ModelProto:
-    """A copy in which the products named by their outputs are int8; weights of the others are kept by `store`.
+    """A copy in which the products named by their outputs are int8 and the others have weights in half precision.
 
-    That is in half precision unless told otherwise: what is too sensitive for int8 products is so for int8 weights too.
+    Without `half` those are int8 too: what is too sensitive for int8 products often is so for int8 weights.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -87,7 +87,7 @@ def quantised(
         if node.output[0] in chosen:
             readers.setdefault(node.input[0], []).append(node)
         else:
-            (store or _store_as_half)(copy, node)
+            (_store_as_half if half else _store_as_int8)(copy, node)
     for tensor, nodes in readers.items():
         _quantise_readers(copy, tensor, nodes, *ranges[tensor], alpha=alpha)
     _quantise_embedding(copy)
@@ -115,7 +115,7 @@ def quantise_weights(source: Path, target: Path) -> None:
 
     Cast and Mul, not DequantizeLinear: the runtime folds them into fp32 weights once, when it loads the file.
     """
-    onnx.save(quantised(onnx.load(str(source)), set(), {}, 0.0, _store_as_int8), str(target))
+    onnx.save(quantised(onnx.load(str(source)), set(), {}, 0.0, half=False), str(target))
 
 
 def _store_as_int8(model: onnx.ModelProto, node: onnx.NodeProto) -> None:

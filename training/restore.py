@@ -1,6 +1,6 @@
 """A bundle as a network again: training can go on from what was released when the run behind it is gone.
 
-Weights come back as the bundle holds them: rounded to int8, with what smoothing moved into them taken out again.
+Weights come back as the bundle holds them: rounded to int8 or half precision, with what smoothing moved into them taken out again.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Graph:
         self.source = {name: node for node in model.graph.node for name in node.output}
 
     def value(self, name: str) -> np.ndarray | None:
-        """A tensor that doesn't depend on the input, computed: stored, or stored as int8 with scales."""
+        """A tensor that doesn't depend on the input, computed: stored, or stored smaller and to be cast or scaled."""
         if name in self.constants:
             return self.constants[name]
         node = self.source.get(name)

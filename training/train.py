@@ -59,7 +59,7 @@ def train(
 ) -> Run:
     """Train by `config`; returns the run. Under torchrun every process calls this; the first one writes and tracks.
 
-    `warm_start`: a trained model's folder to go on from (head rows are kept by label name). `resume`: a run folder
+    `warm_start`: a run's model folder or a bundle to go on from (head rows are kept by label name). `resume`: a run folder
     that was cut off; training goes on from its last checkpoint with the result an unbroken run would have had.
     `callbacks` hear what the Trainer does and may raise Stopped. `parent`: folder of the tracker to nest the run under.
     """

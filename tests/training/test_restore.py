@@ -14,6 +14,7 @@ from tiny_checkpoints import CHECKPOINTS
 from zhenyan.inference import Classifier
 from zhenyan.inference.bundle import DEFAULT_BUNDLE, MANIFEST
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training.config import DistilConfig
 from zhenyan.training.encoders.load import load_encoder
 from zhenyan.training.encoders.origin import encoder_origin
 from zhenyan.training.export import export_run, to_onnx
@@ -54,7 +55,7 @@ def test_the_released_bundle_scores_as_it_did():
     assert ((restored >= classifier.thresholds) != (given >= classifier.thresholds)).any(1).mean() <= 0.01
 
 
-def test_training_goes_on_from_a_bundle(small_config, tmp_path):
+def test_training_goes_on_from_a_bundle_and_learns_from_it(small_config, tmp_path):
     quiet, bundle = Console(quiet=True), tmp_path / "bundle"
     export = small_config.export.model_copy(update={"max_flip_rate": 1.0, "max_f1_drop": 1.0})
     first = train(small_config.model_copy(update={"export": export}), console=quiet)
@@ -66,6 +67,10 @@ def test_training_goes_on_from_a_bundle(small_config, tmp_path):
     assert meta["pooling"] == "mean" and tokenizer.mask_token == "[MASK]"
     for key, value in saved.encoder.state_dict().items():
         assert torch.allclose(gone_on.encoder.state_dict()[key], value, atol=float(value.abs().max()) / 100), key
+    distil = DistilConfig(teachers=[bundle], unlabelled=0)
+    half = small_config.encoder.model_copy(update={"source": "teacher", "layers": [0]})
+    student = train(small_config.model_copy(update={"encoder": half, "distil": distil}), console=quiet)
+    assert len(load_model(student.folder / "model")[0].encoder.encoder.layer) == 1
     origin = encoder_origin(small_config, str(bundle))
     assert json.loads((bundle / MANIFEST).read_text())["bundle_id"] in origin.name and str(tmp_path) not in origin.name
 

@@ -44,10 +44,9 @@ def _of_model(folder: Path) -> tuple[str, Origin]:
         return manifest["bundle_id"], Origin(manifest["encoder"], manifest["encoder_licence"])
     run = folder.parent
     path = run / "config.yaml"
-    known = path.exists()
-    return run.name, encoder_origin(TrainConfig.model_validate(load_yaml(path))) if known else Origin(
-        "unknown", UNKNOWN
-    )
+    if not path.exists():
+        return run.name, Origin("unknown", UNKNOWN)
+    return run.name, encoder_origin(TrainConfig.model_validate(load_yaml(path)))
 
 
 def _name(source: str) -> str:
