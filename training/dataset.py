@@ -66,8 +66,13 @@ def unlabelled_lines(config: DataConfig, skip: set[str]) -> list[str]:
 
 
 def is_real(row: Row) -> bool:
-    """Whether a row was spoken in a real stream (written rows carry an author batch)."""
+    """Whether a row was spoken in a real stream, rewritten or not (written rows carry an author batch)."""
     return "batch" not in row.meta
+
+
+def origin(row: Row) -> str:
+    """Where the words come from: real, real but moved to another trade by a writer, or written."""
+    return "moved" if "rewriter" in row.meta else "real" if is_real(row) else "written"
 
 
 def targets(rows: Sequence[Row], labels: list[str]) -> tuple[np.ndarray, np.ndarray]:

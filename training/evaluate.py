@@ -11,7 +11,7 @@ from rich.table import Table
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import evasion
-from zhenyan.training.dataset import is_real, targets
+from zhenyan.training.dataset import origin, targets
 from zhenyan.training.metrics import (
     SUMMARY,
     average_precision,
@@ -109,7 +109,7 @@ def _length(row: Row) -> str:
 
 SLICES: dict[str, Callable[[Row], str]] = {
     "channel": lambda row: row.channel,
-    "origin": lambda row: "real" if is_real(row) else "written",
+    "origin": origin,
     "length": _length,
     "contested": lambda row: "contested" if row.contested else "clear",
     "domain": lambda row: str(row.meta.get("domain", "")),

@@ -143,14 +143,23 @@ def _is_hashed(path: Path) -> bool:
     return isinstance(first, dict) and "doc" in first and "text" not in first
 
 
+def apply_edits(line: str, edits: Iterable[tuple[int, int, str]]) -> str:
+    """`line` with the characters [start, end) of each edit replaced; edits are in order and don't overlap."""
+    parts, done = [], 0
+    for start, end, new in edits:
+        parts += [line[done:start], new]
+        done = end
+    return "".join([*parts, line[done:]])
+
+
 def _join(record: dict[str, Any], texts: dict[str, str], origin: str) -> Row | None:
     document = texts.get(record["doc"])
     if document is None:
         return None
-    text = document[record["start"] : record["end"]]
+    text = apply_edits(document[record["start"] : record["end"]], record.get("edits", []))
     if text_key(text) != record["sha256"]:
         raise InputError(f"{origin}: characters {record['start']}-{record['end']} don't hash to the labelled line")
-    skip = {"sha256", "doc", "start", "end", "labels", "contested", "annotated", "id"}
+    skip = {"sha256", "doc", "start", "end", "edits", "labels", "contested", "annotated", "id"}
     annotated = record.get("annotated")
     return Row(
         text=text,

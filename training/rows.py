@@ -33,8 +33,8 @@ class Row:
 
     @property
     def group(self) -> str:
-        """What a split must never cut: the room of a real line, the author batch of a written one, else its source."""
-        return str(self.meta.get("room") or self.meta.get("batch") or self.meta.get("source") or "")
+        """What a split must never cut: the room of a real line, the author batch of a written or rewritten one, or the source."""
+        return str(next((self.meta[key] for key in ("room", "batch", "rewriter", "source") if self.meta.get(key)), ""))
 
 
 _OWN_FIELDS = {"text", "labels", "id", "channel", "annotated", "contested"}

@@ -5,7 +5,7 @@ import json
 
 import pytest
 from zhenyan.inference.errors import ConfigError, InputError
-from zhenyan.training import public
+from zhenyan.training import dataset, public
 from zhenyan.training.config import DataConfig
 from zhenyan.training.corpus_check import check_corpus
 from zhenyan.training.dataset import targets, weights
@@ -84,6 +84,22 @@ def test_labels_join_public_text_by_hash(tmp_path):
         public.join_labels([str(labels)], tmp_path)
     write(labels, {**record, "doc": text_key("absent")})
     assert public.join_labels([str(labels)], tmp_path) == ([], 1)
+
+
+def test_a_rewritten_line_is_joined_by_its_edits(tmp_path):
+    text = "前面的话。这个茶喝完血压就降了。"
+    write(tmp_path / "streams.jsonl", {"text": text})
+    rewritten = "这个膏药贴完腰就不疼了。"
+    record = {"id": "c1", "sha256": text_key(rewritten), "doc": text_key(text), "start": 5, "end": len(text),
+              "edits": [[2, 4, "膏药贴"], [4, 7, "完腰"], [7, 9, "就不疼"]], "labels": ["unreviewed_ad"],
+              "source": "streams", "rewriter": "c01"}  # fmt: skip
+    (tmp_path / "labels").mkdir()
+    labels = write(tmp_path / "labels" / "l.jsonl", record)
+    (row,), _ = public.join_labels([str(labels)], tmp_path)
+    assert (row.text, row.group, dataset.origin(row)) == (rewritten, "c01", "moved")
+    write(labels, {**record, "edits": record["edits"][1:]})
+    with pytest.raises(InputError, match="don't hash"):
+        public.join_labels([str(labels)], tmp_path)
 
 
 def test_fetch_from_a_copy_checks_digests(tmp_path):
