@@ -103,6 +103,7 @@ class OptimConfig(_Strict):
     early_stopping: Annotated[int, Field(ge=0)] = 2  # evaluations without a better score; 0 never stops early
     evaluations_per_epoch: Count = 1
     threads: Count | None = None  # null: all the process may use
+    blend: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the trained weights; the rest stays as the run started
 
 
 class ThresholdConfig(_Strict):

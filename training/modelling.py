@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,16 @@ class MultiLabelClassifier(nn.Module):
         self.spread.copy_(pooled.std(0).clamp(min=1e-3))
         with torch.no_grad():
             self.head.bias.copy_(torch.logit(share.clamp(1e-3, 0.5)))
+
+
+def blend(model: MultiLabelClassifier, start: Mapping[str, Tensor], share: float) -> None:
+    """Move the weights back towards `start`, a state of the same network; `share` of the way that was trained remains.
+
+    What a model learned before, on other rows, survives better so (Wortsman et al. 2022, WiSE-FT).
+    """
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(torch.lerp(start[name].to(value), value, share))
 
 
 def save_model(model: MultiLabelClassifier, tokenizer: PreTrainedTokenizerFast, folder: Path, **meta: Any) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import transformers
 from rich.console import Console
+from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed, plots
@@ -26,7 +27,7 @@ from zhenyan.training.dataset import Corpus, Lessons, is_real, load_corpus, to_d
 from zhenyan.training.encoders.load import keep_layers, load_encoder, set_dropout
 from zhenyan.training.evaluate import curves, labelled, quality
 from zhenyan.training.losses import positive_weights
-from zhenyan.training.modelling import MultiLabelClassifier, load_model, save_model
+from zhenyan.training.modelling import MultiLabelClassifier, blend, load_model, save_model
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.pretrain import continue_pretraining, digest
 from zhenyan.training.progress import ProgressBar, Stopped, TrackMetrics
@@ -38,6 +39,7 @@ from zhenyan.training.tracking import NoTracker, Tracker
 from zhenyan.training.trainer import build_trainer, uses_bf16
 
 MODEL, THRESHOLDS, METRICS, CONFIG = "model", "thresholds.json", "metrics.json", "config.yaml"
+START = "start.safetensors"
 
 
 @dataclass
@@ -107,12 +109,23 @@ def fit(
         condition_model(model, tokenizer, train_set, config)
     validation = to_dataset(corpus.validation, schema.ids, config.data)
     trainer = build_trainer(model, tokenizer, train_set, validation, config, folder / "trainer", callbacks, lessons)
+    blends = config.optim.blend < 1 and distributed.is_first()
+    if blends and not resume:
+        keep_start(model, folder / "trainer")
     trainer.train(resume_from_checkpoint=last_checkpoint(folder) if resume else None)
+    if blends:
+        blend(model, load_file(folder / "trainer" / START), config.optim.blend)
     metrics = None
     if distributed.is_first():
         metrics = finish_run(folder, config, schema, corpus, model, tokenizer, tracker)
         shutil.rmtree(folder / "trainer", ignore_errors=True)
     return distributed.first_says(metrics)
+
+
+def keep_start(model: MultiLabelClassifier, folder: Path) -> None:
+    """Write the weights that training starts from; a resumed run blends with them too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.detach().cpu().clone() for name, value in model.state_dict().items()}, folder / START)
 
 
 def new_folder(config: TrainConfig) -> Path:

@@ -67,7 +67,7 @@ def test_same_seed_same_model(small_config, quiet):
 @pytest.mark.parametrize("cut", [0.9, 1.4])
 def test_resume_equals_an_unbroken_run(small_config, quiet, monkeypatch, cut):
     noisy = {"inner_dropout": 0.1}  # so that random numbers are used at every step
-    config = update(small_config, encoder=noisy, optim={"epochs": 2, "evaluations_per_epoch": 2})
+    config = update(small_config, encoder=noisy, optim={"epochs": 2, "evaluations_per_epoch": 2, "blend": 0.6})
     whole = training.train(config, console=quiet)
 
     class Stop(Exception):
@@ -110,6 +110,18 @@ def test_warm_start_keeps_head_rows_by_name(run):
     for label in meta["labels"]:
         assert torch.equal(new.head.weight[labels.index(label)], old.head.weight[meta["labels"].index(label)])
     assert not torch.equal(new.head.weight[0], old.head.weight[0])
+
+
+def test_a_blend_stands_between_start_and_end(run, small_config, quiet):
+    start = run.folder / "model"
+    ends = [
+        training.train(update(small_config, optim={"blend": share}), warm_start=start, console=quiet).folder / "model"
+        for share in (1.0, 0.25)
+    ]
+    begun, trained, blended = (load_model(folder)[0].encoder.state_dict() for folder in (start, *ends))
+    assert not all(torch.equal(begun[name], trained[name]) for name in begun)
+    for name, value in begun.items():
+        assert torch.allclose(blended[name], value + 0.25 * (trained[name] - value), atol=1e-6), name
 
 
 def test_masked_labels_and_weights_change_the_loss_as_they_should():
