@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.training.baselines import TfidfBaseline, word_list
 from zhenyan.training.config import TrainConfig, load_config
@@ -26,7 +27,8 @@ from zhenyan.training.evaluate import (
 from zhenyan.training.evaluation_page import write_page
 from zhenyan.training.metrics import report
 from zhenyan.training.mistakes import error_records
-from zhenyan.training.rows import read_rows
+from zhenyan.training.public import read_labelled
+from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
 
 
@@ -49,6 +51,16 @@ class Options:
         return self.errors > 0 and (self.page is not None or self.record is not None)
 
 
+def read_sets(sets: list[str], cache: Path) -> list[Row]:
+    """Rows of files that hold texts or hashes. ConfigError when a hashed line isn't in `cache`: a part would mislead."""
+    rows, missing = read_labelled(sets, cache)
+    if missing:
+        raise ConfigError(
+            f"{', '.join(sets)}: {missing:,} hashed labels find no text in {cache}; run `zhenyan data fetch` first"
+        )
+    return rows
+
+
 def evaluate_bundle(
     model: Path | None, sets: list[str] | None, config_path: Path, options: Options, console: Console
 ) -> dict[str, Any]:
@@ -60,7 +72,7 @@ def evaluate_bundle(
     schema = load_schema(config.data.label_schema)
     needed = not sets or options.baselines or options.explains
     corpus = load_corpus(config.data, schema) if needed else Corpus([], [], [], [])
-    rows = read_rows(sets) if sets else corpus.test
+    rows = read_sets(sets, config.data.public_cache) if sets else corpus.test
     for row in rows:
         schema.check(row.labels, row.origin)
     data = labelled(rows, schema.ids)

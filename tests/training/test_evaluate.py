@@ -12,13 +12,14 @@ import typer
 import yaml
 from rich.console import Console
 from typer.testing import CliRunner
+from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli
 from zhenyan.training.baselines import TfidfBaseline
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.evaluate import decider, evaluate, evasion_table, label_columns, labelled
 from zhenyan.training.evaluation_run import Options, evaluate_bundle
 from zhenyan.training.mistakes import FALSE_ALARM, MISSED, hardest, nearest_rows
-from zhenyan.training.rows import Row, read_rows
+from zhenyan.training.rows import Row, read_rows, text_key
 from zhenyan.training.schema import load_schema
 
 SCHEMA = load_schema()
@@ -164,3 +165,23 @@ def test_no_errors_asked_no_texts_kept(measured_rows, measuring_config, tmp_path
     assert "两盒装" not in record.read_text(encoding="utf-8")
     measured = json.loads(record.read_text(encoding="utf-8"))
     assert list(measured["models"]) == [measured["bundle"]] and measured["rows"] == 42
+
+
+def test_a_hashed_set_is_joined_and_a_missing_text_is_said(measuring_config, tmp_path):
+    text = "前一句。这个茶喝完血压就降了"
+    record = {"id": "1", "sha256": text_key(text[4:]), "doc": text_key(text), "start": 4, "end": len(text), "labels": []}
+    hashed = tmp_path / "hashed.jsonl"
+    hashed.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    cache, settings = tmp_path / "cache", yaml.safe_load(measuring_config.read_text(encoding="utf-8"))
+    settings["data"]["public_cache"] = str(cache)
+    measuring_config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    command = ["evaluate", "--set", str(hashed), "--config", str(measuring_config), "--no-baselines"]
+    app = typer.Typer()
+    cli.register(app)
+    with pytest.raises(ConfigError, match="1 hashed labels find no text"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+    cache.mkdir()
+    (cache / "texts.jsonl").write_text(json.dumps({"text": text}, ensure_ascii=False), encoding="utf-8")
+    done = CliRunner().invoke(app, [*command, "--json", str(tmp_path / "out.json")])
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["rows"] == 1
