@@ -110,7 +110,10 @@ def evaluate(
     model: Annotated[Path | None, typer.Option(help="Bundle folder; the bundled model by default.")] = None,
     rows: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Labelled JSON Lines files to measure on, written or hashed; the written test split by default."),
+        typer.Option(
+            "--set",
+            help="Labelled JSON Lines files to measure on, written or hashed; the written test split by default.",
+        ),
     ] = None,
     baselines: Annotated[bool, typer.Option(help="Also measure a word list and TF-IDF + logistic regression.")] = True,
     evasion: Annotated[bool, typer.Option(help="Also measure every disguise.")] = False,

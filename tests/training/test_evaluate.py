@@ -169,7 +169,14 @@ def test_no_errors_asked_no_texts_kept(measured_rows, measuring_config, tmp_path
 
 def test_a_hashed_set_is_joined_and_a_missing_text_is_said(measuring_config, tmp_path):
     text = "前一句。这个茶喝完血压就降了"
-    record = {"id": "1", "sha256": text_key(text[4:]), "doc": text_key(text), "start": 4, "end": len(text), "labels": []}
+    record = {
+        "id": "1",
+        "sha256": text_key(text[4:]),
+        "doc": text_key(text),
+        "start": 4,
+        "end": len(text),
+        "labels": [],
+    }
     hashed = tmp_path / "hashed.jsonl"
     hashed.write_text(json.dumps(record) + "\n", encoding="utf-8")
     cache, settings = tmp_path / "cache", yaml.safe_load(measuring_config.read_text(encoding="utf-8"))
