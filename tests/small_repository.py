@@ -96,7 +96,8 @@ def _shrink_configs(configs: Path, encoder: Path) -> None:
         "export": {"precision": "weights", "max_flip_rate": 1.0, "max_f1_drop": 1.0},
     })  # fmt: skip
     _merge(configs / "train/student.yaml", {"encoder": {"layers": [0, 1]}, "optim": {"epochs": 1}})
-    _merge(configs / "train/finish.yaml", {"export": {"max_flip_rate": 1.0}})
+    for last in ("finish", "moved"):
+        _merge(configs / f"train/{last}.yaml", {"export": {"max_flip_rate": 1.0}})
     _merge(configs / "train/cross-validation.yaml", {"encoder": {"layers": [0]}, "optim": {"epochs": 1}})
     for name in ("speech", "new-label"):
         _merge(configs / f"train/{name}.yaml", {"optim": {"epochs": 1}, "pretrain": None})

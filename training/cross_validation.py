@@ -89,7 +89,7 @@ def by_group(data: Labelled, decided: np.ndarray, least: int = 5) -> dict[str, A
 
 
 def fold_table(measured: dict[str, Any]) -> Table:
-    """F1 of all rows, of real and of written ones."""
+    """F1 of all rows, by where their words come from and by whether they are contested."""
     table = Table(
         "rows", "", "any violation F1", "core labels, pooled", title=f"{measured['folds']} folds of authors and rooms"
     )

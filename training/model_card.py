@@ -13,7 +13,7 @@ from typing import Any
 
 import jinja2
 from zhenyan.training.config import CarbonConfig, TrainConfig
-from zhenyan.training.dataset import Corpus, is_real
+from zhenyan.training.dataset import Corpus, origin
 from zhenyan.training.metrics import SUMMARY
 from zhenyan.training.provenance import GPU, Journal, read_journal, rows_digest
 from zhenyan.training.rows import Row
@@ -54,7 +54,7 @@ def split_counts(corpus: Corpus) -> dict[str, dict[str, int]]:
 def _counts(rows: list[Row]) -> dict[str, int]:
     return {
         "rows": len(rows),
-        "real": sum(map(is_real, rows)),
+        "real": sum(origin(row) == "real" for row in rows),
         "copy": sum(row.channel == "copy" for row in rows),
         "compliant": sum(not row.labels for row in rows),
         "groups": len({row.group for row in rows}),

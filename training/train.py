@@ -23,7 +23,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.config import TrainConfig, dump_config
-from zhenyan.training.dataset import Corpus, Lessons, is_real, load_corpus, to_dataset
+from zhenyan.training.dataset import Corpus, Lessons, load_corpus, origin, to_dataset
 from zhenyan.training.encoders.load import keep_layers, load_encoder, set_dropout
 from zhenyan.training.evaluate import curves, labelled, quality
 from zhenyan.training.losses import positive_weights
@@ -76,7 +76,7 @@ def train(
         console = (console or Console()) if first else Console(quiet=True)
         tracker = Tracker(folder, config.tracking, folder.name, console, parent) if first else NoTracker()
         console.print(
-            f"run {folder}: {len(corpus.train):,} training rows ({sum(map(is_real, corpus.train)):,} real), "
+            f"run {folder}: {len(corpus.train):,} training rows ({sum(origin(row) == 'real' for row in corpus.train):,} real), "
             f"{len(corpus.validation):,} validation rows, {len(schema.ids)} labels"
         )
         if resume:
