@@ -152,11 +152,27 @@ def apply_edits(line: str, edits: Iterable[tuple[int, int, str]]) -> str:
     return "".join([*parts, line[done:]])
 
 
+def _checked_edits(edits: Any, length: int, origin: str) -> list[tuple[int, int, str]]:
+    """The edits of one record; InputError names `origin` and the first that isn't [start, end, text] in order within the line."""
+    done = 0
+    for edit in edits if isinstance(edits, list) else [edits]:
+        match edit:
+            case [int(start), int(end), str()] if done <= start <= end <= length:
+                done = end
+            case _:
+                raise InputError(
+                    f"{origin}: field 'edits' must be a list of [start, end, text] in order, without overlap and within the "
+                    f"{length} characters of the line, found {edit!r}"
+                )
+    return edits
+
+
 def _join(record: dict[str, Any], texts: dict[str, str], origin: str) -> Row | None:
     document = texts.get(record["doc"])
     if document is None:
         return None
-    text = apply_edits(document[record["start"] : record["end"]], record.get("edits", []))
+    line = document[record["start"] : record["end"]]
+    text = apply_edits(line, _checked_edits(record.get("edits", []), len(line), origin))
     if text_key(text) != record["sha256"]:
         raise InputError(f"{origin}: characters {record['start']}-{record['end']} don't hash to the labelled line")
     skip = {"sha256", "doc", "start", "end", "edits", "labels", "contested", "annotated", "id"}

@@ -100,6 +100,10 @@ def test_a_rewritten_line_is_joined_by_its_edits(tmp_path):
     write(labels, {**record, "edits": record["edits"][1:]})
     with pytest.raises(InputError, match="don't hash"):
         public.join_labels([str(labels)], tmp_path)
+    for wrong in ([[2, 4]], [["2", 4, "x"]], [[4, 7, "x"], [2, 4, "y"]], [[0, 99, "x"]], {"2": "x"}, 5):
+        write(labels, {**record, "edits": wrong})
+        with pytest.raises(InputError, match=r"l\.jsonl:1: field 'edits' must be a list of"):
+            public.join_labels([str(labels)], tmp_path)
 
 
 def test_fetch_from_a_copy_checks_digests(tmp_path):
