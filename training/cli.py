@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import rich.console
 import typer
@@ -20,6 +20,7 @@ cli_data.register(data)
 def register(app: typer.Typer) -> None:
     """Add the training commands; called through the entry point group `zhenyan.commands`."""
     app.command()(train)
+    app.command()(average)
     app.command()(export)
     app.command()(evaluate)
     app.command()(cross_validate)
@@ -68,9 +69,31 @@ def train(
     settings = configs.load_config((resume / CONFIG) if resume else config, overrides.parse(set_))
     console = rich.console.Console(quiet=not is_first())
     result = run(settings, warm_start=warm_start, resume=resume, console=console)
-    found = result.metrics
-    console.print(
-        f"{result.folder}: validation any-violation F1 {found['any_violation']['f1']:.3f}, "
+    console.print(f"{result.folder}: {summary(result.metrics)}")
+
+
+def average(
+    models: Annotated[
+        list[str], typer.Argument(help="FOLDER=SHARE of each model folder of a run, or bundle; the shares' sum is 1.")
+    ],
+    config: Annotated[Path, typer.Option(help="Whose name and validation rows the new run has (YAML).")] = Path(
+        "configs/train/default.yaml"
+    ),
+) -> None:
+    """Average the weights of models that began from the same weights; thresholds are chosen anew."""
+    need_extra()
+    from zhenyan.training import average as averages
+    from zhenyan.training.config import load_config
+
+    console = rich.console.Console()
+    result = averages.average(load_config(config), averages.parse_shares(models), console)
+    console.print(f"{result.folder}: {summary(result.metrics)}")
+
+
+def summary(found: dict[str, Any]) -> str:
+    """What a run prints of its metrics."""
+    return (
+        f"validation any-violation F1 {found['any_violation']['f1']:.3f}, "
         f"core micro F1 {found['core_micro']['f1']:.3f}, macro F1 {found['macro_f1']:.3f}"
     )
 

@@ -1,0 +1,57 @@
+"""`zhenyan average`: the mean of weights, thresholds of its own, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training import train as training
+from zhenyan.training.average import average, parse_shares
+from zhenyan.training.modelling import load_model
+
+
+def test_weights_are_the_mean_by_shares_and_thresholds_are_chosen_anew(small_config, tmp_path):
+    quiet = Console(quiet=True)
+    first = training.train(small_config, console=quiet).folder / "model"
+    second = training.train(small_config, warm_start=first, console=quiet).folder / "model"
+    run = average(small_config, {first: 0.25, second: 0.75}, quiet)
+    one, two, mean = (load_model(folder)[0].encoder.state_dict() for folder in (first, second, run.folder / "model"))
+    assert not all(torch.equal(one[name], two[name]) for name in one)
+    for name, value in mean.items():
+        assert torch.allclose(value, 0.25 * one[name] + 0.75 * two[name], atol=1e-6), name
+    thresholds = json.loads((run.folder / "thresholds.json").read_text(encoding="utf-8"))
+    assert set(thresholds) == set(load_model(first)[2]["labels"]) and "any_violation" in run.metrics
+    journal = (run.folder / "tracking.jsonl").read_text(encoding="utf-8")
+    assert f"{first}=0.25, {second}=0.75" in journal and '"FINISHED"' in journal
+
+
+def test_models_of_another_shape_are_refused(small_config):
+    quiet = Console(quiet=True)
+    first = training.train(small_config, console=quiet).folder / "model"
+    encoder = small_config.encoder.model_copy(update={"layers": [0]})
+    small = training.train(small_config.model_copy(update={"encoder": encoder}), console=quiet).folder / "model"
+    with pytest.raises(ConfigError, match="its network has another shape than the first model's"):
+        average(small_config, {first: 0.5, small: 0.5}, quiet)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (["runs/a"], "runs/a: expected FOLDER=SHARE"),
+        (["a=x", "b=0.5"], "a=x: expected FOLDER=SHARE"),
+        (["a=1"], "two models or more, with shares above 0 whose sum is 1, found 1"),
+        (["a=0.5", "b=0.6"], "found 0.5, 0.6"),
+        (["a=1.5", "b=-0.5"], "found 1.5, -0.5"),
+    ],
+)
+def test_shares_that_make_no_mean_are_named(parts, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_shares(parts)
+
+
+def test_shares_are_read_with_their_folders():
+    assert parse_shares(["runs/a=b/model=0.4", "c=0.6"]) == {Path("runs/a=b/model"): 0.4, Path("c"): 0.6}
