@@ -96,10 +96,11 @@ def _shrink_configs(configs: Path, encoder: Path) -> None:
         "export": {"precision": "weights", "max_flip_rate": 1.0, "max_f1_drop": 1.0},
     })  # fmt: skip
     _merge(configs / "train/student.yaml", {"encoder": {"layers": [0, 1]}, "optim": {"epochs": 1}})
+    _merge(configs / "train/afresh.yaml", {"optim": {"epochs": 1}})
     for last in ("finish", "moved"):
         _merge(configs / f"train/{last}.yaml", {"export": {"max_flip_rate": 1.0}})
     _merge(configs / "train/cross-validation.yaml", {"encoder": {"layers": [0]}, "optim": {"epochs": 1}})
-    for name in ("speech", "new-label", "afresh", "listen"):
+    for name in ("speech", "new-label", "listen"):
         _merge(configs / f"train/{name}.yaml", {"optim": {"epochs": 1}, "pretrain": None})
     gates = yaml.safe_load((configs / "gates.yaml").read_text(encoding="utf-8"))
     (configs / "gates.yaml").write_text(yaml.safe_dump(dict.fromkeys(gates) | {"min_positives": 1}), encoding="utf-8")

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from rich.console import Console
-from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import TrainConfig
 from zhenyan.training.dataset import load_corpus
-from zhenyan.training.modelling import load_model
+from zhenyan.training.modelling import MultiLabelClassifier, blend, load_model
 from zhenyan.training.provenance import describe
 from zhenyan.training.schema import load_schema
 from zhenyan.training.tracking import Tracker
-from zhenyan.training.train import Run, finish_run, flatten, new_folder
+from zhenyan.training.train import Run, finish_run, finished, flatten, new_folder
 
 
 def parse_shares(parts: Sequence[str]) -> dict[Path, float]:
@@ -41,38 +40,32 @@ def average(config: TrainConfig, shares: Mapping[Path, float], console: Console)
     """
     schema = load_schema(config.data.label_schema)
     corpus = load_corpus(config.data, schema)
+    model, tokenizer = mean_model(shares, schema.ids)
     folder = new_folder(config)
     tracker = Tracker(folder, config.tracking, folder.name, console)
     tracker.params(flatten(config.model_dump(mode="json")))
-    tracker.tags(
-        describe(config, corpus) | {"average": ", ".join(f"{path}={share:g}" for path, share in shares.items())}
-    )
-    try:
-        first, *_ = shares
-        model, tokenizer, _ = load_model(first, schema.ids)
-        model.load_state_dict(mean_weights(shares, schema.ids))
-        metrics = finish_run(folder, config, schema, corpus, model, tokenizer, tracker)
-    except BaseException:
-        tracker.finish("FAILED")
-        raise
-    tracker.finish()
-    return Run(folder, metrics)
+    parts = ", ".join(f"{path}={share:g}" for path, share in shares.items())
+    tracker.tags(describe(config, corpus, warm_start=next(iter(shares))) | {"average": parts})
+    with finished(tracker):
+        return Run(folder, finish_run(folder, config, schema, corpus, model, tokenizer, tracker))
 
 
-def mean_weights(shares: Mapping[Path, float], labels: list[str]) -> dict[str, Tensor]:
-    """The state of a model over `labels`, each weight the mean of the models' by their shares."""
-    total: dict[str, Tensor] = {}
-    for folder, share in shares.items():
-        state = load_model(folder, labels)[0].state_dict()
-        if not total:
-            total = {
-                name: torch.zeros_like(value) if value.is_floating_point() else value for name, value in state.items()
-            }
-        if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in total.items()}:
+def mean_model(shares: Mapping[Path, float], labels: list[str]) -> tuple[MultiLabelClassifier, PreTrainedTokenizerFast]:
+    """A model over `labels` whose weights are the models' mean by their shares, and the tokenizer that all have."""
+    (first, total), *others = shares.items()
+    model, tokenizer, meta = load_model(first, labels)
+    for folder, share in others:
+        following, own, its = load_model(folder, labels)
+        same = own.get_vocab() == tokenizer.get_vocab() and its["pooling"] == meta["pooling"]
+        if not same or _shape(following) != _shape(model):
             raise ConfigError(
-                f"{folder}: its network has another shape than the first model's; average runs of one start"
+                f"{folder}: its network or vocabulary is another than {first}'s; average runs of one start"
             )
-        for name, value in state.items():
-            if value.is_floating_point():
-                total[name] += share * value
-    return total
+        total += share
+        blend(following, model.state_dict(), share / total)
+        model = following
+    return model, tokenizer
+
+
+def _shape(model: MultiLabelClassifier) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in model.state_dict().items()}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -85,13 +86,20 @@ def train(
             tracker.params(flatten(config.model_dump(mode="json")))
             tracker.tags(describe(config, corpus, warm_start))
         callbacks = [ProgressBar(console), TrackMetrics(tracker), *callbacks]
-        try:
+        with finished(tracker):
             metrics = fit(folder, config, schema, corpus, warm_start, resume is not None, tracker, callbacks)
-        except BaseException as error:
-            tracker.finish("KILLED" if isinstance(error, Stopped | KeyboardInterrupt) else "FAILED")
-            raise
-        tracker.finish()
         return Run(folder, metrics)
+
+
+@contextlib.contextmanager
+def finished(tracker: Tracker) -> Iterator[None]:
+    """Tell the tracker how what is done inside has ended."""
+    try:
+        yield
+    except BaseException as error:
+        tracker.finish("KILLED" if isinstance(error, Stopped | KeyboardInterrupt) else "FAILED")
+        raise
+    tracker.finish()
 
 
 def fit(

@@ -14,7 +14,7 @@ from zhenyan.training.average import average, parse_shares
 from zhenyan.training.modelling import load_model
 
 
-def test_weights_are_the_mean_by_shares_and_thresholds_are_chosen_anew(small_config, tmp_path):
+def test_weights_are_the_mean_by_shares_and_thresholds_are_chosen_anew(small_config):
     quiet = Console(quiet=True)
     first = training.train(small_config, console=quiet).folder / "model"
     second = training.train(small_config, warm_start=first, console=quiet).folder / "model"
@@ -34,8 +34,9 @@ def test_models_of_another_shape_are_refused(small_config):
     first = training.train(small_config, console=quiet).folder / "model"
     encoder = small_config.encoder.model_copy(update={"layers": [0]})
     small = training.train(small_config.model_copy(update={"encoder": encoder}), console=quiet).folder / "model"
-    with pytest.raises(ConfigError, match="its network has another shape than the first model's"):
+    with pytest.raises(ConfigError, match="its network or vocabulary is another than"):
         average(small_config, {first: 0.5, small: 0.5}, quiet)
+    assert len(list(small_config.runs.iterdir())) == 2, "a refused mean leaves no run behind"
 
 
 @pytest.mark.parametrize(

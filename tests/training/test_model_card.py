@@ -86,6 +86,14 @@ def test_card_holds_data_metrics_limits_time_and_licence(run, manifest):
     assert all(len(line) < 400 for line in card.splitlines()) and "\n\n\n" not in card
 
 
+def test_card_of_an_average_claims_no_training_of_its_own(run, manifest):
+    parts = {"average": "runs/a/model=0.6, runs/b/model=0.4"}
+    write_journal(run, ("params", 0, {}), ("tags", 1, MACHINE | parts), ("finish", HOUR, "FINISHED"))
+    card = model_card(run, TrainConfig(), load_schema(), CORPUS, manifest)
+    assert "by these shares: runs/a/model=0.6, runs/b/model=0.4." in card and "the estimate below leaves it out" in card
+    assert "epochs in batches" not in card
+
+
 def test_card_of_a_run_without_a_journal_says_so(run, manifest):
     (run / "tracking.jsonl").unlink()
     card = model_card(run, TrainConfig(pretrain=None), load_schema(), CORPUS, manifest)
