@@ -1,4 +1,4 @@
-"""`zhenyan data sample`, `audit`, `fix` and `migrate`."""
+"""`zhenyan data sample`, `audit`, `fix`, `migrate` and `hash`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def register(data: typer.Typer) -> None:
     """Add the commands."""
     for command in (sample, audit, fix, migrate):
         data.command()(command)
+    data.command("hash")(hash_lines)
 
 
 def sample(
@@ -201,3 +202,28 @@ def migrate(
     typer.echo(
         f"written; recorded in {migrating.apply_migration(plan, records)}" if apply else "dry run; --apply writes"
     )
+
+
+def hash_lines(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATHS...", help="Labelled rows (.jsonl) whose text, or `base`, is a public line."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Label file to write, or to add to.")],
+    schema: _SCHEMA = _LABELS_YAML,
+    cache: _CACHE = _PUBLIC,
+) -> None:
+    """Turn labelled public lines, as they are or rewritten, into records to commit: hashes and edits, never the text."""
+    need_extra()
+    from zhenyan.training.edits import corpus_line, replace_files
+    from zhenyan.training.hashing import PublicText, existing, hash_rows
+    from zhenyan.training.rows import read_rows
+    from zhenyan.training.schema import load_schema
+
+    labels, rows = load_schema(schema), read_rows(paths)
+    for row in rows:
+        labels.check(row.labels, row.origin)
+    held, ids = existing(output)
+    records = [corpus_line(record) for record in hash_rows(rows, PublicText(cache), ids)]
+    replace_files({output: [held, *records]})
+    typer.echo(f"{output}: {len(records):,} records added, {len(ids):,} stood there before")

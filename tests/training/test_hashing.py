@@ -1,0 +1,89 @@
+"""Labelled public lines become records that can be committed, and come back from them."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.training import public
+from zhenyan.training.cli import data
+from zhenyan.training.hashing import PublicText, hash_rows, line_edits
+from zhenyan.training.rows import row_from_json, text_key
+
+STREAM = "来家人们这个茶呢口感很好。喝完这个茶血压就降下来了啊。"
+CELL = "老铁这个膏药贴上就不疼"
+
+
+@pytest.fixture
+def cache(tmp_path):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    (folder / "streams.jsonl").write_text(
+        json.dumps({"text": STREAM, "room": "某某旗舰店"}, ensure_ascii=False) + "\n", "utf-8"
+    )
+    (folder / "morph.tsv").write_text(f"别的话\t{CELL}\n", "utf-8")
+    return folder
+
+
+def rows(*records):
+    return [row_from_json({"id": f"m{i}", **record}, f"mine.jsonl:{i}") for i, record in enumerate(records, 1)]
+
+
+MINE = (
+    {"text": "喝完这个茶血压就降下来了啊。", "labels": ["food_safety"], "contested": True, "domain": "tea"},
+    {"text": CELL, "labels": ["unreviewed_ad"]},
+    {"text": "老铁这个坐垫垫上就不凉", "labels": [], "base": CELL, "rewriter": "e01", "kind": "hard"},
+)
+
+
+def test_records_hold_no_text_and_join_to_the_same_rows(tmp_path, cache):
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps({"id": f"m{i}", **r}, ensure_ascii=False) + "\n" for i, r in enumerate(MINE)), "utf-8")  # fmt: skip
+    arguments = ["hash", str(tmp_path / "mine.jsonl"), "-o", str(tmp_path / "labels.jsonl"), "--cache", str(cache)]
+    result = CliRunner().invoke(data, arguments, catch_exceptions=False)
+    assert result.exit_code == 0 and "3 records added, 0 stood there before" in result.output
+    written = (tmp_path / "labels.jsonl").read_text("utf-8")
+    assert not any(part in written for part in ("喝完", "血压", "老铁", "不疼"))
+    joined, missing = public.join_labels([str(tmp_path / "labels.jsonl")], cache)
+    assert missing == 0 and [(row.text, list(row.labels)) for row in joined] == [(r["text"], r["labels"]) for r in MINE]
+    assert [row.group for row in joined] == [f"r-{text_key('某某旗舰店')[:8]}", "morph", "e01"]
+    assert joined[0].contested and joined[0].meta["domain"] == "tea" and "base" not in joined[2].meta
+    again = CliRunner().invoke(data, arguments)
+    assert isinstance(again.exception, InputError) and "field 'id' must name this row alone, found 'm0'" in str(
+        again.exception
+    )
+    assert (tmp_path / "labels.jsonl").read_text("utf-8") == written
+
+
+def test_more_rows_are_added_to_a_label_file(tmp_path, cache):
+    labels = tmp_path / "labels.jsonl"
+    for number, text in enumerate((STREAM, CELL)):
+        (tmp_path / "mine.jsonl").write_text(json.dumps({"id": str(number), "text": text}, ensure_ascii=False), "utf-8")
+        CliRunner().invoke(data, ["hash", str(tmp_path / "mine.jsonl"), "-o", str(labels), "--cache", str(cache)], catch_exceptions=False)  # fmt: skip
+    assert [row.text for row in public.join_labels([str(labels)], cache)[0]] == [STREAM, CELL]
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"text": "自己写的一句话"}, "mine.jsonl:1: field 'text' is no public line: '自己写的一句话'"),
+        ({"text": "新句", "base": "没有这句", "rewriter": "e"}, "field 'base' is no public line"),
+        ({"text": "新句", "base": 7, "rewriter": "e"}, "field 'base' is no public line: '7'"),
+        ({"text": "新句", "base": CELL}, "needs a field 'rewriter'"),
+        ({"text": CELL, "id": ""}, "field 'id' must name this row alone, found ''"),
+        ({"text": STREAM[-5:] + "\x00" + CELL}, "is no public line"),
+    ],
+)
+def test_what_is_no_public_line_is_refused(cache, record, words):
+    with pytest.raises(InputError, match=r"mine\.jsonl:1") as error:
+        list(hash_rows(rows(record), PublicText(cache)))
+    assert words in str(error.value)
+
+
+def test_an_empty_cache_says_how_to_fill_it(tmp_path):
+    with pytest.raises(ConfigError, match="zhenyan data fetch"):
+        PublicText(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", CELL, "全新的话", "老铁啊这个膏药贴上", "疼不就上贴药膏个这铁老"])
+def test_edits_make_the_text_again(text):
+    assert public.apply_edits(CELL, line_edits(CELL, text)) == text

@@ -1,0 +1,115 @@
+"""`zhenyan data hash`: labelled public lines as records that may be committed: hashes, places and edits, never the text."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.training.public import documents
+from zhenyan.training.rows import Row, iter_records, text_key
+
+_BETWEEN = "\x00"  # stands in no transcript, so that no line is found across two documents
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a line stands in public text: its document by SHA-256, the characters [start, end), the file and the room."""
+
+    doc: str
+    start: int
+    end: int
+    source: str
+    room: str | None
+
+
+class PublicText:
+    """All public documents of a cache as one string, in which a line is found by one search."""
+
+    def __init__(self, cache: Path) -> None:
+        """Read every file of `cache`; ConfigError when it has none."""
+        read = [entry for path in sorted(cache.glob("*")) for entry in _entries(path)]
+        if not read:
+            raise ConfigError(f"{cache}: no public lines here; `zhenyan data fetch` brings them")
+        self._documents = read
+        self._all = _BETWEEN.join(text for text, _, _ in read)
+        self._starts = [0]
+        for text, _, _ in read[:-1]:
+            self._starts.append(self._starts[-1] + len(text) + len(_BETWEEN))
+
+    def find(self, line: str) -> Place | None:
+        """The first place of `line`; None when no document holds it."""
+        at = self._all.find(line)
+        if at < 0:
+            return None
+        number = bisect.bisect_right(self._starts, at) - 1
+        text, source, room = self._documents[number]
+        start = at - self._starts[number]
+        return Place(text_key(text), start, start + len(line), source, room)
+
+
+def _entries(path: Path) -> Iterator[tuple[str, str, str | None]]:
+    """(text, name of the file, hashed room or None) of every document of one public file."""
+    if path.suffix == ".jsonl":
+        for record, _ in iter_records(path):
+            if text := str(record.get("text", "")):
+                yield text, path.stem, f"r-{text_key(record['room'])[:8]}" if record.get("room") else None
+    elif path.suffix in (".tsv", ".json"):
+        yield from ((text, path.stem, None) for text in documents(path) if text)
+
+
+def line_edits(line: str, text: str) -> list[tuple[int, int, str]]:
+    """The edits [start, end) -> new that make `text` of `line`, in order (`apply_edits` undoes them)."""
+    matched = SequenceMatcher(None, line, text, autojunk=False)
+    return [(a, b, text[c:d]) for tag, a, b, c, d in matched.get_opcodes() if tag != "equal"]
+
+
+def hash_rows(rows: Iterable[Row], public: PublicText, taken: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
+    """The committable record of each row. A rewritten line names the public line as `base` and its author as `rewriter`.
+
+    `taken` are ids that stand already. InputError names the row whose text or base is no public line, or whose id is wanting or taken.
+    """
+    ids = set(taken)
+    for row in rows:
+        if not row.id or row.id in ids:
+            raise InputError(
+                f"{row.origin}: field 'id' must name this row alone, found {row.id!r}; number the rows anew"
+            )
+        ids.add(row.id)
+        yield _record(row, public)
+
+
+def _record(row: Row, public: PublicText) -> dict[str, Any]:
+    base = row.meta.get("base")
+    line = row.text if base is None else base
+    place = public.find(line) if isinstance(line, str) and line else None
+    if place is None:
+        raise InputError(
+            f"{row.origin}: field '{'text' if base is None else 'base'}' is no public line: {str(line)[:40]!r}; give the line as it is "
+            "published, for a rewritten one as 'base'; what you wrote yourself belongs in data/corpus as it is"
+        )
+    if base is not None and not row.meta.get("rewriter"):
+        raise InputError(
+            f"{row.origin}: a rewritten line needs a field 'rewriter', its author's batch, which splits hold out whole"
+        )
+    record = {"id": row.id, "sha256": text_key(row.text), "doc": place.doc, "start": place.start, "end": place.end}
+    record |= {"edits": line_edits(line, row.text)} if base is not None else {}
+    record |= {"labels": list(row.labels), "source": place.source}
+    record |= {"annotated": list(row.annotated)} if row.annotated is not None else {}
+    record |= {"contested": True} if row.contested else {}
+    record |= {"room": place.room} if place.room and base is None else {}
+    return record | {key: value for key, value in row.meta.items() if key not in {*record, "base", "room"}}
+
+
+def existing(path: Path) -> tuple[bytes, list[str]]:
+    """What a label file holds already, and the ids of its records; nothing when there is none."""
+    if not path.exists():
+        return b"", []
+    held = path.read_bytes()
+    return held if held.endswith(b"\n") or not held else held + b"\n", [
+        str(record.get("id")) for record, _ in iter_records(path)
+    ]
