@@ -1,9 +1,9 @@
-# make demo: base install, score the samples with the bundled model, write the report.   make test: everything.
+# make demo: base install, score the samples with the bundled model, write the report.   make test: everything.   make lint: style and types.
 PYTHON ?= python3
 VENV := .venv
 DEMO := .venv-demo
 
-.PHONY: demo test bench notebooks screenshots clean
+.PHONY: demo test lint bench notebooks screenshots clean
 
 demo: $(DEMO)/installed
 	$(DEMO)/bin/zhenyan score data/samples -o out/demo.jsonl --report out/demo.html --text-column 文案 --show 40 --restart; test $$? -eq 0
@@ -16,6 +16,11 @@ $(DEMO)/installed: pyproject.toml
 test: $(VENV)/installed
 	sh tests/system_packages.sh
 	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy inference training
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

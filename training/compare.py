@@ -55,8 +55,8 @@ def difference(truth: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarr
         return np.asarray(f1(weights @ (truth & decided).sum(1), weights @ decided.sum(1), weights @ positives))
 
     low, high = np.quantile(samples(b) - samples(a), [0.025, 0.975])
-    point = [float(f1((truth & d).sum(), d.sum(), truth.sum())) for d in (a, b)]
-    return Difference(*point, float(low), float(high), int(positives.sum()))
+    before, after = (float(f1((truth & d).sum(), d.sum(), truth.sum())) for d in (a, b))
+    return Difference(before, after, float(low), float(high), int(positives.sum()))
 
 
 def compare(a: Path, b: Path, data: Labelled, schema: Schema, evasion: bool = True) -> Comparison:
@@ -73,7 +73,7 @@ def compare(a: Path, b: Path, data: Labelled, schema: Schema, evasion: bool = Tr
     return Comparison(
         pair[0].bundle.id, pair[1].bundle.id, len(data.rows),
         {name: difference(*arrays, data.groups) for name, arrays in parts.items()},
-        slice_differences(data, *decided), flips(data, *decided, schema),
+        slice_differences(data, *decided), flips(data, decided[0], decided[1], schema),
         {
             c.bundle.id: facts(c, data, score, schema, evasion) | speed
             for c, score, speed in zip(pair, scores, speeds(pair, data.texts[:512]), strict=True)

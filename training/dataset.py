@@ -180,10 +180,11 @@ class Collator:
         return [self._changed_row(item, spliced, disguised) for item in items]
 
     def _changed_row(self, item: dict[str, Any], spliced: bool, disguised: bool) -> dict[str, Any]:
+        assert self.changes is not None
         rng = random.Random(f"{self.seed}:{self.epoch}:{item['row']}")
         if item["written_live"] and rng.random() < self.changes.speech:
             item = {**item, "text": evasion.roughen(item["text"], rng)}
-        if spliced:
+        if spliced and self.partners is not None:
             item = splice(item, self.partners[rng.randrange(len(self.partners))], rng)
         if disguised:
             item = {**item, "text": evasion.augment(item["text"], rng, evasion.check_names(self.changes.transforms))}

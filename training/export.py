@@ -74,6 +74,7 @@ def to_onnx(model: MultiLabelClassifier, path: Path) -> None:
         input_names=["input_ids", "attention_mask"], output_names=["logits"],
         dynamic_shapes={"input_ids": {0: batch, 1: width}, "attention_mask": {0: batch, 1: width}},
     )  # fmt: skip
+    assert program is not None  # it is None with dynamo=False only
     program.save(str(path), external_data=False)
     for value in onnx.load(str(path), load_external_data=False).graph.input:
         if any(d.dim_value for d in value.type.tensor_type.shape.dim):

@@ -80,7 +80,7 @@ def report(
     seen = [label for label in labels if each[label].positives]
     return {
         "rows": len(truth),
-        "any_violation": asdict(score(truth.any(1), decided.any(1), groups)),
+        "any_violation": asdict(score(np.asarray(truth.any(1)), np.asarray(decided.any(1)), groups)),
         "core_micro": asdict(score(truth[:, columns], decided[:, columns], groups)),
         "micro": asdict(score(truth, decided, groups)),
         "core_macro_f1": float(np.mean([each[label].f1 for label in core if each[label].positives] or [0.0])),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -41,6 +41,8 @@ def pool(hidden: Tensor, mask: Tensor, how: str) -> Tensor:
 class MultiLabelClassifier(nn.Module):
     """Logits of shape (rows, labels); each label is its own yes-or-no question (sigmoid)."""
 
+    centre: Tensor
+    spread: Tensor
     accepts_loss_kwargs = False  # our loss is a mean over rows: the Trainer must average it over accumulated batches
 
     def __init__(
@@ -111,7 +113,7 @@ def _read_saved(
     folder: Path,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, dict[str, Tensor], dict[str, Any]]:
     meta = read_meta(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder / "encoder")
+    tokenizer = cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(folder / "encoder"))
     return backbone(folder / "encoder"), tokenizer, load_file(folder / "head.safetensors"), meta
 
 

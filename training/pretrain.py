@@ -9,13 +9,15 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import datasets
 import torch
 from torch.nn import functional as F
 from transformers import (
+    BertConfig,
     BertForMaskedLM,
+    BertModel,
     DataCollatorForLanguageModeling,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -43,8 +45,8 @@ def with_lm_head(encoder: PreTrainedModel) -> BertForMaskedLM:
         raise ConfigError(
             f"pretrain: needs a 'bert' encoder, found {encoder.config.model_type!r}; set pretrain to null"
         )
-    model = BertForMaskedLM(encoder.config)
-    model.bert = encoder
+    model = BertForMaskedLM(cast(BertConfig, encoder.config))
+    model.bert = cast(BertModel, encoder)
     model.tie_weights()
     return model
 
@@ -56,10 +58,14 @@ class MaskedTrainer(Trainer):
     """
 
     def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
     ) -> torch.Tensor:
         """Mean cross-entropy over masked tokens."""
-        inner = getattr(model, "module", model)
+        inner: Any = getattr(model, "module", model)
         hidden = inner.bert(inputs["input_ids"], inputs["attention_mask"]).last_hidden_state
         masked = inputs["labels"] != IGNORED
         return F.cross_entropy(inner.cls(hidden[masked]).float(), inputs["labels"][masked])

@@ -184,7 +184,9 @@ def _quantise_readers(
 
 def _matrix(model: onnx.ModelProto, node: onnx.NodeProto) -> np.ndarray:
     """A product's weight, float32 (in, out)."""
-    return numpy_helper.to_array(_weight(model, node)).astype(np.float32)
+    weight = _weight(model, node)
+    assert weight is not None  # `products` lists those with a weight
+    return numpy_helper.to_array(weight).astype(np.float32)
 
 
 def _add_before(
@@ -202,8 +204,8 @@ def _quantise_activation(
 ) -> str:
     """Smooth, quantise and dequantise `tensor` before `first` reads it; returns the new name. `low`, `high`: smoothed."""
     least, greatest = min(float(low.min()), 0.0), max(float(high.max()), 0.0)
-    scale = np.float32(max((greatest - least) / 255, 1e-8))
-    zero = np.uint8(np.clip(np.round(-least / scale), 0, 255))
+    scale = np.asarray(max((greatest - least) / 255, 1e-8), np.float32)
+    zero = np.asarray(np.clip(np.round(-least / scale), 0, 255), np.uint8)
     base = f"{tensor}_q"
     linear = [f"{base}_scale", f"{base}_zero"]
     _add_before(

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from zhenyan.inference.bundle import Bundle, bundle_id, load_bundle
 from zhenyan.inference.errors import BundleError, ConfigError
 from zhenyan.training.config import TrackingConfig
@@ -36,8 +36,12 @@ class Version:
 
 def signature(bundle: Bundle) -> ModelSignature:
     """Text in; labels and every label's score out."""
-    outputs = [ColSpec(DataType.string, "labels"), *(ColSpec(DataType.double, label) for label in bundle.label_ids)]
-    return ModelSignature(Schema([ColSpec(DataType.string, "text")]), Schema(outputs))
+    given: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, "text")]
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec(DataType.string, "labels"),
+        *(ColSpec(DataType.double, label) for label in bundle.label_ids),
+    ]
+    return ModelSignature(Schema(given), Schema(outputs))
 
 
 @contextmanager
@@ -51,7 +55,7 @@ def fluent(address: str) -> Iterator[None]:
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # what takes the address back
         if before is not None:
             os.environ["MLFLOW_TRACKING_URI"] = before
 

@@ -5,7 +5,7 @@ Weights come back as the bundle holds them: rounded to int8 or half precision, w
 
 from __future__ import annotations
 
-import math
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,8 @@ class _Graph:
         node = self.source.get(name)
         if node is None or node.op_type not in ("Cast", "Mul", "DequantizeLinear"):
             return None
-        parts = [self.value(part) for part in node.input[:2]]
-        if any(part is None for part in parts):
+        parts = [part for name in node.input[:2] if (part := self.value(name)) is not None]
+        if len(parts) < len(node.input[:2]):
             return None
         first, *scale = (part.astype(np.float32) for part in parts)
         return first * scale[0] if scale else first
@@ -96,6 +96,7 @@ class _Graph:
             if node is None or node.op_type != kind:
                 return np.ones((1, 1), dtype=np.float32)
             node = self.source.get(node.input[0])
+        assert node is not None  # `quantise` multiplies before it quantises
         return self.constants[node.input[1]][:, None]
 
     def bias_of(self, product: onnx.NodeProto) -> str:
@@ -106,4 +107,4 @@ class _Graph:
     def word_table(self) -> np.ndarray:
         """The word embeddings, stored as int8 rows and a scale for each."""
         gathers = [node for node in self.nodes if node.op_type == "Gather" and node.input[1] == "input_ids"]
-        return math.prod(self.constants[node.input[0]].astype(np.float32) for node in gathers)
+        return functools.reduce(np.multiply, (self.constants[node.input[0]].astype(np.float32) for node in gathers))

@@ -44,9 +44,9 @@ class Watch(TrainerCallback):
         """Note which run is the trial's."""
         self.trial.set_user_attr("run", Path(args.output_dir).parent.name)
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
+    def on_evaluate(self, args: Any, state: Any, control: Any, **measured: Any) -> None:
         """Raise Stopped when the study says so."""
-        score = metrics[f"eval_{BEST}"]
+        score = measured["metrics"][f"eval_{BEST}"]
         self.best = max(self.best, score)
         self.trial.report(score, next(self.evaluation))
         if self.trial.should_prune():

@@ -60,11 +60,15 @@ class ClassifierTrainer(Trainer):
         self.add_callback(_EpochOfCollator(collator))
         for noisy in (PrinterCallback, ProgressCallback):  # our own bar says more
             self.remove_callback(noisy)
-        columns = self.train_dataset.with_format("torch")
+        columns = kwargs["train_dataset"].with_format("torch")
         self.pos_weight = positive_weights(columns["target"][:], columns["mask"][:], config.loss)
 
     def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
     ) -> Any:
         """Labels' loss, mixed with the teachers' where there are any."""
         output = model(**inputs)
@@ -78,7 +82,7 @@ class ClassifierTrainer(Trainer):
         return (loss, output) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: datasets.Dataset | None = None) -> EpochSampler:
-        rows = self.train_dataset if train_dataset is None else train_dataset
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
         optim = self.config.optim
         return EpochSampler(optim.batch_size * optim.accumulate, list(rows["length"]), self.config.seed)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from click import Context, HelpFormatter
 from typer.core import TyperCommand
 from zhenyan.inference.cli.pairs import read_pairs
 from zhenyan.inference.errors import MissingExtra
@@ -18,7 +17,7 @@ _FILE = Annotated[Path, typer.Option("--file", help="Key file of the service.")]
 class HelpWithSettings(TyperCommand):
     """Its help ends with every setting; they are read only then, for they need `zhenyan[serve]`."""
 
-    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         super().format_help(ctx, formatter)
         try:
             from zhenyan.inference.serve.settings import Settings

@@ -79,7 +79,7 @@ def size(path: str) -> int:
 
 def describe_inputs(files: Sequence[str]) -> list[dict[str, Any]]:
     """Path and digest of each file; of several, one that can't be read says why and will be a reject."""
-    described = []
+    described: list[dict[str, Any]] = []
     for path in files:
         try:
             described.append({"path": path, "sha256": digest(path)})

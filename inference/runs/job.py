@@ -120,7 +120,7 @@ def _score(
     counts: Counter[str] = Counter(rows=0, hits=0, rejects=0)
     for number in done:
         counts.update(tally(folder.part(number).read_bytes()))
-    say(Progress(**counts, parts=len(done), resumed=True))
+    say(Progress(**dict[str, Any](counts), parts=len(done), resumed=True))
     total, meter = sum(map(size, files)), job.reading.meter
     meter.read = 0
     works = work_units(files, job.reading, frozenset(done), job.part_rows)
@@ -129,7 +129,11 @@ def _score(
             write_atomic(folder.part(number), [lines])
             counts.update(tally(lines))
             done.add(number)
-            say(Progress(**counts, parts=len(done), read=min(1.0, meter.read / total) if total else None))
+            say(
+                Progress(
+                    **dict[str, Any](counts), parts=len(done), read=min(1.0, meter.read / total) if total else None
+                )
+            )
     if done != set(range(len(done))):
         raise ZhenyanError(f"{folder.path}: the engine lost a part; repeat the command, it goes on from there")
     return counts

@@ -141,11 +141,9 @@ class _Pool:
         coming = (_Part(work.number, self.ray.put(work)) for work in works)
         ahead = next(coming, None)  # read while the actors are at work
         while ahead or self.again or self.scoring:
-            while self.idle and (self.again or ahead):
-                if self.again:
-                    self._give(self.again.pop())
-                else:
-                    self._give(ahead)
+            while self.idle and (part := self.again.pop() if self.again else ahead):
+                self._give(part)
+                if part is ahead:
                     ahead = next(coming, None)
             self._fill()
             yield from self._wait()

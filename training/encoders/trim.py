@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -58,7 +59,7 @@ def trim_vocabulary(
 
 
 def _shrink_embedding(model: PreTrainedModel, kept: list[int]) -> None:
-    old = model.get_input_embeddings()
+    old: Any = model.get_input_embeddings()
     new = torch.nn.Embedding(len(kept), old.embedding_dim, padding_idx=None, dtype=old.weight.dtype)
     new.weight.data = old.weight.data[kept].clone()
     model.set_input_embeddings(new)
