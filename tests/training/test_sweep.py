@@ -89,7 +89,7 @@ def test_weak_trials_are_pruned_and_cut_off_ones_tried_again(files, small_config
         (watch,) = callbacks
         watch.on_train_begin(SimpleNamespace(output_dir=str(parent / config.name / "trainer")), None, None)
         for share in (0.5, 1.0):
-            watch.on_evaluate(None, None, None, {"eval_selection": share * config.optim.head_learning_rate})
+            watch.on_evaluate(None, None, None, metrics={"eval_selection": share * config.optim.head_learning_rate})
 
     monkeypatch.setattr(sweeping, "train", train)
     space = {key: [good, bad]}
