@@ -12,7 +12,8 @@ from zhenyan.training import cli_data, cli_registry, cli_sweep, overrides
 from zhenyan.training.extras import need_extra
 
 data = typer.Typer(
-    help="Corpus: fetch public lines, check, sample what to label next, audit labels, migrate.", no_args_is_help=True
+    help="Corpus: fetch public lines, check, sample what to label next, audit labels, hash, migrate.",
+    no_args_is_help=True,
 )
 cli_data.register(data)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import ConfigError, InputError
-from zhenyan.training.public import documents
+from zhenyan.training.public import documents_and_rooms, is_hashed, public_files
 from zhenyan.training.rows import Row, iter_records, text_key
 
 _BETWEEN = "\x00"  # stands in no transcript, so that no line is found across two documents
@@ -32,7 +32,9 @@ class PublicText:
 
     def __init__(self, cache: Path) -> None:
         """Read every file of `cache`; ConfigError when it has none."""
-        read = [entry for path in sorted(cache.glob("*")) for entry in _entries(path)]
+        read = [
+            (text, path.stem, room) for path in public_files(cache) for text, room in documents_and_rooms(path) if text
+        ]
         if not read:
             raise ConfigError(f"{cache}: no public lines here; `zhenyan data fetch` brings them")
         self._documents = read
@@ -50,16 +52,6 @@ class PublicText:
         text, source, room = self._documents[number]
         start = at - self._starts[number]
         return Place(text_key(text), start, start + len(line), source, room)
-
-
-def _entries(path: Path) -> Iterator[tuple[str, str, str | None]]:
-    """(text, name of the file, hashed room or None) of every document of one public file."""
-    if path.suffix == ".jsonl":
-        for record, _ in iter_records(path):
-            if text := str(record.get("text", "")):
-                yield text, path.stem, f"r-{text_key(record['room'])[:8]}" if record.get("room") else None
-    elif path.suffix in (".tsv", ".json"):
-        yield from ((text, path.stem, None) for text in documents(path) if text)
 
 
 def line_edits(line: str, text: str) -> list[tuple[int, int, str]]:
@@ -106,10 +98,14 @@ def _record(row: Row, public: PublicText) -> dict[str, Any]:
 
 
 def existing(path: Path) -> tuple[bytes, list[str]]:
-    """What a label file holds already, and the ids of its records; nothing when there is none."""
-    if not path.exists():
-        return b"", []
-    held = path.read_bytes()
-    return held if held.endswith(b"\n") or not held else held + b"\n", [
-        str(record.get("id")) for record, _ in iter_records(path)
-    ]
+    """What a label file holds already, and the ids of its records; nothing when there is none.
+
+    InputError when it holds anything but labels by hash.
+    """
+    held = path.read_bytes() if path.exists() else b""
+    if held.strip() and not is_hashed(path):
+        raise InputError(
+            f"{path}: holds something other than labels by hash; give --output a new file, or one in data/labels"
+        )
+    ids = [str(record.get("id")) for record, _ in iter_records(path)] if held else []
+    return held if held.endswith(b"\n") or not held else held + b"\n", ids

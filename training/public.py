@@ -91,13 +91,20 @@ def _bring(source: Source, local: Path | None, target: Path) -> None:
 
 def documents(path: Path) -> Iterator[str]:
     """Every text of one public file: cells of a .tsv, `text` fields of a .jsonl or .json."""
+    return (text for text, _ in documents_and_rooms(path))
+
+
+def documents_and_rooms(path: Path) -> Iterator[tuple[str, str | None]]:
+    """Every text of one public file, and under which hashed name label records know its room, where the file names one."""
     if path.suffix == ".tsv":
         for line in path.read_text(encoding="utf-8").split("\n"):
-            yield from line.split("\t")[:2]
+            yield from ((cell, None) for cell in line.split("\t")[:2])
     elif path.suffix == ".jsonl":
-        yield from (str(record.get("text", "")) for record, _ in iter_records(path))
+        for record, _ in iter_records(path):
+            room = record.get("room")
+            yield str(record.get("text", "")), f"r-{text_key(str(room))[:8]}" if room else None
     else:
-        yield from _texts(json.loads(path.read_text(encoding="utf-8")))
+        yield from ((text, None) for text in _texts(json.loads(path.read_text(encoding="utf-8"))))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -109,10 +116,14 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
+def public_files(cache: Path) -> list[Path]:
+    """The files in the cache that hold texts."""
+    return [path for path in sorted(cache.glob("*")) if path.suffix in (".tsv", ".jsonl", ".json")]
+
+
 def index_documents(cache: Path) -> dict[str, str]:
     """SHA-256 -> text of every document in the cache."""
-    files = [path for path in sorted(cache.glob("*")) if path.suffix in (".tsv", ".jsonl", ".json")]
-    return {text_key(text): text for path in files for text in documents(path) if text}
+    return {text_key(text): text for path in public_files(cache) for text in documents(path) if text}
 
 
 def join_labels(patterns: list[str], cache: Path) -> tuple[list[Row], int]:
@@ -133,12 +144,13 @@ def read_labelled(patterns: list[str], cache: Path) -> tuple[list[Row], int]:
     Also how many hashed labels found no text there.
     """
     files = expand(patterns)
-    hashed = [path for path in files if _is_hashed(path)]
+    hashed = [path for path in files if is_hashed(path)]
     joined, missing = join_labels([str(path) for path in hashed], cache) if hashed else ([], 0)
     return [*read_rows([path for path in files if path not in hashed]), *joined], missing
 
 
-def _is_hashed(path: Path) -> bool:
+def is_hashed(path: Path) -> bool:
+    """Whether a file holds labels by hash (its first record does), not rows with their texts."""
     first, _ = next(iter_records(path), ({}, ""))
     return isinstance(first, dict) and "doc" in first and "text" not in first
 

@@ -84,6 +84,15 @@ def test_an_empty_cache_says_how_to_fill_it(tmp_path):
         PublicText(tmp_path)
 
 
+def test_labels_are_not_added_to_a_file_of_texts(tmp_path, cache):
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text(json.dumps({"id": "m1", "text": CELL}, ensure_ascii=False) + "\n", "utf-8")
+    before = corpus.read_bytes()
+    result = CliRunner().invoke(data, ["hash", str(corpus), "-o", str(corpus), "--cache", str(cache)])
+    assert isinstance(result.exception, InputError) and "other than labels by hash" in str(result.exception)
+    assert corpus.read_bytes() == before
+
+
 @pytest.mark.parametrize("text", ["", CELL, "全新的话", "老铁啊这个膏药贴上", "疼不就上贴药膏个这铁老"])
 def test_edits_make_the_text_again(text):
     assert public.apply_edits(CELL, line_edits(CELL, text)) == text
