@@ -20,6 +20,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training.encoders.load import blank
 
 _PREFIX = "model."
+_ENCODER = f"{_PREFIX}encoder."
 _HEAD = {f"{_PREFIX}{name}": name.removeprefix("head.") for name in ("head.weight", "head.bias", "centre", "spread")}
 
 
@@ -38,15 +39,23 @@ def read_bundle(
         )
     encoder = blank(manifest["architecture"])
     weights = parameters(onnx.load(str(folder / "model.onnx")))
-    start = f"{_PREFIX}encoder."
-    encoder.load_state_dict(
-        {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}
-    )
+    _refuse_merged(folder, encoder, weights)
+    encoder.load_state_dict({name: weights[f"{_ENCODER}{name}"] for name in encoder.state_dict()})
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(folder / "tokenizer.json"), model_max_length=manifest["max_tokens"], **manifest["specials"]
     )
     meta = {key: manifest[key] for key in ("labels", "pooling", "max_tokens")}
     return encoder, tokenizer, {short: weights[name] for name, short in _HEAD.items()}, meta
+
+
+def _refuse_merged(folder: Path, encoder: PreTrainedModel, weights: dict[str, Tensor]) -> None:
+    """ConfigError when a tensor has no name of its own: the exporter keeps equal constants, such as zero biases, once."""
+    wanted = [f"{_ENCODER}{name}" for name in encoder.state_dict()] + list(_HEAD)
+    if missing := [name for name in wanted if name not in weights]:
+        raise ConfigError(
+            f"{folder}: {len(missing)} of the network's tensors were merged with equal ones at export (the first: "
+            f"{missing[0]}), so it can't be rebuilt; give the model folder of the run it was exported from"
+        )
 
 
 def parameters(model: onnx.ModelProto) -> dict[str, Tensor]:

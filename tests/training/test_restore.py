@@ -84,3 +84,19 @@ def test_a_bundle_that_does_not_describe_its_network_says_so(tmp_path):
     (tmp_path / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(ConfigError, match="no `architecture`"):
         load_model(tmp_path)
+
+
+def test_a_bundle_whose_equal_tensors_were_merged_says_so(small_config, tmp_path):
+    quiet, bundle = Console(quiet=True), tmp_path / "bundle"
+    export = small_config.export.model_copy(update={"max_flip_rate": 1.0, "max_f1_drop": 1.0})
+    run = train(small_config.model_copy(update={"export": export}), console=quiet)
+    encoder = load_model(run.folder / "model")[0].encoder
+    for name, parameter in encoder.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.zeros_(parameter)
+    encoder.save_pretrained(run.folder / "model" / "encoder")
+    assert export_run(run.folder, bundle, quiet)
+    with pytest.raises(
+        ConfigError, match=r"were merged with equal ones at export \(the first: model\.encoder\..*the model folder"
+    ):
+        load_model(bundle)
