@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.schema import explain, load_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, int | float) else value
 
 
 class _Strict(BaseModel):
@@ -120,7 +124,9 @@ class ExportConfig(_Strict):
 
     precision: Literal["fp32", "weights", "int8"] = "int8"  # weights: int8 files, computed in fp32
     calibration_rows: Count = 512
-    smooth: Share = 0.5  # SmoothQuant's alpha: how much of the outliers moves into the weights
+    # SmoothQuant's alpha, how much of the outliers moves into the weights: of these the best for each activation. A run's
+    # configuration of before 27 November 2026 names one.
+    smooth: Annotated[list[Share], Field(min_length=1), BeforeValidator(_listed)] = [0.5, 0.65, 0.75, 0.85, 0.95]
     max_probability_difference: Positive = 1e-4  # torch against ONNX fp32
     max_flip_rate: Share = 0.01  # rows whose decided labels differ from fp32
     max_f1_drop: Share = 0.01  # per label with enough positives, and micro

@@ -2,14 +2,16 @@
 
 Activations of E5-type encoders have outlier channels: one scale for a tensor then leaves the others a few steps. So
 each activation channel is divided by a factor that its readers' weights are multiplied with (SmoothQuant, Xiao et al.
-2023). The division is a Mul of its own: a QuantizeLinear with a vector would save it, but ONNX Runtime has no fast
-kernel for that (measured: five times slower in all) and OpenVINO refuses it.
+2023). How much of the outliers moves into the weights (alpha) is chosen for each activation by what it does to the
+logits: after GELU nearly all of it should, elsewhere less. The division is a Mul of its own: a QuantizeLinear with a
+vector would save it, but ONNX Runtime has no fast kernel for that (measured: five times slower in all) and OpenVINO
+refuses it.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,12 @@ from zhenyan.inference.normalise import normalise
 from zhenyan.training.config import TrainConfig
 
 _BATCH = 16
+_SOME = 8  # every eighth batch tells what one product does; what all of them do is measured on all batches
 _CLEARLY = 0.6
 
 
 Ranges = dict[str, tuple[np.ndarray, np.ndarray]]  # tensor name -> least and greatest value of each channel
+Alphas = dict[str, float]  # tensor name -> SmoothQuant's alpha
 
 
 def quantise(
@@ -44,19 +48,32 @@ def quantise(
     names = [node.output[0] for node in products(model)]
     ranges = activation_ranges(model, sorted({node.input[0] for node in products(model)}), feeds)
     exact = run(model, held)
-    ranked = sorted(
-        names, key=lambda name: -_damage(model, {name}, ranges, config.export.smooth, held[::4], exact[::4])
-    )
+    some = held[::_SOME], exact[::_SOME]
+    alphas = choose_alphas(model, ranges, config.export.smooth, *some)
+    ranked = sorted(names, key=lambda name: -_damage(model, {name}, ranges, alphas, *some))
     logit = np.log(thresholds / (1 - thresholds))
     for floats in keep_counts(len(names)):
         left = ranked[:floats]
-        candidate = quantised(model, set(names) - set(left), ranges, config.export.smooth)
+        candidate = quantised(model, set(names) - set(left), ranges, alphas)
         given = run(candidate, held)
         flips = np.concatenate([((e >= logit) != (g >= logit)).any(1) for e, g in zip(exact, given, strict=True)])
         if flips.mean() <= _CLEARLY * config.export.max_flip_rate:
             break
     onnx.save(candidate, str(target))
     return left
+
+
+def choose_alphas(
+    model: onnx.ModelProto, ranges: Ranges, tried: Sequence[float],
+    feeds: list[dict[str, np.ndarray]], exact: list[np.ndarray],
+) -> Alphas:  # fmt: skip
+    """For each activation the alpha of `tried` at which the logits change least when only its readers are int8."""
+    chosen: Alphas = {}
+    for tensor in ranges:
+        readers = {node.output[0] for node in products(model) if node.input[0] == tensor}
+        changes = {alpha: _damage(model, readers, ranges, {tensor: alpha}, feeds, exact) for alpha in tried}
+        chosen[tensor] = min(changes, key=changes.__getitem__)
+    return chosen
 
 
 def keep_counts(nodes: int) -> list[int]:
@@ -74,11 +91,11 @@ def products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def quantised(
-    model: onnx.ModelProto, chosen: set[str], ranges: Ranges, alpha: float, half: bool = True
+    model: onnx.ModelProto, chosen: set[str], ranges: Ranges, alphas: Alphas, half: bool = True
 ) -> onnx.ModelProto:
-    """A copy in which the products named by their outputs are int8 and the others have weights in half precision.
+    """A copy in which the products named by their outputs are int8; other weights and word embeddings have half precision.
 
-    Without `half` those are int8 too: what is too sensitive for int8 products often is so for int8 weights.
+    Without `half` those are int8 too, a smaller file: what is too sensitive for int8 products often is so for int8 weights.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -89,8 +106,8 @@ def quantised(
         else:
             (_store_as_half if half else _store_as_int8)(copy, node)
     for tensor, nodes in readers.items():
-        _quantise_readers(copy, tensor, nodes, *ranges[tensor], alpha=alpha)
-    _quantise_embedding(copy)
+        _quantise_readers(copy, tensor, nodes, *ranges[tensor], alpha=alphas[tensor])
+    (_embedding_as_half if half else _embedding_as_int8)(copy)
     _drop_unused(copy)
     return copy
 
@@ -102,11 +119,11 @@ def run(model: onnx.ModelProto, feeds: list[dict[str, np.ndarray]]) -> list[np.n
 
 
 def _damage(
-    model: onnx.ModelProto, chosen: set[str], ranges: Ranges, alpha: float,
+    model: onnx.ModelProto, chosen: set[str], ranges: Ranges, alphas: Alphas,
     feeds: list[dict[str, np.ndarray]], exact: list[np.ndarray],
 ) -> float:  # fmt: skip
     """Mean square change of the logits when only `chosen` are int8."""
-    given = run(quantised(model, chosen, ranges, alpha), feeds)
+    given = run(quantised(model, chosen, ranges, alphas), feeds)
     return float(np.mean([((g - e) ** 2).mean() for g, e in zip(given, exact, strict=True)]))
 
 
@@ -115,7 +132,7 @@ def quantise_weights(source: Path, target: Path) -> None:
 
     Cast and Mul, not DequantizeLinear: the runtime folds them into fp32 weights once, when it loads the file.
     """
-    onnx.save(quantised(onnx.load(str(source)), set(), {}, 0.0, half=False), str(target))
+    onnx.save(quantised(onnx.load(str(source)), set(), {}, {}, half=False), str(target))
 
 
 def _store_as_int8(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
@@ -239,24 +256,36 @@ def smoothing(low: np.ndarray, high: np.ndarray, weight: np.ndarray, alpha: floa
     return (factor / np.exp(np.log(factor).mean())).astype(np.float32)
 
 
-def _quantise_embedding(model: onnx.ModelProto) -> None:
-    """Word embeddings as int8 with one scale a row: the largest tensor, and exact enough."""
-    weights = {w.name: w for w in model.graph.initializer}
-    node = next(n for n in model.graph.node if n.op_type == "Gather" and n.input[1] == "input_ids")
-    table = numpy_helper.to_array(weights[node.input[0]]).astype(np.float32)
+def _embedding_as_int8(model: onnx.ModelProto) -> None:
+    """Word embeddings as int8 with one scale a row: the largest tensor, a quarter of its size."""
+    node, table = _embedding(model)
     scale = np.maximum(np.abs(table).max(1, keepdims=True) / 127, 1e-10).astype(np.float32)
-    base = f"{node.name or node.output[0]}_q"
-    for name, value in (("w", np.round(table / scale).astype(np.int8)), ("scale", scale)):
-        model.graph.initializer.append(numpy_helper.from_array(value, f"{base}_{name}"))
-    at, output, ids = list(model.graph.node).index(node), node.output[0], node.input[1]
-    model.graph.node.remove(node)
-    for offset, new in enumerate([
+    base, output, ids = f"{node.name or node.output[0]}_q", node.output[0], node.input[1]
+    added = [
         helper.make_node("Gather", [f"{base}_w", ids], [f"{base}_rows"], axis=0),
         helper.make_node("Gather", [f"{base}_scale", ids], [f"{base}_scales"], axis=0),
         helper.make_node("Cast", [f"{base}_rows"], [f"{base}_float"], to=TensorProto.FLOAT),
         helper.make_node("Mul", [f"{base}_float", f"{base}_scales"], [output]),
-    ]):  # fmt: skip
-        model.graph.node.insert(at + offset, new)
+    ]
+    _add_before(model, node, {f"{base}_w": np.round(table / scale).astype(np.int8), f"{base}_scale": scale}, added)
+    model.graph.node.remove(node)
+
+
+def _embedding_as_half(model: onnx.ModelProto) -> None:
+    """Word embeddings in half precision: in int8 they alone flip a fifth of a percent of decisions."""
+    node, table = _embedding(model)
+    base = f"{node.name or node.output[0]}_h"
+    gather = helper.make_node("Gather", [f"{base}_w", node.input[1]], [f"{base}_rows"], axis=0)
+    cast = helper.make_node("Cast", [f"{base}_rows"], [node.output[0]], to=TensorProto.FLOAT)
+    _add_before(model, node, {f"{base}_w": table.astype(np.float16)}, [gather, cast])
+    model.graph.node.remove(node)
+
+
+def _embedding(model: onnx.ModelProto) -> tuple[onnx.NodeProto, np.ndarray]:
+    """The lookup of word embeddings and its table, float32 (words, hidden)."""
+    weights = {w.name: w for w in model.graph.initializer}
+    node = next(n for n in model.graph.node if n.op_type == "Gather" and n.input[1] == "input_ids")
+    return node, numpy_helper.to_array(weights[node.input[0]]).astype(np.float32)
 
 
 def _drop_unused(model: onnx.ModelProto) -> None:

@@ -114,6 +114,6 @@ class _Graph:
         return next(name for node in adds for name in node.input if name in self.constants)
 
     def word_table(self) -> np.ndarray:
-        """The word embeddings, stored as int8 rows and a scale for each."""
+        """The word embeddings, stored in half precision, or as int8 rows and a scale for each."""
         gathers = [node for node in self.nodes if node.op_type == "Gather" and node.input[1] == "input_ids"]
         return functools.reduce(np.multiply, (self.constants[node.input[0]].astype(np.float32) for node in gathers))

@@ -42,6 +42,14 @@ def test_missing_file_and_override(tmp_path):
     assert config.optim.epochs == 2 and config.loss.pos_weight_cap == 3
 
 
+def test_a_run_of_before_alphas_were_tried_is_still_read(tmp_path):
+    (tmp_path / "old.yaml").write_text("export: {smooth: 0.65}\n", encoding="utf-8")
+    assert load_config(tmp_path / "old.yaml").export.smooth == [0.65]
+    (tmp_path / "none.yaml").write_text("export: {smooth: []}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"export\.smooth"):
+        load_config(tmp_path / "none.yaml")
+
+
 def test_base_is_overridden_key_by_key(tmp_path):
     write(tmp_path / "base.yaml", "name: base\noptim: {epochs: 9, batch_size: 8}")
     config = load_config(write(tmp_path / "own.yaml", "base: base.yaml\noptim: {epochs: 2}"))

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from zhenyan.training.quantise import activation_ranges, keep_counts, products, quantised
+from zhenyan.training.quantise import activation_ranges, choose_alphas, keep_counts, products, quantised
 
 WIDTH, OUT = 32, 8
 
@@ -50,15 +50,21 @@ def ids() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def int8(model, ids):
-    """Of a smoothing strength, all products in int8."""
+def ranges(model, ids):
+    """Of each activation that a product reads, over all ids."""
     names = sorted({node.input[0] for node in products(model)})
     feeds = [{"input_ids": ids, "attention_mask": np.ones_like(ids)}]
     with_mask = onnx.ModelProto()
     with_mask.CopyFrom(model)
     with_mask.graph.input.append(helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch", "width"]))
-    ranges = activation_ranges(with_mask, names, feeds)
-    return lambda alpha: quantised(model, {node.output[0] for node in products(model)}, ranges, alpha)
+    return activation_ranges(with_mask, names, feeds)
+
+
+@pytest.fixture(scope="module")
+def int8(model, ranges):
+    """Of a smoothing strength, all products in int8."""
+    chosen = {node.output[0] for node in products(model)}
+    return lambda alpha: quantised(model, chosen, ranges, dict.fromkeys(ranges, alpha))
 
 
 def logits(model: onnx.ModelProto, ids: np.ndarray) -> np.ndarray:
@@ -69,6 +75,14 @@ def logits(model: onnx.ModelProto, ids: np.ndarray) -> np.ndarray:
 def test_smoothing_keeps_outlier_channels_exact(model, ids, int8):
     exact = logits(model, ids)
     assert np.abs(logits(int8(0.5), ids) - exact).mean() / exact.std() < 0.02
+
+
+def test_each_activation_gets_the_alpha_that_changes_logits_least(model, ids, ranges, int8):
+    tried, exact = [0.0, 0.5, 1.0], logits(model, ids)
+    change = {alpha: float(((logits(int8(alpha), ids) - exact) ** 2).mean()) for alpha in tried}
+    chosen = choose_alphas(model, ranges, tried, [{"input_ids": ids}], [exact])
+    assert chosen == {"x": min(change, key=change.get)}, change
+    assert chosen["x"] == 0.5, "neither end: activations and weights both have outliers here"
 
 
 def test_quantisers_are_scalar_and_shared(int8):
