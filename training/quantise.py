@@ -38,9 +38,9 @@ def quantise(
 ) -> list[str]:  # fmt: skip
     """Write `source` (fp32) as int8 to `target`, calibrated on a sample of `texts`; returns the products left in float.
 
-    Products are left in float, the most sensitive first, until decisions at `thresholds` (probabilities, one a label)
-    on `unseen` flip clearly less often than the gate allows. Training rows won't do for that: the model is too sure
-    of them for its decisions to flip.
+    Alphas are those of `export.smooth` that change the logits of `unseen` least. Products are left in float, the most
+    sensitive first, until decisions at `thresholds` (probabilities, one a label) on `unseen` flip clearly less often than
+    the gate allows. Training rows won't do for that: the model is too sure of them for its decisions to flip.
     """
     sample = random.Random(config.seed).sample(texts, k=min(config.export.calibration_rows, len(texts)))
     feeds, held = (list(calibration_feeds(tokenizer, part, config.encoder.max_tokens)) for part in (sample, unseen))
@@ -69,8 +69,9 @@ def choose_alphas(
 ) -> Alphas:  # fmt: skip
     """For each activation the alpha of `tried` at which the logits change least when only its readers are int8."""
     chosen: Alphas = {}
+    readings = [(node.input[0], node.output[0]) for node in products(model)]
     for tensor in ranges:
-        readers = {node.output[0] for node in products(model) if node.input[0] == tensor}
+        readers = {product for read, product in readings if read == tensor}
         changes = {alpha: _damage(model, readers, ranges, {tensor: alpha}, feeds, exact) for alpha in tried}
         chosen[tensor] = min(changes, key=changes.__getitem__)
     return chosen

@@ -40,7 +40,9 @@ def read_bundle(
     encoder = blank(manifest["architecture"])
     weights = parameters(onnx.load(str(folder / "model.onnx")))
     _refuse_merged(folder, encoder, weights)
-    encoder.load_state_dict({name: weights[f"{_ENCODER}{name}"] for name in encoder.state_dict()})
+    encoder.load_state_dict(
+        {name.removeprefix(_ENCODER): value for name, value in weights.items() if name.startswith(_ENCODER)}
+    )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(folder / "tokenizer.json"), model_max_length=manifest["max_tokens"], **manifest["specials"]
     )
