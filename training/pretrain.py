@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import shutil
 from pathlib import Path
 from typing import Any, cast
@@ -23,12 +24,15 @@ from transformers import (
     PreTrainedTokenizerFast,
     Trainer,
     TrainingArguments,
+    set_seed,
 )
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training import distributed
+from zhenyan.training.checkpoints import newest_checkpoint
 from zhenyan.training.config import PretrainConfig
 from zhenyan.training.encoders.load import set_dropout
+from zhenyan.training.trainer import EpochOfCollator, EpochSampler
 
 IGNORED = -100  # the collator's label of a token that was not masked
 
@@ -51,6 +55,18 @@ def with_lm_head(encoder: PreTrainedModel) -> BertForMaskedLM:
     return model
 
 
+class MaskingCollator(DataCollatorForLanguageModeling):
+    """Masks that depend on seed, epoch and texts only, so that a resumed training masks what an unbroken one would have."""
+
+    draw, epoch = 0, 0
+
+    def torch_call(self, examples: list[Any]) -> dict[str, Any]:
+        """Pad and mask one batch."""
+        rng = random.Random(f"{self.draw}:{self.epoch}:{[list(example['input_ids']) for example in examples]}")
+        self.generator = torch.Generator().manual_seed(rng.getrandbits(63))
+        return super().torch_call(examples)
+
+
 class MaskedTrainer(Trainer):
     """Trainer that computes the vocabulary's logits where a token was masked only.
 
@@ -70,6 +86,11 @@ class MaskedTrainer(Trainer):
         masked = inputs["labels"] != IGNORED
         return F.cross_entropy(inner.cls(hidden[masked]).float(), inputs["labels"][masked])
 
+    def _get_train_sampler(self, train_dataset: datasets.Dataset | None = None) -> EpochSampler:
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
+        lengths = [len(ids) for ids in rows["input_ids"]]
+        return EpochSampler(self.args.train_batch_size * distributed.processes(), lengths, self.args.seed)
+
 
 def continue_pretraining(
     encoder: PreTrainedModel,
@@ -79,12 +100,16 @@ def continue_pretraining(
     folder: Path,
     seed: int,
 ) -> None:
-    """Train on `texts`, in every process, and save encoder and tokenizer to `folder`."""
+    """Train on `texts`, in every process, and save encoder and tokenizer to `folder`.
+
+    Cut off and called again with the same arguments it goes on from its last checkpoint, one for each tenth of the way.
+    """
     encodings = datasets.Dataset.from_dict({"text": texts}).map(
         lambda batch: tokenizer([normalise(t) for t in batch["text"]], truncation=True, max_length=config.max_tokens),
         batched=True,
         remove_columns=["text"],
     )
+    set_seed(seed)  # the output layer starts at random
     set_dropout(encoder, 0.0)  # masks are noise enough; see EncoderConfig.inner_dropout
     model = with_lm_head(encoder)
     partial = folder.with_suffix(".partial")
@@ -98,14 +123,24 @@ def continue_pretraining(
         bf16=config.bf16,
         use_cpu=not torch.cuda.is_available(),
         seed=seed,
-        save_strategy="no",
+        save_strategy="steps",
+        save_steps=0.1,
+        save_total_limit=2,
         logging_steps=100,
         report_to=[],
-        train_sampling_strategy="group_by_length",
         dataloader_pin_memory=False,
     )
-    collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=config.mask_probability, pad_to_multiple_of=8)
-    MaskedTrainer(model=model, args=arguments, train_dataset=encodings, data_collator=collator).train()
+    collator = MaskingCollator(tokenizer, mlm_probability=config.mask_probability, pad_to_multiple_of=8)
+    collator.draw = seed
+    trainer = MaskedTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=encodings,
+        data_collator=collator,
+        callbacks=[EpochOfCollator(collator)],
+    )
+    checkpoint = newest_checkpoint(partial / "trainer")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if distributed.is_first():
         _save(encoder, tokenizer, folder, partial)
     distributed.first_says(None)

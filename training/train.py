@@ -23,6 +23,7 @@ from transformers import TrainerCallback
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
+from zhenyan.training.checkpoints import newest_checkpoint
 from zhenyan.training.config import TrainConfig, dump_config
 from zhenyan.training.dataset import Corpus, Lessons, load_corpus, origin, to_dataset
 from zhenyan.training.encoders.load import keep_layers, load_encoder, set_dropout
@@ -107,6 +108,7 @@ def fit(
     tracker: Tracker, callbacks: list[TrainerCallback],
 ) -> dict[str, Any]:  # fmt: skip
     """Train in `folder` and finish the run there; returns what was measured on validation rows, in every process."""
+    checkpoint = checkpoint_of(folder) if resume else None
     model, tokenizer = start_model(config, schema, warm_start)
     rows = training_rows(config, corpus)
     train_set = to_dataset(rows, schema.ids, config.data)
@@ -120,7 +122,7 @@ def fit(
     blends = config.optim.blend < 1 and distributed.is_first()
     if blends and not resume:
         keep_start(model, folder / "trainer")
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder) if resume else None)
+    trainer.train(resume_from_checkpoint=checkpoint)
     if blends:
         blend(model, load_file(folder / "trainer" / START), config.optim.blend)
     metrics = None
@@ -147,21 +149,14 @@ def new_folder(config: TrainConfig) -> Path:
     return folder
 
 
-def last_checkpoint(folder: Path) -> str:
+def checkpoint_of(folder: Path) -> str:
     """The newest whole checkpoint of a run that was cut off; ConfigError when there is none."""
-    whole = [path for path in (folder / "trainer").glob("checkpoint-*") if _is_whole(path)]
-    if not whole:
-        raise ConfigError(f"{folder}: no checkpoint to resume from; start the training again without --resume")
-    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2])))
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """The Trainer writes its state last; a kill may leave a checkpoint without it, or with half of it."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True
+    if checkpoint := newest_checkpoint(folder / "trainer"):
+        return str(checkpoint)
+    raise ConfigError(
+        f"{folder}: no checkpoint to resume from; start the training again without --resume (a masked-language step "
+        "that was cut off goes on from its own)"
+    )
 
 
 def start_model(config: TrainConfig, schema: Schema, warm_start: Path | None) -> tuple[MultiLabelClassifier, Any]:

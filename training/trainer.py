@@ -23,10 +23,10 @@ from zhenyan.training.provenance import threads
 BEST = "selection"  # what early stopping and the choice of checkpoint look at
 
 
-class _EpochOfCollator(TrainerCallback):
-    """Tells the collator which epoch it is, so that disguises are drawn anew in each."""
+class EpochOfCollator(TrainerCallback):
+    """Tells the collator which epoch it is, so that disguises or masks are drawn anew in each."""
 
-    def __init__(self, collator: Collator) -> None:
+    def __init__(self, collator: Any) -> None:
         self.collator = collator
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -57,7 +57,7 @@ class ClassifierTrainer(Trainer):
         super().__init__(data_collator=collator, **kwargs)
         self.config = config
         self.eval_collator = eval_collator
-        self.add_callback(_EpochOfCollator(collator))
+        self.add_callback(EpochOfCollator(collator))
         for noisy in (PrinterCallback, ProgressCallback):  # our own bar says more
             self.remove_callback(noisy)
         columns = kwargs["train_dataset"].with_format("torch")

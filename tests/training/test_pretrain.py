@@ -10,7 +10,8 @@ from zhenyan.training import train as training
 from zhenyan.training.config import DistilConfig, PretrainConfig
 from zhenyan.training.cross_validation import cross_validate, fold_table
 from zhenyan.training.dataset import load_corpus
-from zhenyan.training.encoders.load import backbone
+from zhenyan.training.encoders.load import backbone, load_encoder
+from zhenyan.training.pretrain import MaskedTrainer, continue_pretraining
 from zhenyan.training.schema import load_schema
 from zhenyan.training.splits import load_splits
 
@@ -44,6 +45,31 @@ def test_teachers_on_different_rows_share_one_pretrained_encoder(config, tiny_en
     other = with_pretraining(config)
     other = other.model_copy(update={"pretrain": other.pretrain.model_copy(update={"mask_probability": 0.3})})
     assert training.pretrained(other, schema) != folder
+
+
+def test_cut_off_it_goes_on_from_its_checkpoint_to_the_same_encoder(tiny_encoder, tmp_path, monkeypatch):
+    texts = [f"第{number}号链接今天到手{number * 3}块钱" for number in range(60)]
+    options = PretrainConfig(epochs=2, batch_size=8, max_tokens=32, bf16=False)
+    compute, steps = MaskedTrainer.compute_loss, []
+
+    def run(name):
+        continue_pretraining(*load_encoder(str(tiny_encoder)), texts, options, tmp_path / name / "encoder", seed=3)
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["encoder"]
+        return backbone(tmp_path / name / "encoder").state_dict()
+
+    def loss(trainer, *args, **options):
+        steps.append(trainer.state.global_step)
+        if len(steps) == 8:
+            raise KeyboardInterrupt
+        return compute(trainer, *args, **options)
+
+    whole = run("whole")
+    monkeypatch.setattr(MaskedTrainer, "compute_loss", loss)
+    with pytest.raises(KeyboardInterrupt):
+        run("broken")
+    gone_on = run("broken")
+    assert steps[:8] == list(range(8)) and steps[8] == 6  # saved at every second of the 16 steps
+    assert all(torch.equal(gone_on[name], whole[name]) for name in whole)
 
 
 def test_held_out_texts_are_not_read(config):

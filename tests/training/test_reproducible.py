@@ -20,7 +20,7 @@ from zhenyan.training.config import dump_config
 from zhenyan.training.export import export_run
 from zhenyan.training.modelling import load_model
 from zhenyan.training.tracking import JOURNAL
-from zhenyan.training.train import last_checkpoint, train
+from zhenyan.training.train import checkpoint_of, train
 
 ZHENYAN = Path(sys.executable).with_name("zhenyan")
 QUIET = Console(quiet=True)
@@ -88,9 +88,9 @@ def test_half_written_checkpoints_are_passed_over(tmp_path):
         (tmp_path / f"trainer/checkpoint-{step}").mkdir(parents=True)
         (tmp_path / f"trainer/checkpoint-{step}/trainer_state.json").write_text(state)
     (tmp_path / "trainer/checkpoint-110").mkdir()
-    assert last_checkpoint(tmp_path).endswith("checkpoint-20")
+    assert checkpoint_of(tmp_path).endswith("checkpoint-20")
     with pytest.raises(ConfigError, match="no checkpoint to resume from"):
-        last_checkpoint(tmp_path / "trainer")
+        checkpoint_of(tmp_path / "trainer")
 
 
 @pytest.mark.slow
