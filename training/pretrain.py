@@ -102,7 +102,8 @@ def continue_pretraining(
 ) -> None:
     """Train on `texts`, in every process, and save encoder and tokenizer to `folder`.
 
-    Cut off and called again with the same arguments it goes on from its last checkpoint, one for each tenth of the way.
+    Cut off and called again with the same arguments, the seed too, it goes on from its last checkpoint, one for each tenth
+    of the way.
     """
     encodings = datasets.Dataset.from_dict({"text": texts}).map(
         lambda batch: tokenizer([normalise(t) for t in batch["text"]], truncation=True, max_length=config.max_tokens),
