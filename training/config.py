@@ -83,6 +83,13 @@ class LossConfig(_Strict):
     gamma_negative: Annotated[float, Field(ge=0)] = 0.0  # > 0: asymmetric loss (Ridnik et al. 2021)
 
 
+class WrittenLessonsConfig(_Strict):
+    """Who is asked about rows that a writer wrote or rewrote, and how much it counts there."""
+
+    teachers: Annotated[list[Path], Field(min_length=1)]
+    weight: Share = 0.5
+
+
 class DistilConfig(_Strict):
     """Learning from trained models as well as from labels."""
 
@@ -90,6 +97,16 @@ class DistilConfig(_Strict):
     weight: Share = 0.7  # share of the teachers' probabilities in the target
     hidden_weight: Annotated[float, Field(ge=0)] = 1.0  # pooled states of the first teacher
     unlabelled: Annotated[int, Field(ge=0)] | None = None  # public lines without labels to learn from too; null: all
+    crossed: Annotated[int, Field(ge=0)] = 0  # lines made of parts of two real ones, which no teacher was trained on
+    written: WrittenLessonsConfig | None = None  # for written and moved rows; null: as for real ones
+
+    @model_validator(mode="after")
+    def _states_of_one(self) -> DistilConfig:
+        if self.written and self.hidden_weight:
+            raise ValueError(
+                "distil.written has teachers of its own, so no one's states: set distil.hidden_weight to 0"
+            )
+        return self
 
 
 class OptimConfig(_Strict):

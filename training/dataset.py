@@ -65,6 +65,25 @@ def unlabelled_lines(config: DataConfig, skip: set[str]) -> list[str]:
     return [line for plain, line in lines.items() if plain not in skip]
 
 
+def crossed(lines: Sequence[str], count: int, seed: int) -> list[str]:
+    """`count` lines, each the beginning of one of `lines` and the end of another: said like them, learned by heart by nobody.
+
+    At least a third of each part's line, at most as long as a spliced row. ConfigError where there is no line to take.
+    """
+    lines = [line for line in lines if len(line) <= SPLICE_CHARS]
+    if not lines:
+        raise ConfigError("distil.crossed: no real line to make others of; run `zhenyan data fetch`, or set it to 0")
+    rng = random.Random(f"{seed}:crossed")
+    made: list[str] = []
+    while len(made) < count:
+        first, second = rng.choice(lines), rng.choice(lines)
+        head = first[: rng.randint(len(first) // 3, len(first))]
+        tail = second[rng.randint(0, 2 * len(second) // 3) :]
+        if len(head) + len(tail) <= SPLICE_CHARS:
+            made.append(head + tail)
+    return made
+
+
 def is_real(row: Row) -> bool:
     """Whether a row was spoken in a real stream, rewritten or not (written rows carry an author batch)."""
     return "batch" not in row.meta
@@ -116,10 +135,12 @@ class Lessons:
     """What teachers say of each training row, by its number; arrays are float32.
 
     `answers` (rows, labels): mean of the teachers' probabilities. `states` (rows, hidden): the first one's pooled states.
+    `share` (rows,): how much of a row's target they are; the rest is its labels.
     """
 
     answers: np.ndarray
     states: np.ndarray
+    share: np.ndarray
 
 
 @dataclass
@@ -168,6 +189,7 @@ class Collator:
             rows = [item["row"] for item in items]
             batch["answers"] = torch.from_numpy(self.lessons.answers[rows])
             batch["states"] = torch.from_numpy(self.lessons.states[rows])
+            batch["share"] = torch.from_numpy(self.lessons.share[rows])
         batch["labels"] = torch.where(batch["mask"] > 0, batch["target"], -1.0)  # what the trainer gathers to evaluate
         return batch
 

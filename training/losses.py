@@ -17,9 +17,10 @@ def positive_weights(target: Tensor, mask: Tensor, config: LossConfig) -> Tensor
 
 
 def label_loss(
-    logits: Tensor, target: Tensor, mask: Tensor, weight: Tensor, pos_weight: Tensor, config: LossConfig
-) -> Tensor:
-    """Mean over rows of the weighted loss over annotated labels.
+    logits: Tensor, target: Tensor, mask: Tensor, weight: Tensor, pos_weight: Tensor, config: LossConfig,
+    share: Tensor | float = 1.0,
+) -> Tensor:  # fmt: skip
+    """Mean over rows of the weighted loss over annotated labels, of which a row gives its `share` (rows,).
 
     gamma_negative > 0 lets easy negatives fade (asymmetric loss, Ridnik et al. 2021).
     """
@@ -28,12 +29,17 @@ def label_loss(
     if config.gamma_negative:
         fade = torch.sigmoid(logits.detach()).pow(config.gamma_negative)
         cells = torch.where(target > 0.5, cells, cells * fade)
-    return ((cells * mask).mean(1) * weight).sum() / weight.sum().clamp(min=1e-6)
+    return ((cells * mask).mean(1) * weight * share).sum() / weight.sum().clamp(min=1e-6)
 
 
-def teacher_loss(logits: Tensor, pooled: Tensor, answers: Tensor, states: Tensor, hidden_weight: float) -> Tensor:
-    """Cross-entropy to the teachers' probabilities, and distance of pooled states (rows, hidden) to the first teacher's."""
-    loss = F.binary_cross_entropy_with_logits(logits, answers)
+def teacher_loss(
+    logits: Tensor, pooled: Tensor, answers: Tensor, states: Tensor, hidden_weight: float, share: Tensor
+) -> Tensor:
+    """Cross-entropy to the teachers' probabilities, and distance of pooled states (rows, hidden) to the first teacher's.
+
+    Mean over rows, of which each gives its `share` (rows,).
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, answers, reduction="none").mean(1)
     if hidden_weight:
-        loss = loss + hidden_weight * (1 - F.cosine_similarity(pooled, states, dim=-1)).mean()
-    return loss
+        loss = loss + hidden_weight * (1 - F.cosine_similarity(pooled, states, dim=-1))
+    return (loss * share).mean()

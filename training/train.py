@@ -25,7 +25,7 @@ from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.checkpoints import newest_checkpoint
 from zhenyan.training.config import TrainConfig, dump_config
-from zhenyan.training.dataset import Corpus, Lessons, load_corpus, origin, to_dataset
+from zhenyan.training.dataset import Corpus, Lessons, crossed, load_corpus, origin, to_dataset
 from zhenyan.training.encoders.load import keep_layers, load_encoder, set_dropout
 from zhenyan.training.evaluate import curves, labelled, quality
 from zhenyan.training.losses import positive_weights
@@ -114,7 +114,7 @@ def fit(
     train_set = to_dataset(rows, schema.ids, config.data)
     lessons = None
     if config.distil:
-        lessons = learn_from(config.distil.teachers, config, schema, [row.text for row in rows])
+        lessons = learn_from(config, schema, rows)
     if warm_start is None and not resume:
         condition_model(model, tokenizer, train_set, config)
     validation = to_dataset(corpus.validation, schema.ids, config.data)
@@ -226,23 +226,45 @@ def draw(lines: list[str], most: int, seed: int) -> list[str]:
 
 
 def training_rows(config: TrainConfig, corpus: Corpus) -> list[Row]:
-    """The training rows; with teachers also unlabelled lines, whose mask is all 0."""
+    """The training rows; with teachers also unlabelled and crossed lines, whose mask is all 0."""
     if config.distil is None:
         return corpus.train
     most = config.distil.unlabelled
     lines = corpus.unlabelled if most is None else draw(corpus.unlabelled, most, config.seed)
+    if config.distil.crossed:
+        real = [row.text for row in corpus.train if origin(row) == "real"]
+        lines = lines + crossed(real, config.distil.crossed, config.seed)
     return corpus.train + [Row(text, annotated=(), meta={"source": "unlabelled"}) for text in lines]
 
 
-def learn_from(teachers: Sequence[Path], config: TrainConfig, schema: Schema, texts: list[str]) -> Lessons:
-    """Ask every teacher about every text."""
+def learn_from(config: TrainConfig, schema: Schema, rows: Sequence[Row]) -> Lessons:
+    """Ask every teacher about every text; about written and moved rows others where `distil.written` names them."""
+    distil = config.distil
+    assert distil is not None
+    texts = np.array([row.text for row in rows], dtype=object)
+    if distil.written is None:
+        return Lessons(*ask(distil.teachers, config, schema, texts), np.full(len(rows), distil.weight, np.float32))
+    answers, share = np.zeros((len(rows), len(schema.ids)), np.float32), np.zeros(len(rows), np.float32)
+    real = np.array([origin(row) == "real" for row in rows])
+    for chosen, taught in ((real, distil), (~real, distil.written)):
+        if not chosen.any():
+            continue
+        answers[chosen], _ = ask(taught.teachers, config, schema, texts[chosen])
+        share[chosen] = taught.weight
+    return Lessons(answers, np.zeros((len(rows), 1), np.float32), share)
+
+
+def ask(
+    teachers: Sequence[Path], config: TrainConfig, schema: Schema, texts: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The teachers' mean probabilities (texts, labels), and the first one's pooled states (texts, hidden)."""
     answers, states = [], None
     for folder in teachers:
         teacher, tokenizer, meta = load_model(folder, schema.ids)
         logits, pooled = predict(_ready(teacher, config), tokenizer, texts, meta["max_tokens"], uses_bf16(config.optim))
         answers.append(sigmoid(logits))
         states = pooled if states is None else states
-    return Lessons(np.mean(answers, axis=0, dtype=np.float32), states)
+    return np.mean(answers, axis=0, dtype=np.float32), states
 
 
 def finish_run(

@@ -74,11 +74,14 @@ class ClassifierTrainer(Trainer):
         output = model(**inputs)
         logits = output.logits.float()
         pos_weight = self.pos_weight.to(logits.device)
-        loss = label_loss(logits, inputs["target"], inputs["mask"], inputs["weight"], pos_weight, self.config.loss)
+        taught = inputs.get("share", torch.zeros_like(inputs["weight"]))
+        rows = (inputs["target"], inputs["mask"], inputs["weight"])
+        loss = label_loss(logits, *rows, pos_weight, self.config.loss, 1 - taught)
         if "answers" in inputs and (distil := self.config.distil):
             pooled = output.pooled.float()
-            soft = teacher_loss(logits, pooled, inputs["answers"], inputs["states"], distil.hidden_weight)
-            loss = (1 - distil.weight) * loss + distil.weight * soft
+            loss = loss + teacher_loss(
+                logits, pooled, inputs["answers"], inputs["states"], distil.hidden_weight, taught
+            )
         return (loss, output) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: datasets.Dataset | None = None) -> EpochSampler:

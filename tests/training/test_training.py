@@ -1,4 +1,4 @@
-"""The training path on a tiny encoder: runs, resumes, warm-starts, distils, survives a dead server, exports."""
+"""The training path on a tiny encoder: runs, resumes, warm-starts, survives a dead server, exports."""
 
 from __future__ import annotations
 
@@ -156,16 +156,6 @@ def test_choice_of_checkpoint_ignores_what_nobody_annotated():
     other[30:, 1] = 9.0
     found, same = (selection_metrics(EvalPrediction(values, labels)) for values in (logits, other))
     assert found == same and 0.5 < found["macro_average_precision"] < 1
-
-
-def test_distillation_learns_from_its_teacher(run, small_config, quiet):
-    from zhenyan.training.config import DistilConfig
-
-    distil = DistilConfig(teachers=[run.folder / "model"], unlabelled=0)
-    config = update(small_config, name="student", encoder={"source": "teacher", "layers": [0]}, distil=distil)
-    student = training.train(config, console=quiet)
-    model, _, _ = load_model(student.folder / "model")
-    assert len(model.encoder.encoder.layer) == 1
 
 
 def test_a_dead_server_loses_nothing(small_config, quiet, tmp_path):

@@ -1,0 +1,116 @@
+"""Learning from trained models: who is asked about which row, how much that counts, and lines that none of them has read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from rich.console import Console
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training import train as training
+from zhenyan.training.config import DistilConfig, LossConfig, WrittenLessonsConfig
+from zhenyan.training.dataset import SPLICE_CHARS, crossed
+from zhenyan.training.losses import label_loss, teacher_loss
+from zhenyan.training.modelling import load_model, save_model
+from zhenyan.training.predict import predict, sigmoid
+from zhenyan.training.rows import Row
+from zhenyan.training.schema import load_schema
+
+LINES = ["家人们这款面霜用完皮肤水润润的", "拍一单少一单啊想要的抓紧手速", "今天直播间下单的都给大家发顺丰"]
+
+
+@pytest.fixture
+def teachers(small_config, tmp_path) -> list[Path]:
+    """A trained model, and one that is surer of every label."""
+    run = training.train(small_config, console=Console(quiet=True))
+    model, tokenizer, _ = load_model(run.folder / "model")
+    with torch.no_grad():
+        model.head.bias += 2.0
+    save_model(model, tokenizer, tmp_path / "surer", max_tokens=64, run="surer")
+    return [run.folder / "model", tmp_path / "surer"]
+
+
+def with_teachers(config, **values):
+    return config.model_copy(update={"distil": DistilConfig(**values), "pretrain": None})
+
+
+def test_a_student_has_its_teachers_layers(teachers, small_config):
+    config = with_teachers(small_config, teachers=teachers[:1], unlabelled=0)
+    encoder = config.encoder.model_copy(update={"source": "teacher", "layers": [0]})
+    student = training.train(config.model_copy(update={"encoder": encoder}), console=Console(quiet=True))
+    model, _, _ = load_model(student.folder / "model")
+    assert len(model.encoder.encoder.layer) == 1
+
+
+def test_written_and_moved_rows_can_have_teachers_of_their_own(teachers, small_config):
+    plain, surer = teachers
+    written = WrittenLessonsConfig(teachers=[surer], weight=0.25)
+    config = with_teachers(small_config, teachers=[plain], weight=0.9, hidden_weight=0, written=written)
+    schema = load_schema(config.data.label_schema)
+    metas = [{"room": "r-1"}, {"batch": "b01"}, {"room": "r-1", "rewriter": "c01"}]
+    rows = [Row(text, meta=meta) for text, meta in zip(LINES, metas, strict=True)]
+    lessons = training.learn_from(config, schema, rows)
+    assert lessons.share.tolist() == pytest.approx([0.9, 0.25, 0.25])
+    for row, folder in enumerate((plain, surer, surer)):
+        model, tokenizer, _ = load_model(folder, schema.ids)
+        logits, _ = predict(model, tokenizer, [LINES[row]], 64)
+        assert np.allclose(lessons.answers[row], sigmoid(logits)[0], atol=1e-5)
+
+
+def test_training_with_crossed_lines_and_two_kinds_of_teachers(teachers, small_config, tmp_path, monkeypatch):
+    plain, surer = teachers
+    config = with_teachers(
+        small_config, teachers=[plain], weight=1.0, hidden_weight=0, unlabelled=0, crossed=40,
+        written=WrittenLessonsConfig(teachers=[surer], weight=0.0),
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r"distil\.crossed: no real line"):
+        training.train(config, console=Console(quiet=True))
+    real = training.load_corpus
+
+    def spoken(*args):
+        corpus = real(*args)
+        for row in corpus.train[:60]:
+            row.meta.pop("batch", None)
+        return corpus
+
+    monkeypatch.setattr(training, "load_corpus", spoken)
+    corpus = training.load_corpus(config.data, load_schema(config.data.label_schema))
+    rows = training.training_rows(config, corpus)
+    assert len(rows) == len(corpus.train) + 40 and all(row.annotated == () for row in rows[-40:])
+    run = training.train(config, warm_start=plain, console=Console(quiet=True))
+    assert (run.folder / "model").exists()
+
+
+def test_crossed_lines_are_a_beginning_and_an_end():
+    made = crossed(LINES, 200, seed=3)
+    starts = [line[: len(line) // 3] for line in LINES]
+    ends = [line[2 * len(line) // 3 :] for line in LINES]
+    for line in made:
+        assert line.startswith(tuple(starts)) and line.endswith(tuple(ends)) and len(line) <= SPLICE_CHARS
+    assert len(set(made)) > 100 and made == crossed(LINES, 200, seed=3) != crossed(LINES, 200, seed=4)
+    with pytest.raises(ConfigError, match="zhenyan data fetch"):
+        crossed(["长" * (SPLICE_CHARS + 1)], 1, seed=0)
+
+
+def test_a_rows_share_divides_it_between_labels_and_teachers():
+    logits = torch.tensor([[2.0, -1.0], [-1.0, 3.0]])
+    target, mask, weight, pos = torch.tensor([[1.0, 0.0], [0.0, 0.0]]), torch.ones(2, 2), torch.ones(2), torch.ones(2)
+    answers, pooled = torch.sigmoid(logits) * 0.5, torch.randn(2, 4)
+    full = label_loss(logits, target, mask, weight, pos, LossConfig())
+    first = label_loss(logits, target, mask, weight, pos, LossConfig(), torch.tensor([1.0, 0.0]))
+    second = label_loss(logits, target, mask, weight, pos, LossConfig(), torch.tensor([0.0, 1.0]))
+    assert torch.isclose(first + second, full) and not torch.isclose(first, second)
+    one = teacher_loss(logits, pooled, answers, -pooled, 1.0, torch.tensor([1.0, 0.0]))
+    alone = torch.nn.functional.binary_cross_entropy_with_logits(logits[:1], answers[:1]) + 2.0
+    assert one.item() == pytest.approx(alone.item() / 2, abs=1e-5)
+
+
+def test_states_of_one_teacher_and_teachers_by_origin_exclude_each_other():
+    written = {"teachers": ["b"]}
+    with pytest.raises(ValidationError, match=re.escape("set distil.hidden_weight to 0")):
+        DistilConfig(teachers=["a"], written=written)
+    assert DistilConfig(teachers=["a"], hidden_weight=0, written=written).written.weight == 0.5
