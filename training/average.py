@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import TrainConfig
 from zhenyan.training.dataset import load_corpus
+from zhenyan.training.encoders.origin import model_name
 from zhenyan.training.modelling import MultiLabelClassifier, blend, load_model
 from zhenyan.training.provenance import describe
 from zhenyan.training.schema import load_schema
@@ -44,7 +45,7 @@ def average(config: TrainConfig, shares: Mapping[Path, float], console: Console)
     folder = new_folder(config)
     tracker = Tracker(folder, config.tracking, folder.name, console)
     tracker.params(flatten(config.model_dump(mode="json")))
-    parts = ", ".join(f"{path}={share:g}" for path, share in shares.items())
+    parts = ", ".join(f"{model_name(path)}={share:g}" for path, share in shares.items())
     tracker.tags(describe(config, corpus, warm_start=next(iter(shares))) | {"average": parts})
     with finished(tracker):
         return Run(folder, finish_run(folder, config, schema, corpus, model, tokenizer, tracker))

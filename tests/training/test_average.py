@@ -26,7 +26,8 @@ def test_weights_are_the_mean_by_shares_and_thresholds_are_chosen_anew(small_con
     thresholds = json.loads((run.folder / "thresholds.json").read_text(encoding="utf-8"))
     assert set(thresholds) == set(load_model(first)[2]["labels"]) and "any_violation" in run.metrics
     journal = (run.folder / "tracking.jsonl").read_text(encoding="utf-8")
-    assert f"{first}=0.25, {second}=0.75" in journal and '"FINISHED"' in journal
+    assert f"{first.parent.name}=0.25, {second.parent.name}=0.75" in journal and '"FINISHED"' in journal
+    assert f"{first.parent}/model=" not in journal, "the card tells it to everyone: no folders of this machine"
 
 
 def test_models_of_another_shape_are_refused(small_config):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -87,11 +88,19 @@ def test_card_holds_data_metrics_limits_time_and_licence(run, manifest):
 
 
 def test_card_of_an_average_claims_no_training_of_its_own(run, manifest):
-    parts = {"average": "runs/a/model=0.6, runs/b/model=0.4"}
+    parts = {"average": "a-20261127-101500=0.6, zhenyan-0123456789ab=0.4"}
     write_journal(run, ("params", 0, {}), ("tags", 1, MACHINE | parts), ("finish", HOUR, "FINISHED"))
     card = model_card(run, TrainConfig(), load_schema(), CORPUS, manifest)
-    assert "by these shares: runs/a/model=0.6, runs/b/model=0.4." in card and "the estimate below leaves it out" in card
+    assert (
+        "by these shares: a-20261127-101500=0.6, zhenyan-0123456789ab=0.4." in card
+        and "the estimate below leaves it out" in card
+    )
     assert "epochs in batches" not in card
+
+
+def test_the_released_card_names_no_folder_of_the_machine_that_trained(root):
+    card = (root / "inference/model/MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "## Training" in card and not re.search(r"(?<![\w.:/])/[a-z]+/", card)
 
 
 def test_card_of_a_run_without_a_journal_says_so(run, manifest):

@@ -37,6 +37,11 @@ def encoder_origin(config: TrainConfig, warm_start: str | None = None) -> Origin
     return Origin(_name(source), config.encoder.licence or _licence(source))
 
 
+def model_name(folder: Path) -> str:
+    """What a model is called wherever it lies: a bundle's id, or the name of the run's folder."""
+    return _of_model(folder)[0]
+
+
 def _of_model(folder: Path) -> tuple[str, Origin]:
     """Name and origin of a bundle's or a run's model; the run's own warm start isn't followed further."""
     if (folder / MANIFEST).exists():
