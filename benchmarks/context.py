@@ -30,7 +30,7 @@ def texts_by_key(cache: Path) -> dict[str, str]:
     lines: dict[str, str] = {}
     for source in load_sources():
         if (path := cache / source.name).exists():
-            lines |= {text_key(line): line for text in documents(path) for line in split_utterances(text)}
+            lines |= {text_key(line): line for text, *_ in documents(path) for line in split_utterances(text)}
     return lines
 
 

@@ -59,7 +59,7 @@ def unlabelled_lines(config: DataConfig, skip: set[str]) -> list[str]:
     for source in load_sources(config.public_sources):
         path = config.public_cache / source.name
         if source.split and path.exists():
-            for text in documents(path):
+            for text, *_ in documents(path):
                 for line in split_utterances(text):
                     lines.setdefault(normalise(line), line)
     return [line for plain, line in lines.items() if plain not in skip]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import ConfigError, InputError
-from zhenyan.training.public import documents_and_rooms, is_hashed, public_files
+from zhenyan.training.public import documents, is_hashed, public_files
 from zhenyan.training.rows import Row, iter_records, text_key
 
 _BETWEEN = "\x00"  # stands in no transcript, so that no line is found across two documents
@@ -18,13 +18,17 @@ _BETWEEN = "\x00"  # stands in no transcript, so that no line is found across tw
 
 @dataclass(frozen=True)
 class Place:
-    """Where a line stands in public text: its document by SHA-256, the characters [start, end), the file and the room."""
+    """Where a line stands in public text: its document by SHA-256, the characters [start, end), the file and the room.
+
+    `measuring`: in no other room than those kept for measuring.
+    """
 
     doc: str
     start: int
     end: int
     source: str
     room: str | None
+    measuring: bool
 
 
 class PublicText:
@@ -32,16 +36,15 @@ class PublicText:
 
     def __init__(self, cache: Path) -> None:
         """Read every file of `cache`; ConfigError when it has none."""
-        read = [
-            (text, path.stem, room) for path in public_files(cache) for text, room in documents_and_rooms(path) if text
-        ]
+        read = [(path.stem, each) for path in public_files(cache) for each in documents(path) if each.text]
         if not read:
             raise ConfigError(f"{cache}: no public lines here; `zhenyan data fetch` brings them")
-        self._documents = read
-        self._all = _BETWEEN.join(text for text, _, _ in read)
+        # Rooms for measuring last: they are found only for what no other room said.
+        self._documents = sorted(read, key=lambda item: item[1].measuring)
+        self._all = _BETWEEN.join(document.text for _, document in self._documents)
         self._starts = [0]
-        for text, _, _ in read[:-1]:
-            self._starts.append(self._starts[-1] + len(text) + len(_BETWEEN))
+        for _, document in self._documents[:-1]:
+            self._starts.append(self._starts[-1] + len(document.text) + len(_BETWEEN))
 
     def find(self, line: str) -> Place | None:
         """The first place of `line`; None when no document holds it."""
@@ -49,9 +52,9 @@ class PublicText:
         if at < 0:
             return None
         number = bisect.bisect_right(self._starts, at) - 1
-        text, source, room = self._documents[number]
+        source, (text, room, measuring) = self._documents[number]
         start = at - self._starts[number]
-        return Place(text_key(text), start, start + len(line), source, room)
+        return Place(text_key(text), start, start + len(line), source, room, measuring)
 
 
 def line_edits(line: str, text: str) -> list[tuple[int, int, str]]:
@@ -63,7 +66,8 @@ def line_edits(line: str, text: str) -> list[tuple[int, int, str]]:
 def hash_rows(rows: Iterable[Row], public: PublicText, taken: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
     """The committable record of each row. A rewritten line names the public line as `base` and its author as `rewriter`.
 
-    `taken` are ids that stand already. InputError names the row whose text or base is no public line, or whose id is wanting or taken.
+    `taken` are ids that stand already. InputError names the row whose text or base is no public line or stands only in a room
+    kept for measuring, or whose id is wanting or taken.
     """
     ids = set(taken)
     for row in rows:
@@ -84,6 +88,11 @@ def _record(row: Row, public: PublicText) -> dict[str, Any]:
             f"{row.origin}: field '{'text' if base is None else 'base'}' is no public line: {str(line)[:40]!r}; give the line as it is "
             "published, for a rewritten one as 'base'; what you wrote yourself belongs in data/corpus as it is"
         )
+    if place.measuring:
+        raise InputError(
+            f"{row.origin}: {str(line)[:40]!r} stands only in {place.room}, a room kept for measuring (gold_room), whose lines are "
+            "never trained on; leave the row out"
+        )
     if base is not None and not row.meta.get("rewriter"):
         raise InputError(
             f"{row.origin}: a rewritten line needs a field 'rewriter', its author's batch, which splits hold out whole"
@@ -91,6 +100,7 @@ def _record(row: Row, public: PublicText) -> dict[str, Any]:
     record = {"id": row.id, "sha256": text_key(row.text), "doc": place.doc, "start": place.start, "end": place.end}
     record |= {"edits": line_edits(line, row.text)} if base is not None else {}
     record |= {"labels": list(row.labels), "source": place.source}
+    record |= {"channel": row.channel} if row.channel != "live" else {}
     record |= {"annotated": list(row.annotated)} if row.annotated is not None else {}
     record |= {"contested": True} if row.contested else {}
     record |= {"room": place.room} if place.room and base is None else {}

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from zhenyan.inference.bundle import sha256
@@ -34,6 +34,14 @@ class Source(BaseModel):
     url: str
     sha256: str | None
     split: bool = True  # false: only read for labels, never as unlabelled text
+
+
+class Document(NamedTuple):
+    """One text of a public file, under which hashed name label records know its room, and whether that room is for measuring only."""
+
+    text: str
+    room: str | None = None
+    measuring: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,22 +97,18 @@ def _bring(source: Source, local: Path | None, target: Path) -> None:
     part.replace(target)
 
 
-def documents(path: Path) -> Iterator[str]:
-    """Every text of one public file: cells of a .tsv, `text` fields of a .jsonl or .json."""
-    return (text for text, _ in documents_and_rooms(path))
-
-
-def documents_and_rooms(path: Path) -> Iterator[tuple[str, str | None]]:
-    """Every text of one public file, and under which hashed name label records know its room, where the file names one."""
+def documents(path: Path) -> Iterator[Document]:
+    """Every text of one public file: cells of a .tsv, `text` fields of a .jsonl (with its room, where named), strings of a .json."""
     if path.suffix == ".tsv":
         for line in path.read_text(encoding="utf-8").split("\n"):
-            yield from ((cell, None) for cell in line.split("\t")[:2])
+            yield from map(Document, line.split("\t")[:2])
     elif path.suffix == ".jsonl":
         for record, _ in iter_records(path):
             room = record.get("room")
-            yield str(record.get("text", "")), f"r-{text_key(str(room))[:8]}" if room else None
+            name = f"r-{text_key(str(room))[:8]}" if room else None
+            yield Document(str(record.get("text", "")), name, bool(record.get("gold_room")))
     else:
-        yield from ((text, None) for text in _texts(json.loads(path.read_text(encoding="utf-8"))))
+        yield from map(Document, _texts(json.loads(path.read_text(encoding="utf-8"))))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -123,7 +127,7 @@ def public_files(cache: Path) -> list[Path]:
 
 def index_documents(cache: Path) -> dict[str, str]:
     """SHA-256 -> text of every document in the cache."""
-    return {text_key(text): text for path in public_files(cache) for text in documents(path) if text}
+    return {text_key(text): text for path in public_files(cache) for text, *_ in documents(path) if text}
 
 
 def join_labels(patterns: list[str], cache: Path) -> tuple[list[Row], int]:
@@ -187,12 +191,13 @@ def _join(record: dict[str, Any], texts: dict[str, str], origin: str) -> Row | N
     text = apply_edits(line, _checked_edits(record.get("edits", []), len(line), origin))
     if text_key(text) != record["sha256"]:
         raise InputError(f"{origin}: characters {record['start']}-{record['end']} don't hash to the labelled line")
-    skip = {"sha256", "doc", "start", "end", "edits", "labels", "contested", "annotated", "id"}
+    skip = {"sha256", "doc", "start", "end", "edits", "labels", "channel", "contested", "annotated", "id"}
     annotated = record.get("annotated")
     return Row(
         text=text,
         labels=tuple(record["labels"]),
         id=record["id"],
+        channel=record.get("channel", "live"),
         annotated=None if annotated is None else tuple(annotated),
         contested=record.get("contested", False),
         origin=origin,

@@ -32,7 +32,14 @@ def rows(*records):
 MINE = (
     {"text": "喝完这个茶血压就降下来了啊。", "labels": ["food_safety"], "contested": True, "domain": "tea"},
     {"text": CELL, "labels": ["unreviewed_ad"]},
-    {"text": "老铁这个坐垫垫上就不凉", "labels": [], "base": CELL, "rewriter": "e01", "kind": "hard"},
+    {
+        "text": "老铁这个坐垫垫上就不凉",
+        "labels": [],
+        "base": CELL,
+        "rewriter": "e01",
+        "kind": "hard",
+        "channel": "copy",
+    },
 )
 
 
@@ -46,6 +53,11 @@ def test_records_hold_no_text_and_join_to_the_same_rows(tmp_path, cache):
     joined, missing = public.join_labels([str(tmp_path / "labels.jsonl")], cache)
     assert missing == 0 and [(row.text, list(row.labels)) for row in joined] == [(r["text"], r["labels"]) for r in MINE]
     assert [row.group for row in joined] == [f"r-{text_key('某某旗舰店')[:8]}", "morph", "e01"]
+    assert [(row.channel, row.meta.get("channel")) for row in joined] == [
+        ("live", None),
+        ("live", None),
+        ("copy", None),
+    ]
     assert joined[0].contested and joined[0].meta["domain"] == "tea" and "base" not in joined[2].meta
     again = CliRunner().invoke(data, arguments)
     assert isinstance(again.exception, InputError) and "field 'id' must name this row alone, found 'm0'" in str(
@@ -77,6 +89,18 @@ def test_what_is_no_public_line_is_refused(cache, record, words):
     with pytest.raises(InputError, match=r"mine\.jsonl:1") as error:
         list(hash_rows(rows(record), PublicText(cache)))
     assert words in str(error.value)
+
+
+def test_lines_of_rooms_for_measuring_are_refused_unless_another_room_said_them(cache):
+    gold = {"text": CELL + "现在下单的宝贝送两盒", "room": "量具间", "gold_room": True}
+    (cache / "a.jsonl").write_text(json.dumps(gold, ensure_ascii=False) + "\n", "utf-8")  # read before the others
+    public_text = PublicText(cache)
+    (record,) = hash_rows(rows({"text": CELL}), public_text)
+    assert record["source"] == "morph" and "room" not in record
+    with pytest.raises(
+        InputError, match=r"mine\.jsonl:1: '现在下单的宝贝送两盒' stands only in r-\w{8}, a room kept for measuring"
+    ):
+        list(hash_rows(rows({"text": "现在下单的宝贝送两盒"}), public_text))
 
 
 def test_an_empty_cache_says_how_to_fill_it(tmp_path):
