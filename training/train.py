@@ -255,16 +255,17 @@ def learn_from(config: TrainConfig, schema: Schema, rows: Sequence[Row]) -> Less
 
 
 def ask(
-    teachers: Sequence[Path], config: TrainConfig, schema: Schema, texts: Sequence[str]
+    teachers: Sequence[Path], config: TrainConfig, schema: Schema, texts: Sequence[str] | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The teachers' mean probabilities (texts, labels), and the first one's pooled states (texts, hidden)."""
-    answers, states = [], None
+    answers: list[np.ndarray] = []
+    states = np.zeros((len(texts), 0), np.float32)
     for folder in teachers:
         teacher, tokenizer, meta = load_model(folder, schema.ids)
         logits, pooled = predict(_ready(teacher, config), tokenizer, texts, meta["max_tokens"], uses_bf16(config.optim))
+        states = states if answers else pooled
         answers.append(sigmoid(logits))
-        states = pooled if states is None else states
-    return np.mean(answers, axis=0, dtype=np.float32), states
+    return np.asarray(np.mean(answers, axis=0, dtype=np.float32)), states
 
 
 def finish_run(
