@@ -22,6 +22,8 @@ MANIFEST = "manifest.json"
 FILES = ("model.onnx", "tokenizer.json", "labels.json", "thresholds.json", "probes.json")
 CARD = "MODEL_CARD.md"
 DEFAULT_BUNDLE = Path(__file__).with_name("model")
+_SHAPE = {"name": str, "bundle_id": str, "sha256": dict, "labels": list, "max_tokens": int, "pad_id": int}
+_MIN_TOKENS = 8  # a window must hold more than its specials
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,10 @@ def read_json(path: Path) -> Any:
     """Parsed JSON file of a bundle; BundleError when missing or broken."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise BundleError(f"{path}: no such file; is {path.parent} a bundle folder?") from None
+    except OSError as error:
+        raise BundleError(f"{path}: can't be read ({error.strerror}); copy the bundle again") from None
     except ValueError as error:
         raise BundleError(f"{path}: not JSON ({error}); copy the bundle again") from None
 
@@ -103,20 +107,43 @@ def files_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     return (*FILES, CARD) if CARD in manifest.get("sha256", {}) else FILES
 
 
-def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:
-    if manifest.get("format") != FORMAT:
+def _check_shape(folder: Path, manifest: Any) -> None:
+    """BundleError when the manifest lacks what every reader of it relies on."""
+    if not isinstance(manifest, dict):
+        raise BundleError(
+            f"{folder / MANIFEST}: must be an object, found {type(manifest).__name__}; copy the bundle again"
+        )
+    for name, kind in _SHAPE.items():
+        if not isinstance(value := manifest.get(name), kind) or isinstance(value, bool):
+            found = "nothing" if value is None else repr(value)[:40]
+            raise BundleError(
+                f"{folder / MANIFEST}: {name} must be {kind.__name__}, found {found}; copy the bundle again"
+            )
+    if manifest["max_tokens"] < _MIN_TOKENS:
+        raise BundleError(
+            f"{folder / MANIFEST}: max_tokens must be at least {_MIN_TOKENS}, found {manifest['max_tokens']}; copy the bundle again"
+        )
+
+
+def _verify(folder: Path, manifest: Any) -> None:
+    if isinstance(manifest, dict) and manifest.get("format") != FORMAT:
         raise BundleError(f"{folder}: bundle format {manifest.get('format')!r}; this version reads format {FORMAT}")
+    _check_shape(folder, manifest)
     if manifest.get("normaliser") != normalise.VERSION:
         raise BundleError(
             f"{folder}: made for text normaliser {manifest.get('normaliser')!r}, this version has "
             f"{normalise.VERSION}; use the zhenyan version that made it or export it again"
         )
     for name in files_of(manifest):
-        want = manifest.get("sha256", {}).get(name)
+        want = manifest["sha256"].get(name)
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name}: missing; copy the bundle again")
         if (found := sha256(folder / name)) != want:
             raise BundleError(f"{folder / name}: SHA-256 is {found}, the manifest says {want}; copy the bundle again")
+    if (found := bundle_id(manifest["name"], manifest["sha256"])) != manifest["bundle_id"]:
+        raise BundleError(
+            f"{folder / MANIFEST}: bundle_id is {manifest['bundle_id']!r}, its files make {found}; copy the bundle again"
+        )
 
 
 def _label(record: Mapping[str, Any]) -> Label:
@@ -129,16 +156,17 @@ def _label(record: Mapping[str, Any]) -> Label:
 
 def load_bundle(folder: Path | str | None = None) -> Bundle:
     """Read and verify a bundle folder (the bundled model by default); BundleError says what is wrong with it."""
+    if not isinstance(folder, str | Path | None):
+        raise BundleError(f"bundle folder: expected a path, given {type(folder).__name__} {folder!r}")
     path = Path(folder or DEFAULT_BUNDLE).resolve()
     manifest = read_json(path / MANIFEST)
     _verify(path, manifest)
     by_id = {record["id"]: _label(record) for record in read_json(path / "labels.json")}
     thresholds = read_json(path / "thresholds.json")
-    try:
-        labels = tuple(by_id[label] for label in manifest["labels"])
-        values = tuple(float(thresholds[label]["threshold"]) for label in manifest["labels"])
-    except KeyError as error:
+    if sorted(by_id) != sorted(map(str, manifest["labels"])) or not by_id.keys() <= thresholds.keys():
         raise BundleError(
-            f"{path}: label {error} of the manifest is missing in labels.json or thresholds.json"
-        ) from None
+            f"{path / MANIFEST}: labels are not those of labels.json and thresholds.json; copy the bundle again"
+        )
+    labels = tuple(by_id[label] for label in manifest["labels"])
+    values = tuple(float(thresholds[label]["threshold"]) for label in manifest["labels"])
     return Bundle(path, manifest, labels, values)

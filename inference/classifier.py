@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +13,11 @@ import numpy as np
 from tokenizers import Tokenizer
 from zhenyan.inference.batching import pad, plan_batches
 from zhenyan.inference.bundle import Bundle, load_bundle
-from zhenyan.inference.errors import ConfigError, ZhenyanError
+from zhenyan.inference.errors import ConfigError, InputError, ZhenyanError
 from zhenyan.inference.evidence import Evidence, find_evidence
 from zhenyan.inference.normalise import normalise
 from zhenyan.inference.session import Session, open_session
-from zhenyan.inference.windows import MAX_CHARS, split_windows
+from zhenyan.inference.windows import readable, split_windows
 
 CHUNK = 2048  # texts sorted by length together; bounds memory
 SLICE = 1024  # texts tokenised at a time, while those before are scored
@@ -81,32 +81,21 @@ class Classifier:
         return cls(bundle, open_session(bundle.folder / "model.onnx", runtime, threads), tokenizer, explain)
 
     def classify(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        """One Prediction for each text, in order, lazily and in constant memory."""
-        iterator = iter(texts)
-        while chunk := list(itertools.islice(iterator, CHUNK)):
-            yield from self.predict(chunk)
+        """One Prediction for each text, in order, lazily and in constant memory. InputError names what is no text."""
+        iterator = iter(_several(texts))
+        for first in itertools.count(step=CHUNK):
+            chunk = list(itertools.islice(iterator, CHUNK))
+            if not chunk:
+                return
+            yield from self._predict(chunk, self.explain, first)
 
-    def predict(self, texts: Sequence[str], explain: bool | None = None) -> list[Prediction]:
-        """`classify` for a list that fits in memory; `explain` overrides whether evidence is found."""
-        probabilities = self.score(texts)
-        labels = [self.decide(row) for row in probabilities]
-        wanted = self.explain if explain is None else explain
-        evidence = self._explain(texts, labels, probabilities) if wanted else {}
-        return [
-            Prediction(text, decided, dict(zip(self.bundle.label_ids, row.tolist(), strict=True)), evidence.get(i, ()),
-                       len(text) > MAX_CHARS)
-            for i, (text, decided, row) in enumerate(zip(texts, labels, probabilities, strict=True))
-        ]  # fmt: skip
+    def predict(self, texts: Iterable[str], explain: bool | None = None) -> list[Prediction]:
+        """`classify` for texts that fit in memory; `explain` overrides whether evidence is found."""
+        return self._predict(list(_several(texts)), self.explain if explain is None else explain)
 
-    def score(self, texts: Sequence[str]) -> np.ndarray:
+    def score(self, texts: Iterable[str]) -> np.ndarray:
         """Probabilities, float32 (texts, labels): the highest over a text's windows. 0 for a text with no content."""
-        plain = [normalise(text[:MAX_CHARS]) for text in texts]
-        missing = list(dict.fromkeys(text for text in plain if text not in self._cache))
-        fresh = dict(zip(missing, self._score_new(missing), strict=True))
-        result = np.stack([fresh[t] if t in fresh else self._cache[t] for t in plain]) if plain else np.zeros(
-            (0, len(self.bundle.labels)), dtype=np.float32)  # fmt: skip
-        self._remember(fresh)
-        return result
+        return self._score([plain for _, plain in _read(list(_several(texts)))])
 
     def decide(self, probabilities: np.ndarray) -> tuple[str, ...]:
         """Labels whose probability reaches their threshold, in the bundle's order."""
@@ -118,26 +107,57 @@ class Classifier:
         self, texts: Sequence[str], labels: Sequence[Sequence[str]], probabilities: np.ndarray
     ) -> list[tuple[Evidence, ...]]:
         """For each text the spans that carry each of its `labels`, decided or not; `probabilities` as `score` gave them."""
+        self._check_labels([label for named in labels for label in named])
         columns = [[(label, self.bundle.label_ids.index(label)) for label in named] for named in labels]
-        return find_evidence([text[:MAX_CHARS] for text in texts], columns, probabilities, self._score_probes)
+        return find_evidence([part for part, _ in _read(texts)], columns, probabilities, self._score_probes)
 
-    def with_thresholds(self, *, min_score: float | None = None, labels: Sequence[str] | None = None) -> Classifier:
-        """Narrow the decision: at least `min_score` for every label, only the named `labels`; scores stay the same."""
+    def with_thresholds(self, *, min_score: float | None = None, labels: Iterable[str] | None = None) -> Classifier:
+        """Narrow the decision: at least `min_score` for every label, only the named `labels`; scores stay the same.
+
+        ConfigError when `min_score` isn't from 0 to 1, or when `labels` names none or one that the bundle lacks.
+        """
         thresholds = np.array(self.bundle.thresholds, dtype=np.float32)
         if min_score is not None:
+            if isinstance(min_score, bool | str) or not 0 <= min_score <= 1:
+                raise ConfigError(f"min_score: expected a number from 0 to 1, given {min_score!r}")
             thresholds = np.maximum(thresholds, np.float32(min_score))
         if labels is not None:
-            if unknown := sorted(set(labels) - set(self.bundle.label_ids)):
-                raise ConfigError(
-                    f"unknown label {', '.join(unknown)}; this bundle has {', '.join(self.bundle.label_ids)}"
-                )
-            thresholds[[label not in labels for label in self.bundle.label_ids]] = np.inf
+            wanted = [labels] if isinstance(labels, str) else list(labels)
+            if not wanted:
+                raise ConfigError(f"labels: names none; this bundle has {', '.join(self.bundle.label_ids)}")
+            self._check_labels(wanted)
+            thresholds[[label not in wanted for label in self.bundle.label_ids]] = np.inf
         self.thresholds = thresholds
         return self
 
     def clear_cache(self) -> None:
         """Forget remembered scores: what follows is then the same as in a new process, to the last bit."""
         self._cache.clear()
+
+    def _check_labels(self, named: Sequence[str]) -> None:
+        if unknown := sorted(map(str, set(named) - set(self.bundle.label_ids))):
+            raise ConfigError(f"unknown label {', '.join(unknown)}; this bundle has {', '.join(self.bundle.label_ids)}")
+
+    def _predict(self, texts: list[str], explain: bool, first: int = 0) -> list[Prediction]:
+        """Predictions of texts of which `first` others came before."""
+        read = _read(texts, first)
+        probabilities = self._score([plain for _, plain in read])
+        labels = [self.decide(row) for row in probabilities]
+        evidence = self._explain(texts, labels, probabilities) if explain else {}
+        return [
+            Prediction(text, decided, dict(zip(self.bundle.label_ids, row.tolist(), strict=True)), evidence.get(i, ()),
+                       len(part) < len(text))
+            for i, (text, (part, _), decided, row) in enumerate(zip(texts, read, labels, probabilities, strict=True))
+        ]  # fmt: skip
+
+    def _score(self, plain: list[str]) -> np.ndarray:
+        """Probabilities of normalised texts, remembered ones and new ones."""
+        missing = list(dict.fromkeys(text for text in plain if text not in self._cache))
+        fresh = dict(zip(missing, self._score_new(missing), strict=True))
+        result = np.stack([fresh[t] if t in fresh else self._cache[t] for t in plain]) if plain else np.zeros(
+            (0, len(self.bundle.labels)), dtype=np.float32)  # fmt: skip
+        self._remember(fresh)
+        return result
 
     def _explain(
         self, texts: Sequence[str], labels: Sequence[tuple[str, ...]], probabilities: np.ndarray
@@ -191,3 +211,18 @@ class Classifier:
         self._cache.update((text, row.copy()) for text, row in fresh.items() if len(text) <= 512)
         while len(self._cache) > CACHE:
             self._cache.popitem(last=False)
+
+
+def _several(texts: Iterable[str]) -> Iterable[str]:
+    """`texts`; InputError when it is a single text, which would be read character by character, or nothing to go through."""
+    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
+        raise InputError(f"texts: expected several texts, given {type(texts).__name__}; put a single text into a list")
+    return texts
+
+
+def _read(texts: Sequence[str], first: int = 0) -> list[tuple[str, str]]:
+    """Of each text the part that is read, as it stands and normalised; InputError names the place of what is no text."""
+    for place, text in enumerate(texts, first):
+        if not isinstance(text, str):
+            raise InputError(f"texts[{place}]: expected str, given {type(text).__name__}")
+    return [readable(text) for text in texts]

@@ -20,7 +20,7 @@ import numpy as np
 from zhenyan.inference.bundle import Bundle, load_bundle, read_json
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.cpu import allowed_cpus, processor
-from zhenyan.inference.errors import ZhenyanError
+from zhenyan.inference.errors import ConfigError, InputError, ZhenyanError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.session import RUNTIMES, package
 
@@ -114,22 +114,29 @@ def choose(verdicts: Sequence[Verdict]) -> Verdict | None:
     return max(sound, key=lambda v: v.lines_per_second or 0, default=None)
 
 
-def run(folder: Path | None, save: bool) -> tuple[list[Verdict], Verdict | None]:
-    """Examine every runtime; with `save` remember the best for this bundle and machine (used by runtime "auto")."""
+def run(folder: Path | None) -> tuple[Bundle, list[Verdict], Verdict | None]:
+    """Open the bundle, examine every runtime with it and choose the best."""
     bundle = load_bundle(folder)
     verdicts = [examine(bundle, runtime) for runtime in RUNTIMES]
-    best = choose(verdicts)
-    if save and best:
+    return bundle, verdicts, choose(verdicts)
+
+
+def save_choice(bundle: Bundle, verdicts: Sequence[Verdict], best: Verdict) -> None:
+    """Remember `best` for this bundle and machine (used by runtime "auto"); ConfigError where the file can't be written."""
+    record = {
+        "bundle": bundle.id,
+        "machine": machine(),
+        "versions": runtime_versions(),
+        "runtime": best.runtime,
+        "measured": [asdict(v) for v in verdicts],
+    }
+    try:
         choice_file().parent.mkdir(parents=True, exist_ok=True)
-        record = {
-            "bundle": bundle.id,
-            "machine": machine(),
-            "versions": runtime_versions(),
-            "runtime": best.runtime,
-            "measured": [asdict(v) for v in verdicts],
-        }
         write_atomic(choice_file(), [json.dumps(record, indent=1).encode()])
-    return verdicts, best
+    except (OSError, InputError) as error:
+        raise ConfigError(
+            f"{choice_file()}: can't be written ({error}); set XDG_CACHE_HOME to a folder that can, or leave out --save"
+        ) from None
 
 
 def saved_choice(bundle: Bundle) -> str:

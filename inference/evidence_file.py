@@ -26,6 +26,7 @@ from zhenyan.inference.session import package
 FORMAT = 1
 TOLERANCE = 1e-5
 _SECTIONS = {"finding": dict, "law": dict, "versions": dict, "sha256": dict, "decisions": list, "digest": str}
+_OPTIONS = ("min_score", "labels", "context")  # of the run: what changed its decisions
 _FIELDS = {"text": str, "label": str, "score": float, "threshold": float, "evidence": list}
 
 
@@ -62,9 +63,12 @@ def make_case(
     record = next((record for record in folder.findings() if record["id"] == finding), None)
     if record is None:
         raise InputError(f"{folder.path}: no finding {finding!r:.40}; their ids are in {FINDINGS}, f000001 and so on")
+    options = {name: manifest["options"].get(name) for name in _OPTIONS}
+    record["threshold"] = round(max(record["threshold"], options["min_score"] or 0.0), DIGITS)
     label = next(label for label in bundle.labels if label.id == record["label"])
     case = {
         "format": FORMAT, "made": datetime.now(UTC).isoformat(timespec="seconds"), "finding": record,
+        "options": options,
         "law": {"name_zh": label.name_zh, "name_en": label.name_en, "section": label.section,
                 "articles": list(label.articles), "penalty": dict(label.penalty)},
         "versions": _versions(manifest["options"]["runtime"], bundle),
@@ -165,7 +169,8 @@ def _same_score(case: Mapping[str, Any], classifier: Classifier) -> list[Check]:
     column = labels.index(finding["label"])
     classifier.clear_cache()
     score = round(float(classifier.score([finding["text"]])[0, column]), DIGITS)
-    threshold = round(classifier.bundle.thresholds[column], DIGITS)
+    least = _mapping(case, "options").get("min_score")  # cases made before it was written down lack it
+    threshold = round(max(classifier.bundle.thresholds[column], least if isinstance(least, float) else 0.0), DIGITS)
     near = abs(score - finding["score"]) <= TOLERANCE * 1.001  # both are rounded to this grid
     return [
         Check("score", near, finding["score"], score),

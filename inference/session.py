@@ -11,6 +11,7 @@ from zhenyan.inference.cpu import allowed_cpus, multiplies_int8_exactly, process
 from zhenyan.inference.errors import BundleError, ConfigError, MissingExtra
 
 RUNTIMES = ("onnxruntime", "openvino", "openvino-bf16")
+MAX_THREADS = 1024
 
 
 def package(runtime: str) -> str:
@@ -74,10 +75,14 @@ class OpenVinoSession:
 def open_session(model: Path, runtime: str = "onnxruntime", threads: int | None = None) -> Session:
     """A session of the named runtime.
 
-    ConfigError for an unknown name, MissingExtra when it isn't installed, BundleError when it can't run the file.
+    ConfigError for an unknown name or a number of threads that is none, MissingExtra when it isn't installed, BundleError when it can't run the file.
     """
     if runtime not in RUNTIMES:
         raise ConfigError(f"runtime: {runtime!r} is unknown; allowed: {', '.join(RUNTIMES)}, auto")
+    if threads is not None and (type(threads) is not int or not 1 <= threads <= MAX_THREADS):
+        raise ConfigError(
+            f"threads: expected a whole number from 1 to {MAX_THREADS}, or None for all, given {threads!r}"
+        )
     if runtime == "onnxruntime":
         return OnnxSession(model, threads)
     return OpenVinoSession(model, threads, "bf16" if runtime == "openvino-bf16" else "f32")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from zhenyan.inference.normalise import normalise
+
 OVERLAP = 32  # tokens that two neighbouring windows share
-MAX_CHARS = 100_000  # a longer text is read up to here and reported as truncated
+MAX_CHARS = 100_000  # a text that is longer, as it stands or normalised, is read up to here and reported as truncated
 
 
 def split_windows(ids: Sequence[int], size: int, overlap: int = OVERLAP) -> list[Sequence[int]]:
@@ -15,3 +17,11 @@ def split_windows(ids: Sequence[int], size: int, overlap: int = OVERLAP) -> list
     step = max(1, size - overlap)
     starts = range(0, len(ids) - overlap, step)
     return [ids[start : start + size] for start in starts]
+
+
+def readable(text: str) -> tuple[str, str]:
+    """The part of `text` that is read, and its normalised form, neither over MAX_CHARS (one character may become eighteen)."""
+    part = text[:MAX_CHARS]
+    while len(plain := normalise(part)) > MAX_CHARS:
+        part = part[: len(part) * MAX_CHARS // len(plain)]
+    return part, plain

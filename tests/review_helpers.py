@@ -69,7 +69,7 @@ def make_bundle(folder: Path) -> Path:
     for name in FILES:
         (folder / name).write_text(contents.get(name, "{}"), encoding="utf-8")
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
-    manifest = {"format": 1, "bundle_id": bundle_id("test", hashes), "labels": list(LABELS), "max_tokens": 128,
+    manifest = {"format": 1, "name": "test", "bundle_id": bundle_id("test", hashes), "labels": list(LABELS), "max_tokens": 128,
                 "pad_id": 1, "normaliser": normalise.VERSION, "sha256": hashes}  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return folder
@@ -85,6 +85,7 @@ def make_run(folder: Path, findings: list[dict], bundle: str) -> RunFolder:
     }  # fmt: skip
     (path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     (path / "findings.jsonl").write_bytes(b"".join(map(dump_line, findings)))
+    (path / "summary.json").write_text(json.dumps({"rows": 100, "findings": len(findings)}), encoding="utf-8")
     return RunFolder(path)
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.evidence_file import Check, make_case, read_case, verify, write_case
-from zhenyan.inference.runs.store import RunFolder
+from zhenyan.inference.runs.store import REVIEW, RunFolder
 
 _MODEL = Annotated[Path | None, typer.Option(help="Bundle folder; the bundled model by default.")]
 EXIT_DIFFERS = 1
@@ -30,6 +30,7 @@ def evidence(
 ) -> None:
     """Write one finding's evidence file: text, time, context, score, threshold, versions, digests, decisions."""
     folder = RunFolder.existing(run)
+    folder.keep_from(output)
     case = make_case(folder, load_bundle(model), finding, _decisions(folder, finding, database))
     write_case(case, output)
     typer.echo(f"{output}: {len(case['decisions'])} decisions, digest {case['digest']}", err=True)
@@ -37,15 +38,16 @@ def evidence(
 
 def _decisions(folder: RunFolder, finding: str, database: str | None) -> list[dict[str, Any]]:
     """What the run's review says of the finding; nothing where the run was never reviewed."""
-    if database is None and not (folder.path / "review.db").exists():
+    if database is None and not (folder.path / REVIEW).exists():
         return []
     from zhenyan.inference.cli.review import review_database
 
     with review_database(folder, database) as review:
         from zhenyan.inference.review.exports import decisions
-        from zhenyan.inference.review.intake import find_run
+        from zhenyan.inference.review.intake import known_run
 
-        return decisions(review, find_run(review, folder), finding)
+        found = known_run(review, folder)
+        return decisions(review, found, finding) if found else []
 
 
 def verify_case(

@@ -24,15 +24,16 @@ def doctor(
 ) -> None:
     """Check the bundle on this machine and measure every runtime that is installed.
 
-    A runtime is sound when it decides at most 1 percent of the bundle's probes otherwise than the fp32 model did, and a
-    text's score is the same to 1e-5 alone and among others.
+    A runtime is sound when it decides at most 1 percent of the bundle's probes
+    otherwise than the fp32 model did, and a text's score is the same to 1e-5 alone
+    and among others.
     """
     console = Console(width=None if sys.stdout.isatty() else 120)
     about = checks.machine()
     console.print(
         f"{about['processor']}, {about['cpus']} processors allowed, {' '.join(about['flags']) or 'no vector flags known'}"
     )
-    verdicts, best = checks.run(model, save)
+    examined, verdicts, best = checks.run(model)
     table = Table("runtime", "version", "decisions flipped", "largest difference", "alone against batch", "lines/s", "")
     for v in verdicts:
         if v.installed is None:
@@ -46,7 +47,10 @@ def doctor(
     if best is None:
         console.print("[red]no runtime is sound on this machine; export the bundle with export.precision: weights[/]")
         raise typer.Exit(1)
-    console.print(f"fastest sound runtime: {best.runtime}" + (f", saved in {checks.choice_file()}" if save else ""))
+    console.print(f"fastest sound runtime: {best.runtime}")
+    if save:
+        checks.save_choice(examined, verdicts, best)
+        console.print(f"saved in {checks.choice_file()}")
 
 
 def bundle(model: _MODEL = None) -> None:

@@ -37,13 +37,16 @@ _STDIN = Annotated[bool, typer.Option("--password-stdin", help="Read the passwor
 
 
 @contextmanager
-def review_database(folder: RunFolder | None, url: str | None) -> Iterator[Database]:
-    """The review database, closed at the end; MissingExtra where the extra isn't installed."""
+def review_database(folder: RunFolder | None, url: str | None, make: bool = False) -> Iterator[Database]:
+    """The review database, closed at the end; with `make`, a file that isn't there is made.
+
+    MissingExtra where the extra isn't installed.
+    """
     try:
         from zhenyan.inference.review.database import database_url, open_database
     except ImportError as error:
         raise MissingExtra(str(error.name), "review") from None
-    database = open_database(database_url(folder, url))
+    database = open_database(database_url(folder, url), make)
     try:
         yield database
     finally:
@@ -70,7 +73,7 @@ def review(
     """Review a run's findings in a browser. Add people first: `zhenyan reviewers add NAME --role admin --run RUN`."""
     folder = RunFolder.existing(run)
     bundle = load_bundle(model)
-    with review_database(folder, database) as opened:
+    with review_database(folder, database, make=True) as opened:
         from zhenyan.inference.review.intake import check_labels, take_in
         from zhenyan.inference.review.settings import Settings
         from zhenyan.inference.review.web.server import serve
@@ -88,12 +91,15 @@ def review(
 def review_export(
     run: _RUN,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
-    to: Annotated[str, typer.Option(help="rows (corpus, JSON Lines), labelstudio (JSON tasks) or csv.")] = "rows",
+    to: Annotated[
+        str, typer.Option(help="rows (corpus, .jsonl), labelstudio (tasks, .json) or csv (table, .csv).")
+    ] = "rows",
     database: _DATABASE = None,
     model: _MODEL = None,
 ) -> None:
     """Write decisions out: rows for training, tasks for Label Studio, or a table."""
     folder = RunFolder.existing(run)
+    folder.keep_from(output)
     with review_database(folder, database) as opened:
         from zhenyan.inference.review.exports import write_export
         from zhenyan.inference.review.intake import find_run
@@ -135,7 +141,7 @@ def add(
     password_stdin: _STDIN = False,
 ) -> None:
     """Add a reviewer; asks for the password."""
-    with _accounts(run, database) as accounts:
+    with _accounts(run, database, make=True) as accounts:
         accounts.add(name, role, _password(password_stdin))
 
 
@@ -170,9 +176,9 @@ def password(name: str, run: _OF_RUN = None, database: _DATABASE = None, passwor
 
 
 @contextmanager
-def _accounts(run: Path | None, database: str | None) -> Iterator[Accounts]:
+def _accounts(run: Path | None, database: str | None, make: bool = False) -> Iterator[Accounts]:
     folder = RunFolder.existing(run) if run else None
-    with review_database(folder, database) as opened:
+    with review_database(folder, database, make) as opened:
         from zhenyan.inference.review.accounts import Accounts
 
         yield Accounts(opened)

@@ -86,15 +86,16 @@ def score(
 ) -> None:
     """Score archived streams, tables or copy; the same command, repeated, goes on where it was cut off.
 
-    Exit codes: 0 done, 2 the command can't be done as given, 3 done but some rows could not be scored, 4 hits were found
-    (with --fail-on-hit), 130 stopped.
+    Exit codes: 0 done, 2 the command can't be done as given,
+    3 done but some rows could not be scored,
+    4 hits were found (with --fail-on-hit), 130 stopped.
     """
     bundle = load_bundle(model)
-    chosen = tuple(name.strip() for name in labels.split(",") if name.strip()) if labels else None
+    chosen = None if labels is None else chosen_labels(labels, bundle)
     runtime = saved_choice(bundle) if runtime == "auto" else runtime
     options = RunOptions(min_score, chosen, evidence, context, runtime)
     reading = Options(text_column, start_column, end_column, stream_column, encoding, split)
-    job = Job(inputs, output, options, reading, restart, part_rows)
+    job = Job(inputs, output, options, reading, restart, part_rows, report)
     console = Console(stderr=True)
     chosen_engine = make_engine(engine, bundle, options, threads, ray_address, actors)
     with Reporter(console) as reporter:
@@ -105,6 +106,14 @@ def score(
     if fail_on_hit and summary["hits"]:
         raise typer.Exit(EXIT_HITS)
     raise typer.Exit(EXIT_REJECTS if summary["rejects"] else 0)
+
+
+def chosen_labels(names: str, bundle: Bundle) -> tuple[str, ...]:
+    """Labels named with commas between them; ConfigError when there is none."""
+    chosen = tuple(name.strip() for name in names.split(",") if name.strip())
+    if not chosen:
+        raise ConfigError(f"--labels {names!r} names no label; this bundle has {', '.join(bundle.label_ids)}")
+    return chosen
 
 
 def make_engine(
@@ -153,7 +162,7 @@ class Reporter:
     def __init__(self, console: Console, every: float = 15.0) -> None:
         self.console, self.every = console, every
         self.started = self.said = time.monotonic()
-        self.base = 0
+        self.base = self.rows = 0
         self.bar = Bar(
             TextColumn("{task.description}"), BarColumn(pulse_style="cyan"), TimeElapsedColumn(), console=console
         )
@@ -164,23 +173,27 @@ class Reporter:
             self.bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.console.is_terminal:
             self.bar.stop()
+        if kind and (self.rows or kind is KeyboardInterrupt):
+            self.console.print(f"stopped after {self.rows:,} rows; the same command goes on from there", markup=False)
 
     def __call__(self, progress: Progress) -> None:
         if progress.resumed:
             self.base = progress.rows
             if progress.rows:
                 self.console.print(f"going on after {progress.rows:,} rows that are scored already", markup=False)
-        now = time.monotonic()
+        self.rows, now = progress.rows, time.monotonic()
         pace = (progress.rows - self.base) / max(now - self.started, 1e-9)
         words = f"{progress.rows:,} rows, {pace:,.0f} rows/s, {progress.hits:,} hits, {progress.rejects:,} rejects"
-        if progress.read and pace > 0:  # the part of the bytes that was read tells how many rows there will be
-            left = progress.rows * (1 / progress.read - 1) / pace
+        # The share of the bytes that was read tells how many rows there will be, until reading, which is ahead, ends.
+        read = progress.read if progress.read and progress.read < 1 else None
+        if read and pace > 0:
+            left = progress.rows * (1 / read - 1) / pace
             words += f", {timedelta(seconds=round(left))} left"
         if self.console.is_terminal:
-            self.bar.update(self.task, description=words, completed=progress.read or 0, total=progress.read and 1)
+            self.bar.update(self.task, description=words, completed=read or 0, total=read and 1)
         elif now - self.said >= self.every:
             self.said = now
             self.console.print(words, markup=False)

@@ -42,8 +42,11 @@ def serve(
 ) -> None:
     """Serve POST /v1/classify and /v1/moderations (OpenAI's shape), /health, /ready, /metrics, /openapi.json.
 
-    Every setting can be given by the environment (ZHENYAN_MAX_TEXTS=100), in a TOML file, or with --set. SIGHUP loads
-    the model again without dropping a request; SIGTERM finishes what is in flight.
+    Settings come from the environment (ZHENYAN_MAX_TEXTS=100), a TOML file or --set.
+
+    SIGHUP loads the model again without dropping a request.
+
+    SIGTERM finishes what is in flight.
     """
     try:
         from zhenyan.inference.serve.server import Supervisor

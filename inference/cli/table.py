@@ -31,7 +31,9 @@ def marked(text: str, evidence: list[Mapping[str, Any]]) -> Text:
 def findings_table(folder: RunFolder, bundle: Bundle, limit: int) -> Table:
     """The riskiest findings: where, what with the deciding words marked, label, score, article."""
     names = {label.id: label for label in bundle.labels}
-    table = Table("where", "text (deciding words marked)", "label", "score", "article of law", show_lines=True)
+    table = Table(show_lines=True)
+    for heading in ("where", "text (deciding words marked)", "label", "score", "article of law"):
+        table.add_column(heading, overflow="fold")  # an ellipsis would hide words that decide
     for finding in itertools.islice(folder.findings(), limit):
         label = names[finding["label"]]
         place = finding["place"]

@@ -40,7 +40,8 @@ def read_asr_json(path: str, options: Options) -> Iterator[Item | Reject]:
         for number, found in enumerate(_transcripts(value, None, options, path), 1):
             yield _checked(found, f"segment {number}")
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error})") from None
+        lines = "; one object a line? Then rename it to .jsonl" if "Extra data" in str(error) else ""
+        raise InputError(f"{path}: not JSON ({error}){lines}") from None
     if not number:
         raise InputError(
             f"{path}: no transcript found; known are Whisper (segments), FunASR (sentence_info), objects with "

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
+from typing import Any
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.items import Item, Options, Reject
 from zhenyan.inference.io.opening import open_text, plain_suffix
+
+_ASS_EVENT = re.compile(r"\s*(Dialogue|Comment):")
+_MEANT_AS_TIMES = re.compile(r"\d\s*:.*-+>|-+>.*\d\s*:|^\s*\d+:\d+:\S+\s*$")
+_BROKEN = "a cue's times can't be read"
 
 
 def stream_name(path: str) -> str:
@@ -24,25 +30,66 @@ def read_txt(path: str, options: Options) -> Iterator[Item | Reject]:
 
 
 def read_subtitles(path: str, options: Options) -> Iterator[Item | Reject]:
-    """SRT, WebVTT or ASS cues with their times in seconds; markup is dropped."""
-    import pysubs2
-
+    """SRT, WebVTT or ASS cues with their times in seconds; markup is dropped. A cue with broken times is a reject."""
     with open_text(path, options) as file:
         text = file.read().replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     if not text.strip():
         return
-    try:
-        subtitles = pysubs2.SSAFile.from_string(text, format_=plain_suffix(path).removeprefix("."))
-    except (pysubs2.exceptions.Pysubs2Error, ValueError, KeyError) as error:
-        raise InputError(f"{path}: not readable as {plain_suffix(path)} ({error})") from None
-    if not subtitles.events:
-        raise InputError(f"{path}: no cue found; is it really {plain_suffix(path)}?")
-    for number, event in enumerate(subtitles.events, 1):
-        if event.is_comment:
-            continue
-        words = " ".join(event.plaintext.split())
-        if not words:
-            yield Reject(f"cue {number}", "the cue is empty")
-            continue
-        yield Item({"text": words, "start": event.start / 1000, "end": max(event.start, event.end) / 1000,
-                    "stream": stream_name(path)}, f"cue {number}")  # fmt: skip
+    kind = plain_suffix(path).removeprefix(".")
+    found = [(line, cue, _event(cue, kind)) for line, cue in _cues(text.split("\n"), kind)]
+    if all(event is None for *_, event in found):
+        broken = f", {_BROKEN} in line {found[0][0]}" if found else ""
+        raise InputError(f"{path}: no cue found{broken}; is it really {plain_suffix(path)}?")
+    for number, (line, cue, event) in enumerate(found, 1):
+        if not cue.startswith("Comment:"):
+            yield _cue_item(number, event, path) if event else Reject(f"line {line}", _BROKEN, cue.strip()[:80])
+
+
+def _cue_item(number: int, event: Any, path: str) -> Item | Reject:
+    words = " ".join(event.plaintext.split())
+    if not words:
+        return Reject(f"cue {number}", "the cue is empty")
+    return Item({"text": words, "start": event.start / 1000, "end": max(event.start, event.end) / 1000,
+                 "stream": stream_name(path)}, f"cue {number}")  # fmt: skip
+
+
+def _event(cue: str, kind: str) -> Any | None:
+    """pysubs2's event of one cue's text; None where its times can't be read.
+
+    Cue by cue, because pysubs2 joins a cue with broken times to the one before, or refuses the whole file for it.
+    """
+    import pysubs2
+
+    try:  # the number: without one it takes a number that ends the cue's own words for the next cue's
+        events = pysubs2.SSAFile.from_string(cue if kind == "ass" else f"{cue}\n\n0", format_=kind).events
+    except (pysubs2.exceptions.Pysubs2Error, ValueError, KeyError):
+        return None
+    return events[0] if len(events) == 1 else None
+
+
+def _cues(lines: Sequence[str], kind: str) -> Iterator[tuple[int, str]]:
+    """Line of the times, from 1, and text of every cue, whether its times can be read or not."""
+    if kind == "ass":
+        yield from ((at, line.strip()) for at, line in enumerate(lines, 1) if _ASS_EVENT.match(line))
+        return
+    times = [at for at in range(len(lines)) if _is_time_line(lines, at, kind)]
+    ends = [*(at - _has_name(lines, at, kind) for at in times[1:]), len(lines)]
+    yield from ((at + 1, "\n".join(lines[at:end])) for at, end in zip(times, ends, strict=False))
+
+
+def _is_time_line(lines: Sequence[str], at: int, kind: str) -> bool:
+    """Whether a cue's times stand here, or what was meant as them: those only where no cue's words can stand."""
+    from pysubs2.formats.subrip import SubripFormat
+    from pysubs2.formats.webvtt import WebVTTFormat
+
+    if len((WebVTTFormat if kind == "vtt" else SubripFormat).TIMESTAMP.findall(lines[at])) == 2:
+        return True
+    return bool(_MEANT_AS_TIMES.search(lines[at])) and (
+        at == 0 or not lines[at - 1].strip() or _has_name(lines, at, kind)
+    )
+
+
+def _has_name(lines: Sequence[str], at: int, kind: str) -> bool:
+    """Whether the line before is the cue's number, or in WebVTT its name: a line alone after a blank one."""
+    before = lines[at - 1].strip() if at else ""
+    return before.isdecimal() or bool(before and kind == "vtt" and (at == 1 or not lines[at - 2].strip()))

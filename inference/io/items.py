@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +16,6 @@ TEXT_COLUMNS = (
     "内容",
     "字幕",
     "话术",
-    "标题",
-    "title",
     "sentence",
     "utterance",
     "asr",
@@ -24,6 +23,8 @@ TEXT_COLUMNS = (
     "文案",
     "asr_result",
     "asr_result_para",
+    "标题",
+    "title",
 )
 START_COLUMNS = ("start", "begin", "start_time", "开始", "开始时间", "开始时间(秒)")
 END_COLUMNS = ("end", "end_time", "结束", "结束时间", "结束时间(秒)")
@@ -92,7 +93,10 @@ class Columns:
 
 
 def find_columns(names: Iterable[str], options: Options, path: str) -> Columns:
-    """Columns by option or by usual name; InputError lists the columns there are when none holds the text."""
+    """Columns by option or by usual name; other usual names of a text are noted in the options, as not read.
+
+    InputError lists the columns there are when none holds the text.
+    """
     names = list(names)
     lowered = {str(name).strip().lower(): name for name in names}
 
@@ -108,12 +112,43 @@ def find_columns(names: Iterable[str], options: Options, path: str) -> Columns:
         raise InputError(
             f"{path}: no text column; its columns are {', '.join(map(str, names)) or '(none)'}; name one with --text-column"
         )
+    if options.text_column is None:
+        _note_others(text, [lowered[name] for name in TEXT_COLUMNS if name in lowered], options, path)
     return Columns(
         text,
         pick(options.start_column, START_COLUMNS, "--start-column"),
         pick(options.end_column, END_COLUMNS, "--end-column"),
         pick(options.stream_column, STREAM_COLUMNS, "--stream-column"),
     )
+
+
+def _note_others(text: str, known: Sequence[str], options: Options, path: str) -> None:
+    others = ", ".join(name for name in known if name != text)
+    note = f"{path}: the text is read from {text}, not from {others}; name another with --text-column"
+    if others and note not in options.notes:
+        options.notes.append(note)
+
+
+def table_columns(names: Sequence[str], options: Options, path: str) -> tuple[list[str], Columns]:
+    """The names of a table's columns, a repeated one numbered (文案, 文案.2), and which of them are read.
+
+    InputError when the text's column is there twice, or not at all.
+    """
+    try:
+        columns = find_columns(names, options, path)
+    except InputError as error:
+        if sum(name not in ("", f"column{at}") for at, name in enumerate(names, 1)) > 1:
+            raise
+        raise InputError(f"{error}; if a title stands above the header, delete it") from None
+    if names.count(columns.text) > 1:
+        raise InputError(
+            f"{path}: {names.count(columns.text)} columns are named {columns.text!r}; rename those that aren't the text"
+        )
+    numbered: dict[str, None] = {}
+    for name in names:
+        tries = itertools.chain([name], (f"{name}.{n}" for n in itertools.count(2)))
+        numbered[next(one for one in tries if one not in numbered)] = None
+    return list(numbered), columns
 
 
 def seconds(value: Any) -> float | None:
@@ -147,10 +182,22 @@ def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Re
         return Reject(place, f"column {columns.text!r} holds {type(text).__name__}, expected text", repr(text)[:80])
     if not str(text).strip():
         return Reject(place, f"column {columns.text!r} is empty")
-    own = {"text": str(text)} | {key: value for key, value in record.items() if key != "text"}
+    read: dict[str, Any] = {"text": str(text)}
     for name, column in (("start", columns.start), ("end", columns.end)):
         if column and (time := seconds(record.get(column))) is not None:
-            own[name] = time
+            read[name] = time
     if columns.stream and record.get(columns.stream):
-        own["stream"] = str(record[columns.stream])
-    return Item(own, place)
+        read["stream"] = str(record[columns.stream])
+    taken = {name for name in read if name != getattr(columns, name) and record.get(name) not in (None, read[name])}
+    return Item({"text": read["text"]} | keep_aside(record, taken) | read, place)
+
+
+def keep_aside(record: Mapping[str, Any], names: Container[str]) -> dict[str, Any]:
+    """The record with fields whose names are needed otherwise called `input.NAME`, so that none is lost."""
+    return {_aside(key, record) if key in names else key: value for key, value in record.items()}
+
+
+def _aside(name: str, record: Mapping[str, Any]) -> str:
+    while (name := f"input.{name}") in record:
+        pass
+    return name

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,11 @@ def replacing(path: Path) -> Iterator[Path]:
         part.replace(path)
     except OSError as error:
         raise InputError(
-            f"{path}: {error.strerror or error}; what was scored so far is kept, the same command goes on from there"
+            f"{path}: {error.strerror or error}; name a file in a folder that exists and can be written, on a disk with room"
         ) from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # such as a name too long, which the error above has told
+            part.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, chunks: Iterable[bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TextIO, cast
@@ -13,6 +14,13 @@ from zhenyan.inference.io.items import Meter, Options
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _SAMPLE = 1 << 20
+_UNPACKED = 1 << 30  # bytes
+_KEPT = 0.9  # of the bytes beyond ASCII, in characters of three: damaged UTF-8 has that many, other encodings few
+_WIDE = re.compile("[\u0800-\ud7ff\ue000-\U0010ffff]")
+_ASCII = bytes(range(128))
+_MARKS = frozenset(b"\t\n\r ,")
+_STRANGE = re.compile("[\udc80-\udcff]")
+_OR_NAME = "; name --encoding if that is wrong"
 _USUAL = ("utf-8", "utf-8-sig")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
@@ -61,8 +69,10 @@ def _decompressed(path: str, raw: BinaryIO, compression: str) -> Iterator[Binary
 
     try:
         yield cast(BinaryIO, pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, "r"), compression))
-    except pyarrow.ArrowException as error:
-        raise InputError(f"{path}: not a readable {compression} file ({error})") from None
+    except (pyarrow.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the decompressor's
+            raise
+        raise InputError(f"{path}: the {compression} file is damaged ({error}); get it again") from None
 
 
 def _raw(path: str) -> BinaryIO:
@@ -72,21 +82,61 @@ def _raw(path: str) -> BinaryIO:
     return cast(BinaryIO, system.open(name, "rb"))
 
 
+@contextmanager
+def open_seekable(path: str, options: Options) -> Iterator[BinaryIO]:
+    """The bytes of a file that is read from its end; a compressed one is unpacked in memory, InputError over 1 GiB."""
+    with open_bytes(path, options) as raw:
+        if raw.seekable():
+            yield raw
+            return
+        unpacked = io.BytesIO(raw.read(_UNPACKED + 1))
+        if unpacked.getbuffer().nbytes > _UNPACKED:
+            raise InputError(f"{path}: over 1 GiB unpacked; unpack it and name the unpacked file")
+        yield cast(BinaryIO, unpacked)
+
+
 def detect_encoding(sample: bytes, complete: bool) -> str:
-    """utf-8, utf-8-sig, utf-16 or gb18030: the first that can have written `sample`, else utf-8.
+    """utf-8, utf-8-sig, utf-16 (with a mark, or -le, -be) or gb18030: the first that can have written `sample`, else utf-8.
 
     `complete` tells that the sample is the whole file; else its last, perhaps cut, character is not held against it.
+    UTF-8 with some damaged bytes is still UTF-8: gb18030 could read it, as other characters.
     """
     for mark, name in _BOMS:
         if sample.startswith(mark):
             return name
-    for name in ("utf-8", "gb18030"):
-        try:
-            codecs.getincrementaldecoder(name)().decode(sample, final=complete)
-            return name
-        except UnicodeDecodeError:
-            continue
+    without_nul = sample.count(0) < len(sample) / 4
+    if without_nul and _can_be("utf-8", sample, complete):
+        return "utf-8"
+    if 0 in sample and (wide := _utf16(sample, complete)):
+        return wide
+    kept = 3 * len(_WIDE.findall(_marked(sample, complete)))
+    if kept < _KEPT * len(sample.translate(None, _ASCII)) and _can_be("gb18030", sample, complete):
+        return "gb18030"
     return "utf-8"
+
+
+def _can_be(name: str, sample: bytes, complete: bool) -> bool:
+    try:
+        codecs.getincrementaldecoder(name)().decode(sample, final=complete)
+        return True
+    except UnicodeDecodeError:
+        return False
+
+
+def _utf16(sample: bytes, complete: bool) -> str | None:
+    """The UTF-16 in which most line ends, spaces and commas stand at whole characters, if there are any."""
+    low, high = sample[::2], sample[1::2]
+    found = {
+        name: sum(mark in _MARKS and zero == 0 for mark, zero in zip(*halves, strict=False))
+        for name, halves in (("utf-16-le", (low, high)), ("utf-16-be", (high, low)))
+    }
+    name = max(found, key=found.__getitem__)
+    return name if found[name] and _can_be(name, sample, complete) else None
+
+
+def _marked(sample: bytes, complete: bool) -> str:
+    """The sample as UTF-8 text, with a lone surrogate for each byte that isn't."""
+    return codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(sample, final=complete)
 
 
 @contextmanager
@@ -100,13 +150,22 @@ def open_text(path: str, options: Options) -> Iterator[TextIO]:
     with open_bytes(path, options) as raw:
         buffered = io.BufferedReader(_Readable(raw), buffer_size=_SAMPLE)
         sample = buffered.peek(_SAMPLE)[:_SAMPLE]
-        used = options.encoding or detect_encoding(sample, complete=len(sample) < _SAMPLE)
+        complete = len(sample) < _SAMPLE
+        used = options.encoding or detect_encoding(sample, complete)
         if used not in _USUAL:
-            options.notes.append(f"{path}: read as {used}")
+            options.notes.append(f"{path}: read as {used}" + ("" if options.encoding else _OR_NAME))
+        elif not options.encoding and (strange := _STRANGE.search(text := _marked(sample, complete))):
+            line = text.count("\n", 0, strange.start()) + 1
+            options.notes.append(f"{path}: read as {used}, of which line {line} has damaged bytes{_OR_NAME}")
         try:
             yield io.TextIOWrapper(buffered, encoding=used, errors="replace", newline="")
         except UnicodeError as error:
             raise InputError(f"{path}: not readable as {used}: {error}; name another --encoding") from None
+
+
+def read_as(path: str, lines: TextIO) -> str:
+    """The path for messages about a text file's columns, with the encoding where it is an unusual one."""
+    return path if lines.encoding in _USUAL else f"{path} (read as {lines.encoding})"
 
 
 def _check_encoding(name: str) -> None:

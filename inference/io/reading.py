@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io import asr, documents, tables
+from zhenyan.inference.io import asr, documents, tables, workbooks
 from zhenyan.inference.io.items import Item, Options, Reject
 from zhenyan.inference.io.opening import COMPRESSIONS, filesystem, is_remote, plain_suffix
 from zhenyan.inference.io.splitting import split_items
@@ -21,13 +21,15 @@ READERS: dict[str, Reader] = {
     ".csv": tables.read_csv,
     ".tsv": tables.read_csv,
     ".parquet": tables.read_parquet,
-    ".xlsx": tables.read_xlsx,
+    ".xlsx": workbooks.read_xlsx,
     ".txt": documents.read_txt,
     ".srt": documents.read_subtitles,
     ".vtt": documents.read_subtitles,
     ".ass": documents.read_subtitles,
     ".json": asr.read_asr_json,
 }
+
+_BY_PROGRAMS = ("~$", ".~lock.", "._")
 
 __all__ = ["READERS", "Item", "Options", "Reject", "read_items", "resolve_inputs"]
 
@@ -60,14 +62,15 @@ def _resolve(name: str) -> list[str]:
     if is_remote(name):
         return _resolve_remote(name)
     path = Path(name)
-    if path.is_dir():
-        return sorted(str(p) for p in path.rglob("*") if p.is_file() and plain_suffix(p.name) in READERS)
-    if path.exists():
-        _check_ending(name)
-        return [name]
-    return sorted(
-        hit for hit in glob.glob(name, recursive=True) if os.path.isfile(hit) and plain_suffix(hit) in READERS
-    )
+    try:
+        if path.is_dir():
+            return sorted(str(p) for p in path.rglob("*") if p.is_file() and _is_readable(p.name))
+        if path.exists():
+            _check_ending(name)
+            return [name]
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror or error}") from None
+    return sorted(hit for hit in glob.glob(name, recursive=True) if os.path.isfile(hit) and _is_readable(hit))
 
 
 def _resolve_remote(name: str) -> list[str]:
@@ -76,7 +79,12 @@ def _resolve_remote(name: str) -> list[str]:
         paths = system.glob(path) if glob.has_magic(path) else system.find(path)
     except (ValueError, OSError) as error:
         raise InputError(f"{name}: {error}") from None
-    return sorted(system.unstrip_protocol(p) for p in paths if plain_suffix(p) in READERS)
+    return sorted(system.unstrip_protocol(p) for p in paths if _is_readable(p))
+
+
+def _is_readable(path: str) -> bool:
+    """Whether a file that was found, not named, is for a reader: spreadsheets' lock files and macOS's forks aren't."""
+    return plain_suffix(path) in READERS and not path.rsplit("/", 1)[-1].startswith(_BY_PROGRAMS)
 
 
 def _check_ending(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Readers of tables: JSON Lines, CSV, TSV, Parquet, XLSX."""
+"""Readers of tables: JSON Lines, CSV, TSV, Parquet (XLSX: see io.workbooks)."""
 
 from __future__ import annotations
 
@@ -6,64 +6,140 @@ import csv
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io.items import Columns, Item, Options, Reject, find_columns, make_item
-from zhenyan.inference.io.opening import open_bytes, open_text, plain_suffix
+from zhenyan.inference.io.items import Columns, Item, Options, Reject, find_columns, make_item, table_columns
+from zhenyan.inference.io.opening import open_seekable, open_text, plain_suffix, read_as
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 _BATCH = 2048
+_FIRST = 100  # rows of JSON Lines that are looked through for the column asked for
+_DELIMITERS = "\t;|，,"
+_RECORD_LINES = 50_000  # more than any cell holds; a quote that is never closed is found out here at the latest
 
 
 def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
-    """One JSON object a line; a broken line is a reject."""
+    """One JSON object a line; a broken line is a reject. InputError when the first rows all lack the column asked for."""
     with open_text(path, options) as lines:
+        path = read_as(path, lines)
+        rows = _objects(lines)
+        first = list(itertools.islice(rows, _FIRST))
+        _check_asked([row for _, row in first if isinstance(row, dict)], options, path)
         columns: Columns | None = None
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
+        for number, row in itertools.chain(first, rows):
+            if isinstance(row, Reject):
+                yield row
                 continue
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield Reject(f"line {number}", f"not JSON: {error}", line.strip()[:80])
-                continue
-            if not isinstance(record, dict):
-                yield Reject(
-                    f"line {number}", f"expected a JSON object, found {type(record).__name__}", line.strip()[:80]
-                )
-                continue
-            if columns is None or columns.text not in record:
+            if columns is None or columns.text not in row:
                 try:
-                    columns = find_columns(record, options, f"{path} line {number}")
-                except InputError:
-                    if columns is None and options.text_column is None and number == 1 and not record:
+                    columns = find_columns(row, options, path)
+                except InputError as error:
+                    if columns is None and options.text_column is None and number == 1 and not row:
                         raise
-                    yield Reject(f"line {number}", f"no text; its fields are {', '.join(record) or '(none)'}; "
-                                                   "name one with --text-column")  # fmt: skip
+                    yield Reject(f"line {number}", str(error).removeprefix(f"{path}: "))
                     continue
-            yield make_item(record, columns, f"line {number}")
+            yield make_item(row, columns, f"line {number}")
+
+
+def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
+    """Number, from 1, and JSON object of each line that isn't blank."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            yield number, Reject(f"line {number}", f"not JSON: {error}", line.strip()[:80])
+            continue
+        if not isinstance(row, dict):
+            row = Reject(f"line {number}", f"expected a JSON object, found {type(row).__name__}", line.strip()[:80])
+        yield number, row
+
+
+def _check_asked(rows: Sequence[dict[str, Any]], options: Options, path: str) -> None:
+    if rows and options.text_column is not None and not any(options.text_column in row for row in rows):
+        find_columns(rows[0], options, path)
 
 
 def read_csv(path: str, options: Options) -> Iterator[Item | Reject]:
-    """CSV or TSV with a header; quoted fields may hold line breaks. Rows with too few or many fields are rejects."""
+    """CSV or TSV with a header; quoted fields may hold line breaks.
+
+    Rows with too few or many fields, or with a quote that is never closed, are rejects.
+    """
     delimiter = "\t" if plain_suffix(path) == ".tsv" else ","
     with open_text(path, options) as lines:
-        rows = csv.reader((line.replace("\0", "") for line in lines), delimiter=delimiter)
+        path = read_as(path, lines)
+        rows = _records((line.replace("\0", "") for line in lines), delimiter)
         header = next(rows, None)
         if header is None:
             return
-        header = [name.strip().lstrip("\ufeff") for name in header]
-        columns = find_columns(header, options, path)
-        for row in rows:
-            place = f"line {rows.line_num}"
-            if not any(field.strip() for field in row):
+        if isinstance(header, Reject):
+            raise InputError(f"{path}: {header.reason} in the header")
+        names, columns = _csv_columns(header[1], delimiter, options, path)
+        for record in rows:
+            if isinstance(record, Reject):
+                yield record
                 continue
-            if len(row) != len(header):
-                yield Reject(place, f"{len(row)} fields, the header has {len(header)}", delimiter.join(row)[:80])
+            place, row = f"line {record[0]}", record[1]
+            if len(row) != len(names):
+                yield Reject(place, f"{len(row)} fields, the header has {len(names)}", delimiter.join(row)[:80])
                 continue
-            yield make_item(dict(zip(header, row, strict=True)), columns, place)
+            yield make_item(dict(zip(names, row, strict=True)), columns, place)
+
+
+def _csv_columns(header: list[str], delimiter: str, options: Options, path: str) -> tuple[list[str], Columns]:
+    names = [name.strip().lstrip("\ufeff") for name in header]
+    other = next((mark for mark in _DELIMITERS if mark != delimiter and mark in names[0]), None)
+    try:
+        return table_columns(names, options, path)
+    except InputError as error:
+        if len(names) > 1 or other is None:
+            raise
+        remedy = "name the file .tsv" if other == "\t" else "save it with commas as .csv, or with tabs as .tsv"
+        raise InputError(f"{error}; or are its columns separated by {other!r}? Then {remedy}") from None
+
+
+def _records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]] | Reject]:
+    """Last line, from 1, and fields of each record that isn't blank.
+
+    One whose quote is never closed, or closed in a later record, is a reject, and the lines after its first are read
+    again: csv would make one field of them all.
+    """
+    number = 0
+    taken: list[str] = []  # of this record
+    again: deque[str] = deque()
+
+    def feed() -> Iterator[str]:
+        while len(taken) < _RECORD_LINES:
+            line = again.popleft() if again else next(lines, None)
+            if line is None:
+                return
+            taken.append(line)
+            yield line
+
+    reader = csv.reader(feed(), delimiter=delimiter)
+    while (row := next(reader, None)) is not None:
+        if len(taken) > 1 and not _is_closed(taken, delimiter):
+            number += 1
+            yield Reject(f"line {number}", "a quote is opened and not closed", taken[0].strip()[:80])
+            again.extendleft(reversed(taken[1:]))
+            reader = csv.reader(feed(), delimiter=delimiter)
+        else:
+            number += len(taken)
+            if any(field.strip() for field in row):
+                yield number, row
+        taken.clear()
+
+
+def _is_closed(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether a record of several lines is quoted as the format has it, and not by chance."""
+    try:
+        return bool(list(csv.reader(lines, delimiter=delimiter, strict=True)))
+    except csv.Error:
+        return False
 
 
 def read_parquet(path: str, options: Options) -> Iterator[Item | Reject]:
@@ -71,49 +147,13 @@ def read_parquet(path: str, options: Options) -> Iterator[Item | Reject]:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    with open_bytes(path, options) as raw:
+    with open_seekable(path, options) as raw:
         try:
             file = parquet.ParquetFile(raw)
-            columns = find_columns(file.schema_arrow.names, options, path)
+            names, columns = table_columns(file.schema_arrow.names, options, path)
             numbers = itertools.count(1)
             for batch in file.iter_batches(batch_size=_BATCH):
-                for record in batch.to_pylist():
+                for record in batch.rename_columns(names).to_pylist():
                     yield make_item(record, columns, f"row {next(numbers)}")
         except pyarrow.ArrowException as error:
             raise InputError(f"{path}: not a readable Parquet file ({error})") from None
-
-
-def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
-    """The first sheet of a workbook, its first row as header, streamed."""
-    rows = _xlsx_rows(path, options)
-    header = [str(name).strip() if name is not None else f"column{i}" for i, name in enumerate(next(rows, ()), 1)]
-    if not header:
-        return
-    columns = find_columns(header, options, path)
-    for number, row in enumerate(rows, 2):
-        if any(value is not None for value in row):
-            yield make_item(_plain(dict(zip(header, row, strict=False))), columns, f"row {number}")
-
-
-def _xlsx_rows(path: str, options: Options) -> Iterator[tuple[Any, ...]]:
-    import zipfile
-    import zlib
-
-    import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    broken = (InvalidFileException, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, SyntaxError)
-    with open_bytes(path, options) as raw:
-        try:  # damage inside a sheet shows only while its rows are read; XML's ParseError is a SyntaxError
-            book = openpyxl.load_workbook(raw, read_only=True, data_only=True)
-            yield from book.worksheets[0].iter_rows(values_only=True)
-        except broken as error:
-            raise InputError(f"{path}: not a readable XLSX workbook ({error})") from None
-
-
-def _plain(record: dict[str, Any]) -> dict[str, Any]:
-    """Cell values that JSON can hold: dates and times as text."""
-    return {
-        key: value if isinstance(value, str | int | float | bool | None) else str(value)
-        for key, value in record.items()
-    }

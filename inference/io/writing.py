@@ -114,7 +114,8 @@ def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 def _arrow_row(row: Row, text: Mapping[str, bool]) -> dict[str, Any]:
     """Fields as the schema wants them; those of mixed kinds become text where `text` says so."""
-    return {key: _as_text(value) if text[key] and value is not None else value for key, value in row.items()}
+    named = ((_clean(key), value) for key, value in row.items())
+    return {key: _as_text(value) if text[key] and value is not None else value for key, value in named}
 
 
 def _as_text(value: Any) -> str:
@@ -146,7 +147,7 @@ def _arrow_schema(rows: Iterable[Row]) -> Any:
     for row in rows:
         scores = scores or list(row.get("scores", ()))
         for key, value in row.items():
-            seen = kinds.setdefault(key, set())
+            seen = kinds.setdefault(_clean(key), set())
             if value is not None:
                 seen.add(_kind(value))
     fixed = {
@@ -158,9 +159,11 @@ def _arrow_schema(rows: Iterable[Row]) -> Any:
     return pa.schema([(key, fixed.get(key) or _arrow_type(seen)) for key, seen in kinds.items()])
 
 
-def _write_xlsx(path: Path, rows: Rows) -> None:
+def _write_xlsx(path: Path, rows: Rows) -> list[str]:
+    """Notes of the texts that a cell can't hold whole."""
     import openpyxl
 
+    notes: list[str] = []
     names = _columns(rows())
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("zhenyan")
@@ -170,7 +173,13 @@ def _write_xlsx(path: Path, rows: Rows) -> None:
             if number > _XLSX_ROWS:
                 raise InputError(_TOO_MANY)
             sheet.append([_cell(record.get(name)) for name in names])
+            notes += [
+                f"row {number + 1}, column {name}: text cut after {_XLSX_CHARS:,} characters, what a cell of XLSX holds"
+                for name, value in record.items()
+                if isinstance(value, str) and len(value) > _XLSX_CHARS
+            ]
     book.save(path)
+    return notes
 
 
 def _cell(value: Any) -> Any:
@@ -181,7 +190,7 @@ def _cell(value: Any) -> Any:
     return ILLEGAL_CHARACTERS_RE.sub("", _guard(_clean(value)))[:_XLSX_CHARS] if isinstance(value, str) else value
 
 
-WRITERS: dict[str, Callable[[Path, Rows], None]] = {
+WRITERS: dict[str, Callable[[Path, Rows], list[str] | None]] = {
     ".jsonl": _write_jsonl,
     ".csv": _write_csv,
     ".tsv": functools.partial(_write_csv, delimiter="\t"),
@@ -200,12 +209,19 @@ def check_output(path: Path) -> None:
         raise InputError(
             f"{path}: ending {path.suffix or '(none)'!r} is no output format; writable are {' '.join(WRITERS)}"
         )
-    if path.is_dir():
+    try:
+        folder = path.is_dir()
+    except OSError as error:  # such as a name too long
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    if folder:
         raise InputError(f"{path}: is a folder; name a file")
 
 
-def write_output(path: Path, rows: Rows) -> None:
-    """Write all rows (`rows()` gives a new iterator over them each time) in the format of the ending, atomically."""
+def write_output(path: Path, rows: Rows) -> list[str]:
+    """Write all rows (`rows()` gives a new iterator over them each time) in the format of the ending, atomically.
+
+    Notes of what the format couldn't hold come back, each with its place.
+    """
     check_output(path)
     with replacing(path) as part:
-        WRITERS[path.suffix](part, rows)
+        return [f"{path} {note}" for note in WRITERS[path.suffix](part, rows) or ()]

@@ -18,9 +18,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.review import schema
-from zhenyan.inference.runs.store import RunFolder
+from zhenyan.inference.runs.store import REVIEW, RunFolder
 
-FILE = "review.db"
 _LOCK = 7_401_205_308  # advisory lock that two sites starting at once on one PostgreSQL take in turn
 _WRITES = "zhenyan_writes"
 
@@ -66,7 +65,7 @@ def database_url(folder: RunFolder | None, url: str | None) -> URL:
     if url is None:
         if folder is None:
             raise ConfigError("which review database? Name a run's folder with --run or a database with --database")
-        return URL.create("sqlite", database=str(folder.path / FILE))
+        return URL.create("sqlite", database=str(folder.path / REVIEW))
     try:
         parsed = make_url(url)
     except sa.exc.ArgumentError:
@@ -79,9 +78,14 @@ def database_url(folder: RunFolder | None, url: str | None) -> URL:
     return parsed
 
 
-def open_database(url: URL) -> Database:
-    """Connect and migrate; ConfigError with the URL (its password hidden) when that can't be done."""
+def open_database(url: URL, make: bool = True) -> Database:
+    """Connect and migrate; ConfigError with the URL (its password hidden) when that can't be done.
+
+    `make`: whether an SQLite file that isn't there is made.
+    """
     shown = url.render_as_string(hide_password=True)
+    if not make and url.get_backend_name() == "sqlite" and not Path(url.database or REVIEW).exists():
+        raise ConfigError(f"{shown}: no such review database; `zhenyan reviewers add` or `zhenyan review` makes one")
     try:
         engine = _engine(url)
         _migrate(engine)
@@ -98,7 +102,7 @@ def open_database(url: URL) -> Database:
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=20)
-    _make_private(Path(url.database or FILE))
+    _make_private(Path(url.database or REVIEW))
     engine = sa.create_engine(url, connect_args={"timeout": 30})
     sa.event.listen(engine, "connect", _set_up_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)

@@ -21,7 +21,15 @@ ENDINGS = {"rows": ".jsonl", "labelstudio": ".json", "csv": ".csv"}
 
 
 def write_export(database: Database, run: Run, kind: str, path: Path, labels: Sequence[Label]) -> list[str]:
-    """Write one kind of export, whole or not at all; returns what should be said about it. ConfigError: unknown kind."""
+    """Write one kind of export, whole or not at all; returns what should be said about it.
+
+    ConfigError: unknown kind, or the path ends otherwise than that kind does.
+    """
+    if kind not in ENDINGS:
+        raise ConfigError(f"--to {kind}: unknown; there are {', '.join(ENDINGS)}")
+    if path.suffix != ENDINGS[kind]:
+        raise ConfigError(f"{path}: --to {kind} writes {ENDINGS[kind]}, not {path.suffix or 'a name without ending'}; "
+                          "change the output's ending or --to")  # fmt: skip
     if kind == "rows":
         held = Held()
         rows = list(corpus_rows(run, reviewed(database, run), held))
@@ -30,12 +38,10 @@ def write_export(database: Database, run: Run, kind: str, path: Path, labels: Se
     if kind == "csv":
         write_output(path, lambda: table_rows(run, reviewed(database, run)))
         return []
-    if kind == "labelstudio":
-        write_atomic(path, _json_list(tasks(run, reviewed(database, run))))
-        beside = path.with_suffix(".config.xml")
-        write_atomic(beside, [configuration([(label.id, label.name_zh) for label in labels]).encode()])
-        return [f"labelling configuration for the project: {beside}"]
-    raise ConfigError(f"--to {kind}: unknown; there are {', '.join(ENDINGS)}")
+    write_atomic(path, _json_list(tasks(run, reviewed(database, run))))
+    beside = path.with_suffix(".config.xml")
+    write_atomic(beside, [configuration([(label.id, label.name_zh) for label in labels]).encode()])
+    return [f"labelling configuration for the project: {beside}"]
 
 
 def _json_list(records: Iterator[dict[str, Any]]) -> Iterator[bytes]:

@@ -43,17 +43,23 @@ def take_in(database: Database, folder: RunFolder, settings: Settings) -> Run:
     return run
 
 
-def find_run(database: Database, folder: RunFolder) -> Run:
-    """The run's row; InputError when it was never reviewed in this database."""
+def known_run(database: Database, folder: RunFolder) -> Run | None:
+    """The run's row; None when it was never reviewed in this database."""
     path = folder.path / FINDINGS
     digest = sha256(path) if path.is_file() else ""
     with database.read() as connection:
         known = connection.execute(sa.select(schema.run).where(schema.run.c.digest == digest)).first()
+    return Run(known.id, digest, known.name, known.bundle) if known else None
+
+
+def find_run(database: Database, folder: RunFolder) -> Run:
+    """The run's row; InputError when it was never reviewed in this database."""
+    known = known_run(database, folder)
     if known is None:
         raise InputError(
             f"{folder.path}: no review of this run in the database; `zhenyan review {folder.path}` starts one"
         )
-    return Run(known.id, digest, known.name, known.bundle)
+    return known
 
 
 def check_labels(folder: RunFolder, bundle: str, labels: Sequence[str]) -> None:

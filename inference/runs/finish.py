@@ -36,7 +36,7 @@ def finish(
     if output.suffix == ".jsonl":
         write_atomic(output, output_lines(folder, files))
     else:
-        write_output(output, lambda: map(json.loads, output_lines(folder, files)))
+        notes = [*notes, *write_output(output, lambda: map(json.loads, output_lines(folder, files)))]
     summary = {
         "rows": counts["rows"], "hits": counts["hits"], "rejects": counts["rejects"],
         "findings": sum(1 for _ in (folder.path / FINDINGS).open("rb")),

@@ -34,16 +34,18 @@ class Work:
     items: tuple[Placed, ...]
 
 
-def input_files(inputs: Sequence[str], output: Path) -> list[str]:
-    """Files that the inputs name, less what a run wrote; InputError when the output itself is named.
+def input_files(inputs: Sequence[str], written: Sequence[Path]) -> list[str]:
+    """Files that the inputs name, less what a run wrote; InputError when `written` holds one of them.
 
     An output may lie in a folder that is scored: its own rows and parts must not become input when the run goes on.
     """
-    if str(output) in inputs:
-        raise InputError(f"{output}: is one of the inputs; choose another output")
     files = [path for path in resolve_inputs(inputs) if path in inputs or not _written_by_run(path)]
     if not files:
         raise InputError(f"{', '.join(inputs)}: holds nothing but outputs of earlier runs")
+    read = {Path(path).resolve() for path in files if not is_remote(path)}
+    for path in written:
+        if path.resolve() in read:
+            raise InputError(f"{path}: is one of the inputs; choose another output")
     return files
 
 

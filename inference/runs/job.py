@@ -19,7 +19,7 @@ from zhenyan.inference.io.writing import check_output
 from zhenyan.inference.runs.finish import finish, is_finished
 from zhenyan.inference.runs.inputs import PART_ROWS, Work, describe_inputs, input_files, size, work_units
 from zhenyan.inference.runs.scoring import RunOptions, score_part
-from zhenyan.inference.runs.store import MANIFEST, RunFolder, tally
+from zhenyan.inference.runs.store import MANIFEST, REVIEW, RunFolder, tally
 
 # Parts in, (number, lines) out: each part once, in any order, and only a few taken ahead of what is given back.
 Engine = Callable[[Iterator[Work]], Generator[tuple[int, bytes], None, None]]
@@ -47,6 +47,7 @@ class Job:
     reading: Options = field(default_factory=Options)
     restart: bool = False
     part_rows: int = PART_ROWS
+    report: Path | None = None  # what the caller will write of the finished run
 
 
 def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
@@ -62,9 +63,13 @@ def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
 
 def begin(folder: RunFolder, manifest: dict[str, Any], restart: bool) -> None:
     """Start a run or go on with it; InputError when the folder belongs to other inputs, bundle or options."""
-    if restart and (folder.path / MANIFEST).exists():
+    if restart and (folder.path / REVIEW).exists():
+        raise InputError(
+            f"{folder.path / REVIEW}: the decisions in it would be lost to the run scored anew; name another output, "
+            "or take them out with `zhenyan review-export` and move the file away"
+        )
+    if restart or not folder.done():  # nothing would be lost, so whatever was asked before doesn't matter
         folder.clear()
-    if not folder.done():  # nothing would be lost, so whatever was asked before doesn't matter
         write_atomic(folder.path / MANIFEST, [json.dumps(manifest, ensure_ascii=False, indent=1).encode()])
     elif different := changed(folder.manifest, manifest):
         raise InputError(
@@ -74,8 +79,8 @@ def begin(folder: RunFolder, manifest: dict[str, Any], restart: bool) -> None:
 
 def changed(old: dict[str, Any], new: dict[str, Any]) -> str:
     """What differs between two manifests, in words; empty when nothing does."""
-    if old["format"] != new["format"]:
-        return f"format ({old['format']}, now {new['format']})"
+    if old.get("format") != new["format"]:
+        return f"format ({old.get('format')}, now {new['format']})"
     before = {item["path"]: item["sha256"] for item in old["inputs"]}
     after = {item["path"]: item["sha256"] for item in new["inputs"]}
     parts = [f"input {path}" for path in sorted({*before, *after}) if before.get(path) != after.get(path)]
@@ -101,15 +106,25 @@ def local_engine(classifier: Classifier, context: bool) -> Engine:
 def run_job(job: Job, bundle: Bundle, engine: Engine, say: Callable[[Progress], None] = lambda _: None) -> RunFolder:
     """Score what isn't scored yet, then write findings, rejects, output and summary; returns the run's folder."""
     check_output(job.output)
-    files = input_files(job.inputs, job.output)
-    manifest = describe(job, bundle, files)
     folder = RunFolder.of_output(job.output)
+    if job.report:
+        _check_report(job.report, folder)
+    files = input_files(job.inputs, [job.output, *filter(None, [job.report])])
+    manifest = describe(job, bundle, files)
     with folder.locked():
         begin(folder, manifest, job.restart)
         if not is_finished(folder, job.output):
             counts = _score(job, folder, files, engine, say)
             finish(folder, bundle, job.output, files, counts, job.reading.notes)
     return folder
+
+
+def _check_report(report: Path, folder: RunFolder) -> None:
+    """InputError when the report can't be written, or would destroy what the run writes."""
+    folder.keep_from(report)
+    made = folder.path.resolve().parents  # a run makes the folders of its output
+    if report.is_dir() or not (report.parent.is_dir() or report.parent.resolve() in made):
+        raise InputError(f"--report {report}: is a folder or lies in none that exists; make the folder, or name a file")
 
 
 def _score(

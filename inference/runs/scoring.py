@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.classifier import Classifier, Prediction
-from zhenyan.inference.io.items import Item, Reject, recording_of
+from zhenyan.inference.io.items import Item, Reject, keep_aside, recording_of
 from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.runs.inputs import Placed, Work
 
@@ -128,9 +128,19 @@ def _added(prediction: Prediction, model: str) -> bytes:
 
 def _row(placed: Placed, kind: str, added: bytes) -> bytes:
     """{"kind", "file", "place", "row": {own fields, added fields}}, joined as text: the tail is shared by repeats."""
-    own = {key: value for key, value in placed.item.record.items() if key not in _ADDED}
+    own = own_fields(placed.item.record)
     head = dump_line({"kind": kind, "file": placed.file, "place": placed.item.place, "row": own})
     return b"%b,%b}\n" % (head[:-3], added)
+
+
+def own_fields(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row's fields without an earlier run's judgement; its own that are called like those added get another name."""
+    if _ADDED.isdisjoint(record):
+        return record
+    scores = isinstance(record.get("scores"), dict) or any(key.startswith("score.") for key in record)
+    if scores and "model" in record:
+        return {key: value for key, value in record.items() if key not in _ADDED}
+    return keep_aside(record, _ADDED)
 
 
 def neighbours(before: Placed, after: Placed) -> bool:

@@ -17,6 +17,7 @@ from zhenyan.inference.io.jsonlines import read_lines
 
 MANIFEST, SUMMARY, REJECTS = "manifest.json", "summary.json", "rejects.jsonl"
 FINDINGS, STREAMS = "findings.jsonl", "streams.jsonl"
+REVIEW = "review.db"
 _LOCK = "lock"
 
 # How a part's lines begin. A row with labels is a "hit": most rows have none, and telling them apart by their first
@@ -37,27 +38,42 @@ class RunFolder:
 
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
-        """A finished run, named by its folder or its output file; InputError when there is none."""
+        """A finished run, named by its folder or its output file; InputError when there is none, or it hasn't finished."""
         for folder in (path, path.with_name(path.name + ".run")):
             if (folder / MANIFEST).is_file():
-                return cls(folder)
+                run = cls(folder)
+                _ = run.summary
+                return run
         raise InputError(f"{path}: no scoring run here; `zhenyan score INPUT -o {path.name or 'out.jsonl'}` makes one")
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What the run was asked."""
-        try:
-            return json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{self.path / MANIFEST}: not JSON ({error}); score anew with --restart") from None
+        """What the run was asked; InputError when the file is damaged."""
+        return self._read(MANIFEST, "inputs")
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Counts of the finished run; InputError when it hasn't finished."""
+        """Counts of the finished run; InputError when it hasn't finished, or the file is damaged."""
+        if not (self.path / SUMMARY).exists():
+            raise InputError(f"{self.path}: this run hasn't finished; repeat its command to go on")
+        return self._read(SUMMARY, "rows")
+
+    def _read(self, name: str, field: str) -> dict[str, Any]:
+        """An object of this run's; `field` is one that every version wrote."""
+        path = self.path / name
         try:
-            return json.loads((self.path / SUMMARY).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise InputError(f"{self.path}: this run hasn't finished; repeat its command to go on") from None
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: can't be read ({error}); score anew with --restart") from None
+        if not isinstance(found, dict) or field not in found:
+            raise InputError(f"{path}: damaged, no field {field!r}; score anew with --restart")
+        return found
+
+    def keep_from(self, path: Path) -> None:
+        """InputError when writing `path` would destroy this run: its output, or a file in its folder."""
+        folder, target = self.path.resolve(), path.resolve()
+        if target == folder.with_name(folder.name.removesuffix(".run")) or folder in (target, *target.parents):
+            raise InputError(f"{path}: belongs to the run {self.path}; choose another output")
 
     @contextmanager
     def locked(self) -> Iterator[None]:

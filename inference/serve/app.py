@@ -9,14 +9,17 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Route
 from zhenyan.inference.classifier import Classifier, Prediction
 from zhenyan.inference.serve import observe
-from zhenyan.inference.serve.batcher import Batcher, Overloaded
+from zhenyan.inference.serve.batcher import Batcher, Overloaded, length
 from zhenyan.inference.serve.keys import KeyFile, KeyGate
 from zhenyan.inference.serve.limits import BodyLimit
-from zhenyan.inference.serve.refusals import Json, refusal
+from zhenyan.inference.serve.refusals import Json, Refused, given, refusal
+from zhenyan.inference.serve.requests import JsonRoute, unreadable
 from zhenyan.inference.serve.schemas import (
     WRONG_INPUT,
     ClassifyRequest,
@@ -30,7 +33,7 @@ from zhenyan.inference.serve.schemas import (
 )
 from zhenyan.inference.serve.settings import Settings
 
-_REFUSALS = (400, 408, 413, 422, 429, 500)
+_REFUSALS = (400, 408, 413, 415, 422, 429, 500)
 
 
 def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
@@ -52,6 +55,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
         title="zhenyan", version=classifier.bundle.id, lifespan=lifespan, docs_url=None, redoc_url=None,
         description="Deceptive advertising in Chinese livestreams and product copy: labels, scores, evidence.",
     )  # fmt: skip
+    app.router.route_class = JsonRoute
     app.state.ready = app.state.draining = False
     app.add_middleware(BodyLimit, limit=settings.max_body, seconds=settings.body_seconds)
     if settings.keys:
@@ -61,6 +65,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     _add_scoring(app, settings, classifier, batcher)
     _add_probes(app, classifier, batcher)
     _state_limits(app, settings)
+    _answer_head(app)
     return app
 
 
@@ -81,32 +86,46 @@ def _add_errors(app: FastAPI) -> None:
             text = f"body: not JSON: {first['ctx']['error']} at character {first['loc'][-1]}"
             return refusal(400, text, "invalid_request_error", "body")
         if place.startswith("input."):
-            return refusal(422, WRONG_INPUT, "invalid_request_error", "input")
-        return refusal(422, f"{place}: {first['msg']}", "invalid_request_error", place)
+            return refusal(422, f"{WRONG_INPUT}; given {given(first['input'])}", "invalid_request_error", "input")
+        text = f"{place}: {first['msg']}, given {given(first['input'])}"
+        return refusal(422, text, "invalid_request_error", place)
 
     @app.exception_handler(StarletteHTTPException)
-    async def refused(_: Request, fault: StarletteHTTPException) -> Response:
-        return refusal(fault.status_code, str(fault.detail), "invalid_request_error", **(fault.headers or {}))
+    async def refused(request: Request, fault: StarletteHTTPException) -> Response:
+        if fault.status_code == 400 and fault.__cause__:  # FastAPI's, from reading the body
+            return refusal(400, unreadable(fault.__cause__), "invalid_request_error", "body")
+        text = str(fault.detail)
+        if fault.status_code in (404, 405):
+            text = f"{request.method} {request.url.path[:100]}: {text.lower()}; there are {_routes(request.app)}"
+        param = fault.param if isinstance(fault, Refused) else None
+        return refusal(fault.status_code, text, "invalid_request_error", param, **(fault.headers or {}))
 
     @app.exception_handler(Overloaded)
     async def overloaded(_: Request, fault: Overloaded) -> Response:
         return refusal(429, str(fault), "rate_limit_error", **{"retry-after": str(fault.retry_after)})
 
 
+def _routes(app: FastAPI) -> str:
+    """What can be asked, such as GET /health."""
+    routes = {route.path: route.methods for route in app.routes if isinstance(route, Route) and route.methods}
+    return ", ".join(f"{'POST' if 'POST' in methods else 'GET'} {path}" for path, methods in routes.items())
+
+
 def _check_texts(texts: list[str], settings: Settings, param: str) -> None:
     """422 that states limit and value."""
     if len(texts) > settings.max_texts:
-        raise HTTPException(422, f"{param}: at most {settings.max_texts} texts in a request, given {len(texts)}")
+        raise Refused(422, f"{param}: at most {settings.max_texts} texts in a request, given {len(texts)}", param)
     for number, text in enumerate(texts):
-        if len(text) > settings.max_chars:
-            raise HTTPException(
-                422, f"{param}.{number}: at most {settings.max_chars} characters in a text, given {len(text)}"
-            )
+        if (chars := length(text)) > settings.max_chars:
+            more = f", {chars} after normalisation" if chars > len(text) else ""
+            place = f"{param}.{number}"
+            limit = f"{place}: at most {settings.max_chars} characters in a text"
+            raise Refused(422, f"{limit}, given {len(text)}{more}", place)
 
 
 def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batcher: Batcher) -> None:
     # KeyGate checks the key before the body is read; this only tells the OpenAPI document so.
-    codes = (*_REFUSALS, 401) if settings.keys else _REFUSALS
+    codes = (*_REFUSALS, 401, 503) if settings.keys else _REFUSALS
     options: dict[str, Any] = {
         "responses": {code: {"model": ErrorResponse} for code in codes},
         "dependencies": [Security(HTTPBearer(auto_error=False))] if settings.keys else [],
@@ -172,6 +191,13 @@ def _state_limits(app: FastAPI, settings: Settings) -> None:
     one |= text
     many |= {"items": text, "maxItems": settings.max_texts}
     parts |= {"maxItems": settings.max_texts}
+
+
+def _answer_head(app: FastAPI) -> None:
+    """HEAD wherever GET is; only now, for the OpenAPI document, made before, would count it as an operation."""
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.methods == {"GET"}:
+            route.methods = {"GET", "HEAD"}
 
 
 async def _while_connected(request: Request, work: asyncio.Future[list[Prediction]]) -> list[Prediction]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import deque
+import unicodedata
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,16 +23,28 @@ _MEMORY = 2.0  # seconds of scoring that the measured pace looks back on
 
 
 class Overloaded(Exception):
-    """The queue is too long for the deadline; `retry_after` is in seconds."""
+    """The queue is too long for the deadline: `limit` is how long the request may wait; all are in seconds."""
 
-    def __init__(self, retry_after: float) -> None:
+    def __init__(self, retry_after: float, limit: float, given: float) -> None:
         self.retry_after = max(1, math.ceil(retry_after))
-        super().__init__(f"overloaded, retry in {self.retry_after} s")
+        super().__init__(
+            f"overloaded: this request may wait at most {limit:.2f} s, given {given:.2f} s; retry in {self.retry_after} s"
+        )
+
+
+def length(text: str) -> int:
+    """Characters of `text` with compatibility characters written out, as `normalise` does: one can become 18.
+
+    Counted one by one: normalising a text whole takes time that grows with the square of its combining marks.
+    """
+    if text.isascii():
+        return len(text)
+    return sum(count * len(unicodedata.normalize("NFKC", char)) for char, count in Counter(text).items())
 
 
 def cost(texts: Sequence[str]) -> int:
     """What scoring `texts` costs, in characters."""
-    return sum(map(len, texts)) + _OVERHEAD * len(texts)
+    return sum(map(length, texts)) + _OVERHEAD * len(texts)
 
 
 @dataclass
@@ -56,14 +69,15 @@ class _Job:
     texts: Sequence[str]
     explain: bool
     future: asyncio.Future[list[Prediction]]
-    left: int  # characters not scored yet
+    costs: Sequence[int]  # of each text
+    left: int  # cost of what is not scored yet
     at: int = 0  # first text not taken yet
     turn: float = 0.0  # expected seconds of the texts taken since it came to the head of the queue
     results: list[Prediction] = field(default_factory=list)
     queued: float = field(default_factory=time.perf_counter)
 
 
-_Portion = tuple[_Job, Sequence[str]]
+_Portion = tuple[_Job, slice]  # texts of a job that are scored together
 
 
 class Batcher:
@@ -108,17 +122,27 @@ class Batcher:
 
     def submit(self, texts: Sequence[str], explain: bool) -> asyncio.Future[list[Prediction]]:
         """Predictions to come; Overloaded when they could not be had within the deadline. Cancel it to leave."""
-        chars = cost(texts)
-        own = self.pace[explain].seconds_for(chars)
+        costs = [cost([text]) for text in texts]
+        own = self.pace[explain].seconds_for(chars := sum(costs))
         wait = self.expected_wait(own)
         # A job longer than the deadline is accepted when the way is free, or it never would be.
         if wait > (longest := _MARGIN * self.deadline - min(own, self.deadline / 2)):
-            raise Overloaded(wait - longest)
-        job = _Job(texts, explain, asyncio.get_running_loop().create_future(), chars)
+            raise Overloaded(wait - longest, longest, wait)
+        loop = asyncio.get_running_loop()
+        job = _Job(texts, explain, loop.create_future(), costs, chars)
+        timer = loop.call_later(self.deadline, self._expire, job)
+        job.future.add_done_callback(lambda _: timer.cancel())
         self._queue.append(job)
         self._count(chars)
         self._wake.set()
         return job.future
+
+    def _expire(self, job: _Job) -> None:
+        """Refuse a job that still waits at its deadline: the batch that is being scored may take much longer."""
+        if not job.at and not job.future.done():
+            self.observe("queue", self.deadline)
+            retry_after = self.expected_wait(self.pace[job.explain].seconds_for(job.left))
+            job.future.set_exception(Overloaded(retry_after, self.deadline, self.deadline))
 
     def _count(self, chars: int) -> None:
         self.waiting += chars
@@ -143,18 +167,18 @@ class Batcher:
             job = self._queue.popleft()
             if self._dropped(job):
                 continue
-            texts, share = self._portion(job, room, alone=room == 1.0)
-            if texts:
-                taken[job.explain].append((job, texts))
+            part, share = self._portion(job, room, alone=room == 1.0)
+            if job.texts[part]:
+                taken[job.explain].append((job, part))
                 room -= share
-            if self._advance(job, texts):
+            if self._advance(job, part):
                 break
         return taken
 
-    def _advance(self, job: _Job, texts: Sequence[str]) -> bool:
+    def _advance(self, job: _Job, part: slice) -> bool:
         """Put a job where it belongs after a portion; whether it has texts left, so that the batch is full."""
-        job.at += len(texts)
-        job.turn += self.pace[job.explain].seconds_for(cost(texts))
+        job.at = part.stop
+        job.turn += self.pace[job.explain].seconds_for(sum(job.costs[part]))
         if job.at == len(job.texts):
             self._last_turn.append(job)
         elif job.turn < self.turn:
@@ -172,13 +196,13 @@ class Batcher:
             pace = self.pace[job.explain]
             # It is answered when its whole batch is, and that may be slower than the last ones were.
             reserve = max(2 * pace.seconds_for(max(job.left, self.budget)), self.deadline / 5)
-            if waited > self.deadline - min(reserve, self.deadline / 2):
-                job.future.set_exception(Overloaded(self.expected_wait(pace.seconds_for(job.left))))
+            if waited > (longest := self.deadline - min(reserve, self.deadline / 2)):
+                job.future.set_exception(Overloaded(self.expected_wait(pace.seconds_for(job.left)), longest, waited))
         if job.future.done():
             self._count(-job.left)
         return job.future.done()
 
-    def _portion(self, job: _Job, room: float, alone: bool) -> tuple[Sequence[str], float]:
+    def _portion(self, job: _Job, room: float, alone: bool) -> tuple[slice, float]:
         """Next texts of a job that fit into `room` (share of a batch), and their share; `alone`: at least one.
 
         A batch holds at most the budget, and at the pace of late takes no longer than a turn.
@@ -186,16 +210,16 @@ class Batcher:
         full = min(self.budget, self.turn / self.pace[job.explain].seconds_for(1))
         end, share = job.at, 0.0
         while end < len(job.texts):
-            more = (len(job.texts[end]) + _OVERHEAD) / full
+            more = job.costs[end] / full
             if share + more > room and not (alone and end == job.at):
                 break
             share += more
             end += 1
-        return job.texts[job.at : end], share
+        return slice(job.at, end), share
 
     async def _score(self, portions: list[_Portion], explain: bool) -> None:
         """Score portions together; where that fails, each alone, so that one job's fault stays its own."""
-        texts = [text for _, part in portions for text in part]
+        texts = [text for job, part in portions for text in job.texts[part]]
         if not texts:
             return
         started = time.perf_counter()
@@ -209,7 +233,7 @@ class Batcher:
             return
         took = time.perf_counter() - started
         self.observe("score", took)
-        self.pace[explain].add(cost(texts), took)
+        self.pace[explain].add(sum(sum(job.costs[part]) for job, part in portions), took)
         self._hand_out(portions, iter(results))
 
     def _fail(self, job: _Job, error: Exception) -> None:
@@ -219,10 +243,10 @@ class Batcher:
             self._count(-job.left)
 
     def _hand_out(self, portions: list[_Portion], results: Iterator[Prediction]) -> None:
-        for job, texts in portions:
-            done = cost(texts)
+        for job, part in portions:
+            done = sum(job.costs[part])
             job.left -= done
             self._count(-done)
-            job.results += [next(results) for _ in texts]
+            job.results += [next(results) for _ in job.costs[part]]
             if job.at == len(job.texts) and not job.future.done():
                 job.future.set_result(job.results)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import os
+import re
 import secrets
 import time
 from pathlib import Path
@@ -13,7 +15,9 @@ from typing import Any
 
 from zhenyan.inference.errors import ConfigError
 
+log = logging.getLogger("zhenyan.serve")
 _Keys = dict[str, dict[str, str]]
+_SHA256 = re.compile("[0-9a-f]{64}")
 _OPEN_TO_ALL = {"/health", "/ready", "/metrics", "/openapi.json"}
 
 
@@ -30,24 +34,31 @@ class KeyFile:
         self._seen: tuple[int, ...] | None = None
         self._hashes: dict[str, str] = {}
 
-    def _load(self) -> _Keys:
+    def _load(self, new: bool = False) -> _Keys:
+        """ConfigError when the file can't be read, holds anything else or, unless it may be `new`, is missing."""
         try:
             keys = json.loads(self.path.read_text(encoding="utf-8"))
             if not all(
-                isinstance(entry["sha256"], str) and isinstance(entry["created"], str) for entry in keys.values()
+                _SHA256.fullmatch(entry["sha256"]) and isinstance(entry["created"], str) for entry in keys.values()
             ):
                 raise TypeError
         except FileNotFoundError:
-            return {}
+            if new:
+                return {}
+            raise ConfigError(
+                f"{self.path}: no such file; make a key with `zhenyan keys add NAME --file {self.path}`"
+            ) from None
         except OSError as error:
             raise ConfigError(f"{self.path}: cannot be read: {error.strerror}") from None
-        except (ValueError, AttributeError, KeyError, TypeError):
+        except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
             raise ConfigError(f"{self.path}: not a key file; make one with `zhenyan keys add`") from None
         return keys
 
     def add(self, name: str) -> str:
-        """Make a key and return it; only its hash is written. ConfigError when the name is taken."""
-        keys = self._load()
+        """Make a key and return it; only its hash is written. ConfigError when the name is taken or can't be shown."""
+        if not name.strip() or not name.isprintable():
+            raise ConfigError(f"the key's name {name!r} must be printable and not blank, such as shop-team")
+        keys = self._load(new=True)
         if name in keys:
             raise ConfigError(f"{self.path}: there is a key named {name!r}; revoke it first or choose another name")
         key = "zy-" + secrets.token_urlsafe(32)
@@ -64,7 +75,7 @@ class KeyFile:
         self._save(keys)
 
     def names(self) -> dict[str, str]:
-        """Names and dates of the keys."""
+        """Names and dates of the keys; ConfigError when there is no sound file."""
         return {name: entry["created"] for name, entry in self._load().items()}
 
     def _save(self, keys: _Keys) -> None:
@@ -81,7 +92,10 @@ class KeyFile:
             raise ConfigError(f"{self.path}: cannot be written: {error.strerror}") from None
 
     def who(self, key: str) -> str | None:
-        """Name of the key's owner, or None; every stored hash is compared, so that time tells nothing."""
+        """Name of the key's owner, or None; every stored hash is compared, so that time tells nothing.
+
+        ConfigError when the file is gone or broken: then nobody is let in.
+        """
         self._refresh()
         given, found = _hash(key), None
         for name, known in self._hashes.items():
@@ -92,10 +106,10 @@ class KeyFile:
     def _refresh(self) -> None:
         try:
             stat = self.path.stat()
-            seen: tuple[int, ...] = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-        except FileNotFoundError:
-            seen = ()
-        if seen != self._seen:
+            seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        except OSError:
+            seen = None  # reading it tells why
+        if seen is None or seen != self._seen:
             self._hashes = {}  # a file that can't be read lets nobody in
             self._seen = None
             self._hashes = {name: entry["sha256"] for name, entry in self._load().items()}
@@ -103,7 +117,10 @@ class KeyFile:
 
 
 class KeyGate:
-    """ASGI middleware: 401 without a valid key, before the body is read; what says nothing of texts is open to all."""
+    """ASGI middleware: 401 without a valid key, before the body is read; what says nothing of texts is open to all.
+
+    503 while the key file is gone or broken.
+    """
 
     def __init__(self, app: Any, keys: KeyFile) -> None:
         self.app, self.keys = app, keys
@@ -111,11 +128,17 @@ class KeyGate:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Let the request pass, or refuse it."""
         if scope["type"] == "http" and scope["path"] not in _OPEN_TO_ALL:
-            owner = self._owner(scope["headers"])
-            if owner is None:
-                # Imported here: the command line manages keys without `zhenyan[serve]`.
-                from zhenyan.inference.serve.refusals import refusal
+            # Imported here: the command line manages keys without `zhenyan[serve]`.
+            from zhenyan.inference.serve.refusals import refusal
 
+            try:
+                owner = self._owner(scope["headers"])
+            except ConfigError as error:
+                log.error(str(error))
+                text = "the service can't read its keys: its log says why, whoever runs it can mend it"
+                await refusal(503, text, "server_error")(scope, receive, send)
+                return
+            if owner is None:
                 text = "a valid key is needed: Authorization: Bearer KEY"
                 await refusal(401, text, "authentication_error", **{"www-authenticate": "Bearer"})(scope, receive, send)
                 return

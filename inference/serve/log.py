@@ -48,4 +48,10 @@ def set_up_logging(texts: bool = False) -> logging.Logger:
     logging.captureWarnings(True)
     for name in ("zhenyan.serve", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").addFilter(_of_use)
     return logging.getLogger("zhenyan.serve")
+
+
+def _of_use(record: logging.LogRecord) -> bool:
+    """Not uvicorn's advice to install a WebSocket library: they are off on purpose."""
+    return not record.getMessage().startswith("No supported WebSocket library")

@@ -94,8 +94,9 @@ def _headers(scope: dict[str, Any], identity: str) -> list[tuple[bytes, bytes]]:
 
 
 def _record(scope: dict[str, Any], identity: str, status: int, took: float) -> None:
-    route = getattr(scope.get("route"), "path", "other")
-    REQUESTS.labels(route, str(status)).inc()
+    # Not by the route that was chosen: a middleware that refuses comes before the choice.
+    known = scope["path"] in {getattr(route, "path", None) for route in scope["app"].routes}
+    REQUESTS.labels(scope["path"] if known else "other", str(status)).inc()
     STAGE.labels("request").observe(took)
     fields = {"request": identity, "method": scope["method"], "path": scope["path"], "status": status,
               "ms": round(1000 * took, 2), **scope["state"]["fields"]}  # fmt: skip

@@ -13,8 +13,8 @@ import signal
 import tempfile
 import time
 
-from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.serve import sockets
+from zhenyan.inference.serve.keys import KeyFile
 from zhenyan.inference.serve.log import set_up_logging
 from zhenyan.inference.serve.processes import ended, fork
 from zhenyan.inference.serve.settings import Settings
@@ -29,8 +29,8 @@ class Supervisor:
     """Starts, reloads and stops generations of workers."""
 
     def __init__(self, settings: Settings) -> None:
-        if settings.keys and not settings.keys.is_file():
-            raise ConfigError(f"{settings.keys}: no such file; make a key with `zhenyan keys add NAME --file PATH`")
+        if settings.keys:
+            KeyFile(settings.keys).names()  # raises when it can't be read
         self.settings = settings
         self.listener = sockets.bind(settings.host, settings.port)
         self.log = set_up_logging(settings.log_texts)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from zhenyan.inference.errors import ConfigError
 
+_PREFIX = "ZHENYAN_"
+_NOT_OURS = {"database"}  # read by `zhenyan review`
 
-class Settings(BaseSettings):
+
+class Settings(BaseModel):
     """Every setting with its default; the environment name is ZHENYAN_ and the upper-cased field."""
 
-    model_config = SettingsConfigDict(env_prefix="ZHENYAN_", extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False, validate_default=True
+    )
 
     model: Path | None = Field(default=None, description="bundle folder; the bundled model by default")
     runtime: str = Field(
@@ -32,35 +38,77 @@ class Settings(BaseSettings):
     )
     max_body: int = Field(default=2_000_000, ge=1_000, description="bytes of a request body")
     max_texts: int = Field(default=256, ge=1, description="texts in one request")
-    max_chars: int = Field(default=20_000, ge=1, description="characters of one text; over 100 000 it is read in part")
+    max_chars: int = Field(
+        default=20_000, ge=1, description="characters of one text, after normalisation; over 100 000 it is read in part"
+    )
     token_budget: int = Field(
         default=4_096, ge=256, description="characters scored in one batch (about as many tokens)"
     )
-    max_delay_ms: float = Field(default=3.0, ge=0, description="how long a batch waits for company")
     deadline_ms: float = Field(
-        default=2_000.0, ge=50, description="a request that would take longer is refused with 429"
+        default=2_000.0, ge=50, le=600_000, description="a request that would take longer is refused with 429"
     )
-    body_seconds: float = Field(default=30.0, gt=0, description="how long a request's body may take to arrive")
-    idle_seconds: float = Field(default=30.0, gt=0, description="a connection without a request is closed after this")
-    stop_seconds: float = Field(default=30.0, ge=1, description="how long a stop waits for what is in flight")
+    max_delay_ms: float = Field(
+        default=3.0, ge=0, description="how long a batch waits for company; at most a quarter of deadline_ms"
+    )
+    body_seconds: float = Field(
+        default=30.0, gt=0, le=3_600, description="how long a request's body may take to arrive"
+    )
+    idle_seconds: float = Field(
+        default=30.0, gt=0, le=3_600, description="a connection without a request is closed after this"
+    )
+    stop_seconds: float = Field(default=30.0, ge=1, le=3_600, description="how long a stop waits for what is in flight")
     log_texts: bool = Field(default=False, description="write the texts into the log (off: only their lengths)")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_empty(cls, value: Any) -> Any:
+        """An empty host would mean all interfaces, an empty path the current folder."""
+        if value == "":
+            raise ValueError("must not be empty; leave it out for the default")
+        return value
+
+    @field_validator("max_delay_ms")
+    @classmethod
+    def _within_deadline(cls, value: float, info: ValidationInfo) -> float:
+        """Longer, and every request would have waited too long to be scored."""
+        if "deadline_ms" in info.data and value > (most := info.data["deadline_ms"] / 4):
+            raise ValueError(f"must be at most a quarter of deadline_ms, {most:g}")
+        return value
 
 
 def load_settings(file: Path | None, options: dict[str, Any]) -> Settings:
-    """Options win over the environment, the environment over the file; ConfigError names key, value, what is allowed."""
-    values: dict[str, Any] = {}
-    if file is not None:
-        try:
-            values = tomllib.loads(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
-        except ValueError as error:
-            raise ConfigError(f"{file}: not TOML: {error}") from None
+    """Options win over the environment, the environment over the file; an empty variable counts as unset.
+
+    ConfigError names key, value, where it stands and what is allowed, also for an unknown ZHENYAN_ variable.
+    """
+    found: dict[str, tuple[Any, str]] = {name: (value, str(file)) for name, value in _read(file).items()}
+    for variable, value in os.environ.items():
+        name = variable.upper().removeprefix(_PREFIX).lower()
+        if variable.upper().startswith(_PREFIX) and value and name not in _NOT_OURS:
+            found[name] = value, variable
+    found |= {name: (value, "the options") for name, value in options.items() if value is not None}
     try:
-        from_environment = Settings().model_dump(exclude_unset=True)
-        return Settings(**(values | from_environment | {k: v for k, v in options.items() if v is not None}))
+        return Settings.model_validate({name: value for name, (value, _) in found.items()})
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}, found {e['input']!r:.60}" for e in error.errors()
-        ]
-        raise ConfigError("settings: " + "; ".join(lines)) from None
+        raise ConfigError(f"settings: {_told(error.errors(), {n: place for n, (_, place) in found.items()})}") from None
+
+
+def _read(file: Path | None) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8")) if file else {}
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{file}: not TOML: {error}") from None
+
+
+def _told(errors: list[ErrorDetails], places: dict[str, str]) -> str:
+    """What is wrong, with each value and where it stands; the known names where one is unknown."""
+    parts = []
+    for error in errors:
+        name = str(error["loc"][0])
+        what = "no such setting" if name not in Settings.model_fields else error["msg"].removeprefix("Value error, ")
+        place = places.get(name, "the defaults")
+        parts.append(f"{name or repr(name)}: {what[:1].lower() + what[1:]}, found {error['input']!r:.60} in {place}")
+    known = "" if set(places) <= set(Settings.model_fields) else f"; there are {', '.join(Settings.model_fields)}"
+    return "; ".join(parts) + known

@@ -32,9 +32,11 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, TypeError, UnicodeError) as error:  # TypeError: the name can't be encoded
         listener.close()
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        why = error.strerror if isinstance(error, OSError) else "not a host name"
+        hint = "; the port goes into --port" if host.count(":") == 1 else ""
+        raise ConfigError(f"cannot listen on {host}:{port}: {why}{hint}") from None
     listener.listen()
     return listener
 

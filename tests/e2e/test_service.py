@@ -100,8 +100,11 @@ def test_openai_client(service, own):
 def test_limits_state_limit_and_value(http):
     assert "at most 256 texts in a request, given 257" in refusal(
         http.post("/v1/classify", json={"texts": ["好"] * 257}), 422)["message"]  # fmt: skip
-    too_long = refusal(http.post("/v1/classify", json={"texts": ["好", "长" * 20_001]}), 422)
-    assert "texts.1: at most 20000 characters in a text, given 20001" in too_long["message"]
+    assert refusal(http.post("/v1/moderations", json={"input": ["好"] * 257}), 422)["param"] == "input"
+    for text, given in (("长" * 20_001, "20001"), ("\ufdfa" * 6_000, "6000, 108000 after normalisation")):
+        too_long = refusal(http.post("/v1/classify", json={"texts": ["好", text]}), 422)
+        assert too_long["message"] == f"texts.1: at most 20000 characters in a text, given {given}"
+        assert too_long["param"] == "texts.1"
     body = json.dumps({"texts": ["x" * 2_000_000]}).encode()
     message = f"body: at most 2000000 bytes, given {len(body)}"
     assert refusal(http.post("/v1/classify", content=body), 413)["message"] == message
@@ -113,12 +116,69 @@ def test_limits_state_limit_and_value(http):
     assert "at most 2000000 bytes, given 2" in refusal(http.post("/v1/classify", content=chunks()), 413)["message"]
 
 
+@pytest.mark.parametrize(("body", "told"), [
+    (b"\xff\xfe\xfa", "truncated data at byte 2; send JSON in UTF-8"), (b'{"texts": ["\xff"]}', "at byte 12"),
+    (b"[" * 100_000, "nested too deeply"), (b'{"texts": [' + b"9" * 5000 + b"]}", "more than 4300 digits"),
+])  # fmt: skip
+def test_unreadable_json_is_told_why(http, body, told):
+    error = refusal(http.post("/v1/classify", content=body, headers={"content-type": "application/json"}), 400)
+    assert told in error["message"] and error["param"] == "body"
+
+
+@pytest.mark.parametrize(("headers", "param", "told"), [
+    ({"content-type": "application/x-www-form-urlencoded"}, "content-type", 'application/json, given "application/x-www'),
+    ({}, "content-type", "application/json, given none"),
+    ({"content-type": "application/json", "content-encoding": "gzip"}, "content-encoding", 'as it is, given "gzip"'),
+])  # fmt: skip
+def test_other_media_are_refused_by_name(http, headers, param, told):
+    error = refusal(http.post("/v1/classify", content=b'{"texts": ["a"]}', headers=headers), 415)
+    assert told in error["message"] and error["param"] == param
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "application/vnd.api+json", "Application/JSON"])
+def test_json_by_other_names_is_read(http, kind):
+    answer = http.post("/v1/classify", content=b'{"texts": ["a"]}', headers={"content-type": kind})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(("path", "body", "told"), [
+    ("classify", {"texts": "abc"}, 'given "abc"'), ("classify", {"texts": [None]}, "given null"),
+    ("classify", {"texts": ["a"], "evidence": 1}, "given 1"), ("classify", {"text": 1}, "given an object with text"),
+    ("moderations", {"input": None}, "given null"), ("moderations", {"input": "a", "model": 3}, "given 3"),
+    ("moderations", {"input": [1, 2]}, "given a list of 2"),
+])  # fmt: skip
+def test_refusals_say_what_was_given(http, path, body, told):
+    assert refusal(http.post(f"/v1/{path}", json=body), 422)["message"].endswith(told)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("POST", "/v1/clasify", 404), ("GET", "/v1/classify", 405)])
+def test_a_wrong_route_is_told_the_known_ones(http, method, path, status):
+    message = refusal(http.request(method, path), status)["message"]
+    assert (
+        message.startswith(f"{method} {path}: ") and "POST /v1/classify, POST /v1/moderations, GET /health" in message
+    )
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+def test_probes_answer_head(http, path):
+    answer = http.head(path)
+    assert answer.status_code == 200 and not answer.content
+    assert answer.headers["content-type"] == http.get(path).headers["content-type"]
+
+
+def test_websockets_are_off_without_advice(service, http):
+    headers = {"connection": "upgrade", "upgrade": "websocket", "x-request-id": "ws"}
+    assert http.get("/health", headers=headers).status_code == 200
+    service.request("ws")
+    assert "WebSocket library" not in service.log_file.read_text()
+
+
 @pytest.mark.parametrize(("body", "status", "place"), [
-    (b'{"texts": [', 400, "body"), (b"\xff\xfe\xfa", 400, ""), (b"", 422, "body"), (b"[" * 100_000, 400, ""),
+    (b'{"texts": [', 400, "body"), (b"", 422, "body"),
     (b'{"texts": []}', 422, "texts"), (b'{"texts": "x"}', 422, "texts"), (b'{"texts": [1]}', 422, "texts.0"),
     (b'{"texts": [null]}', 422, "texts.0"), (b'{}', 422, "texts"), (b'{"texts": ["x"], "more": 1}', 422, "more"),
     (b'{"texts": ["x"], "\\ud800": 1}', 422, "body"), (b'{"texts": ["x"], "evidence": "maybe"}', 422, "evidence"),
-    (b'[1]', 422, "body"), (b'{"texts": [' + b"9" * 5000 + b"]}", 400, ""),
+    (b'[1]', 422, "body"),
 ])  # fmt: skip
 def test_broken_requests(http, body, status, place):
     error = refusal(http.post("/v1/classify", content=body, headers={"content-type": "application/json"}), status)
@@ -185,12 +245,14 @@ def test_metrics(service, http):
     for _ in range(3):
         http.post("/v1/classify", json={"texts": ["好", "很好"]})
     http.post("/v1/classify", content=b"{")
+    http.post("/v1/moderations", content=b" " * 2_000_001)
     after = read()
 
     def grown(*key: str) -> float:
         return after.get(key, 0) - before.get(key, 0)
 
     assert grown("zhenyan_requests_total", "/v1/classify", "200") == 3
+    assert grown("zhenyan_requests_total", "/v1/moderations", "413") == 1
     assert grown("zhenyan_texts_total") == 6
     assert grown("zhenyan_stage_seconds_count", "queue") == 3
     assert grown("zhenyan_stage_seconds_count", "score") >= 1

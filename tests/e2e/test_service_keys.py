@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import openai
 import pytest
@@ -28,6 +29,12 @@ def key(file, name: str) -> str:
 
 def bearer(value: str) -> dict[str, str]:
     return {"authorization": f"Bearer {value}"}
+
+
+def loop(path: Path) -> None:
+    """A link to itself in place of an empty folder."""
+    path.rmdir()
+    path.symlink_to(path)
 
 
 def test_keys(tmp_path):
@@ -65,10 +72,13 @@ def test_keys(tmp_path):
         assert http.post("/v1/moderations", json=body, headers=bearer(third)).status_code == 200
         assert file.stat().st_mode & 0o777 == 0o600
 
-        file.write_text("{broken")
-        assert http.post("/v1/moderations", json=body, headers=bearer(second)).status_code == 500
-        file.unlink()
-        assert http.post("/v1/moderations", json=body, headers=bearer(second)).status_code == 401
+        for broken, told in ((lambda: file.write_text("{broken"), "not a key file"), (file.unlink, "no such file"),
+                             (file.mkdir, "Is a directory"), (lambda: loop(file), "symbolic links")):  # fmt: skip
+            broken()
+            for value in (second, "wrong"):
+                refused = http.post("/v1/moderations", json=body, headers=bearer(value))
+                assert refused.status_code == 503 and "can't read its keys" in refused.json()["error"]["message"]
+            assert [line for line in service.log() if line["level"] == "error" and told in line["message"]]
         assert {line.get("key") for line in service.log("request")} == {None, "first", "second", "third"}
         assert first not in service.log_file.read_text()
 
@@ -79,15 +89,28 @@ def test_key_commands(tmp_path):
     assert "there is a key named 'a'" in zhenyan("keys", "add", "a", "--file", file).stderr
     assert zhenyan("keys", "list", "--file", file).stdout.startswith("a  20")
     assert "no key named 'b'; there are a" in zhenyan("keys", "revoke", "b", "--file", file).stderr
+    for name in ("", " ", "a\nb", "a\x1b"):
+        assert "must be printable and not blank" in zhenyan("keys", "add", name, "--file", file).stderr
+    for command in (["list"], ["revoke", "a"]):
+        done = zhenyan("keys", *command, "--file", tmp_path / "none.json")
+        assert done.returncode == 2 and "none.json: no such file" in done.stderr
     file.write_text(json.dumps({"a": 1}))
     assert "not a key file" in zhenyan("keys", "list", "--file", file).stderr
     assert "cannot be written" in zhenyan("keys", "add", "a", "--file", tmp_path / "none" / "keys.json").stderr
 
 
 @pytest.mark.parametrize(("arguments", "environment", "told"), [
-    (["--set", "max_texts=0"], {}, "max_texts: input should be greater than or equal to 1, found '0'"),
-    (["--set", "max_texs=5"], {}, "max_texs"), (["--set", "x"], {}, "expected NAME=VALUE"),
-    ([], {"ZHENYAN_PORT": "x"}, "port"), (["--config", "none.toml"], {}, "none.toml: cannot be read"),
+    (["--set", "max_texts=0"], {}, "max_texts: input should be greater than or equal to 1, found '0' in the options"),
+    (["--set", "max_texs=5"], {}, "max_texs: no such setting, found '5' in the options; there are model, runtime, host,"),
+    (["--set", "=5"], {}, "--set =5: expected NAME=VALUE"), (["--set", "x"], {}, "expected NAME=VALUE"),
+    ([], {"ZHENYAN_WORKERS": "x"}, "found 'x' in ZHENYAN_WORKERS"),
+    ([], {"ZHENYAN_MAX_TEXT": "5"}, "max_text: no such setting, found '5' in ZHENYAN_MAX_TEXT; there are model,"),
+    (["--set", "host="], {}, "host: must not be empty"), (["--set", "keys="], {}, "keys: must not be empty"),
+    (["--set", "max_delay_ms=inf"], {}, "finite"), (["--set", "stop_seconds=inf"], {}, "finite"),
+    (["--set", "idle_seconds=1e9"], {}, "idle_seconds: input should be less than or equal to 3600"),
+    (["--set", "max_delay_ms=1000"], {}, "max_delay_ms: must be at most a quarter of deadline_ms, 500"),
+    (["--host", "é" * 80], {}, "not a host name"), (["--host", "localhost:8000"], {}, "the port goes into --port"),
+    (["--config", "none.toml"], {}, "none.toml: cannot be read"),
     (["--set", "keys=none.json"], {}, "none.json: no such file"), (["--host", "192.0.2.1"], {}, "cannot listen on 192"),
     (["--model", "/nowhere"], {}, "is /nowhere a bundle folder?"),
     (["--set", "runtime=other"], {}, "runtime: 'other' is unknown"),
@@ -95,6 +118,21 @@ def test_key_commands(tmp_path):
 def test_a_wrong_setting_ends_with_a_message(tmp_path, arguments, environment, told):
     done = zhenyan("serve", "--port", "0", *arguments, **environment)
     assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "[" * 100_000, '{"a": {"sha256": "\u00e9", "created": ""}}', None])
+def test_a_broken_key_file_is_told_at_the_start(tmp_path, content):
+    file = tmp_path / "keys.json"
+    file.mkdir() if content is None else file.write_text(content)
+    done = zhenyan("serve", "--port", "0", "--set", f"keys={file}")
+    assert done.returncode == 2 and ("not a key file" if content else "Is a directory") in done.stderr
+
+
+def test_empty_variables_count_as_unset_and_those_of_others_are_left_alone():
+    empty = {f"ZHENYAN_{name.upper()}": "" for name in Settings.model_fields}
+    done = zhenyan("serve", "--settings", **empty, ZHENYAN_DATABASE="review.db")
+    assert done.returncode == 0 and done.stdout == zhenyan("serve", "--settings", **empty).stdout
+    assert "host = '127.0.0.1'  #" in done.stdout and "model = None  #" in done.stdout
 
 
 def test_a_taken_port_is_told(tmp_path):

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from service import Service, classifier, serving
+from zhenyan.inference.bundle import bundle_id
 
 pytestmark = pytest.mark.slow
 BODY = {"texts": ["喝这个茶三高就降下来了"]}
@@ -131,12 +132,16 @@ def test_reload_takes_the_new_bundle_and_keeps_the_old_when_it_is_broken(tmp_pat
         assert set(service.workers()) == first
         ask(service, 5)
 
-        manifest["sha256"]["model.onnx"], manifest["bundle_id"] = good, "second"
+        manifest["sha256"]["model.onnx"] = good
+        manifest["name"], manifest["bundle_id"] = "second", bundle_id("second", manifest["sha256"])
         (model / "manifest.json").write_text(json.dumps(manifest))
         service.hang_up()
         service.wait_for("reloaded")
         eventually(lambda: not any(map(alive, first)))
-        assert httpx.post(f"{service.url}/v1/classify", json=BODY, trust_env=False).json()["model"] == "second"
+        assert (
+            httpx.post(f"{service.url}/v1/classify", json=BODY, trust_env=False).json()["model"]
+            == manifest["bundle_id"]
+        )
 
 
 def test_it_gives_up_when_no_worker_can_start_again(tmp_path):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
 from zhenyan.inference.classifier import Prediction
-from zhenyan.inference.serve.batcher import Batcher, Overloaded, Pace, cost
+from zhenyan.inference.normalise import normalise
+from zhenyan.inference.serve.batcher import Batcher, Overloaded, Pace, cost, length
 
 
 class Scorer:
@@ -125,6 +127,26 @@ def test_a_job_that_waited_too_long_is_refused_though_it_was_accepted():
     assert isinstance(answers[0], list) and isinstance(answers[-1], Overloaded)
 
 
+def test_a_waiting_job_is_refused_at_its_deadline_not_after_the_batch_before_it():
+    """The batch ends only when the refusal has been seen."""
+    seen = threading.Event()
+
+    def scorer(texts, explain):
+        if "长" in texts:
+            assert seen.wait(10)
+        return [Prediction(text, (), {}) for text in texts]
+
+    async def body(batcher):
+        long = batcher.submit(["长"], False)
+        await asyncio.sleep(0.05)
+        with pytest.raises(Overloaded, match=r"may wait at most 0.20 s, given 0.20 s; retry in 1 s"):
+            await batcher.submit(["短"], False)
+        seen.set()
+        return await long
+
+    assert texts(run(scorer, body, deadline=0.2)) == ["长"]
+
+
 def test_a_job_longer_than_the_deadline_is_accepted_when_the_way_is_free():
     async def body(batcher):
         return await batcher.submit(["长" * 92] * 10, False)
@@ -157,6 +179,14 @@ def test_stop_finishes_what_is_queued():
         return [job.done() for job in jobs]
 
     assert all(asyncio.run(main()))
+
+
+@pytest.mark.parametrize(("text", "chars"), [
+    ("abc", 3), ("降血压", 3), ("\ufdfa" * 100, 1800), ("Ａ½", 4), ("\u200b" * 5, 5), ("a" + "\u0301\u0316" * 9_000, 18_001),
+])  # fmt: skip
+def test_a_text_costs_what_it_is_once_normalised(text, chars):
+    assert length(text) == chars >= len(normalise(text))
+    assert cost([text, ""]) == chars + cost(["", ""])
 
 
 @pytest.mark.parametrize("fast", [1, 10_000])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from zhenyan.inference import Classifier
 from zhenyan.inference import classifier as module
-from zhenyan.inference.errors import BundleError, ConfigError, MissingExtra, ZhenyanError
+from zhenyan.inference.errors import BundleError, ConfigError, InputError, MissingExtra, ZhenyanError
 from zhenyan.inference.session import RUNTIMES, OnnxSession, open_session
 from zhenyan.inference.windows import MAX_CHARS
 
@@ -100,6 +100,41 @@ def test_beyond_the_limit_it_is_truncated_and_says_so(fresh):
     assert (inside.truncated, beyond.truncated) == (False, True)
 
 
+def test_what_normalising_makes_longer_is_cut_as_well(fresh, monkeypatch):
+    """U+FDFA becomes eighteen characters: 100,000 of them took minutes."""
+    seen = []
+    nothing = np.zeros((1, len(fresh.bundle.labels)), np.float32)
+    monkeypatch.setattr(fresh, "_score", lambda plain: seen.extend(plain) or nothing.repeat(len(plain), 0))
+    (prediction, short) = fresh.predict(["\ufdfa" * MAX_CHARS, "\ufdfa" * 9], explain=False)
+    assert prediction.truncated and MAX_CHARS - 18 <= len(seen[0]) <= MAX_CHARS
+    assert not short.truncated and len(seen[1]) == 9 * 18
+
+
+@pytest.mark.parametrize(("texts", "words"), [
+    ("全网第一", "texts: expected several texts, given str; put a single text into a list"),
+    (b"abc", "given bytes"), ({"a": 1}, "given dict"), (None, "given NoneType"), (7, "given int"),
+    (["好", None], r"texts\[1\]: expected str, given NoneType"), ([float("nan")], r"texts\[0\]: expected str, given float"),
+    ([b"abc"], "given bytes"),
+])  # fmt: skip
+@pytest.mark.parametrize("ask", [
+    lambda c, texts: list(c.classify(texts)), lambda c, texts: c.predict(texts), lambda c, texts: c.score(texts)
+])  # fmt: skip
+def test_what_is_no_list_of_texts_is_refused(fresh, ask, texts, words):
+    with pytest.raises(InputError, match=words):
+        ask(fresh, texts)
+
+
+def test_a_text_that_is_none_is_named_by_its_place_in_the_whole_stream(fresh, monkeypatch):
+    monkeypatch.setattr(module, "CHUNK", 2)
+    with pytest.raises(InputError, match=r"texts\[4\]: expected str, given int"):
+        list(fresh.classify(text for text in ["好", "好", "好", "好", 5]))
+
+
+def test_generators_are_read_once(fresh):
+    assert [p.text for p in fresh.predict(text for text in ("好", CLAIM))] == ["好", CLAIM]
+    assert fresh.score(iter(["好", CLAIM])).shape == (2, len(fresh.bundle.labels))
+
+
 @pytest.mark.parametrize("text", ["", " \t\n", "\u200b\ufeff"])
 def test_a_text_without_content_is_compliant(fresh, text):
     (prediction,) = fresh.predict([text])
@@ -123,6 +158,33 @@ def test_decisions_follow_thresholds(fresh):
     assert (fresh.score([CLAIM]) == scores).all()
     with pytest.raises(ConfigError, match="unknown label nonsense; this bundle has"):
         fresh.with_thresholds(labels=["nonsense"])
+
+
+@pytest.mark.parametrize(("asked", "words"), [
+    ({"min_score": float("nan")}, "min_score: expected a number from 0 to 1, given nan"), ({"min_score": 2}, "given 2"),
+    ({"min_score": -0.1}, "given -0.1"), ({"min_score": "0.5"}, "given '0.5'"), ({"min_score": True}, "given True"),
+    ({"labels": []}, "labels: names none; this bundle has"), ({"labels": "food"}, "unknown label food;"),
+    ({"labels": [None, 3]}, "unknown label 3, None;"),
+])  # fmt: skip
+def test_thresholds_that_decide_nonsense_are_refused(fresh, asked, words):
+    before = fresh.thresholds
+    with pytest.raises(ConfigError, match=words):
+        fresh.with_thresholds(**asked)
+    assert fresh.thresholds is before
+
+
+def test_labels_may_come_one_by_one(fresh):
+    names = fresh.bundle.label_ids
+    assert np.isfinite(fresh.with_thresholds(labels=iter(names[:2])).thresholds).sum() == 2
+    assert np.isfinite(fresh.with_thresholds(labels=names[0]).thresholds).sum() == 1
+    with pytest.raises(ConfigError, match="unknown label nope;"):
+        fresh.find_evidence([CLAIM], [["nope"]], fresh.score([CLAIM]))
+
+
+@pytest.mark.parametrize("threads", [0, -5, 1.5, "2", True, 10**12])
+def test_threads_that_are_no_number_of_threads_are_refused(fresh, threads):
+    with pytest.raises(ConfigError, match="threads: expected a whole number from 1 to 1024"):
+        open_session(fresh.bundle.folder / "model.onnx", threads=threads)
 
 
 def test_evidence_only_where_it_is_asked_for(fresh):

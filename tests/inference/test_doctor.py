@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 from zhenyan.inference import Classifier, doctor
-from zhenyan.inference.bundle import load_bundle, sha256
+from zhenyan.inference.bundle import bundle_id, load_bundle, sha256
 from zhenyan.inference.cli import app
 from zhenyan.inference.doctor import Verdict, choose, examine, saved_choice
-from zhenyan.inference.errors import BundleError
+from zhenyan.inference.errors import BundleError, ConfigError
 from zhenyan.inference.session import OnnxSession, OpenVinoSession
 
 
@@ -32,6 +32,7 @@ def small(tmp_path) -> Path:
     (folder / "probes.json").write_text(json.dumps(few))
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["sha256"]["probes.json"] = sha256(folder / "probes.json")
+    manifest["bundle_id"] = bundle_id(manifest["name"], manifest["sha256"])
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
@@ -103,6 +104,14 @@ def test_auto_takes_what_was_saved_for_this_bundle_machine_and_version(small, mo
         doctor.choice_file().write_text(broken)
         assert saved_choice(load_bundle(small)) == "onnxruntime"
     assert isinstance(Classifier.load(small, runtime="auto", threads=1).session, OnnxSession)
+
+
+def test_a_choice_that_cannot_be_saved_costs_the_table_nothing(small, tmp_path, monkeypatch):
+    (tmp_path / "zhenyan").write_text("a file where the folder would be")
+    monkeypatch.setattr(doctor, "examine", lambda bundle, runtime: verdict(runtime))
+    result = CliRunner().invoke(app, ["doctor", "--model", str(small), "--save"])
+    assert "fastest sound runtime: onnxruntime" in result.output and "saved" not in result.output
+    assert isinstance(result.exception, ConfigError) and "set XDG_CACHE_HOME" in str(result.exception)
 
 
 def test_auto_opens_the_saved_runtime(small, monkeypatch):

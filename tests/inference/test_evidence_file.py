@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from review_helpers import finding, make_bundle, make_run
-from zhenyan.inference.bundle import DEFAULT_BUNDLE, load_bundle
+from zhenyan.inference.bundle import DEFAULT_BUNDLE, bundle_id, load_bundle
 from zhenyan.inference.errors import BundleError, InputError
 from zhenyan.inference.evidence_file import digest, make_case, read_case, verify, write_case
 
@@ -69,6 +69,20 @@ def test_the_score_must_be_the_same_to_five_decimals(case, bundle, score, same):
     assert ("score" not in differing(case, Stub(bundle, score))) is same
 
 
+def test_the_threshold_is_the_one_the_run_decided_by(run, bundle):
+    asked = {"runtime": "onnxruntime", "min_score": 0.8, "labels": ["food_safety"], "context": False}
+    (run.path / "manifest.json").write_text(json.dumps(run.manifest | {"options": asked}), encoding="utf-8")
+    case = make_case(run, bundle, "f000001")
+    assert case["options"] == {"min_score": 0.8, "labels": ["food_safety"], "context": False}
+    assert (case["finding"]["threshold"], differing(case, Stub(bundle))) == (0.8, [])
+    assert differing(case, Stub(bundle, 0.7)) == ["score", "at or above the threshold"]
+
+
+def test_cases_made_before_options_were_written_down(case, bundle):
+    old = {name: value for name, value in case.items() if name != "options"}
+    assert differing(resealed(old), Stub(bundle)) == []
+
+
 def test_a_flipped_decision_is_said(case, bundle):
     assert differing(case, Stub(bundle, 0.4)) == ["score", "at or above the threshold"]
 
@@ -93,7 +107,7 @@ def test_another_model_is_named_file_by_file(case, bundle, tmp_path):
     import hashlib
 
     manifest["sha256"]["model.onnx"] = hashlib.sha256(b"another").hexdigest()
-    manifest["bundle_id"] = "other-1"
+    manifest["bundle_id"] = bundle_id(manifest["name"], manifest["sha256"])
     (folder / "manifest.json").write_text(json.dumps(manifest))
     assert differing(case, Stub(load_bundle(folder))) == ["bundle", "sha256 of model.onnx"]
 

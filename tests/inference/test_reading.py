@@ -134,7 +134,7 @@ def test_json_keeps_a_rows_own_fields_and_takes_named_ones(tmp_path):
     options = Options(text_column="said", stream_column="where")
     (item,) = read_items(str(path), options)
     assert item.record == {"text": LINE, **value[0], "stream": "某店"}
-    assert options.notes == [f"{path}: read as gb18030"]
+    assert options.notes == [f"{path}: read as gb18030; name --encoding if that is wrong"]
 
 
 MINUTE = (

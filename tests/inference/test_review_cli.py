@@ -85,6 +85,45 @@ def test_exports_imports_and_evidence(site, tmp_path):
     assert json.loads((tmp_path / "case.json").read_text(encoding="utf-8"))["decisions"][0]["who"] == "ann"
 
 
+@pytest.mark.parametrize("target", ["out.jsonl", "out.jsonl.run/findings.jsonl", "out.jsonl.run/new.jsonl"])
+@pytest.mark.parametrize("words", [["review-export", "RUN"], ["evidence", "RUN", "f000001"]])
+def test_no_export_destroys_its_run(site, tmp_path, words, target):
+    run, findings = site.folder.path, (site.folder.path / "findings.jsonl").read_bytes()
+    (tmp_path / "out.jsonl").write_text("rows", encoding="utf-8")
+    words = [run if word == "RUN" else word for word in words]
+    result = zhenyan(*words, "-o", tmp_path / "x" / ".." / target, "--model", tmp_path / "bundle")
+    assert "belongs to the run" in str(result.exception)
+    assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "rows"
+    assert (run / "findings.jsonl").read_bytes() == findings
+
+
+@pytest.mark.parametrize(
+    "words", [["evidence", "RUN", "f000001", "-o", "x.json"], ["review-export", "RUN", "-o", "x.jsonl"]]
+)
+def test_a_run_that_has_not_finished_is_said(site, words):
+    (site.folder.path / "summary.json").unlink()
+    result = zhenyan(*(site.folder.path if word == "RUN" else word for word in words))
+    assert isinstance(result.exception, InputError)
+    assert "hasn't finished; repeat its command" in str(result.exception)
+
+
+@pytest.mark.parametrize("words", [["list"], ["remove", "王"], ["role", "王", "lead"]])
+def test_asking_for_reviewers_makes_no_database(tmp_path, words):
+    run = make_run(tmp_path, [finding(1)], "test-1").path
+    result = zhenyan("reviewers", *words, "--run", run)
+    assert isinstance(result.exception, ConfigError)
+    assert "no such review database; `zhenyan reviewers add`" in str(result.exception)
+    assert not (run / "review.db").exists()
+
+
+def test_evidence_where_reviewers_are_but_no_review(tmp_path):
+    bundle = load_bundle(make_bundle(tmp_path / "bundle"))
+    run = make_run(tmp_path, [finding(1)], bundle.id).path
+    zhenyan("reviewers", "add", "王", "--run", run, "--password-stdin", stdin=PASSWORD)
+    result = zhenyan("evidence", run, "f000001", "-o", tmp_path / "c.json", "--model", bundle.folder)
+    assert (result.exit_code, "0 decisions" in result.output) == (0, True)
+
+
 def test_evidence_without_a_review(tmp_path):
     bundle = load_bundle(make_bundle(tmp_path / "bundle"))
     run = make_run(tmp_path, [finding(1)], bundle.id).path

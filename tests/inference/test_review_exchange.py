@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 from review_helpers import LABELS, Browser, finding, make_site, user
@@ -98,8 +99,16 @@ def test_the_table_has_every_finding_and_no_formulas(tmp_path):
 def test_an_unknown_kind_is_refused(site, tmp_path):
     with pytest.raises(ConfigError, match="rows, labelstudio, csv"):
         write_export(site.database, site.run, "xml", tmp_path / "x", site.bundle.labels)
-    with pytest.raises(InputError, match="no output format"):
-        write_export(site.database, site.run, "rows", tmp_path / "x.doc", site.bundle.labels)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("csv", "y.jsonl"), ("rows", "x.csv"), ("labelstudio", "x.xml"), ("csv", "x")]
+)
+def test_an_ending_of_another_kind_is_refused(site, tmp_path, kind, name):
+    ending = Path(name).suffix or "a name without ending"
+    with pytest.raises(ConfigError, match=rf"--to {kind} writes \.\w+, not {ending}"):
+        write_export(site.database, site.run, kind, tmp_path / name, site.bundle.labels)
+    assert not (tmp_path / name).exists()
 
 
 def exported(site, tmp_path):

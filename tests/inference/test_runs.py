@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
+import io
 import json
 import os
 import sys
@@ -13,10 +15,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+from rich.console import Console
 from zhenyan.inference.cli import main
+from zhenyan.inference.cli.score import Reporter
+from zhenyan.inference.cli.table import findings_table
 from zhenyan.inference.errors import InputError, ZhenyanError
 from zhenyan.inference.io import Options, read_items, writing
 from zhenyan.inference.runs import Job, RunFolder, RunOptions, local_engine, run_job
+from zhenyan.inference.runs.job import Progress
 
 ROWS, PART = 24, 5
 QUICK = RunOptions(evidence=False, context=False)
@@ -145,6 +151,44 @@ def test_the_order_of_inputs_counts(tmp_path, source, score):
         score([str(other), str(source)], output)
 
 
+def test_a_run_without_rows_is_scored_once_it_has_some(tmp_path, score, texts):
+    source, output = tmp_path / "a.txt", tmp_path / "out.jsonl"
+    source.write_bytes(b"")
+    assert score(source, output).summary["rows"] == 0
+    source.write_text("\n".join(texts[:3]), encoding="utf-8")
+    assert score(source, output).summary["rows"] == 3
+
+
+def test_restart_does_not_cut_off_decisions(tmp_path, source, score):
+    output = tmp_path / "out.jsonl"
+    folder = score(source, output)
+    (folder.path / "review.db").touch()
+    before = contents(folder, output)
+    with pytest.raises(InputError, match=r"review\.db: .*name another output.*review-export"):
+        score(source, output, no_engine, restart=True)
+    assert contents(folder, output) == before
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "summary.json"])
+@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"inputs": [], "format": 2}'])
+def test_damaged_state_of_a_run(tmp_path, source, score, name, content):
+    output = tmp_path / "out.jsonl"
+    folder = score(source, output)
+    whole = contents(folder, output)
+    (folder.path / name).write_text(content)
+    with pytest.raises(InputError, match="--restart"):
+        score(source, output, no_engine)
+    assert contents(score(source, output, restart=True), output) == whole
+
+
+def test_a_run_that_has_not_finished_is_no_finished_one(tmp_path, source, score):
+    folder = score(source, tmp_path / "out.jsonl")
+    assert RunFolder.existing(tmp_path / "out.jsonl") == folder
+    (folder.path / "summary.json").unlink()
+    with pytest.raises(InputError, match="hasn't finished; repeat its command"):
+        RunFolder.existing(tmp_path / "out.jsonl")
+
+
 def test_a_run_without_a_scored_part_may_be_asked_anew(tmp_path, source, score):
     def broken(works):
         raise ZhenyanError("no cluster")
@@ -229,7 +273,7 @@ def test_progress_tells_what_share_was_read(tmp_path, source, score):
 def test_encodings_are_in_the_summary(tmp_path, score, texts):
     source = tmp_path / "a.txt"
     source.write_text("\n".join(texts[:3]), encoding="gb18030")
-    assert score(source, tmp_path / "out.jsonl").summary["notes"] == [f"{source}: read as gb18030"]
+    assert score(source, tmp_path / "out.jsonl").summary["notes"][0].startswith(f"{source}: read as gb18030")
 
 
 def test_an_output_in_the_scored_folder_is_no_input(tmp_path, source, score):
@@ -239,6 +283,36 @@ def test_an_output_in_the_scored_folder_is_no_input(tmp_path, source, score):
     assert score(tmp_path, output, no_engine) == folder
     with pytest.raises(InputError, match="one of the inputs"):
         score(output, output)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "report"),
+    [
+        (["./rows.jsonl"], "rows.jsonl", None),
+        (["rows.jsonl"], "../{folder}/rows.jsonl", None),
+        (["{here}"], "rows.jsonl", None),
+        (["rows.jsonl"], "link.jsonl", None),
+        (["file://{here}/rows.jsonl"], "rows.jsonl", None),
+        (["rows.jsonl"], "out.jsonl", "{here}/rows.jsonl"),
+        (["rows.jsonl"], "out.jsonl", "./out.jsonl"),
+        (["rows.jsonl"], "out.jsonl", "out.jsonl.run/findings.jsonl"),
+        (["rows.jsonl"], "out.jsonl", "{here}"),
+        (["rows.jsonl"], "out.jsonl", "nowhere/report.html"),
+        (["rows.jsonl"], "out/out.jsonl", "other/report.html"),
+    ],
+)
+def test_no_input_is_written_over(tmp_path, monkeypatch, source, score, inputs, output, report):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.jsonl").symlink_to(source)
+    before, names = source.read_bytes(), {"here": tmp_path, "folder": tmp_path.name}
+    output, report = (name and Path(name.format(**names)) for name in (output, report))
+    with pytest.raises(InputError, match=r"choose another output|make the folder"):
+        score([name.format(**names) for name in inputs], output, no_engine, report=report)
+    assert source.read_bytes() == before and not list(tmp_path.rglob("*.run"))
+
+
+def test_a_report_may_lie_beside_an_output_whose_folder_the_run_makes(tmp_path, source, score):
+    score(source, tmp_path / "new/out.jsonl", report=tmp_path / "new/out.html")
 
 
 def test_an_altered_output_is_written_again_but_not_scored_again(tmp_path, source, score):
@@ -268,7 +342,7 @@ def test_a_full_disk_keeps_the_parts_and_says_so(tmp_path, source, score, monkey
 
     output = tmp_path / "out.jsonl"
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=r"No space left.*the same command goes on"):
+    with pytest.raises(InputError, match="No space left"):
         score(source, output)
     monkeypatch.setattr(os, "fsync", flush)
     folder = RunFolder.of_output(output)
@@ -277,7 +351,14 @@ def test_a_full_disk_keeps_the_parts_and_says_so(tmp_path, source, score, monkey
 
 
 def test_fields_that_scoring_adds_replace_older_ones(tmp_path, score, texts):
-    old = {"text": texts[0], "labels": ["food_safety"], "model": "older", "truncated": True, "x": [1, {"labels": []}]}
+    old = {
+        "text": texts[0],
+        "labels": ["food_safety"],
+        "scores": {},
+        "model": "older",
+        "truncated": True,
+        "x": [1, {"labels": []}],
+    }
     source = tmp_path / "a.jsonl"
     source.write_text(json.dumps(old) + "\n", encoding="utf-8")
     folder = score(source, tmp_path / "out.jsonl")
@@ -371,6 +452,9 @@ def test_exit_codes(tmp_path, source, command, texts):
         (["{source}", "-o", "{source}"], "is one of the inputs"),
         (["{source}", "-o", "s3://bucket/out.jsonl"], "outputs are written to this machine's disks"),
         (["{source}", "-o", "{out}.jsonl", "--labels", "no_such_label"], "unknown label no_such_label"),
+        (["{source}", "-o", "{out}.jsonl", "--labels", " , "], "--labels ' , ' names no label; this bundle has "),
+        (["{source}", "-o", "{out}.jsonl", "--labels", ""], "--labels '' names no label; this bundle has "),
+        (["{source}", "-o", "{out}.jsonl", "--report", "{source}"], "is one of the inputs"),
         (["{source}", "-o", "{out}.jsonl", "--encoding", "klingon"], "--encoding 'klingon' is unknown"),
         (["{source}", "-o", "{out}.jsonl", "--model", "{out}"], "is {out} a bundle folder?"),
         (["{source}", "-o", "{out}.jsonl", "--actors", "2"], "--actors is for a Ray cluster; add --engine ray"),
@@ -381,3 +465,30 @@ def test_mistakes_get_a_message_and_exit_code_2(tmp_path, source, command, argum
     names = {"source": source, "out": tmp_path / "out"}
     code, told = command("score", *(argument.format(**names) for argument in arguments))
     assert code == 2 and "error: " in told and said.format(**names) in told.replace("\n", "")
+
+
+def test_ctrl_c_says_how_far_the_run_came(tmp_path, source, command, monkeypatch, classifier):
+    def interrupted(works):
+        with contextlib.closing(local_engine(classifier, False)(works)) as results:
+            yield next(results)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["zhenyan.inference.cli.score"], "make_engine", lambda *_: interrupted)
+    code, told = command("score", source, "-o", tmp_path / "out.jsonl", "--part-rows", PART)
+    assert code == 130 and f"stopped after {PART} rows; the same command goes on from there" in told
+
+
+@pytest.mark.parametrize(("read", "known"), [(None, False), (0.5, True), (1.0, False)])
+def test_the_time_left_is_not_told_once_everything_is_read(read, known):
+    console = Console(file=io.StringIO(), width=200)
+    with Reporter(console, every=0) as reporter:
+        reporter(Progress(rows=100, hits=1, rejects=0, parts=1, read=read))
+    assert (" left" in console.file.getvalue()) is known
+
+
+def test_findings_are_shown_whole(tmp_path, score, classifier, texts):
+    source = tmp_path / "a.txt"
+    source.write_text("\n".join(text * 3 for text in texts), encoding="utf-8")
+    folder, console = score(source, tmp_path / "out.jsonl"), Console(file=io.StringIO(), width=60)
+    console.print(findings_table(folder, classifier.bundle, 50))
+    assert list(folder.findings()) and "…" not in console.file.getvalue()

@@ -1,0 +1,52 @@
+"""Which bodies can be read: JSON, neither compressed nor in another encoding; what to say of others."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine
+from email.message import Message
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from zhenyan.inference.serve.refusals import Refused, given
+
+
+class JsonRoute(APIRoute):
+    """415 for a body that its headers call anything but plain JSON: it would be read as something else."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler, after a look at the headers where it takes a body."""
+        handler = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            _check_headers(request)
+            return await handler(request)
+
+        return checked if self.body_field else handler
+
+
+def _check_headers(request: Request) -> None:
+    kind, encoding = request.headers.get("content-type"), request.headers.get("content-encoding", "identity")
+    if not _is_json(kind or ""):
+        shown = given(kind) if kind else "none"
+        raise Refused(415, f"content-type: must be application/json, given {shown}", "content-type")
+    if encoding.strip().lower() != "identity":
+        raise Refused(415, f"content-encoding: send the body as it is, given {given(encoding)}", "content-encoding")
+
+
+def _is_json(content_type: str) -> bool:
+    """As FastAPI decides it."""
+    message = Message()
+    message["content-type"] = content_type
+    subtype = message.get_content_subtype()
+    return message.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
+
+
+def unreadable(fault: BaseException) -> str:
+    """Why a body could not be read as JSON, and what to send instead."""
+    if isinstance(fault, UnicodeDecodeError):
+        return f"body: not {fault.encoding}: {fault.reason} at byte {fault.start}; send JSON in UTF-8, not compressed"
+    if isinstance(fault, RecursionError):
+        return "body: JSON nested too deeply; send an object with a list of texts"
+    return f"body: not JSON: a number has more than {sys.get_int_max_str_digits()} digits"

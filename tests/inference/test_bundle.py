@@ -1,0 +1,74 @@
+"""A bundle that isn't whole, or whose manifest says what its files don't, is refused with the place and the remedy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+from zhenyan.inference.bundle import CARD, FILES, load_bundle
+from zhenyan.inference.cli import app
+from zhenyan.inference.errors import BundleError
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """The bundled model, its files linked."""
+    source, target = load_bundle().folder, tmp_path / "bundle"
+    target.mkdir()
+    for name in (*FILES, CARD):
+        (target / name).symlink_to(source / name)
+    shutil.copy(source / "manifest.json", target / "manifest.json")
+    return target
+
+
+def changed(folder: Path, **values) -> Path:
+    """`folder` with values of its manifest replaced, or left out where None."""
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8")) | values
+    kept = {key: value for key, value in manifest.items() if value is not None}
+    (folder / "manifest.json").write_text(json.dumps(kept), "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(("values", "words"), [
+    ({"bundle_id": "zhenyan-000000000000"}, "bundle_id is 'zhenyan-000000000000', its files make zhenyan-"),
+    ({"bundle_id": None}, "bundle_id must be str, found nothing"), ({"pad_id": "x"}, "pad_id must be int, found 'x'"),
+    ({"pad_id": True}, "pad_id must be int"), ({"max_tokens": None}, "max_tokens must be int, found nothing"),
+    ({"max_tokens": 3}, "max_tokens must be at least 8, found 3"), ({"sha256": "abc"}, "sha256 must be dict"),
+    ({"labels": None}, "labels must be list, found nothing"), ({"labels": ["food_safety"]}, "labels are not those of labels.json"),
+    ({"labels": [3]}, "labels are not those of labels.json"), ({"name": "other"}, "its files make other-"),
+    ({"format": 9}, "bundle format 9; this version reads format 1"), ({"normaliser": 0}, "made for text normaliser 0"),
+    ({"sha256": {}}, "SHA-256 is"),
+])  # fmt: skip
+def test_a_manifest_that_does_not_fit_is_refused(folder, values, words):
+    with pytest.raises(BundleError, match=words):
+        load_bundle(changed(folder, **values))
+
+
+@pytest.mark.parametrize("text", ["[]", '"abc"', "{", "null"])
+def test_a_manifest_that_is_no_object_is_refused(folder, text):
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(BundleError, match="copy the bundle again"):
+        load_bundle(folder)
+
+
+def test_what_is_no_bundle_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("hi")
+    (tmp_path / "folder" / "manifest.json").mkdir(parents=True)
+    for wrong, words in (
+        ("file", "is .*file a bundle folder"),
+        ("folder", "can't be read"),
+        ("nothing", "no such file"),
+    ):
+        with pytest.raises(BundleError, match=words):
+            load_bundle(tmp_path / wrong)
+    with pytest.raises(BundleError, match="expected a path, given int 3"):
+        load_bundle(3)
+
+
+def test_the_command_line_tells_its_version_and_a_wrong_bundle(tmp_path):
+    assert CliRunner().invoke(app, ["--version"]).output.startswith("zhenyan ")
+    result = CliRunner().invoke(app, ["bundle", "--model", str(tmp_path)])
+    assert isinstance(result.exception, BundleError) and "manifest.json: no such file" in str(result.exception)

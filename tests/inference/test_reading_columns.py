@@ -1,0 +1,135 @@
+"""Which columns and sheets of a table are read, and that no field of a row is lost."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import Options, Reject, read_items
+from zhenyan.inference.runs.scoring import own_fields
+
+LINE = "喝这个茶三高就降下来了"
+
+
+def given(path, text):
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def workbook(path, **sheets):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "read", "others"),
+    [("标题,文案", "文案", "标题"), ("文案,text", "text", "文案"), ("title,文案,内容", "内容", "文案, title")],
+)
+def test_a_title_is_the_last_choice_and_other_texts_are_noted(tmp_path, header, read, others):
+    names = header.split(",")
+    path = given(tmp_path / "a.csv", f"{header}\n{header}\n")
+    options = Options()
+    (item,) = read_items(path, options)
+    assert item.text == read
+    assert options.notes == [
+        f"{path}: the text is read from {read}, not from {others}; name another with --text-column"
+    ]
+    options = Options(text_column=names[0])
+    assert [i.text for i in read_items(path, options)] == names[:1] and not options.notes
+
+
+def test_repeated_columns_are_numbered_or_refused(tmp_path):
+    (tmp_path / "b").mkdir()
+    arrays = [pa.array([LINE]), pa.array(["甲"]), pa.array(["乙"])]
+    for folder, names in ((tmp_path, ["文案", "备注", "备注"]), (tmp_path / "b", ["文案", "文案", "备注"])):
+        given(folder / "a.csv", f"{','.join(names)}\n{LINE},甲,乙\n")
+        parquet.write_table(pa.Table.from_arrays(arrays, names), folder / "a.parquet")
+        workbook(folder / "a.xlsx", Sheet=[names, [LINE, "甲", "乙"]])
+    for name in ("a.csv", "a.parquet", "a.xlsx"):
+        (item,) = read_items(str(tmp_path / name), Options())
+        assert item.record == {"text": LINE, "文案": LINE, "备注": "甲", "备注.2": "乙"}
+        with pytest.raises(InputError, match="2 columns are named '文案'; rename"):
+            list(read_items(str(tmp_path / "b" / name), Options()))
+
+
+def test_a_column_that_no_row_of_json_lines_has_is_an_error_as_in_csv(tmp_path):
+    rows = [{"a": 1}, {"said": LINE}, {"text": LINE}]
+    path = given(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match=r"no column 'saidd' \(--text-column\); its columns are a"):
+        list(read_items(path, Options(text_column="saidd")))
+    items = list(read_items(path, Options(text_column="said")))
+    assert [i.place for i in items if isinstance(i, Reject)] == ["line 1", "line 3"]
+    assert items[0].reason == "no column 'said' (--text-column); its columns are a" and items[1].text == LINE
+
+
+def scored(record):
+    return {**own_fields(record), "labels": [], "scores": {"a": 0.1}, "evidence": [], "model": "m"}
+
+
+def read_one(tmp_path, record, **options):
+    (item,) = read_items(given(tmp_path / "a.jsonl", json.dumps(record)), Options(**options))
+    return item.record
+
+
+def test_a_rows_own_fields_are_kept_under_another_name(tmp_path):
+    own = {"model": "P70", "labels": "待审", "scores": 5, "evidence": "有图", "truncated": "否"}
+    others = {"text": "SKU-778", "start": 7, "end": 9, "stream": "旧"}
+    columns = {"文案": LINE, "从": 1, "到": 2, "间": "新"}
+    options = {"text_column": "文案", "start_column": "从", "end_column": "到", "stream_column": "间"}
+    row = scored(read_one(tmp_path, own | others | columns, **options))
+    assert {key: row[f"input.{key}"] for key in own | others} == own | others
+    assert (row["text"], row["start"], row["end"], row["stream"], row["model"]) == (LINE, 1.0, 2.0, "新", "m")
+    again = scored(read_one(tmp_path, row, **options))
+    assert again == row  # scored again: an earlier judgement is replaced, nothing piles up
+
+
+def test_a_field_that_only_repeats_what_was_read_gets_no_second_name(tmp_path):
+    assert read_one(tmp_path, {"text": LINE, "文案": LINE}, text_column="文案") == {"text": LINE, "文案": LINE}
+    assert "input.text" not in read_one(tmp_path, {"text": None, "文案": LINE}, text_column="文案")
+    assert read_one(tmp_path, {"text": LINE, "start": "00:01"})["start"] == 1.0
+
+
+def test_the_judgement_of_a_table_that_was_scored_is_known_by_its_score_columns():
+    row = scored({"text": LINE, "labels": "a", "score.a": "0.9", "evidence": "[]", "model": "old"})
+    assert row["model"] == "m" and not any(key.startswith("input.") for key in row)
+
+
+def test_the_first_sheet_with_rows_is_read_and_the_others_are_named(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", 空=[], 一月=[[None], ["文案"], [LINE]], 二月=[["文案"], ["x"]], 末=[])
+    options = Options()
+    (item,) = read_items(path, options)
+    assert (item.text, item.place) == (LINE, "row 3")
+    assert options.notes == [f"{path}: read sheet 一月; not read: 二月"]
+    with pytest.raises(InputError, match="sheet 说明: no text column"):
+        list(read_items(workbook(tmp_path / "b.xlsx", 说明=[["甲", "乙"]], 数据=[["文案"]]), Options()))
+    assert list(read_items(workbook(tmp_path / "c.xlsx", 空=[]), Options())) == []
+
+
+def test_a_workbook_of_charts_is_refused(tmp_path):
+    import openpyxl
+
+    for name, drawn in (("a.xlsx", True), ("b.xlsx", False)):
+        book = openpyxl.Workbook()
+        sheet = book.create_chartsheet("图")
+        if drawn:
+            sheet.add_chart(openpyxl.chart.BarChart())
+        book.remove(book.active)
+        book.save(tmp_path / name)
+        with pytest.raises(InputError, match=r"has no worksheet|not a readable XLSX"):
+            list(read_items(str(tmp_path / name), Options()))
+
+
+def test_a_compressed_workbook(tmp_path):
+    workbook(tmp_path / "a.xlsx", 表=[["文案"], [LINE]])
+    (tmp_path / "a.xlsx.gz").write_bytes(gzip.compress((tmp_path / "a.xlsx").read_bytes()))
+    assert [i.text for i in read_items(str(tmp_path / "a.xlsx.gz"), Options())] == [LINE]

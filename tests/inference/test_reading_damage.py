@@ -1,0 +1,127 @@
+"""Readers of damaged files and wrong encodings: what can't be read is named and costs nothing else."""
+
+import gzip
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import Options, Reject, read_items, resolve_inputs
+from zhenyan.inference.io.opening import detect_encoding
+
+FIRST, SECOND, THIRD = "二号链接两盒装 今天拍明天发", "全网销量第一 没有之一", "喝这个茶三高就降下来了"
+ASS = "[Script Info]\nScriptType: v4.00+\n\n[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+
+
+def given(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(path)
+
+
+def outline(path, **options):
+    """Texts of the items and (place, reason) of the rejects, in order."""
+    items = read_items(path, Options(**options))
+    return [(i.place, i.reason) if isinstance(i, Reject) else i.text for i in items]
+
+
+TIMES = "a cue's times can't be read"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "want"),
+    [
+        ("a.srt", f"1\n00:00:01,000 --> 00:00:03,000\n{FIRST}\n\n2\n00:00:XX,500 --> 00:00:05,000\n{SECOND}\n\n"
+                  f"3\n00:00:06,000 -> 00:00:09,000\n{THIRD}\n", [FIRST, ("line 6", TIMES), THIRD]),
+        ("a.srt", f"1\n0:0:1 -> 0:0:3\n{FIRST}\n\n2\n00:00:03,500 --> 00:00:05,000\n{SECOND}", [("line 2", TIMES), SECOND]),
+        ("a.srt", f"1\n00:00:01,000\n{FIRST}\n2\n00:00:03,500 --> 00:00:05,000\n{SECOND}", [("line 2", TIMES), SECOND]),
+        ("a.srt", "1\n00:00:01,000 --> 00:00:03,000\n倒数\n3\n\n2\n00:00:03,500 --> 00:00:05,000\n2:1 -> 3:1\n",
+         ["倒数 3", "2:1 -> 3:1"]),
+        ("a.vtt", f"WEBVTT\n\nfirst\n00:01.000 --> 00:02.000\n{FIRST}\n\nsecond\n00:0x.000 --> 00:04.000\n{SECOND}\n\n"
+                  f"third\n00:05.000 --> 00:06.000\n{THIRD}\n", [FIRST, ("line 8", TIMES), THIRD]),
+        ("a.ass", f"{ASS}Dialogue: 0,bad,0:00:02.00,Default,,0,0,0,,{FIRST}\nComment: 0,bad,bad,Default,,0,0,0,,x\n"
+                  f"Dialogue: 0,0:00:03.00,0:00:04.00,Default,,0,0,0,,{SECOND}\n", [("line 6", TIMES), SECOND]),
+        ("a.csv", f'id,文案\n1,{FIRST}\n2,"{SECOND}\n3,{THIRD}\n4,"{FIRST}, 两盒"\n',
+         [FIRST, ("line 3", "a quote is opened and not closed"), THIRD, f"{FIRST}, 两盒"]),
+        ("a.csv", f'id,文案\n1,"{FIRST}\n2,{SECOND}', [("line 2", "a quote is opened and not closed"), SECOND]),
+        ("a.csv", '文案,屏\n"第一行\n第二行",5" screen\n说"好"的,"他说""好"""\n"半"截,1\n', ["第一行\n第二行", '说"好"的', "半截"]),
+    ],
+)  # fmt: skip
+def test_a_broken_part_is_named_and_costs_no_other(tmp_path, name, text, want):
+    assert outline(given(tmp_path / name, text)) == want
+
+
+def test_a_quote_left_open_takes_no_more_lines_than_a_cell_has(tmp_path):
+    rows = [f"{n},{FIRST}" for n in range(60_000)]
+    found = outline(given(tmp_path / "a.csv", "\n".join(['id,文案\nx,"open', *rows])))
+    assert found[0] == ("line 2", "a quote is opened and not closed") and found[1:] == [FIRST] * 60_000
+
+
+def test_subtitles_without_one_readable_time_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"a\.srt: no cue found, a cue's times can't be read in line 2"):
+        outline(given(tmp_path / "a.srt", f"1\n0:0:1 -> 0:0:3\n{FIRST}\n"))
+
+
+DAMAGED = f"{FIRST}\n{SECOND}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "used", "note"),
+    [
+        (f"{FIRST}\n{SECOND}".encode("utf-16-le"), "utf-16-le", "read as utf-16-le; name --encoding"),
+        (f"{FIRST}\n{SECOND}".encode("utf-16-be"), "utf-16-be", "read as utf-16-be; name --encoding"),
+        ("id,text\n1,on sale\n".encode("utf-16-le"), "utf-16-le", "read as utf-16-le"),
+        (DAMAGED[1:], "utf-8", "read as utf-8, of which line 1 has damaged bytes"),
+        (DAMAGED[:-2], "utf-8", "read as utf-8, of which line 2 has damaged bytes"),
+        (f"{FIRST}\n{SECOND}".encode("gb18030"), "gb18030", "read as gb18030; name --encoding"),
+        (f"{FIRST}\0\n{SECOND}".encode(), "utf-8", None),
+    ],
+)
+def test_encodings_without_a_mark(tmp_path, data, used, note):
+    assert detect_encoding(data, complete=True) == used
+    options = Options()
+    list(read_items(given(tmp_path / "a.txt", data), options))
+    assert [note in said for said in options.notes] == ([True] if note else [])
+
+
+def test_a_missing_column_tells_the_encoding_that_was_used(tmp_path):
+    path = given(tmp_path / "a.csv", "時間,內容\n1,二號連結兩盒裝\n".encode("big5"))
+    with pytest.raises(InputError, match=r"a\.csv \(read as gb18030\): no text column"):
+        outline(path)
+    assert outline(path, encoding="big5", text_column="內容") == ["二號連結兩盒裝"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.json", '{"text": "a"}\n{"text": "b"}\n', r"rename it to \.jsonl"),
+        ("a.csv", f"时间;文案\n1;{FIRST}\n", r"separated by ';'"),
+        ("a.csv", f"时间\t文案\n1\t{FIRST}\n", r"name the file \.tsv"),
+        ("a.csv", f"第48周直播,\n时间,文案\n1,{FIRST}\n", "a title stands above the header"),
+        ("a.csv", f'"id,文案\n1,{FIRST}\n', "not closed in the header"),
+        ("a.xlsx", bytes.fromhex("d0cf11e0a1b11ae1") + b"\0" * 600, "without a password"),
+        ("a.csv.gz", b"text\nnot compressed\n", "gzip file is damaged.*get it again"),
+        ("a.csv.gz", gzip.compress(f"文案\n{FIRST * 900}\n".encode())[:-9], "gzip file is damaged.*get it again"),
+        ("a.csv.zst", b"text\nnot compressed\n", "zstd file is damaged.*get it again"),
+        ("a.parquet.gz", gzip.compress(b"not"), "not a readable Parquet file"),
+    ],
+)
+def test_what_is_wrong_with_a_whole_file_comes_with_its_remedy(tmp_path, name, content, words):
+    with pytest.raises(InputError, match=words):
+        outline(given(tmp_path / name, content))
+
+
+def test_compressed_parquet(tmp_path):
+    parquet.write_table(pa.table({"text": [FIRST]}), tmp_path / "a.parquet")
+    assert outline(given(tmp_path / "b.parquet.gz", gzip.compress((tmp_path / "a.parquet").read_bytes()))) == [FIRST]
+
+
+def test_other_programs_files_are_passed_over_unless_named(tmp_path):
+    for name in ("~$a.csv", ".~lock.a.csv", "._a.csv", "a.csv"):
+        given(tmp_path / name, "text\n")
+    assert resolve_inputs([str(tmp_path)]) == resolve_inputs([f"{tmp_path}/*.csv"]) == [str(tmp_path / "a.csv")]
+    assert resolve_inputs([str(tmp_path / "~$a.csv")]) == [str(tmp_path / "~$a.csv")]
+
+
+def test_a_name_too_long_is_said(tmp_path):
+    with pytest.raises(InputError, match="name too long"):
+        resolve_inputs([str(tmp_path / f"{'a' * 300}.csv")])

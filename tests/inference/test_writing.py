@@ -1,0 +1,29 @@
+"""Writing: what a format can't hold is cleaned or noted, what can't be written is said."""
+
+import pyarrow.parquet as parquet
+import pytest
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import check_output, write_output
+
+
+def test_parquet_with_a_field_name_that_is_no_text(tmp_path):
+    rows = [{"text": "好", "\ud800k": 1, "scores": {"a": 0.1}}]
+    write_output(tmp_path / "a.parquet", lambda: rows)
+    assert parquet.read_table(tmp_path / "a.parquet").to_pylist() == [{"text": "好", "?k": 1, "scores": {"a": 0.1}}]
+
+
+def test_text_that_a_cell_cuts_is_noted(tmp_path):
+    rows = [{"text": "好"}, {"text": "好" * 32_767}, {"text": "好" * 32_768}]
+    (note,) = write_output(tmp_path / "a.xlsx", lambda: rows)
+    assert "a.xlsx row 4, column text: text cut after 32,767 characters" in note
+    assert write_output(tmp_path / "a.csv", lambda: rows) == []
+
+
+def test_an_output_that_cant_be_written_says_what_to_name(tmp_path):
+    with pytest.raises(InputError, match="name a file in a folder that exists and can be written"):
+        write_output(tmp_path / "none" / "a.csv", lambda: [{"text": "好"}])
+    for refuses in (check_output, lambda path: write_output(path, lambda: [])):
+        with pytest.raises(InputError, match="name too long"):
+            refuses(tmp_path / f"{'a' * 300}.csv")
+    with pytest.raises(InputError, match="name too long"):  # with what is added while it is written
+        write_output(tmp_path / f"{'a' * 249}.csv", lambda: [])
