@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import TrainConfig
 from zhenyan.training.dataset import load_corpus
 from zhenyan.training.encoders.origin import model_name
-from zhenyan.training.modelling import MultiLabelClassifier, blend, load_model
+from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model
 from zhenyan.training.provenance import describe
-from zhenyan.training.schema import load_schema
+from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.tracking import Tracker
 from zhenyan.training.train import Run, finish_run, finished, flatten, new_folder
 
@@ -23,14 +24,22 @@ def parse_shares(parts: Sequence[str]) -> dict[Path, float]:
     shares: dict[Path, float] = {}
     for part in parts:
         folder, _, share = part.rpartition("=")
-        try:
-            shares[Path(folder)] = float(share)
-        except ValueError:
-            raise ConfigError(f"{part}: expected FOLDER=SHARE, such as runs/NAME/model=0.5") from None
+        if not folder or not _is_number(share):
+            raise ConfigError(f"{part}: expected FOLDER=SHARE, such as runs/NAME/model=0.5")
+        if any(Path(folder).resolve() == known.resolve() for known in shares):
+            raise ConfigError(f"{part}: {folder} is given twice; give each model once, with all of its share")
+        shares[Path(folder)] = float(share)
     if len(shares) < 2 or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
         given = ", ".join(f"{share:g}" for share in shares.values()) or "none"
         raise ConfigError(f"expected two models or more, with shares above 0 whose sum is 1, found {given}")
     return shares
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False
 
 
 def average(config: TrainConfig, shares: Mapping[Path, float], console: Console) -> Run:
@@ -41,7 +50,7 @@ def average(config: TrainConfig, shares: Mapping[Path, float], console: Console)
     """
     schema = load_schema(config.data.label_schema)
     corpus = load_corpus(config.data, schema)
-    model, tokenizer = mean_model(shares, schema.ids)
+    model, tokenizer = mean_model(shares, schema)
     folder = new_folder(config)
     tracker = Tracker(folder, config.tracking, folder.name, console)
     tracker.params(flatten(config.model_dump(mode="json")))
@@ -51,12 +60,18 @@ def average(config: TrainConfig, shares: Mapping[Path, float], console: Console)
         return Run(folder, finish_run(folder, config, schema, corpus, model, tokenizer, tracker))
 
 
-def mean_model(shares: Mapping[Path, float], labels: list[str]) -> tuple[MultiLabelClassifier, PreTrainedTokenizerFast]:
-    """A model over `labels` whose weights are the models' mean by their shares, and the tokenizer that all have."""
+def mean_model(shares: Mapping[Path, float], schema: Schema) -> tuple[MultiLabelClassifier, PreTrainedTokenizerFast]:
+    """A model over the schema's labels whose weights are the models' mean by their shares, and the tokenizer that all have.
+
+    ConfigError when a model lacks a label (a head row at random would enter the mean), or is of another shape.
+    """
+    for folder in shares:
+        if missing := lacking(folder, schema):
+            raise ConfigError(f"{folder}: its model lacks {', '.join(missing)}; average models that know every label")
     (first, total), *others = shares.items()
-    model, tokenizer, meta = load_model(first, labels)
+    model, tokenizer, meta = load_model(first, schema.ids, schema.changes)
     for folder, share in others:
-        following, own, its = load_model(folder, labels)
+        following, own, its = load_model(folder, schema.ids, schema.changes)
         same = own.get_vocab() == tokenizer.get_vocab() and its["pooling"] == meta["pooling"]
         if not same or _shape(following) != _shape(model):
             raise ConfigError(

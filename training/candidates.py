@@ -78,6 +78,12 @@ def read_candidates(inputs: Sequence[str], options: Options) -> Candidates:
     return found
 
 
+def candidate_files(inputs: Sequence[str]) -> list[Path]:
+    """The local files that `read_candidates` reads."""
+    runs = [run.path.with_name(run.manifest["output"]) for name in inputs if (run := _run(name))]
+    return runs or [Path(name) for name in resolve_inputs(inputs)]
+
+
 def _run(name: str) -> RunFolder | None:
     path = Path(name)
     folders = (path, RunFolder.of_output(path).path) if path.name else (path,)

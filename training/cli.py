@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import rich.console
 import typer
+from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli_data, cli_registry, cli_sweep, overrides
 from zhenyan.training.extras import need_extra
 
+_DEFAULT = Path("configs/train/default.yaml")
 data = typer.Typer(
     help="Corpus: fetch public lines, check, sample what to label next, audit labels, hash, migrate.",
     no_args_is_help=True,
@@ -48,14 +50,18 @@ def fetch(
 
 
 def train(
-    config: Annotated[Path, typer.Option(help="Training configuration (YAML).")] = Path("configs/train/default.yaml"),
+    config: Annotated[
+        Path | None, typer.Option(help="Training configuration (YAML); configs/train/default.yaml by default.")
+    ] = None,
     warm_start: Annotated[
         Path | None,
         typer.Option(
             "--from", help="Go on from this model folder of a run, or bundle; head rows are kept by label name."
         ),
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with this run folder, which was cut off.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this run folder, which was cut off, by its own configuration.")
+    ] = None,
     set_: Annotated[
         list[str], typer.Option("--set", help="KEY=VALUE over the file, such as optim.epochs=2; repeatable.")
     ] = [],  # noqa: B006
@@ -67,7 +73,12 @@ def train(
     from zhenyan.training.train import CONFIG
     from zhenyan.training.train import train as run
 
-    settings = configs.load_config((resume / CONFIG) if resume else config, overrides.parse(set_))
+    if resume and (config or set_):
+        raise ConfigError(
+            f"--resume {resume}: the run goes on by the configuration it began with; leave --config and --set away, or "
+            "start another run"
+        )
+    settings = configs.load_config((resume / CONFIG) if resume else config or _DEFAULT, overrides.parse(set_))
     console = rich.console.Console(quiet=not is_first())
     result = run(settings, warm_start=warm_start, resume=resume, console=console)
     console.print(f"{result.folder}: {summary(result.metrics)}")
@@ -77,9 +88,7 @@ def average(
     models: Annotated[
         list[str], typer.Argument(help="FOLDER=SHARE of each model folder of a run, or bundle; the shares' sum is 1.")
     ],
-    config: Annotated[Path, typer.Option(help="Whose name and validation rows the new run has (YAML).")] = Path(
-        "configs/train/default.yaml"
-    ),
+    config: Annotated[Path, typer.Option(help="Whose name and validation rows the new run has (YAML).")] = _DEFAULT,
 ) -> None:
     """Average the weights of models that began from the same weights; thresholds are chosen anew."""
     need_extra()
@@ -121,11 +130,13 @@ def check(
     need_extra()
     from zhenyan.training.corpus_check import check_corpus
     from zhenyan.training.reports import print_check
-    from zhenyan.training.rows import read_rows
+    from zhenyan.training.rows import read_all
     from zhenyan.training.schema import load_schema
     from zhenyan.training.splits import load_splits
 
-    found = check_corpus(read_rows(paths or ["data/corpus/*.jsonl"]), load_schema(schema), load_splits(splits))
+    rows, unreadable = read_all(paths or ["data/corpus/*.jsonl"])
+    found = check_corpus(rows, load_schema(schema), load_splits(splits))
+    found.faults[:0] = unreadable
     print_check(found, rich.console.Console(), notes)
     raise typer.Exit(1 if found.faults else 0)
 
@@ -150,7 +161,7 @@ def evaluate(
     ] = 5,
     config: Annotated[
         Path, typer.Option(help="Where training rows come from, for TF-IDF and to explain errors.")
-    ] = Path("configs/train/default.yaml"),
+    ] = _DEFAULT,
 ) -> None:
     """Measure a bundle on labelled rows: precision, recall, F1 with bootstrap intervals, beside two baselines."""
     need_extra()
@@ -178,9 +189,12 @@ def cross_validate(
 
     console = rich.console.Console()
     settings = configs.load_config(config, overrides.parse(set_))
+    if record:
+        record.parent.mkdir(parents=True, exist_ok=True)  # before hours of training
     measured = cross_validation.cross_validate(settings, folds, console)
-    console.print(cross_validation.fold_table(measured))
-    low, middle, high = measured["groups"]["quartiles"]
-    console.print(f"any violation F1 over authors and rooms, quartiles: {low:.3f} {middle:.3f} {high:.3f}")
     if record:
         write_atomic(record, [json.dumps(measured, ensure_ascii=False, indent=1).encode()])
+    console.print(cross_validation.fold_table(measured))
+    if quartiles := measured["groups"]["quartiles"]:  # none where no author or room has enough violating rows
+        low, middle, high = quartiles
+        console.print(f"any violation F1 over authors and rooms, quartiles: {low:.3f} {middle:.3f} {high:.3f}")

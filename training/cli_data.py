@@ -15,7 +15,7 @@ _CACHE = Annotated[Path, typer.Option(help="Public lines that hashed labels are 
 _FOLDS = Annotated[int, typer.Option(min=2, help="Parts that whole authors and rooms are held out in.")]
 _SEED = Annotated[int, typer.Option(help="Same seed, same result.")]
 _LABELS_YAML, _PUBLIC = Path("configs/labels.yaml"), Path("cache/public")
-_ANNOTATED = [Path("data/corpus"), Path("data/rooms"), Path("data/labels")]
+_ANNOTATED = [Path(f"data/{name}") for name in ("corpus", "rooms", "labels", "labels/held_out", "labels/windows")]
 
 
 def register(data: typer.Typer) -> None:
@@ -54,13 +54,16 @@ def sample(
     need_extra()
     from zhenyan.inference.classifier import Classifier
     from zhenyan.inference.io import Options
-    from zhenyan.training.candidates import read_candidates
-    from zhenyan.training.sample_output import check_ending, write_sample
+    from zhenyan.training.candidates import candidate_files, read_candidates
+    from zhenyan.training.rows import expand
+    from zhenyan.training.sample_output import check_output, write_sample
     from zhenyan.training.sampling import choose
     from zhenyan.training.schema import load_schema
 
-    check_ending(output)
-    names, known = load_schema(schema), _read(labelled or ["data/corpus/*.jsonl"], cache)
+    labelled = labelled or ["data/corpus/*.jsonl"]
+    _keep_inputs("--output", output, [*candidate_files(inputs), *expand(labelled)])
+    check_output(output)
+    names, known = load_schema(schema), _read(labelled, cache)
     candidates = read_candidates(inputs, Options(text_column))
     asked: list[Path | None] = [*model] if model else [] if candidates.opinions else [None]
     candidates = candidates.ask(Classifier.load(folder, explain=False) for folder in asked)
@@ -103,8 +106,16 @@ def audit(
     from zhenyan.training import audit as auditing
     from zhenyan.training.confidence import Cells, blend, out_of_fold
     from zhenyan.training.edits import corpus_line, replace_files
+    from zhenyan.training.rows import expand
     from zhenyan.training.schema import load_schema
 
+    if unseen and features is None:
+        raise ConfigError(
+            f"--unseen {', '.join(unseen)}: says what a bundle wasn't trained on; name it with --features"
+        )
+    _keep_inputs("--output", output, expand(paths))
+    if precision_report is not None:
+        _keep_inputs("--precision-report", precision_report, [*expand(paths), output])
     labels, rows = load_schema(schema), _read(paths, cache)
     for row in rows:
         labels.check(row.labels, row.origin)
@@ -121,6 +132,12 @@ def audit(
     console.print(f"{output}: {len(found):,} suspects; set `apply` to true where the suggestion is right", markup=False)
     if precision_report is not None:
         _measure(precision_report, rows, cells, folds, seed, console)
+
+
+def _keep_inputs(option: str, output: Path, inputs: list[Path]) -> None:
+    """ConfigError when an output would be written over what is read, or over another output."""
+    if output.resolve() in {path.resolve() for path in inputs}:
+        raise ConfigError(f"{option} {output}: the command reads this file or writes it otherwise; give another name")
 
 
 def _read(paths: list[str], cache: Path) -> list[Any]:
@@ -185,7 +202,9 @@ def migrate(
     schema: _SCHEMA = _LABELS_YAML,
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="Annotated files or folders; corpus, rooms and labels under data/ by default."),
+        typer.Option(
+            help="Annotated files or folders; corpus, rooms and labels (also held out and windows) under data/ by default."
+        ),
     ] = None,
     records: Annotated[Path, typer.Option(help="Folder that remembers migrations.")] = Path("data/migrations"),
 ) -> None:

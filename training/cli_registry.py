@@ -13,7 +13,8 @@ from zhenyan.training.extras import need_extra
 
 _CONFIG = Annotated[Path, typer.Option(help="Configuration with the label schema, rows and MLflow address.")]
 _SET = Annotated[
-    list[str] | None, typer.Option("--set", help="Labelled JSON Lines files; the written test split by default.")
+    list[str] | None,
+    typer.Option("--set", help="Labelled JSON Lines files, written or hashed; the written test split by default."),
 ]
 _DEFAULT = Path("configs/train/default.yaml")
 
@@ -24,21 +25,31 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _measure(a: str, b: str, config: Path, sets: list[str] | None, evasion: bool) -> tuple[Any, Any]:
-    """The comparison of two models on the labelled rows, and the label schema."""
+def _measure(
+    a: str, b: str, config: Path, sets: list[str] | None, evasion: bool, other: bool = False
+) -> tuple[Any, Any]:
+    """The comparison of two models on the labelled rows, and the label schema; `other`: ConfigError when they are one."""
+    from zhenyan.inference.bundle import load_bundle
     from zhenyan.training.compare import compare as measure
     from zhenyan.training.config import load_config
     from zhenyan.training.dataset import load_corpus
     from zhenyan.training.evaluate import labelled
+    from zhenyan.training.evaluation_run import read_sets
     from zhenyan.training.registry import resolve
-    from zhenyan.training.rows import read_rows
     from zhenyan.training.schema import load_schema
 
     settings = load_config(config)
     schema = load_schema(settings.data.label_schema)
-    rows = read_rows(sets) if sets else load_corpus(settings.data, schema).test
+    rows = (
+        read_sets(sets, settings.data.public_cache, schema)
+        if sets
+        else load_corpus(settings.data, schema, ("test",)).test
+    )
     with TemporaryDirectory(prefix="zhenyan-") as scratch:
         folders = [resolve(name, settings.tracking, Path(scratch) / side) for side, name in (("a", a), ("b", b))]
+        first, second = (load_bundle(folder).id for folder in folders)
+        if other and first == second:
+            raise ConfigError(f"{a} and {b}: both are {first}; give two models")
         return measure(*folders, labelled(rows, schema.ids), schema, evasion), schema
 
 
@@ -54,7 +65,7 @@ def compare(
     need_extra()
     from zhenyan.training.compare import comparison_view
 
-    found, _ = _measure(a, b, config, set_, evasion)
+    found, _ = _measure(a, b, config, set_, evasion, other=True)
     console = Console(width=140)
     for table in comparison_view(found):
         console.print(table)
@@ -69,7 +80,9 @@ def promote(
     candidate: Annotated[str, typer.Argument(help="Bundle folder, runs:/ID or models:/zhenyan@challenger.")],
     set_: _SET = None,
     config: _CONFIG = _DEFAULT,
-    gates: Annotated[Path, typer.Option(help="Bounds the candidate must satisfy.")] = Path("configs/gates.yaml"),
+    gates: Annotated[
+        Path | None, typer.Option(help="Bounds the candidate must satisfy; configs/gates.yaml by default.")
+    ] = None,
     challenger: Annotated[
         bool, typer.Option("--challenger", help="Only register it, under the alias challenger.")
     ] = False,
@@ -80,6 +93,8 @@ def promote(
     from zhenyan.training import registry
     from zhenyan.training.config import load_config
 
+    if challenger and (set_ or gates):
+        raise ConfigError("--challenger measures nothing: leave --set and --gates to the promotion after it")
     settings = load_config(config)
     shelf = registry.Registry(settings.tracking, name)
     champion = shelf.version(registry.CHAMPION)
@@ -99,12 +114,14 @@ def promote(
     typer.echo(f"{name} version {version.number} ({version.bundle_id}) is champion{before}")
 
 
-def _pass_gates(candidate: str, champion: str, folder: Path, config: Path, sets: list[str] | None, gates: Path) -> None:
+def _pass_gates(
+    candidate: str, champion: str, folder: Path, config: Path, sets: list[str] | None, gates: Path | None
+) -> None:
     """Print every bound with what was measured; ConfigError names those that fail."""
     from zhenyan.training.export import gate_table
-    from zhenyan.training.promote import checks, load_gates
+    from zhenyan.training.promote import GATES, checks, load_gates
 
-    bounds = load_gates(gates)
+    bounds = load_gates(gates or GATES)
     evasion = (bounds.evasion_mean_fall, bounds.evasion_worst_fall) != (None, None)
     found, schema = _measure(champion, str(folder), config, sets, evasion)
     results = checks(found, bounds, schema)

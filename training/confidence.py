@@ -56,8 +56,8 @@ def group_folds(groups: Sequence[str], count: int, seed: int) -> np.ndarray:
     names, place, sizes = np.unique(np.asarray(groups, dtype=str), return_inverse=True, return_counts=True)
     if len(names) < 2:
         raise InputError(
-            f"all {len(groups):,} rows are of one group ({', '.join(names) or 'no row'}); an audit holds out whole "
-            "authors and rooms, so give files with several (fields batch, room or source)"
+            f"all {len(groups):,} rows are of one group ({', '.join(names) or 'no row'}), so none can be held "
+            "out; give files with several authors or rooms (fields batch, room or source)"
         )
     order = np.random.default_rng(seed).permutation(len(names))
     load = np.zeros(min(count, len(names)), dtype=np.int64)

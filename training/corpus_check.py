@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ class Findings:
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     counts: dict[str, Any] = field(default_factory=dict)
+    empty_splits: list[str] = field(default_factory=list)  # which of validation and test have no row, and its groups
 
 
 def check_corpus(rows: Sequence[Row], schema: Schema, splits: Splits) -> Findings:
@@ -44,6 +45,12 @@ def check_corpus(rows: Sequence[Row], schema: Schema, splits: Splits) -> Finding
             )
         if len(set(row.labels)) != len(row.labels):
             found.faults.append(f"{row.origin}: a label stands twice: {', '.join(row.labels)}")
+        found.faults += [f"{row.origin}: {fault}" for fault in _contradictions(row, schema)]
+        if not row.group:
+            found.notes.append(f"{row.origin}: no room, batch, rewriter or source, so no split can hold it out")
+    for name, groups in (("validation", splits.validation), ("test", splits.test)):
+        if not any(splits.of(row) == name for row in rows):
+            found.empty_splits.append(f"no {name} rows: no row is of group {', '.join(groups) or '(none is named)'}")
     found.faults += _repeated_ids(rows)
     _duplicates(rows, splits, found)
     _pairs(rows, found)
@@ -51,6 +58,16 @@ def check_corpus(rows: Sequence[Row], schema: Schema, splits: Splits) -> Finding
     _grams(rows, found)
     found.counts = count(rows, schema, splits) | found.counts
     return found
+
+
+def _contradictions(row: Row, schema: Schema) -> Iterator[str]:
+    """Where a row's labels and what is said about them don't fit."""
+    if unknown := [label for label in row.annotated or () if label not in schema.ids]:
+        yield f"unknown label {', '.join(unknown)} in `annotated`; the schema has {', '.join(schema.ids)}"
+    if row.annotated is not None and (unseen := [label for label in row.labels if label not in row.annotated]):
+        yield f"label {', '.join(unseen)} isn't in `annotated`, so it counts for nothing; add it there or take it out here"
+    if row.labels and (kind := row.meta.get("kind")) in ("plain", "hard"):
+        yield f"kind {kind} is of compliant rows, but the row carries {', '.join(row.labels)}; write kind violation"
 
 
 def _repeated_ids(rows: Iterable[Row]) -> list[str]:

@@ -18,7 +18,7 @@ from zhenyan.training.config import DataConfig, EvasionConfig, TrainConfig
 from zhenyan.training.public import documents, join_labels, load_sources
 from zhenyan.training.rows import Row, read_rows
 from zhenyan.training.schema import Schema
-from zhenyan.training.splits import load_splits, split_rows
+from zhenyan.training.splits import Splits, load_splits, split_rows
 from zhenyan.training.utterances import split_utterances
 
 SPLICE_CHARS = 120
@@ -34,10 +34,10 @@ class Corpus:
     unlabelled: list[str]
 
 
-def load_corpus(config: DataConfig, schema: Schema) -> Corpus:
+def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("train", "validation")) -> Corpus:
     """Written rows and, where the public lines are in the cache, the real ones; every label is checked.
 
-    ConfigError when public lines are required but haven't been fetched.
+    ConfigError when public lines are required but haven't been fetched, or when a split of `needed` has no row.
     """
     written = read_rows(config.written)
     real, missing = join_labels(config.public_labels, config.public_cache) if config.public_labels else ([], 0)
@@ -48,9 +48,23 @@ def load_corpus(config: DataConfig, schema: Schema) -> Corpus:
         )
     for row in [*written, *real]:
         schema.check(row.labels, row.origin)
-    parts = split_rows([*written, *real], load_splits(config.splits))
+    splits = load_splits(config.splits)
+    parts = split_rows([*written, *real], splits)
+    for name in needed:
+        if not parts[name]:
+            raise ConfigError(_lacking(name, config, splits))
     labelled = {normalise(row.text) for rows in parts.values() for row in rows}
     return Corpus(**parts, unlabelled=unlabelled_lines(config, labelled))
+
+
+def _lacking(split: str, config: DataConfig, splits: Splits) -> str:
+    """Why a split may have no row."""
+    if split == "train":
+        return f"data.written, data.public_labels: no training rows outside the held-out groups of {config.splits}; name more files"
+    groups = splits.validation if split == "validation" else splits.test
+    return (
+        f"data.splits: no {split} rows: no row is of group {', '.join(groups) or '(none is named)'} ({config.splits})"
+    )
 
 
 def unlabelled_lines(config: DataConfig, skip: set[str]) -> list[str]:

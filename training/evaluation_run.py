@@ -51,13 +51,18 @@ class Options:
         return self.errors > 0 and (self.page is not None or self.record is not None)
 
 
-def read_sets(sets: list[str], cache: Path) -> list[Row]:
-    """Rows of files that hold texts or hashes. ConfigError when a hashed line isn't in `cache`: a part would mislead."""
+def read_sets(sets: list[str], cache: Path, schema: Schema) -> list[Row]:
+    """Rows of files that hold texts or hashes.
+
+    ConfigError when a hashed line isn't in `cache` (a part would mislead) and for a label that the schema lacks.
+    """
     rows, missing = read_labelled(sets, cache)
     if missing:
         raise ConfigError(
             f"{', '.join(sets)}: {missing:,} hashed labels find no text in {cache}; run `zhenyan data fetch` first"
         )
+    for row in rows:
+        schema.check(row.labels, row.origin)
     return rows
 
 
@@ -72,9 +77,7 @@ def evaluate_bundle(
     schema = load_schema(config.data.label_schema)
     needed = not sets or options.baselines or options.explains
     corpus = load_corpus(config.data, schema) if needed else Corpus([], [], [], [])
-    rows = read_sets(sets, config.data.public_cache) if sets else corpus.test
-    for row in rows:
-        schema.check(row.labels, row.origin)
+    rows = read_sets(sets, config.data.public_cache, schema) if sets else corpus.test
     data = labelled(rows, schema.ids)
     measured = measure(classifier, data, schema, corpus, config, options)
     measured["set"] = ", ".join(sets) if sets else "the test split"

@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-import yaml
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 from zhenyan.inference import normalise
 from zhenyan.inference.bundle import CARD, FILES, FORMAT, MANIFEST, bundle_id, load_bundle, sha256
 from zhenyan.inference.classifier import Classifier
-from zhenyan.training.config import ExportConfig, TrainConfig
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training.config import ExportConfig, TrainConfig, load_config
 from zhenyan.training.dataset import Corpus, is_real, load_corpus
 from zhenyan.training.encoders.origin import encoder_origin
 from zhenyan.training.evaluate import Labelled, labelled
 from zhenyan.training.metrics import f1
 from zhenyan.training.model_card import changelog_entry, model_card
-from zhenyan.training.modelling import MultiLabelClassifier, load_model
+from zhenyan.training.modelling import MultiLabelClassifier, load_model, read_meta
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.provenance import git_commit, read_journal, rows_digest
 from zhenyan.training.quantise import quantise, quantise_weights
@@ -82,9 +82,19 @@ def to_onnx(model: MultiLabelClassifier, path: Path) -> None:
 
 
 def export_run(run: Path, output: Path, console: Console) -> bool:
-    """Write run `run` as a bundle at `output`; returns False, and writes nothing, when the gate fails."""
-    config = TrainConfig.model_validate(yaml.safe_load((run / CONFIG).read_text(encoding="utf-8")))
+    """Write run `run` as a bundle at `output`; returns False, and writes nothing, when the gate fails.
+
+    An earlier bundle at `output` is replaced once the new one is whole. ConfigError, before any work, when `run` is no
+    finished run, has labels that the schema lacks, or `output` is a place where something else would be lost.
+    """
+    config = config_of(run)
+    check_output(run, output)
     schema = load_schema(config.data.label_schema)
+    if gone := [label for label in read_meta(run / MODEL)["labels"] if label not in schema.ids]:
+        raise ConfigError(
+            f"{run}: its model has labels that {config.data.label_schema} lacks ({', '.join(gone)}); train on with "
+            f"`--from {run / MODEL}`, or export it under the schema it was trained with"
+        )
     corpus = load_corpus(config.data, schema)
     model, tokenizer, meta = load_model(run / MODEL)
     with tempfile.TemporaryDirectory() as scratch:
@@ -114,10 +124,44 @@ def export_run(run: Path, output: Path, console: Console) -> bool:
         manifest = write_manifest(final, config.export.precision, gate=[asdict(check) for check in checks])
         (final / CARD).write_text(model_card(run, config, schema, corpus, manifest), encoding="utf-8")
         write_manifest(final, config.export.precision)
-        shutil.rmtree(output, ignore_errors=True)
-        shutil.copytree(final, output)
+        place(final, output)
     report_bundle(run, output, config, console)
     return True
+
+
+def config_of(run: Path) -> TrainConfig:
+    """The configuration of a finished run; ConfigError when `run` is another folder, or was cut off."""
+    if not (run / CONFIG).is_file():
+        raise ConfigError(f"{run}: no run folder ({CONFIG} is missing); give the run folder, not its model or a bundle")
+    if missing := [name for name in (MODEL, THRESHOLDS, METRICS) if not (run / name).exists()]:
+        raise ConfigError(
+            f"{run}: the run isn't finished ({', '.join(missing)} missing); train --resume goes on with it"
+        )
+    return load_config(run / CONFIG)
+
+
+def check_output(run: Path, output: Path) -> None:
+    """ConfigError unless a bundle may stand at `output`: a new or empty folder, or that of an earlier bundle."""
+    here, there = output.resolve(), run.resolve()
+    if here.is_relative_to(there) or there.is_relative_to(here):
+        raise ConfigError(f"{output}: is, holds or lies in the run {run}; give a folder beside it")
+    try:
+        here.parent.mkdir(parents=True, exist_ok=True)
+        other = here.exists() and not (here / MANIFEST).exists() and any(here.iterdir())
+    except OSError as error:
+        raise ConfigError(f"{output}: can't be a bundle folder ({error.strerror}); give a new folder") from None
+    if other:
+        raise ConfigError(f"{output}: holds something else than a bundle, which would be lost; give a new folder")
+
+
+def place(bundle: Path, output: Path) -> None:
+    """Move a copy of the folder `bundle` to `output` in one step; what was there goes only then."""
+    output = output.resolve()
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as beside:
+        new = shutil.copytree(bundle, Path(beside) / "new")
+        if output.exists():
+            output.rename(Path(beside) / "old")
+        new.rename(output)
 
 
 def report_bundle(run: Path, output: Path, config: TrainConfig, console: Console) -> None:

@@ -60,10 +60,12 @@ def apply_fixes(path: Path, schema: Schema, dry_run: bool = False) -> Applied:
     """Apply a fix file's decided entries to the files they name, all or none, and mark them as applied there.
 
     Applying twice changes nothing more. InputError names the entry when its row is gone or has other labels now,
-    when the entry isn't complete, or when a label is unknown to the schema.
+    when the entry isn't complete, when a label is unknown to the schema, or when there is no entry at all.
     """
     done = Applied()
     by_file = _decided(path, schema, done)
+    if not by_file and not done.left:
+        raise InputError(f"{path}: no entry; expected those of `zhenyan data audit`")
     contents: dict[Path, Iterable[bytes]] = {}
     for file, edits in by_file.items():
         target = Path(file)

@@ -112,6 +112,8 @@ def existing(path: Path) -> tuple[bytes, list[str]]:
 
     InputError when it holds anything but labels by hash.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give --output a file, such as one in data/labels")
     held = path.read_bytes() if path.exists() else b""
     if held.strip() and not is_hashed(path):
         raise InputError(

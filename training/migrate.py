@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.table import Table
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.edits import corpus_line, edit_lines, replace_files
-from zhenyan.training.migrated_rows import Step, migrate_record, needs_relabelling
+from zhenyan.training.migrated_rows import Step, check_record, migrate_record, needs_relabelling
 from zhenyan.training.rows import expand
 from zhenyan.training.schema import Schema, explain, load_schema, load_yaml
 from zhenyan.training.schema_text import SchemaText
@@ -51,7 +51,7 @@ def load_migration(path: Path) -> Migration:
     try:
         return Migration.model_validate(load_yaml(path))
     except ValidationError as error:
-        raise ConfigError(explain(error, path)) from None
+        raise ConfigError(explain(error, path, Migration)) from None
 
 
 def plan_migration(
@@ -147,6 +147,7 @@ def _migrate_file(path: Path, plan: Plan, layouts: Sequence[list[str]]) -> None:
     """Add the file's changed rows to the plan."""
 
     def change(record: dict[str, Any], origin: str) -> dict[str, Any]:
+        check_record(record, origin)
         for step, before, after in zip(plan.migration.changes, layouts, layouts[1:], strict=False):
             if needs_relabelling(record, step):
                 plan.relabel.append(_to_relabel(record, step, path))

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
+from zhenyan.inference.errors import InputError
+from zhenyan.training.rows import is_ids
 from zhenyan.training.schema import Label, LabelId
 
 
@@ -55,14 +57,30 @@ class Step(BaseModel):
         return [*stay, *(label for label in self.new if label not in ids)]
 
 
+def check_record(record: dict[str, Any], origin: str) -> None:
+    """InputError naming `origin` and the field when what a migration changes isn't made of lists of label ids."""
+    for name in ("labels", "annotated", "readings", "window"):
+        value = record.get(name, [])
+        nested = name == "readings" or (name == "labels" and "window" in record)
+        if name == "annotated" and value is None:
+            continue
+        if not (isinstance(value, list) and all(map(is_ids, value)) if nested else is_ids(value)):
+            expected = "a list of lists of label ids" if nested else "a list of label ids"
+            raise InputError(f"{origin}: field {name!r} must be {expected}, found {value!r:.80}")
+
+
 def migrate_record(record: dict[str, Any], step: Step, before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
     """The record under the schema after `step`: `labels`, `annotated` and `readings` follow, nothing else changes.
 
     `annotated` goes when the row is annotated for the whole schema. Ids that the schema doesn't know are left alone.
+    Neighbouring lines that were read together are one record: `labels` is a list for each line, `window` that of all.
     """
-    labels = _mapped(record.get("labels", []), step)
-    seen = _annotated(record, step, before, labels)
-    new = dict(record) | ({"labels": labels} if "labels" in record else {})
+    seen = _annotated(record, step, before)
+    new = dict(record)
+    if "window" in record:
+        new |= {"labels": [_mapped(line, step) for line in record["labels"]], "window": _mapped(record["window"], step)}
+    elif "labels" in record:
+        new["labels"] = _mapped(record["labels"], step)
     new.pop("annotated", None)
     if not seen.issuperset(after):
         unknown = [label for label in record.get("annotated") or [] if label not in before]
@@ -74,7 +92,12 @@ def migrate_record(record: dict[str, Any], step: Step, before: Sequence[str], af
 
 def needs_relabelling(record: dict[str, Any], step: Step) -> bool:
     """Whether a person has to say which of a split's labels the row carries."""
-    return step.kind == "split" and step.labels[0] in record.get("labels", [])
+    return step.kind == "split" and any(step.labels[0] in labels for labels in _label_lists(record))
+
+
+def _label_lists(record: dict[str, Any]) -> list[list[str]]:
+    """The record's labels: of the row, or of each line of a window and of all together."""
+    return [*record["labels"], record["window"]] if "window" in record else [record.get("labels", [])]
 
 
 def _mapped(labels: Iterable[str], step: Step) -> list[str]:
@@ -85,7 +108,7 @@ def _mapped(labels: Iterable[str], step: Step) -> list[str]:
     return list(dict.fromkeys(new for label in labels for new in (target if label in step.labels else [label])))
 
 
-def _annotated(record: dict[str, Any], step: Step, before: Sequence[str], labels: Sequence[str]) -> set[str]:
+def _annotated(record: dict[str, Any], step: Step, before: Sequence[str]) -> set[str]:
     """Labels whose presence or absence on the row is still known.
 
     A merged label is known when one of its parts is there, or when all were looked for. A split one is known only to be
@@ -94,7 +117,8 @@ def _annotated(record: dict[str, Any], step: Step, before: Sequence[str], labels
     old = set(before if record.get("annotated") is None else record["annotated"])
     known = old - set(step.labels)
     if step.kind == "rename" or step.kind == "merge":
-        known |= set(step.into) if old.issuperset(step.labels) or step.into[0] in labels else set()
-    elif step.kind == "split" and step.labels[0] in old and step.labels[0] not in record.get("labels", []):
+        there = all(step.into[0] in _mapped(labels, step) for labels in _label_lists(record))
+        known |= set(step.into) if old.issuperset(step.labels) or there else set()
+    elif step.kind == "split" and step.labels[0] in old and not needs_relabelling(record, step):
         known |= set(step.into)
     return known

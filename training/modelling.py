@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import ModelOutput
-from zhenyan.inference.bundle import MANIFEST
+from zhenyan.inference.bundle import MANIFEST, load_bundle
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.encoders.load import backbone
 from zhenyan.training.restore import read_bundle
+from zhenyan.training.schema import Change, Schema
 
 _META = "zhenyan.json"
 
@@ -103,7 +104,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
     """What `save_model` wrote about the model; ConfigError when `folder` holds none."""
     try:
         return json.loads((folder / _META).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(
             f"{folder}: no trained model here ({_META} is missing); give a run's model folder or a bundle"
         ) from None
@@ -117,12 +118,35 @@ def _read_saved(
     return backbone(folder / "encoder"), tokenizer, load_file(folder / "head.safetensors"), meta
 
 
+def labels_of(folder: Path) -> list[str]:
+    """The labels of a trained model or bundle; ConfigError when `folder` holds neither."""
+    described = load_bundle(folder).manifest if (folder / MANIFEST).exists() else read_meta(folder)
+    return list(described["labels"])
+
+
+def former(label: str, known: Sequence[str], changes: Sequence[Change] = ()) -> str | None:
+    """What a model with the labels `known` calls `label`, by name or by the schema's renames; None when it lacks it."""
+    for change in reversed(changes):
+        if label in known:
+            break
+        if change.kind == "rename" and change.into == [label]:
+            (label,) = change.labels
+    return label if label in known else None
+
+
+def lacking(folder: Path, schema: Schema) -> list[str]:
+    """Labels of the schema that a trained model or bundle can't answer for, under their former names neither."""
+    known = labels_of(folder)
+    return [label for label in schema.ids if former(label, known, schema.changes) is None]
+
+
 def load_model(
-    folder: Path, labels: list[str] | None = None
+    folder: Path, labels: list[str] | None = None, changes: Sequence[Change] = ()
 ) -> tuple[MultiLabelClassifier, PreTrainedTokenizerFast, dict[str, Any]]:
     """A trained model, its tokenizer and its meta, from a run's model folder or from a bundle.
 
-    With `labels`, the head is laid out for them: rows are copied by label *name* and new labels start fresh.
+    With `labels`, the head is laid out for them: rows are copied by label *name*, renames among the schema's `changes`
+    followed, and new labels start fresh.
     """
     encoder, tokenizer, head, meta = read_bundle(folder) if (folder / MANIFEST).exists() else _read_saved(folder)
     wanted = labels or meta["labels"]
@@ -131,8 +155,8 @@ def load_model(
     model.spread.copy_(head["spread"])
     with torch.no_grad():
         for row, label in enumerate(wanted):
-            if label in meta["labels"]:
-                old = meta["labels"].index(label)
+            if (name := former(label, meta["labels"], changes)) is not None:
+                old = meta["labels"].index(name)
                 model.head.weight[row] = head["weight"][old]
                 model.head.bias[row] = head["bias"][old]
     return model, tokenizer, meta

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from zhenyan.inference.bundle import sha256
-from zhenyan.inference.errors import InputError
-from zhenyan.training.rows import Row, expand, iter_records, read_rows, text_key
+from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.training.rows import Row, expand, iter_records, read_rows, row_from_json, text_key
 from zhenyan.training.schema import explain, load_yaml
 
 SOURCES = Path("data/public.yaml")
@@ -34,6 +34,13 @@ class Source(BaseModel):
     url: str
     sha256: str | None
     split: bool = True  # false: only read for labels, never as unlabelled text
+
+
+class _Sources(BaseModel):
+    """What a list of public files holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    files: list[Source]
 
 
 class Document(NamedTuple):
@@ -55,16 +62,22 @@ class FetchReport:
 def load_sources(path: Path = SOURCES) -> list[Source]:
     """The committed list of public files."""
     try:
-        return [Source.model_validate(item) for item in load_yaml(path)["files"]]
+        return _Sources.model_validate(load_yaml(path)).files
     except ValidationError as error:
-        raise InputError(explain(error, path)) from None
+        raise InputError(explain(error, path, _Sources)) from None
 
 
 def fetch(
     cache: Path, local: Path | None, sources: Iterable[Source], say: Callable[[str], None] = print
 ) -> FetchReport:
-    """Bring every source into `cache`, from the folder `local` or from its address; digests are checked."""
-    cache.mkdir(parents=True, exist_ok=True)
+    """Bring every source into `cache`, from the folder `local` or from its address; digests are checked.
+
+    ConfigError when `cache` can't be a folder.
+    """
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--cache {cache}: {error.strerror}; give a folder that may be written") from None
     fetched, missing = [], {}
     for source in sources:
         target = cache / source.name
@@ -100,7 +113,7 @@ def _bring(source: Source, local: Path | None, target: Path) -> None:
 def documents(path: Path) -> Iterator[Document]:
     """Every text of one public file: cells of a .tsv, `text` fields of a .jsonl (with its room, where named), strings of a .json."""
     if path.suffix == ".tsv":
-        for line in path.read_text(encoding="utf-8").split("\n"):
+        for line in _content(path).split("\n"):
             yield from map(Document, line.split("\t")[:2])
     elif path.suffix == ".jsonl":
         for record, _ in iter_records(path):
@@ -108,7 +121,14 @@ def documents(path: Path) -> Iterator[Document]:
             name = f"r-{text_key(str(room))[:8]}" if room else None
             yield Document(str(record.get("text", "")), name, bool(record.get("gold_room")))
     else:
-        yield from map(Document, _texts(json.loads(path.read_text(encoding="utf-8"))))
+        yield from map(Document, _texts(json.loads(_content(path))))
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8; save it as UTF-8, or fetch it again") from None
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -183,7 +203,16 @@ def _checked_edits(edits: Any, length: int, origin: str) -> list[tuple[int, int,
     return edits
 
 
-def _join(record: dict[str, Any], texts: dict[str, str], origin: str) -> Row | None:
+_HASHED = {"id": str, "sha256": str, "doc": str, "start": int, "end": int, "labels": list}
+_KINDS = {str: "text", int: "a number of characters", list: "a list of label ids"}
+
+
+def _join(record: Any, texts: dict[str, str], origin: str) -> Row | None:
+    if not isinstance(record, dict) or "doc" not in record:
+        raise InputError(f"{origin}: not labels by hash; written rows belong in data.written")
+    for name, kind in _HASHED.items():
+        if not isinstance(record.get(name), kind):
+            raise InputError(f"{origin}: field {name!r} must be {_KINDS[kind]}, found {record.get(name)!r:.80}")
     document = texts.get(record["doc"])
     if document is None:
         return None
@@ -191,15 +220,5 @@ def _join(record: dict[str, Any], texts: dict[str, str], origin: str) -> Row | N
     text = apply_edits(line, _checked_edits(record.get("edits", []), len(line), origin))
     if text_key(text) != record["sha256"]:
         raise InputError(f"{origin}: characters {record['start']}-{record['end']} don't hash to the labelled line")
-    skip = {"sha256", "doc", "start", "end", "edits", "labels", "channel", "contested", "annotated", "id"}
-    annotated = record.get("annotated")
-    return Row(
-        text=text,
-        labels=tuple(record["labels"]),
-        id=record["id"],
-        channel=record.get("channel", "live"),
-        annotated=None if annotated is None else tuple(annotated),
-        contested=record.get("contested", False),
-        origin=origin,
-        meta={key: value for key, value in record.items() if key not in skip},
-    )
+    places = {"sha256", "doc", "start", "end", "edits"}
+    return row_from_json({key: value for key, value in record.items() if key not in places} | {"text": text}, origin)

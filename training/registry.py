@@ -81,9 +81,11 @@ def log_bundle(folder: Path, run_id: str | None, config: TrackingConfig, registe
 
 
 class Registry:
-    """The registered versions of one model name."""
+    """The registered versions of one model name; ConfigError for a name that MLflow would refuse later."""
 
     def __init__(self, config: TrackingConfig, name: str = MODEL_NAME) -> None:
+        if not name.strip() or {"/", ":"} & set(name):
+            raise ConfigError(f"--name {name!r}: a registered model's name is not empty and has no / and no :")
         self.config, self.name = config, name
         self.client = mlflow.MlflowClient(tracking_uri(config))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from zhenyan.training.corpus_check import Findings
 
@@ -21,9 +22,11 @@ def print_check(found: Findings, console: Console, notes: bool) -> None:
     console.print(table)
     console.print(", ".join(f"{name} {value}" for name, value in counts["distinct_n"].items()))
     console.print("most repeated 8-grams: " + ", ".join(f"{gram} ×{n}" for n, gram in counts["most_repeated_8_grams"]))
+    for empty in found.empty_splits:
+        console.print(f"[yellow]splits[/] {escape(empty)}", highlight=False, soft_wrap=True)
     for fault in found.faults:
-        console.print(f"[red]fault[/] {fault}", highlight=False, soft_wrap=True)
+        console.print(f"[red]fault[/] {escape(fault)}", highlight=False, soft_wrap=True)
     if notes:
         for note in found.notes:
-            console.print(f"[yellow]look[/] {note}", highlight=False, soft_wrap=True)
+            console.print(f"[yellow]look[/] {escape(note)}", highlight=False, soft_wrap=True)
     console.print(f"{len(found.faults)} faults, {len(found.notes)} rows that deserve another look (--notes lists them)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Row:
 
 
 _OWN_FIELDS = {"text", "labels", "id", "channel", "annotated", "contested"}
+_NAMES = ("room", "batch", "rewriter", "source", "pair", "domain", "kind")  # what rows are grouped and counted by
 
 
 def text_key(text: str) -> str:
@@ -46,29 +47,47 @@ def text_key(text: str) -> str:
 
 
 def row_from_json(record: Any, origin: str) -> Row:
-    """Check one JSON record against the contract; InputError names `origin`, the field and what is expected."""
+    """Check one JSON record against the contract; InputError names `origin`, every wrong field and what is expected."""
     if not isinstance(record, dict):
         raise InputError(f"{origin}: expected a JSON object, found {type(record).__name__}")
-    text = record.get("text")
-    if not isinstance(text, str) or not text.strip():
-        raise InputError(f"{origin}: field 'text' must be a non-empty string, found {text!r}")
-    labels = record.get("labels", [])
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise InputError(f"{origin}: field 'labels' must be a list of label ids, found {labels!r}")
-    channel = record.get("channel", "live")
-    if channel not in CHANNELS:
-        raise InputError(f"{origin}: field 'channel' must be one of {', '.join(CHANNELS)}, found {channel!r}")
+    if faults := [f"{origin}: field {fault}" for fault in _faults(record)]:
+        raise InputError("\n".join(faults))
     annotated = record.get("annotated")
     return Row(
-        text=text,
-        labels=tuple(labels),
+        text=record["text"],
+        labels=tuple(record["labels"]),
         id=str(record.get("id", "")),
-        channel=channel,
+        channel=record.get("channel", "live"),
         annotated=None if annotated is None else tuple(annotated),
-        contested=bool(record.get("contested", False)),
+        contested=record.get("contested", False),
         origin=origin,
         meta={key: value for key, value in record.items() if key not in _OWN_FIELDS},
     )
+
+
+def _faults(record: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the fields that the contract knows; others may hold anything."""
+    text, channel = record.get("text"), record.get("channel", "live")
+    if not isinstance(text, str) or not text.strip():
+        yield f"'text' must be a non-empty string, found {text!r:.80}"
+    if "labels" not in record:
+        yield "'labels' is missing; write [] where a compliant line was looked at and has none"
+    elif not is_ids(record["labels"]):
+        yield f"'labels' must be a list of label ids, found {record['labels']!r:.80}"
+    if channel not in CHANNELS:
+        yield f"'channel' must be one of {', '.join(CHANNELS)}, found {channel!r:.80}"
+    if record.get("annotated") is not None and not is_ids(record["annotated"]):
+        yield f"'annotated' must be a list of label ids, found {record['annotated']!r:.80}"
+    if not isinstance(record.get("contested", False), bool):
+        yield f"'contested' must be true or false, found {record['contested']!r:.80}"
+    for name in _NAMES:
+        if isinstance(record.get(name), list | dict):
+            yield f"{name!r} must be a single name, found {record[name]!r:.80}"
+
+
+def is_ids(value: Any) -> bool:
+    """Whether a JSON value is a list of strings, as lists of label ids are."""
+    return isinstance(value, list) and all(isinstance(label, str) for label in value)
 
 
 def row_to_json(row: Row) -> dict[str, Any]:
@@ -94,20 +113,54 @@ def expand(patterns: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def iter_records(path: Path) -> Iterator[tuple[Any, str]]:
-    """Parsed lines of a JSON Lines file with their "file:line"; blank lines are skipped."""
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                origin = f"{path}:{number}"
-                try:
-                    yield json.loads(line), origin
-                except json.JSONDecodeError as error:
-                    raise InputError(f"{origin}: not JSON: {error.msg} at column {error.colno}") from None
+    """Parsed lines of a JSON Lines file with their "file:line"; blank lines are skipped.
+
+    InputError names the first line that is no UTF-8 or no JSON, or the file that can't be read.
+    """
+    return ((_parsed(line, origin), origin) for line, origin in _lines(path))
+
+
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    try:
+        # Bytes that are no UTF-8 come as lone surrogates, so that `_parsed` can name their line.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+            yield from ((line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give a .jsonl file, a folder of them or a glob") from None
+
+
+def _parsed(line: str, origin: str) -> Any:
+    try:
+        line.encode()
+        return json.loads(line)
+    except UnicodeEncodeError:
+        raise InputError(f"{origin}: not UTF-8; save it as UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{origin}: not JSON: {error.msg} at column {error.colno}") from None
+    except ValueError:  # Python reads numbers of up to 4,300 digits
+        raise InputError(f"{origin}: not JSON that can be read: a number has too many digits") from None
+    except RecursionError:
+        raise InputError(f"{origin}: not JSON that can be read: lists or objects are nested too deeply") from None
 
 
 def read_rows(patterns: str | Path | Sequence[str | Path]) -> list[Row]:
     """All rows of the named JSON Lines files, in order."""
     return [row_from_json(record, origin) for path in expand(patterns) for record, origin in iter_records(path)]
+
+
+def read_all(patterns: Sequence[str | Path]) -> tuple[list[Row], list[str]]:
+    """Rows that can be read, in order, and what is wrong with the other lines; InputError when there is no line at all."""
+    rows: list[Row] = []
+    faults: list[str] = []
+    for path in expand(patterns):
+        for line, origin in _lines(path):
+            try:
+                rows.append(row_from_json(_parsed(line, origin), origin))
+            except InputError as error:
+                faults += str(error).splitlines()
+    if not rows and not faults:
+        raise InputError(f"{', '.join(map(str, patterns))}: no row; write one JSON object a line")
+    return rows, faults
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> int:

@@ -20,15 +20,20 @@ from zhenyan.training.schema import Schema
 ENDINGS = (".jsonl", ".json")
 
 
-def check_ending(path: Path) -> None:
-    """InputError when the output's ending is neither rows nor tasks."""
+def check_output(path: Path) -> None:
+    """Make the output's folder; InputError when its ending is neither rows nor tasks or the folder can't be made."""
     if path.suffix not in ENDINGS:
         raise InputError(f"{path}: ending {path.suffix or '(none)'!r}; .jsonl writes rows, .json Label Studio tasks")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.filename}: {error.strerror}; give --output a folder that may be written"
+        ) from None
 
 
 def write_sample(path: Path, candidates: Candidates, sample: Sample, schema: Schema) -> list[str]:
     """Write rows (.jsonl) or tasks and their labelling configuration (.json); returns what should be said about it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".jsonl":
         write_atomic(path, map(dump_line, sample_rows(candidates, sample)))
         return []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -94,25 +97,68 @@ class Schema(_Strict):
 
 
 def load_yaml(path: Path) -> Any:
-    """Parsed YAML; ConfigError names file and line when it is missing or broken."""
+    """Parsed YAML; ConfigError names the file, and the line where it is broken, when it can't be read."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; give a YAML file") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8; save it as UTF-8") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from None
 
 
-def explain(error: ValidationError, path: Path | str) -> str:
-    """One line for each fault: file, key, the value found, what is allowed."""
+def explain(error: ValidationError, path: Path | str, model: type[BaseModel] | None = None) -> str:
+    """One line for each fault: file, key, the value found, what is allowed.
+
+    `model`, which was validated, tells the keys of a section: they are named, the nearest first, where one is unknown or
+    something else stands in the section's place.
+    """
     lines = []
     for fault in error.errors():
-        key = ".".join(map(str, fault["loc"])) or "(whole file)"
+        loc = fault["loc"]
+        key = ".".join(map(str, loc)) or "(whole file)"
         found = "" if fault["type"] in ("missing", "value_error") else f", found {fault['input']!r:.80}"
-        lines.append(f"{path}: {key}: {fault['msg'].lower()}{found}")
+        said = fault["msg"].lower()
+        if model and fault["type"] == "extra_forbidden" and (section := _section(model, loc[:-1])):
+            said, found = f"no such key; there are {', '.join(_nearest(str(loc[-1]), section))}", ""
+        elif model and fault["type"] == "model_type" and (section := _section(model, loc)):
+            said = f"must be a section with the keys {', '.join(section.model_fields)}"
+        lines.append(f"{path}: {key}: {said}{found}")
     return "\n".join(lines)
+
+
+def _nearest(key: str, section: type[BaseModel]) -> list[str]:
+    """The section's keys, those that resemble `key` first."""
+    keys = list(section.model_fields)
+    return list(dict.fromkeys([*difflib.get_close_matches(key, keys), *keys]))
+
+
+def _section(model: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] | None:
+    """The model at the place `loc` of another; None where there is none, or one of several."""
+    kind: Any = model
+    for key in loc:
+        if isinstance(key, str):
+            if key not in kind.model_fields:
+                return None
+            kind = _model_in(kind.model_fields[key].annotation)
+        if kind is None:
+            return None
+    return kind  # type: ignore[no-any-return]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model of a field that holds one, none or a list of them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (UnionType, Union, list, Annotated):
+        found = [model for part in get_args(annotation) if (model := _model_in(part))]
+        return found[0] if len(found) == 1 else None
+    return None
 
 
 def load_schema(path: Path | str = DEFAULT_SCHEMA) -> Schema:
@@ -120,4 +166,4 @@ def load_schema(path: Path | str = DEFAULT_SCHEMA) -> Schema:
     try:
         return Schema.model_validate(load_yaml(Path(path)))
     except ValidationError as error:
-        raise ConfigError(explain(error, path)) from None
+        raise ConfigError(explain(error, path, Schema)) from None

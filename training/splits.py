@@ -38,7 +38,7 @@ def load_splits(path: Path) -> Splits:
     try:
         return Splits.model_validate(load_yaml(path))
     except ValidationError as error:
-        raise ConfigError(explain(error, path)) from None
+        raise ConfigError(explain(error, path, Splits)) from None
 
 
 def split_rows(rows: Iterable[Row], splits: Splits) -> dict[str, list[Row]]:

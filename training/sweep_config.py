@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import Count, TrainConfig, load_config
 from zhenyan.training.schema import explain, load_yaml
@@ -39,7 +39,14 @@ class Range(_Strict):
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
-Choices = Annotated[list[str | bool | int | float | None], Field(min_length=1)]
+def _single(value: Any) -> Any:
+    if isinstance(value, list | dict):
+        raise ValueError(f"a choice is one value, not {value}; a list can't be searched, set it in the configuration")
+    return value
+
+
+Choice = Annotated[str | bool | int | float | None, BeforeValidator(_single)]
+Choices = Annotated[list[Choice], Field(min_length=1)]
 Values = Annotated[
     Annotated[Choices, Tag("choices")] | Annotated[Range, Tag("range")],
     Discriminator(lambda value: "choices" if isinstance(value, list) else "range"),
@@ -78,6 +85,8 @@ def load_sweep(path: Path, fixed: dict[str, Any]) -> tuple[SweepConfig, TrainCon
     base = load_config(sweep.config, fixed)
     if both := sorted(set(sweep.space) & set(fixed)):
         raise ConfigError(f"{path}: space: {', '.join(both)} can't be searched and set at once")
+    if own := sorted({"name", "runs"} & set(sweep.space)):
+        raise ConfigError(f"{path}: space: {', '.join(own)} can't be searched: a sweep names its trials itself")
     for key, values in sweep.space.items():
         for value in values if isinstance(values, list) else (values.low, values.high):
             try:

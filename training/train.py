@@ -24,16 +24,16 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.checkpoints import newest_checkpoint
-from zhenyan.training.config import TrainConfig, dump_config
+from zhenyan.training.config import DistilConfig, TrainConfig, dump_config
 from zhenyan.training.dataset import Corpus, Lessons, crossed, load_corpus, origin, to_dataset
-from zhenyan.training.encoders.load import keep_layers, load_encoder, set_dropout
+from zhenyan.training.encoders.load import check_length, keep_layers, load_encoder, set_dropout
 from zhenyan.training.evaluate import curves, labelled, quality
 from zhenyan.training.losses import positive_weights
-from zhenyan.training.modelling import MultiLabelClassifier, blend, load_model, save_model
+from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model, save_model
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.pretrain import continue_pretraining, digest
 from zhenyan.training.progress import ProgressBar, Stopped, TrackMetrics
-from zhenyan.training.provenance import describe
+from zhenyan.training.provenance import describe, read_journal
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.thresholds import choose_all
@@ -64,13 +64,18 @@ def train(
     """Train by `config`; returns the run. Under torchrun every process calls this; the first one writes and tracks.
 
     `warm_start`: a run's model folder or a bundle to go on from (head rows are kept by label name). `resume`: a run folder
-    that was cut off; training goes on from its last checkpoint with the result an unbroken run would have had.
+    that was cut off; training goes on from its last checkpoint, and from the warm start it began with, with the result an
+    unbroken run would have had. ConfigError, before there is a run folder, when one of these, or a teacher, isn't there.
     `callbacks` hear what the Trainer does and may raise Stopped. `parent`: folder of the tracker to nest the run under.
     """
     transformers.logging.set_verbosity_error()
     datasets.disable_progress_bars()
     transformers.set_seed(config.seed)
     schema = load_schema(config.data.label_schema)
+    checkpoint = checkpoint_of(resume) if resume else None
+    if resume:
+        warm_start = began_with(resume, warm_start)
+    fresh = check_models(config, schema, warm_start)
     corpus = load_corpus(config.data, schema)
     with distributed.group():
         first = distributed.is_first()
@@ -84,11 +89,13 @@ def train(
         if resume:
             tracker.restart()
         else:
+            if warm_start:
+                console.print(warm_start_note(config, warm_start, fresh), highlight=False, soft_wrap=True)
             tracker.params(flatten(config.model_dump(mode="json")))
             tracker.tags(describe(config, corpus, warm_start))
         callbacks = [ProgressBar(console), TrackMetrics(tracker), *callbacks]
         with finished(tracker):
-            metrics = fit(folder, config, schema, corpus, warm_start, resume is not None, tracker, callbacks)
+            metrics = fit(folder, config, schema, corpus, warm_start, checkpoint, tracker, callbacks)
         return Run(folder, metrics)
 
 
@@ -104,23 +111,26 @@ def finished(tracker: Tracker) -> Iterator[None]:
 
 
 def fit(
-    folder: Path, config: TrainConfig, schema: Schema, corpus: Corpus, warm_start: Path | None, resume: bool,
-    tracker: Tracker, callbacks: list[TrainerCallback],
+    folder: Path, config: TrainConfig, schema: Schema, corpus: Corpus, warm_start: Path | None,
+    checkpoint: str | None, tracker: Tracker, callbacks: list[TrainerCallback],
 ) -> dict[str, Any]:  # fmt: skip
-    """Train in `folder` and finish the run there; returns what was measured on validation rows, in every process."""
-    checkpoint = checkpoint_of(folder) if resume else None
+    """Train in `folder`, from `checkpoint` on where there is one, and finish the run there.
+
+    Returns what was measured on validation rows, in every process.
+    """
     model, tokenizer = start_model(config, schema, warm_start)
     rows = training_rows(config, corpus)
     train_set = to_dataset(rows, schema.ids, config.data)
     lessons = None
     if config.distil:
+        check_width(model, config.distil)
         lessons = learn_from(config, schema, rows)
-    if warm_start is None and not resume:
+    if warm_start is None and not checkpoint:
         condition_model(model, tokenizer, train_set, config)
     validation = to_dataset(corpus.validation, schema.ids, config.data)
     trainer = build_trainer(model, tokenizer, train_set, validation, config, folder / "trainer", callbacks, lessons)
     blends = config.optim.blend < 1 and distributed.is_first()
-    if blends and not resume:
+    if blends and not checkpoint:
         keep_start(model, folder / "trainer")
     trainer.train(resume_from_checkpoint=checkpoint)
     if blends:
@@ -153,19 +163,67 @@ def checkpoint_of(folder: Path) -> str:
     """The newest whole checkpoint of a run that was cut off; ConfigError when there is none."""
     if checkpoint := newest_checkpoint(folder / "trainer"):
         return str(checkpoint)
+    if (folder / METRICS).exists():
+        raise ConfigError(f"{folder}: this run is finished; to train on from its model: --from {folder / MODEL}")
     raise ConfigError(
         f"{folder}: no checkpoint to resume from; start the training again without --resume (a masked-language step "
         "that was cut off goes on from its own)"
     )
 
 
+def began_with(run: Path, asked: Path | None) -> Path | None:
+    """The warm start of a run that was cut off; ConfigError when another is asked for."""
+    begun = read_journal(run).tags.get("warm_start")
+    if asked is not None and (begun is None or asked.resolve() != Path(begun).resolve()):
+        raise ConfigError(f"{run}: it began from {begun or 'no trained model'}, not {asked}; leave --from away")
+    return Path(begun) if begun else None
+
+
+def check_models(config: TrainConfig, schema: Schema, warm_start: Path | None) -> list[str]:
+    """The labels that training starts afresh; ConfigError when the warm start is no model or a teacher lacks a label."""
+    distil = config.distil
+    if warm_start is None and config.encoder.source == "teacher" and not distil and not Path("teacher").is_dir():
+        raise ConfigError(
+            "encoder.source: 'teacher' is the first of distil.teachers, but distil is null; name teachers"
+        )
+    for folder in [*distil.teachers, *(distil.written.teachers if distil.written else ())] if distil else ():
+        if missing := lacking(folder, schema):
+            raise ConfigError(
+                f"distil: teacher {folder} lacks {', '.join(missing)}; train it on the present schema first, or leave it out"
+            )
+    return lacking(warm_start, schema) if warm_start else schema.ids
+
+
+def warm_start_note(config: TrainConfig, warm_start: Path, fresh: list[str]) -> str:
+    """What a warm start leaves of the labels' head rows and of the configuration, as one line."""
+    void = [f"encoder.{key}" for key in ("source", "trim_vocabulary", "layers", "pooling")
+            if key in config.encoder.model_fields_set]  # fmt: skip
+    void += ["pretrain"] if config.pretrain else []
+    parts = [f"labels that start afresh: {', '.join(fresh)}"] if fresh else []
+    parts += [f"its encoder is taken as it is, without {', '.join(void)} of the configuration"] if void else []
+    return "; ".join([f"goes on from {warm_start}", *parts])
+
+
+def check_width(model: MultiLabelClassifier, distil: DistilConfig) -> None:
+    """ConfigError when the student is to come near the pooled states of a teacher of another width."""
+    if not distil.hidden_weight:
+        return
+    theirs = load_model(distil.teachers[0])[0].head.in_features
+    if theirs != model.head.in_features:
+        raise ConfigError(
+            f"distil.hidden_weight: the student is {model.head.in_features} wide, its teacher {distil.teachers[0]} "
+            f"{theirs}, so their states can't be compared; set it to 0"
+        )
+
+
 def start_model(config: TrainConfig, schema: Schema, warm_start: Path | None) -> tuple[MultiLabelClassifier, Any]:
     """The network before training: warm-started, a student of its first teacher, or a pretrained encoder."""
     if warm_start is not None:
-        model, tokenizer, _ = load_model(warm_start, schema.ids)
-        return _ready(model, config), tokenizer
-    encoder, tokenizer = start_encoder(config, schema)
-    model = MultiLabelClassifier(encoder, schema.ids, config.encoder.pooling, config.encoder.dropout)
+        model, tokenizer, _ = load_model(warm_start, schema.ids, schema.changes)
+    else:
+        encoder, tokenizer = start_encoder(config, schema)
+        model = MultiLabelClassifier(encoder, schema.ids, config.encoder.pooling, config.encoder.dropout)
+    check_length(model.encoder, config.encoder.max_tokens, "encoder.max_tokens")
     return _ready(model, config), tokenizer
 
 
@@ -188,6 +246,7 @@ def pretrained(config: TrainConfig, schema: Schema) -> Path:
     cached = config.cache / "pretrain" / digest(texts, config.pretrain, config.encoder.source)
     if not distributed.first_says((cached / "config.json").exists()):
         encoder, tokenizer = load_encoder(config.encoder.source, config.encoder.trim_vocabulary)
+        check_length(encoder, config.pretrain.max_tokens, "pretrain.max_tokens")
         encoder.set_attn_implementation("eager")
         continue_pretraining(encoder, tokenizer, texts, config.pretrain, cached, config.seed)
     return cached
@@ -196,7 +255,7 @@ def pretrained(config: TrainConfig, schema: Schema) -> Path:
 def pretraining_texts(config: TrainConfig, schema: Schema) -> list[str]:
     """What the encoder reads before the labels, in a fixed order: texts of training rows and unlabelled lines."""
     written = config.pretrain.written or config.data.written
-    corpus = load_corpus(config.data.model_copy(update={"written": written}), schema)
+    corpus = load_corpus(config.data.model_copy(update={"written": written}), schema, needed=())
     return sorted({row.text for row in corpus.train} | set(corpus.unlabelled))
 
 
@@ -261,7 +320,7 @@ def ask(
     answers: list[np.ndarray] = []
     states = np.zeros((len(texts), 0), np.float32)
     for folder in teachers:
-        teacher, tokenizer, meta = load_model(folder, schema.ids)
+        teacher, tokenizer, meta = load_model(folder, schema.ids, schema.changes)
         logits, pooled = predict(_ready(teacher, config), tokenizer, texts, meta["max_tokens"], uses_bf16(config.optim))
         states = states if answers else pooled
         answers.append(sigmoid(logits))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -265,6 +266,22 @@ def test_a_planted_error_is_found_decided_and_fixed(copied):
     fixed = json.loads(clean.splitlines()[int(victim.origin.rpartition(":")[2]) - 1])
     assert fixed["labels"] == [] and file.read_bytes() == clean
     assert json.loads((copied / "fixes.jsonl").read_bytes().splitlines()[entries.index(wrong)])["applied"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["-o", "corpus/../corpus/b01.jsonl"], "--output corpus/../corpus/b01.jsonl: the command reads this file"),
+        (["-o", "f.jsonl", "--precision-report", "corpus/b01.jsonl"], "--precision-report corpus/b01.jsonl"),
+        (["-o", "f.jsonl", "--precision-report", "f.jsonl"], "--precision-report f.jsonl"),
+        (["-o", "f.jsonl", "--unseen", "b99"], "--unseen b99: .*name it with --features"),
+    ],
+)
+def test_an_audit_that_would_mislead_or_overwrite_is_refused(copied, options, words):
+    before = (copied / "corpus/b01.jsonl").read_bytes()
+    result = CliRunner().invoke(data, ["audit", "corpus", *options])
+    assert isinstance(result.exception, ConfigError) and re.search(words, str(result.exception))
+    assert (copied / "corpus/b01.jsonl").read_bytes() == before and not (copied / "f.jsonl").exists()
 
 
 def test_fixes_add_remove_and_exchange_and_again_change_nothing(copied):

@@ -11,7 +11,7 @@ from rich.console import Console
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import train as training
 from zhenyan.training.average import average, parse_shares
-from zhenyan.training.modelling import load_model
+from zhenyan.training.modelling import load_model, save_model
 
 
 def test_weights_are_the_mean_by_shares_and_thresholds_are_chosen_anew(small_config):
@@ -30,13 +30,18 @@ def test_weights_are_the_mean_by_shares_and_thresholds_are_chosen_anew(small_con
     assert f"{first.parent}/model=" not in journal, "the card tells it to everyone: no folders of this machine"
 
 
-def test_models_of_another_shape_are_refused(small_config):
+def test_models_of_another_shape_or_without_a_label_are_refused(small_config, tmp_path):
     quiet = Console(quiet=True)
     first = training.train(small_config, console=quiet).folder / "model"
     encoder = small_config.encoder.model_copy(update={"layers": [0]})
     small = training.train(small_config.model_copy(update={"encoder": encoder}), console=quiet).folder / "model"
     with pytest.raises(ConfigError, match="its network or vocabulary is another than"):
         average(small_config, {first: 0.5, small: 0.5}, quiet)
+    missing, *others = load_model(first)[2]["labels"]
+    model, tokenizer, _ = load_model(first, others)
+    save_model(model, tokenizer, tmp_path / "narrow", max_tokens=64)
+    with pytest.raises(ConfigError, match=f"narrow: its model lacks {missing}"):
+        average(small_config, {first: 0.5, tmp_path / "narrow": 0.5}, quiet)
     assert len(list(small_config.runs.iterdir())) == 2, "a refused mean leaves no run behind"
 
 
@@ -47,6 +52,9 @@ def test_models_of_another_shape_are_refused(small_config):
         (["a=x", "b=0.5"], "a=x: expected FOLDER=SHARE"),
         (["a=1"], "two models or more, with shares above 0 whose sum is 1, found 1"),
         (["a=0.5", "b=0.6"], "found 0.5, 0.6"),
+        (["a=nan", "b=0.5"], "a=nan: expected FOLDER=SHARE"),
+        (["=0.5", "b=0.5"], "=0.5: expected FOLDER=SHARE"),
+        (["a=0.5", "./a=0.5"], "./a=0.5: ./a is given twice"),
         (["a=1.5", "b=-0.5"], "found 1.5, -0.5"),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import load_config
+from zhenyan.training.overrides import parse
 from zhenyan.training.schema import load_schema
 
 
@@ -17,7 +18,10 @@ def write(path, text):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("optim: {epoch: 3}", "optim.epoch"),
+        ("optim: {epoch: 3}", r"optim\.epoch: no such key; there are epochs, batch_size"),
+        ("optim: 3", "optim: must be a section with the keys epochs, .*, found 3"),
+        ("distil: {writen: {}}", r"distil\.writen: no such key; there are written"),
+        ("pretrian: null", "pretrian: no such key; there are pretrain, "),
         ("optim: {learning_rate: -1}", "greater than 0, found -1"),
         ("encoder: {pooling: max}", "'mean' or 'cls', found 'max'"),
         ("name: '../x'", "name"),
@@ -26,6 +30,13 @@ def write(path, text):
         ("evasion: {probability: 2}", "evasion.probability"),
         ("distil: {teachers: [x]}", "exclude each other"),
         ("base: self.yaml", "circle"),
+        ("optim: {learning_rate: .inf}", "optim.learning_rate: input should be a finite number, found inf"),
+        ("loss: {gamma_negative: .nan}", "loss.gamma_negative: input should be"),
+        ("optim: {epochs: true}", "optim.epochs: value error, this is no switch, found true"),
+        ("optim: {batch_size: yes}", "optim.batch_size: value error, this is no switch"),
+        ("encoder: {layers: [0, 0]}", r"encoder.layers: value error, each layer can be kept once, found \[0, 0\]"),
+        ("encoder: {layers: []}", "encoder.layers: list should have at least 1 item"),
+        ("evasion: {transforms: [rot13]}", "evasion.transforms: .*unknown transform rot13; allowed: homophone"),
     ],
 )
 def test_bad_config_names_key_and_value(tmp_path, text, words):
@@ -33,6 +44,33 @@ def test_bad_config_names_key_and_value(tmp_path, text, words):
     with pytest.raises(ConfigError, match=words) as error:
         load_config(path)
     assert "self.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("items", "words"),
+    [
+        (["optim.epochs=[1"], r"--set optim\.epochs: not YAML: '\[1'"),
+        (["=3"], "--set =3: expected NAME=VALUE"),
+        (["pretrain=null", "pretrain.epochs=1"], "pretrain is null here; write --set 'pretrain={}' before it"),
+        (["optim=3", "optim.epochs=1"], "optim is not a section"),
+    ],
+)
+def test_a_bad_override_is_named(tmp_path, items, words):
+    with pytest.raises(ConfigError, match=words):
+        load_config(write(tmp_path / "a.yaml", ""), parse(items))
+    assert load_config(tmp_path / "a.yaml", parse(["pretrain=null", "pretrain={}", "pretrain.epochs=3"])).pretrain
+
+
+def test_a_file_that_can_not_be_read_is_named(tmp_path):
+    (tmp_path / "gbk.yaml").write_bytes("name: 中文".encode("gbk"))
+    for path, words in (
+        (tmp_path, "Is a directory; give a YAML file"),
+        (tmp_path / "gbk.yaml" / "x.yaml", "Not a directory"),
+        (tmp_path / "gbk.yaml", "not UTF-8; save it as UTF-8"),
+    ):
+        with pytest.raises(ConfigError, match=words) as error:
+            load_config(path)
+        assert str(path) in str(error.value)
 
 
 def test_missing_file_and_override(tmp_path):

@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
+from typer.testing import CliRunner
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training import dataset, public
+from zhenyan.training.cli import data
 from zhenyan.training.config import DataConfig
 from zhenyan.training.corpus_check import check_corpus
 from zhenyan.training.dataset import targets, weights
-from zhenyan.training.rows import Row, read_rows, text_key
+from zhenyan.training.rows import Row, read_all, read_rows, text_key
 from zhenyan.training.schema import load_schema
 from zhenyan.training.splits import Splits, load_splits
 
@@ -27,15 +30,46 @@ def write(path, *records):
         ('{"text": ""}\n', "field 'text' must be a non-empty string"),
         ('{"text": "a", "labels": "x"}\n', "field 'labels' must be a list"),
         ('{"text": "a", "channel": "tv"}\n', "live, copy, found 'tv'"),
+        ('{"text": "a", "label": ["x"]}\n', "field 'labels' is missing"),
+        ('{"text": "a", "labels": null}\n', "field 'labels' must be a list of label ids, found None"),
+        ('{"text": "a", "labels": [], "annotated": "x"}\n', "field 'annotated' must be a list of label ids, found 'x'"),
+        ('{"text": "a", "labels": [], "annotated": 5}\n', "field 'annotated' must be a list of label ids, found 5"),
+        (
+            '{"text": "a", "labels": [], "contested": "false"}\n',
+            "field 'contested' must be true or false, found 'false'",
+        ),
+        ('{"text": "a", "labels": [], "pair": ["x"]}\n', "field 'pair' must be a single name"),
+        ('{"text": "a", "labels": [], "batch": ["q"], "domain": {}}\n', "field 'batch'.*\n.*field 'domain'"),
         ("{\n", "not JSON"),
         ("[]\n", "expected a JSON object"),
+        ("1" * 5000 + "\n", "too many digits"),
+        ("[" * 100_000 + "\n", "nested too deeply"),
+        ('{"text": "中文", "labels": []}\n'.encode("gbk"), "not UTF-8; save it as UTF-8"),
     ],
 )
 def test_bad_rows_name_file_and_line(tmp_path, line, words):
-    path = write(tmp_path / "a.jsonl", {"text": "好"}, line)
+    path = write(tmp_path / "a.jsonl", {"text": "好", "labels": []})
+    path.write_bytes(path.read_bytes() + (line if isinstance(line, bytes) else line.encode()) + b"{}\n")
     with pytest.raises(InputError, match=words) as error:
         read_rows([path])
     assert "a.jsonl:2" in str(error.value)
+    rows, faults = read_all([path])  # the third line is named too
+    assert len(rows) == 1 and re.search(words, "\n".join(faults)) and "a.jsonl:3: field 'text'" in "\n".join(faults)
+
+
+def test_check_names_every_line_and_refuses_a_file_without_any(tmp_path, root):
+    bad = write(tmp_path / "bad.jsonl", "{\n", {"text": "全网第一[/x]", "labels": "[/y]"}, {"text": "好", "labels": []})
+    result = CliRunner().invoke(data, ["check", str(bad)], catch_exceptions=False)
+    assert result.exit_code == 1 and "2 faults" in result.output and "'[/y]'" in result.output
+    for command in ("check", "fix"):
+        result = CliRunner().invoke(data, [command, str(write(tmp_path / "empty.jsonl", "\n"))])
+        assert isinstance(result.exception, InputError) and re.search(
+            "empty.jsonl: no (row|entry)", str(result.exception)
+        )
+    splits = write(tmp_path / "splits.yaml", "validation: [b99]\ntest: [b01]\n")
+    rows = write(tmp_path / "rows.jsonl", {"text": "好", "labels": [], "batch": "b01"})
+    result = CliRunner().invoke(data, ["check", str(rows), "--splits", str(splits)], catch_exceptions=False)
+    assert result.exit_code == 0 and "no validation rows: no row is of group b99" in result.output
 
 
 def test_the_committed_corpus_is_sound(root):
@@ -61,8 +95,17 @@ def test_check_finds_what_is_wrong(tmp_path):
         Row(same + "啊", ("food_safety",), id="3", origin="f:3", meta={"batch": "v"}),
         Row("别的", ("no_such_label",), id="4", origin="f:4", meta={"batch": "a"}),
         Row("一对", (), id="5", origin="f:5", meta={"batch": "a", "pair": "p"}),
+        Row(
+            "六六", ("food_safety",), id="6", origin="f:6", annotated=("food_safty", "price_fraud"), meta={"batch": "a"}
+        ),
+        Row("七七", ("food_safety",), id="7", origin="f:7", meta={"kind": "plain"}),
     ]
-    faults = "\n".join(check_corpus(rows, schema, splits).faults)
+    found = check_corpus(rows, schema, splits)
+    faults = "\n".join(found.faults)
+    assert "f:6: unknown label food_safty in `annotated`" in faults
+    assert "f:6: label food_safety isn't in `annotated`" in faults
+    assert "f:7: kind plain is of compliant rows" in faults
+    assert "f:7: no room, batch, rewriter or source" in "\n".join(found.notes)
     assert "f:2 and f:1: the same text with other labels" in faults
     assert "near duplicates" in faults and "validation" in faults
     assert "f:4: unknown label no_such_label" in faults
@@ -84,6 +127,48 @@ def test_labels_join_public_text_by_hash(tmp_path):
         public.join_labels([str(labels)], tmp_path)
     write(labels, {**record, "doc": text_key("absent")})
     assert public.join_labels([str(labels)], tmp_path) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"doc": ...}, "not labels by hash; written rows belong in data.written"),
+        ({"start": ...}, "field 'start' must be a number of characters, found None"),
+        ({"labels": ...}, "field 'labels' must be a list of label ids, found None"),
+        ({"id": 7}, "field 'id' must be text, found 7"),
+        ({"annotated": "food_safety"}, "field 'annotated' must be a list of label ids"),
+        ({"contested": "no"}, "field 'contested' must be true or false"),
+    ],
+)
+def test_bad_labels_by_hash_name_file_and_line(tmp_path, change, words):
+    (tmp_path / "cache").mkdir()
+    write(tmp_path / "cache/streams.jsonl", {"text": "降血压"})
+    key = text_key("降血压")
+    record = {"id": "1", "sha256": key, "doc": key, "start": 0, "end": 3, "labels": []} | change
+    labels = write(tmp_path / "l.jsonl", {name: value for name, value in record.items() if value is not ...})
+    with pytest.raises(InputError, match=words) as error:
+        public.join_labels([str(labels)], tmp_path / "cache")
+    assert "l.jsonl:1" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("validation", "files", "words"),
+    [
+        ("[b99, b98]", ["rows.jsonl"], "no validation rows: no row is of group b99, b98 .*splits.yaml"),
+        ("[b01]", ["rows.jsonl"], "no training rows outside the held-out groups"),
+        ("[]", [], "no training rows"),
+    ],
+)
+def test_training_without_rows_is_refused(tmp_path, root, validation, files, words):
+    write(tmp_path / "rows.jsonl", {"text": "好", "labels": [], "batch": "b01"})
+    config = DataConfig(
+        written=[str(tmp_path / name) for name in files], public_labels=[], public_cache=tmp_path / "cache",
+        public_sources=root / "data/public.yaml",
+        splits=write(tmp_path / "splits.yaml", f"validation: {validation}\ntest: []\n"),
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=words):
+        dataset.load_corpus(config, load_schema())
+    assert dataset.load_corpus(config, load_schema(), needed=()).test == []
 
 
 def test_a_rewritten_line_is_joined_by_its_edits(tmp_path):
@@ -117,6 +202,20 @@ def test_fetch_from_a_copy_checks_digests(tmp_path):
     assert "expected 0000" in report.missing["b.tsv"] and "--from" in report.missing["c.tsv"]
     offline = public.fetch(tmp_path / "cache", None, [good.model_copy(update={"name": "d.tsv"})], lambda _: None)
     assert "--from FOLDER" in offline.missing["d.tsv"]
+
+
+@pytest.mark.parametrize("text", ["", "- a", "sources: []", "files: 3", "files: [{name: a}]"])
+def test_a_list_of_sources_that_is_none_is_named(tmp_path, text):
+    with pytest.raises(InputError, match=r"s\.yaml: .*files"):
+        public.load_sources(write(tmp_path / "s.yaml", text))
+
+
+def test_a_cache_that_is_a_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"--cache .*: File exists; give a folder"):
+        public.fetch(write(tmp_path / "file", "x"), None, [])
+    with pytest.raises(InputError, match=r"a\.tsv: not UTF-8"):
+        (tmp_path / "a.tsv").write_bytes("好".encode("gbk"))
+        list(public.documents(tmp_path / "a.tsv"))
 
 
 def test_committed_labels_are_keys_not_text(root):

@@ -10,12 +10,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 from rich.console import Console
+from transformers import BertConfig, BertModel
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import train as training
 from zhenyan.training.config import DistilConfig, LossConfig, WrittenLessonsConfig
 from zhenyan.training.dataset import SPLICE_CHARS, crossed
 from zhenyan.training.losses import label_loss, teacher_loss
-from zhenyan.training.modelling import load_model, save_model
+from zhenyan.training.modelling import MultiLabelClassifier, load_model, save_model
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import load_schema
@@ -44,6 +45,23 @@ def test_a_student_has_its_teachers_layers(teachers, small_config):
     student = training.train(config.model_copy(update={"encoder": encoder}), console=Console(quiet=True))
     model, _, _ = load_model(student.folder / "model")
     assert len(model.encoder.encoder.layer) == 1
+
+
+def test_teachers_that_lack_a_label_or_have_another_width_are_refused(teachers, small_config, tmp_path):
+    missing, *others = load_model(teachers[0])[2]["labels"]
+    model, tokenizer, _ = load_model(teachers[0], others)
+    save_model(model, tokenizer, tmp_path / "lacking", max_tokens=64)
+    config = with_teachers(small_config, teachers=[teachers[0], tmp_path / "lacking"])
+    with pytest.raises(ConfigError, match=f"distil: teacher .*lacking lacks {missing}"):
+        training.train(config, console=Console(quiet=True))
+    assert len(list(config.runs.iterdir())) == 1, "refused before a run began"
+    shape = BertConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                       intermediate_size=16, max_position_embeddings=64)  # fmt: skip
+    narrow = MultiLabelClassifier(BertModel(shape, add_pooling_layer=False), [missing, *others])
+    save_model(narrow, tokenizer, tmp_path / "narrow", max_tokens=64)
+    config = with_teachers(small_config, teachers=[tmp_path / "narrow"], unlabelled=0)
+    with pytest.raises(ConfigError, match=r"distil\.hidden_weight: the student is 32 wide, its teacher .*narrow 16"):
+        training.train(config, console=Console(quiet=True))
 
 
 def test_written_and_moved_rows_can_have_teachers_of_their_own(teachers, small_config):

@@ -26,7 +26,9 @@ def cache(tmp_path):
 
 
 def rows(*records):
-    return [row_from_json({"id": f"m{i}", **record}, f"mine.jsonl:{i}") for i, record in enumerate(records, 1)]
+    return [
+        row_from_json({"id": f"m{i}", "labels": [], **record}, f"mine.jsonl:{i}") for i, record in enumerate(records, 1)
+    ]
 
 
 MINE = (
@@ -69,7 +71,9 @@ def test_records_hold_no_text_and_join_to_the_same_rows(tmp_path, cache):
 def test_more_rows_are_added_to_a_label_file(tmp_path, cache):
     labels = tmp_path / "labels.jsonl"
     for number, text in enumerate((STREAM, CELL)):
-        (tmp_path / "mine.jsonl").write_text(json.dumps({"id": str(number), "text": text}, ensure_ascii=False), "utf-8")
+        (tmp_path / "mine.jsonl").write_text(
+            json.dumps({"id": str(number), "text": text, "labels": []}, ensure_ascii=False), "utf-8"
+        )
         CliRunner().invoke(data, ["hash", str(tmp_path / "mine.jsonl"), "-o", str(labels), "--cache", str(cache)], catch_exceptions=False)  # fmt: skip
     assert [row.text for row in public.join_labels([str(labels)], cache)[0]] == [STREAM, CELL]
 
@@ -110,11 +114,18 @@ def test_an_empty_cache_says_how_to_fill_it(tmp_path):
 
 def test_labels_are_not_added_to_a_file_of_texts(tmp_path, cache):
     corpus = tmp_path / "corpus.jsonl"
-    corpus.write_text(json.dumps({"id": "m1", "text": CELL}, ensure_ascii=False) + "\n", "utf-8")
+    corpus.write_text(json.dumps({"id": "m1", "text": CELL, "labels": []}, ensure_ascii=False) + "\n", "utf-8")
     before = corpus.read_bytes()
     result = CliRunner().invoke(data, ["hash", str(corpus), "-o", str(corpus), "--cache", str(cache)])
     assert isinstance(result.exception, InputError) and "other than labels by hash" in str(result.exception)
     assert corpus.read_bytes() == before
+
+
+def test_a_folder_is_no_output(tmp_path, cache):
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text(json.dumps({"id": "m1", "text": CELL, "labels": []}, ensure_ascii=False), "utf-8")
+    result = CliRunner().invoke(data, ["hash", str(mine), "-o", str(tmp_path), "--cache", str(cache)])
+    assert isinstance(result.exception, InputError) and "is a folder; give --output a file" in str(result.exception)
 
 
 @pytest.mark.parametrize("text", ["", CELL, "全新的话", "老铁啊这个膏药贴上", "疼不就上贴药膏个这铁老"])

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 from zhenyan.inference import normalise
-from zhenyan.inference.bundle import FILES, load_bundle
+from zhenyan.inference.bundle import FILES, bundle_id, load_bundle
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training.agreement import agreement
 from zhenyan.training.cli import data
@@ -20,7 +20,7 @@ from zhenyan.training.corpus_check import check_corpus
 from zhenyan.training.dataset import targets
 from zhenyan.training.edits import corpus_line
 from zhenyan.training.migrate import apply_migration, plan_migration
-from zhenyan.training.migrated_rows import Step, migrate_record
+from zhenyan.training.migrated_rows import Step, migrate_record, needs_relabelling
 from zhenyan.training.public import join_labels
 from zhenyan.training.rows import Row, read_rows, text_key
 from zhenyan.training.schema import Label, Schema, load_schema
@@ -119,6 +119,46 @@ def test_a_row_follows_the_schema(name, labels, annotated, labels_after, annotat
     new = migrate_record(record, STEPS[name], IDS, STEPS[name].after(IDS))
     assert (new["labels"], new.get("annotated")) == (labels_after, annotated_after)
     assert json.dumps(record) == before and new["text"] == "字"
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "window", "annotated"),
+    [
+        ("rename", [["x_new"], [], ["c_three"]], ["x_new", "c_three"], None),
+        ("split", [[], [], ["c_three"]], ["c_three"], ["b_two", "c_three"]),
+        ("add", [["a_one"], [], ["c_three"]], ["a_one", "c_three"], IDS),
+    ],
+)
+def test_a_window_follows_the_schema(name, lines, window, annotated):
+    record = {"sha256": ["1", "2", "3"], "labels": [["a_one"], [], ["c_three"]], "window": ["a_one", "c_three"]}
+    new = migrate_record(record, STEPS[name], IDS, STEPS[name].after(IDS))
+    assert (new["labels"], new["window"], new.get("annotated")) == (lines, window, annotated)
+    assert needs_relabelling(record, STEPS[name]) == (name == "split")
+
+
+def test_held_out_rows_and_windows_are_migrated_too(work, root):
+    for name in ("held_out", "windows"):
+        shutil.copytree(root / "data/labels" / name, work / "data/labels" / name)
+    (work / "m.yaml").write_text("changes:\n  - {kind: rename, labels: [food_safety], into: [food_law]}\n")
+    CliRunner().invoke(data, ["migrate", "m.yaml", "--apply"], catch_exceptions=False)
+    files = list((work / "data/labels").rglob("*.jsonl"))
+    assert len(files) == 3 and not any(b'"food_safety"' in file.read_bytes() for file in files)
+    assert all(b'"food_law"' in file.read_bytes() for file in files)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"annotated": 3}, "field 'annotated' must be a list of label ids, found 3"),
+        ({"labels": None}, "field 'labels' must be a list of label ids, found None"),
+        ({"readings": ["x"]}, "field 'readings' must be a list of lists of label ids"),
+        ({"labels": ["x"], "window": []}, "field 'labels' must be a list of lists of label ids"),
+    ],
+)
+def test_a_record_that_can_not_be_migrated_is_named(work, fields, words):
+    (work / "data/labels/pool.jsonl").write_bytes(corpus_line(fields))
+    with pytest.raises(InputError, match=rf"pool\.jsonl:1: {words}"):
+        plan(work, {"kind": "retire", "labels": ["food_safety"]})
 
 
 @pytest.mark.parametrize(
@@ -232,12 +272,8 @@ def test_an_added_label_is_masked_not_negative(work, base):
 def test_changes_add_up(work, base):
     """Several changes in one file, then another file: order, versions, numbers and records."""
     first = {"kind": "rename", "labels": ["price_fraud"], "into": ["price_law"]}
-    second = {
-        "kind": "merge",
-        "labels": ["price_law", "consumer_rights"],
-        "into": ["buyer"],
-        "define": [label("buyer", base)],
-    }
+    second = {"kind": "merge", "labels": ["price_law", "consumer_rights"], "into": ["buyer"],
+              "define": [label("buyer", base)]}  # fmt: skip
     migrate(work, first, second)
     record = migrate(work, {"kind": "rename", "labels": ["buyer"], "into": ["buyer_law"]})
     schema = load_schema("configs/labels.yaml")
@@ -329,7 +365,10 @@ def test_old_bundles_still_load(work):
     manifest = {
         "format": 1,
         "normaliser": normalise.VERSION,
-        "bundle_id": "old",
+        "name": "old",
+        "bundle_id": bundle_id("old", hashes),
+        "max_tokens": 128,
+        "pad_id": 0,
         "labels": schema.ids,
         "sha256": hashes,
     }
@@ -348,10 +387,8 @@ def test_the_example_of_a_new_label_fits_the_schema(tmp_path, root):
     planned = plan_migration(
         folder / "private_diversion.yaml", root / "configs/labels.yaml", [root / "data/corpus/b01.jsonl"], tmp_path
     )
-    new, rows = (
-        Schema.model_validate(yaml.safe_load(planned.schema_text)),
-        read_rows(folder / "private_diversion.jsonl"),
-    )
+    new = Schema.model_validate(yaml.safe_load(planned.schema_text))
+    rows = read_rows(folder / "private_diversion.jsonl")
     found = check_corpus(rows, new, Splits(validation=["p02"], test=["p03"]))
     assert not found.faults and not found.notes
     for batch, least in (("p01", 30), ("p02", 15), ("p03", 15)):

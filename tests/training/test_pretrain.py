@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
+import typer
 from rich.console import Console
+from typer.testing import CliRunner
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training import cli
 from zhenyan.training import train as training
-from zhenyan.training.config import DistilConfig, PretrainConfig
+from zhenyan.training.config import DistilConfig, PretrainConfig, dump_config
 from zhenyan.training.cross_validation import cross_validate, fold_table
 from zhenyan.training.dataset import load_corpus
 from zhenyan.training.encoders.load import backbone, load_encoder
@@ -98,6 +103,24 @@ def test_every_group_is_decided_by_a_model_that_never_saw_it(config):
     assert held[0] | held[1] == {row.group for row in train_rows}
     assert measured["rows"] == len(train_rows) and measured["folds"] == 2
     assert 0 <= measured["any_violation"]["f1"] <= 1 and fold_table(measured).row_count >= 1
+
+
+def test_the_record_is_written_where_no_group_has_enough_violating_rows(config, root, tmp_path):
+    few = []
+    for name in ("b01", "b03"):
+        lines = (root / f"data/corpus/{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        violating = [line for line in lines if json.loads(line)["labels"]]
+        few += violating[:3] + [line for line in lines if line not in violating][:20]
+    (tmp_path / "few.jsonl").write_text("\n".join(few) + "\n", encoding="utf-8")
+    written = [str(tmp_path / "few.jsonl"), config.data.written[1]]
+    small = config.model_copy(update={"data": config.data.model_copy(update={"written": written})})
+    (tmp_path / "few.yaml").write_text(dump_config(small), encoding="utf-8")
+    app, record = typer.Typer(), tmp_path / "new/folds.json"
+    cli.register(app)
+    command = ["cross-validate", "--config", str(tmp_path / "few.yaml"), "--folds", "2", "--json", str(record)]
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert done.exit_code == 0 and "quartiles" not in done.output
+    assert json.loads(record.read_text(encoding="utf-8"))["groups"] == {"each": {}, "quartiles": []}
 
 
 def test_a_student_is_not_cross_validated(config, tmp_path):

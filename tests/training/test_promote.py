@@ -8,10 +8,13 @@ import sys
 import time
 
 import pytest
+import typer
 import yaml
+from typer.testing import CliRunner
 from zhenyan.inference.bundle import DEFAULT_BUNDLE
 from zhenyan.inference.cli import main
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training import cli_registry
 from zhenyan.training.compare import Comparison, Difference, speeds
 from zhenyan.training.config import TrackingConfig
 from zhenyan.training.export import write_manifest
@@ -97,6 +100,34 @@ def test_a_planted_regression_of_the_bundled_model_is_refused(tmp_path, root, mo
     said = capsys.readouterr()
     assert exited.value.code == 2 and "stays out" in said.err and "fall of F1, food_safety" in said.err
     assert registry.version(CHAMPION) == champion
+
+
+def called(*words):
+    app = typer.Typer()
+    cli_registry.register(app)
+    return CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+
+
+def test_what_can_not_be_measured_or_registered_is_said_before_it_is_tried(tmp_path):
+    tracking = {"uri": f"sqlite:///{tmp_path}/mlflow.db"}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"tracking": tracking}), encoding="utf-8")
+    rows, config = tmp_path / "set.jsonl", ["--config", tmp_path / "config.yaml"]
+    rows.write_text('{"text": "今天两盒装", "labels": ["no_such"]}\n', encoding="utf-8")
+    for command, message in (
+        (["compare", DEFAULT_BUNDLE, DEFAULT_BUNDLE, "--set", rows], r"set\.jsonl:1: unknown label no_such"),
+        (["promote", DEFAULT_BUNDLE, "--name", "bad/name"], "--name 'bad/name': a registered model's name"),
+        (["promote", DEFAULT_BUNDLE, "--challenger", "--set", rows], "--challenger measures nothing"),
+        (["promote", DEFAULT_BUNDLE, "--challenger", "--gates", rows], "--challenger measures nothing"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            called(*command, *config)
+    hashed = {"id": "1", "sha256": "0" * 64, "doc": "0" * 64, "start": 0, "end": 5, "labels": []}
+    rows.write_text(json.dumps(hashed) + "\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="1 hashed labels find no text"):
+        called("compare", DEFAULT_BUNDLE, DEFAULT_BUNDLE, "--set", rows, *config)
+    rows.write_text('{"text": "今天两盒装", "labels": []}\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"both are zhenyan-\w+; give two models"):
+        called("compare", DEFAULT_BUNDLE, DEFAULT_BUNDLE, "--set", rows, *config)
 
 
 def test_speeds_are_measured_in_turns():

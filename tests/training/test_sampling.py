@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -15,7 +16,7 @@ from zhenyan.training.candidates import Candidates, Opinion, read_candidates
 from zhenyan.training.cli import data
 from zhenyan.training.dataset import targets
 from zhenyan.training.rows import read_rows
-from zhenyan.training.sample_output import check_ending, sample_rows, sample_tasks, write_sample
+from zhenyan.training.sample_output import check_output, sample_rows, sample_tasks, write_sample
 from zhenyan.training.sampling import choose, embed, measure, shortlist, spread
 from zhenyan.training.schema import load_schema
 
@@ -57,7 +58,7 @@ def run(tmp_path):
         "inputs": [{"path": "in.txt"}],
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    (folder / "summary.json").write_text(json.dumps({"rejects": 2}))
+    (folder / "summary.json").write_text(json.dumps({"rows": 4, "rejects": 2}))
     return output
 
 
@@ -202,6 +203,7 @@ def test_what_is_wrong_with_a_run_is_said(run, tmp_path):
 
 def test_rows_say_why_and_teach_nothing_before_they_are_labelled(candidates, tmp_path):
     sample = choose(candidates, [], 12, 2, seed=0)
+    check_output(tmp_path / "deep" / "s.jsonl")
     assert write_sample(tmp_path / "deep" / "s.jsonl", candidates, sample, load_schema()) == []
     rows = read_rows(tmp_path / "deep" / "s.jsonl")
     assert len(rows) == 12 and not targets(rows, list(LABELS))[1].any()
@@ -234,7 +236,10 @@ def test_tasks_fit_the_configuration_beside_them(candidates, tmp_path):
 
 def test_the_ending_picks_the_format(tmp_path):
     with pytest.raises(InputError, match=r"ending '.csv'; .jsonl writes rows"):
-        check_ending(tmp_path / "a.csv")
+        check_output(tmp_path / "a.csv")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="give --output a folder that may be written"):
+        check_output(tmp_path / "file/deep/a.jsonl")
 
 
 def test_the_command_chooses_from_a_run_without_loading_a_model(run, tmp_path, corpus):
@@ -245,3 +250,13 @@ def test_the_command_chooses_from_a_run_without_loading_a_model(run, tmp_path, c
     first = output.read_bytes()
     assert CliRunner().invoke(data, arguments).exit_code == 0 and output.read_bytes() == first
     assert {row.meta["chosen_for"] for row in read_rows(output)} <= {"x", "y"}
+
+
+@pytest.mark.parametrize(("inputs", "output"), [("out.jsonl", "out.jsonl"), ("out.jsonl.run", "out.jsonl"), ("out.jsonl", "rows.jsonl")])  # fmt: skip
+def test_the_command_does_not_write_over_what_it_reads(run, tmp_path, inputs, output):
+    shutil.copy("data/corpus/b02.jsonl", tmp_path / "rows.jsonl")
+    before = (tmp_path / output).read_bytes()
+    arguments = ["sample", str(tmp_path / inputs), "-o", str(tmp_path / "out.jsonl.run/.." / output), "--count", "3"]
+    result = CliRunner().invoke(data, [*arguments, "--labelled", str(tmp_path / "rows.jsonl")])
+    assert isinstance(result.exception, ConfigError) and "--output" in str(result.exception)
+    assert (tmp_path / output).read_bytes() == before

