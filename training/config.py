@@ -46,7 +46,11 @@ class _Strict(BaseModel):
     @classmethod
     def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         """YAML's true would be read as 1, "yes" and "on" too."""
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+        given = value if isinstance(value, list) else [value]
+        if (
+            any(isinstance(one, bool) for one in given)
+            and cls.model_fields[str(info.field_name)].annotation is not bool
+        ):
             raise ValueError(f"this is no switch, found {value!r}")
         return value
 

@@ -75,8 +75,9 @@ def evaluate_bundle(
     classifier = Classifier.load(model, explain=False)
     config = load_config(config_path)
     schema = load_schema(config.data.label_schema)
-    needed = not sets or options.baselines or options.explains
-    corpus = load_corpus(config.data, schema) if needed else Corpus([], [], [], [])
+    needed = [] if sets else ["test"]
+    needed += ["train", "validation"] if options.baselines or options.explains else []
+    corpus = load_corpus(config.data, schema, needed) if needed else Corpus([], [], [], [])
     rows = read_sets(sets, config.data.public_cache, schema) if sets else corpus.test
     data = labelled(rows, schema.ids)
     measured = measure(classifier, data, schema, corpus, config, options)

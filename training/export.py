@@ -140,14 +140,20 @@ def config_of(run: Path) -> TrainConfig:
     return load_config(run / CONFIG)
 
 
+_LITTER = (".gitkeep", ".DS_Store")
+
+
 def check_output(run: Path, output: Path) -> None:
     """ConfigError unless a bundle may stand at `output`: a new or empty folder, or that of an earlier bundle."""
-    here, there = output.resolve(), run.resolve()
+    try:
+        here, there = output.resolve(), run.resolve()
+    except (OSError, RuntimeError) as error:  # such as a link to itself
+        raise ConfigError(f"{output}: can't be a bundle folder ({error}); give a new folder") from None
     if here.is_relative_to(there) or there.is_relative_to(here):
         raise ConfigError(f"{output}: is, holds or lies in the run {run}; give a folder beside it")
     try:
         here.parent.mkdir(parents=True, exist_ok=True)
-        other = here.exists() and not (here / MANIFEST).exists() and any(here.iterdir())
+        other = here.exists() and bool({path.name for path in here.iterdir()} - {*FILES, MANIFEST, CARD, *_LITTER})
     except OSError as error:
         raise ConfigError(f"{output}: can't be a bundle folder ({error.strerror}); give a new folder") from None
     if other:
@@ -159,9 +165,13 @@ def place(bundle: Path, output: Path) -> None:
     output = output.resolve()
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as beside:
         new = shutil.copytree(bundle, Path(beside) / "new")
-        if output.exists():
-            output.rename(Path(beside) / "old")
-        new.rename(output)
+        old = output.rename(Path(beside) / "old") if output.exists() else None
+        try:
+            new.rename(output)
+        except BaseException:
+            if old:
+                old.rename(output)
+            raise
 
 
 def report_bundle(run: Path, output: Path, config: TrainConfig, console: Console) -> None:

@@ -1,7 +1,7 @@
 """`zhenyan data migrate`: changes of the label schema, carried through configs/labels.yaml and every annotated row.
 
 Bundles made before keep working: they carry their own labels. Training goes on from an old model with its head rows
-copied by label id, so that only new and split labels start afresh.
+copied by label id, also to a new one, so that only new, split and merged labels start afresh.
 """
 
 from __future__ import annotations

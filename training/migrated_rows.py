@@ -59,14 +59,19 @@ class Step(BaseModel):
 
 def check_record(record: dict[str, Any], origin: str) -> None:
     """InputError naming `origin` and the field when what a migration changes isn't made of lists of label ids."""
-    for name in ("labels", "annotated", "readings", "window"):
+    for name in ("labels", "annotated", *(("window",) if _is_window(record) else ())):
         value = record.get(name, [])
-        nested = name == "readings" or (name == "labels" and "window" in record)
+        nested = name == "labels" and _is_window(record)
         if name == "annotated" and value is None:
             continue
         if not (isinstance(value, list) and all(map(is_ids, value)) if nested else is_ids(value)):
             expected = "a list of lists of label ids" if nested else "a list of label ids"
             raise InputError(f"{origin}: field {name!r} must be {expected}, found {value!r:.80}")
+
+
+def _is_window(record: dict[str, Any]) -> bool:
+    """Whether the record is of neighbouring lines that were read together; a row may have a field of that name."""
+    return "window" in record and "text" not in record and isinstance(record.get("sha256"), list)
 
 
 def migrate_record(record: dict[str, Any], step: Step, before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
@@ -77,7 +82,7 @@ def migrate_record(record: dict[str, Any], step: Step, before: Sequence[str], af
     """
     seen = _annotated(record, step, before)
     new = dict(record)
-    if "window" in record:
+    if _is_window(record):
         new |= {"labels": [_mapped(line, step) for line in record["labels"]], "window": _mapped(record["window"], step)}
     elif "labels" in record:
         new["labels"] = _mapped(record["labels"], step)
@@ -85,8 +90,9 @@ def migrate_record(record: dict[str, Any], step: Step, before: Sequence[str], af
     if not seen.issuperset(after):
         unknown = [label for label in record.get("annotated") or [] if label not in before]
         new["annotated"] = [*(label for label in after if label in seen), *unknown]
-    if "readings" in record:
-        new["readings"] = [_mapped(reading, step) for reading in record["readings"]]
+    readings = record.get("readings")
+    if isinstance(readings, list) and all(map(is_ids, readings)):
+        new["readings"] = [_mapped(reading, step) for reading in readings]
     return new
 
 
@@ -97,7 +103,7 @@ def needs_relabelling(record: dict[str, Any], step: Step) -> bool:
 
 def _label_lists(record: dict[str, Any]) -> list[list[str]]:
     """The record's labels: of the row, or of each line of a window and of all together."""
-    return [*record["labels"], record["window"]] if "window" in record else [record.get("labels", [])]
+    return [*record["labels"], record["window"]] if _is_window(record) else [record.get("labels", [])]
 
 
 def _mapped(labels: Iterable[str], step: Step) -> list[str]:

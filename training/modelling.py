@@ -101,9 +101,14 @@ def save_model(model: MultiLabelClassifier, tokenizer: PreTrainedTokenizerFast, 
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """What `save_model` wrote about the model; ConfigError when `folder` holds none."""
+    """What `save_model` wrote about the model; ConfigError when `folder` holds none, or something else."""
     try:
-        return json.loads((folder / _META).read_text(encoding="utf-8"))
+        meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+        if isinstance(meta, dict) and isinstance(meta.get("labels"), list):
+            return meta
+        raise ConfigError(f"{folder / _META}: not what a run wrote; take the run's model folder again")
+    except ValueError as error:
+        raise ConfigError(f"{folder / _META}: not JSON ({error}); take the run's model folder again") from None
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(
             f"{folder}: no trained model here ({_META} is missing); give a run's model folder or a bundle"
@@ -125,7 +130,16 @@ def labels_of(folder: Path) -> list[str]:
 
 
 def former(label: str, known: Sequence[str], changes: Sequence[Change] = ()) -> str | None:
-    """What a model with the labels `known` calls `label`, by name or by the schema's renames; None when it lacks it."""
+    """What a model with the labels `known` calls `label`, by name or by the schema's renames; None when it lacks it.
+
+    A name that was given away and then to another label means what it first meant, where the model lacks its later name.
+    """
+    later = label
+    for change in changes:
+        if change.kind == "rename" and change.labels == [later]:
+            (later,) = change.into
+    if later != label and later not in known:
+        return None
     for change in reversed(changes):
         if label in known:
             break

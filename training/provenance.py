@@ -76,11 +76,15 @@ class Journal:
 
 
 def read_journal(run: Path) -> Journal:
-    """Tags and training time of a run; the time between a cut and the restart after it doesn't count."""
+    """Tags and training time of a run; the time between a cut and the restart after it doesn't count.
+
+    A last line without its end, which a kill amid a write leaves, is passed over.
+    """
     tags: dict[str, str] = {}
     milliseconds, started, last = 0, None, 0
     path = run / JOURNAL
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    for line in text[: text.rfind("\n") + 1].splitlines():
         entry = json.loads(line)
         if entry["kind"] in ("params", "restart"):
             milliseconds += last - started if started is not None else 0

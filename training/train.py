@@ -172,8 +172,10 @@ def checkpoint_of(folder: Path) -> str:
 
 
 def began_with(run: Path, asked: Path | None) -> Path | None:
-    """The warm start of a run that was cut off; ConfigError when another is asked for."""
+    """The warm start of a run that was cut off, which may have moved; ConfigError when another is asked for."""
     begun = read_journal(run).tags.get("warm_start")
+    if asked is not None and begun and not Path(begun).exists():
+        return asked
     if asked is not None and (begun is None or asked.resolve() != Path(begun).resolve()):
         raise ConfigError(f"{run}: it began from {begun or 'no trained model'}, not {asked}; leave --from away")
     return Path(begun) if begun else None

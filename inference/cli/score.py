@@ -98,7 +98,7 @@ def score(
     job = Job(inputs, output, options, reading, restart, part_rows, report)
     console = Console(stderr=True)
     chosen_engine = make_engine(engine, bundle, options, threads, ray_address, actors)
-    with Reporter(console) as reporter:
+    with Reporter(console, restart=restart) as reporter:
         folder = run_job(job, bundle, chosen_engine, reporter)
     say_notes(folder.summary["notes"], console)
     finish(folder, output, report, show, bundle, console)
@@ -159,8 +159,8 @@ def say_notes(notes: list[str], console: Console) -> None:
 class Reporter:
     """Rows, speed and hits so far: a live line on a terminal, else a line now and then."""
 
-    def __init__(self, console: Console, every: float = 15.0) -> None:
-        self.console, self.every = console, every
+    def __init__(self, console: Console, every: float = 15.0, restart: bool = False) -> None:
+        self.console, self.every, self.restart = console, every, restart
         self.started = self.said = time.monotonic()
         self.base = self.rows = 0
         self.bar = Bar(
@@ -176,8 +176,9 @@ class Reporter:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.console.is_terminal:
             self.bar.stop()
-        if kind and (self.rows or kind is KeyboardInterrupt):
-            self.console.print(f"stopped after {self.rows:,} rows; the same command goes on from there", markup=False)
+        if kind is KeyboardInterrupt:
+            again = "the command without --restart" if self.restart else "the same command"
+            self.console.print(f"stopped after {self.rows:,} rows; {again} goes on from there", markup=False)
 
     def __call__(self, progress: Progress) -> None:
         if progress.resumed:

@@ -12,7 +12,9 @@ from zhenyan.inference.io.items import Item, Options, Reject
 from zhenyan.inference.io.opening import open_text, plain_suffix
 
 _ASS_EVENT = re.compile(r"\s*(Dialogue|Comment):")
-_MEANT_AS_TIMES = re.compile(r"\d\s*:.*-+>|-+>.*\d\s*:|^\s*\d+:\d+:\S+\s*$")
+_MEANT_AS_TIMES = re.compile(r"\s*[\d:.,;XxOo]*\d\s*:[\d:.,;XxOo\s]*--?>|\s*--?>\s*\d+\s*:|\s*\d+:\d+:\S+\s*$")
+_TIME_CHARS = 100  # no line of times is longer
+_NOT_CUES = ("NOTE", "STYLE", "REGION")  # blocks of WebVTT
 _BROKEN = "a cue's times can't be read"
 
 
@@ -32,7 +34,7 @@ def read_txt(path: str, options: Options) -> Iterator[Item | Reject]:
 def read_subtitles(path: str, options: Options) -> Iterator[Item | Reject]:
     """SRT, WebVTT or ASS cues with their times in seconds; markup is dropped. A cue with broken times is a reject."""
     with open_text(path, options) as file:
-        text = file.read().replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+        text = file.read().replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     if not text.strip():
         return
     kind = plain_suffix(path).removeprefix(".")
@@ -74,7 +76,15 @@ def _cues(lines: Sequence[str], kind: str) -> Iterator[tuple[int, str]]:
         return
     times = [at for at in range(len(lines)) if _is_time_line(lines, at, kind)]
     ends = [*(at - _has_name(lines, at, kind) for at in times[1:]), len(lines)]
-    yield from ((at + 1, "\n".join(lines[at:end])) for at, end in zip(times, ends, strict=False))
+    for at, end in zip(times, ends, strict=False):
+        yield at + 1, "\n".join(lines[at : _words_end(lines, at, end)])
+
+
+def _words_end(lines: Sequence[str], at: int, end: int) -> int:
+    """Where the words of the cue with its times at `at` end, before `end`: a number after a blank line is the next cue's."""
+    while end > at + 1 and not lines[end - 1].strip():
+        end -= 1
+    return end - 1 if end > at + 2 and lines[end - 1].strip().isdecimal() and not lines[end - 2].strip() else end
 
 
 def _is_time_line(lines: Sequence[str], at: int, kind: str) -> bool:
@@ -84,12 +94,15 @@ def _is_time_line(lines: Sequence[str], at: int, kind: str) -> bool:
 
     if len((WebVTTFormat if kind == "vtt" else SubripFormat).TIMESTAMP.findall(lines[at])) == 2:
         return True
-    return bool(_MEANT_AS_TIMES.search(lines[at])) and (
-        at == 0 or not lines[at - 1].strip() or _has_name(lines, at, kind)
-    )
+    if not (found := _MEANT_AS_TIMES.match(lines[at][:_TIME_CHARS])):
+        return False
+    # Without an arrow it may be a clock that is said; then only a number before it tells that a cue begins.
+    after_blank = "->" in found.group() and (at == 0 or not lines[at - 1].strip())
+    return after_blank or _has_name(lines, at, kind)
 
 
 def _has_name(lines: Sequence[str], at: int, kind: str) -> bool:
     """Whether the line before is the cue's number, or in WebVTT its name: a line alone after a blank one."""
     before = lines[at - 1].strip() if at else ""
-    return before.isdecimal() or bool(before and kind == "vtt" and (at == 1 or not lines[at - 2].strip()))
+    named = kind == "vtt" and not before.startswith(_NOT_CUES) and (at == 1 or not lines[at - 2].strip())
+    return before.isdecimal() or bool(before and named)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -144,11 +143,22 @@ def table_columns(names: Sequence[str], options: Options, path: str) -> tuple[li
         raise InputError(
             f"{path}: {names.count(columns.text)} columns are named {columns.text!r}; rename those that aren't the text"
         )
-    numbered: dict[str, None] = {}
+    return _numbered(names), columns
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """The names, the second of one called NAME.2, and so on."""
+    taken, last = set(names), dict.fromkeys(names, 0)
+    found = []
     for name in names:
-        tries = itertools.chain([name], (f"{name}.{n}" for n in itertools.count(2)))
-        numbered[next(one for one in tries if one not in numbered)] = None
-    return list(numbered), columns
+        last[name] += 1
+        new = name if last[name] == 1 else f"{name}.{last[name]}"
+        while last[name] > 1 and new in taken:
+            last[name] += 1
+            new = f"{name}.{last[name]}"
+        taken.add(new)
+        found.append(new)
+    return found
 
 
 def seconds(value: Any) -> float | None:

@@ -18,7 +18,7 @@ _UNPACKED = 1 << 30  # bytes
 _KEPT = 0.9  # of the bytes beyond ASCII, in characters of three: damaged UTF-8 has that many, other encodings few
 _WIDE = re.compile("[\u0800-\ud7ff\ue000-\U0010ffff]")
 _ASCII = bytes(range(128))
-_MARKS = frozenset(b"\t\n\r ,")
+_MARKS = b"\t\n\r ,"
 _STRANGE = re.compile("[\udc80-\udcff]")
 _OR_NAME = "; name --encoding if that is wrong"
 _USUAL = ("utf-8", "utf-8-sig")
@@ -131,7 +131,8 @@ def _utf16(sample: bytes, complete: bool) -> str | None:
         for name, halves in (("utf-16-le", (low, high)), ("utf-16-be", (high, low)))
     }
     name = max(found, key=found.__getitem__)
-    return name if found[name] and _can_be(name, sample, complete) else None
+    marks = sum(map(sample.count, _MARKS))
+    return name if found[name] and 2 * found[name] > marks and _can_be(name, sample, complete) else None
 
 
 def _marked(sample: bytes, complete: bool) -> str:

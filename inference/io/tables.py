@@ -18,16 +18,17 @@ csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 _BATCH = 2048
 _FIRST = 100  # rows of JSON Lines that are looked through for the column asked for
 _DELIMITERS = "\t;|，,"
-_RECORD_LINES = 50_000  # more than any cell holds; a quote that is never closed is found out here at the latest
+_RECORD_CHARS = 1 << 26  # more than a cell holds; a quote that is never closed is found out here at the latest
 
 
 def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
-    """One JSON object a line; a broken line is a reject. InputError when the first rows all lack the column asked for."""
+    """One JSON object a line; a broken line is a reject. InputError when all rows of a short file lack the column asked for."""
     with open_text(path, options) as lines:
         path = read_as(path, lines)
         rows = _objects(lines)
         first = list(itertools.islice(rows, _FIRST))
-        _check_asked([row for _, row in first if isinstance(row, dict)], options, path)
+        if len(first) < _FIRST:  # a longer file may begin with rows of another kind
+            _check_asked([row for _, row in first if isinstance(row, dict)], options, path)
         columns: Columns | None = None
         for number, row in itertools.chain(first, rows):
             if isinstance(row, Reject):
@@ -108,27 +109,29 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[s
     One whose quote is never closed, or closed in a later record, is a reject, and the lines after its first are read
     again: csv would make one field of them all.
     """
-    number = 0
+    number = width = 0
     taken: list[str] = []  # of this record
     again: deque[str] = deque()
 
     def feed() -> Iterator[str]:
-        while len(taken) < _RECORD_LINES:
+        chars = 0
+        while chars < _RECORD_CHARS:
             line = again.popleft() if again else next(lines, None)
             if line is None:
                 return
             taken.append(line)
+            chars = chars + len(line) if len(taken) > 1 else len(line)
             yield line
 
     reader = csv.reader(feed(), delimiter=delimiter)
     while (row := next(reader, None)) is not None:
-        if len(taken) > 1 and not _is_closed(taken, delimiter):
+        if len(taken) > 1 and not (_is_closed(taken, delimiter) or _is_whole(row, taken, width, delimiter)):
             number += 1
             yield Reject(f"line {number}", "a quote is opened and not closed", taken[0].strip()[:80])
             again.extendleft(reversed(taken[1:]))
             reader = csv.reader(feed(), delimiter=delimiter)
         else:
-            number += len(taken)
+            number, width = number + len(taken), width or len(row)
             if any(field.strip() for field in row):
                 yield number, row
         taken.clear()
@@ -140,6 +143,13 @@ def _is_closed(lines: Sequence[str], delimiter: str) -> bool:
         return bool(list(csv.reader(lines, delimiter=delimiter, strict=True)))
     except csv.Error:
         return False
+
+
+def _is_whole(row: list[str], lines: Sequence[str], width: int, delimiter: str) -> bool:
+    """Whether a record that isn't quoted quite as the format has it still has all its fields, and swallowed no row."""
+    ends = len(list(csv.reader([*lines, "x\n"], delimiter=delimiter))) == 2  # what follows isn't taken for more of it
+    swallowed = csv.reader(lines[1:-1], delimiter=delimiter)
+    return ends and len(row) == width and not any(len(one) == width for one in swallowed)
 
 
 def read_parquet(path: str, options: Options) -> Iterator[Item | Reject]:

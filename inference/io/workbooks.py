@@ -12,6 +12,7 @@ from zhenyan.inference.io.items import Item, Options, Reject, make_item, table_c
 from zhenyan.inference.io.opening import open_seekable
 
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")  # what encrypted workbooks and those of the old format begin with
+_LOOKED_AT = 100  # rows of a sheet that isn't read, to tell whether it holds anything
 Cells = tuple[Any, ...]
 
 
@@ -39,9 +40,10 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
     book = openpyxl.load_workbook(raw, read_only=True, data_only=True)
     if not book.worksheets:
         raise InputError(f"{path}: has no worksheet")
-    sheet, *others = [sheet for sheet in book.worksheets if next(_rows(sheet), None)] or [None]
+    sheet = next((sheet for sheet in book.worksheets if next(_rows(sheet), None)), None)
     if sheet is None:
         return
+    others = [other for other in book.worksheets if other is not sheet and next(_rows(other, _LOOKED_AT), None)]
     if others:
         names = ", ".join(other.title for other in others)
         options.notes.append(f"{path}: read sheet {sheet.title}; not read: {names}")
@@ -53,9 +55,9 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
         yield make_item(_plain(dict(zip(names, row, strict=False))), columns, f"row {number}")
 
 
-def _rows(sheet: Any) -> Iterator[tuple[int, Cells]]:
-    """Number, from 1, and cells of each row that holds something."""
-    for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+def _rows(sheet: Any, most: int | None = None) -> Iterator[tuple[int, Cells]]:
+    """Number, from 1, and cells of each row, of the first `most`, that holds something."""
+    for number, row in enumerate(sheet.iter_rows(values_only=True, max_row=most), 1):
         if any(value is not None for value in row):
             yield number, row
 

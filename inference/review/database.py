@@ -84,7 +84,8 @@ def open_database(url: URL, make: bool = True) -> Database:
     `make`: whether an SQLite file that isn't there is made.
     """
     shown = url.render_as_string(hide_password=True)
-    if not make and url.get_backend_name() == "sqlite" and not Path(url.database or REVIEW).exists():
+    file = url.database if url.get_backend_name() == "sqlite" else None
+    if not make and file not in (None, "", ":memory:") and not Path(str(file)).exists():
         raise ConfigError(f"{shown}: no such review database; `zhenyan reviewers add` or `zhenyan review` makes one")
     try:
         engine = _engine(url)

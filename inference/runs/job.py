@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -53,7 +54,7 @@ class Job:
 def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
     """The manifest: all that the result depends on. The engine isn't in it: any of them may go on with a run."""
     return {
-        "format": 3, "bundle": bundle.id, "output": job.output.name,
+        "format": 4, "bundle": bundle.id, "output": job.output.name,
         "thresholds": dict(zip(bundle.label_ids, bundle.thresholds, strict=True)),
         "options": json.loads(json.dumps(asdict(job.options) | {"part_rows": job.part_rows})),
         "reading": {k: v for k, v in vars(job.reading).items() if k not in ("notes", "meter") and v is not None},
@@ -63,7 +64,7 @@ def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
 
 def begin(folder: RunFolder, manifest: dict[str, Any], restart: bool) -> None:
     """Start a run or go on with it; InputError when the folder belongs to other inputs, bundle or options."""
-    if restart and (folder.path / REVIEW).exists():
+    if restart and _holds_decisions(folder.path / REVIEW):
         raise InputError(
             f"{folder.path / REVIEW}: the decisions in it would be lost to the run scored anew; name another output, "
             "or take them out with `zhenyan review-export` and move the file away"
@@ -75,6 +76,17 @@ def begin(folder: RunFolder, manifest: dict[str, Any], restart: bool) -> None:
         raise InputError(
             f"{folder.path} holds a run that differs in {different}; add --restart to score anew, or name another output"
         )
+
+
+def _holds_decisions(review: Path) -> bool:
+    """Whether reviewers have decided anything there; also when that can't be told."""
+    if not review.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{review.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT 1 FROM reading WHERE decided IS NOT NULL LIMIT 1").fetchone() is not None
+    except sqlite3.Error:
+        return True
 
 
 def changed(old: dict[str, Any], new: dict[str, Any]) -> str:

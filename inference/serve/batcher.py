@@ -116,7 +116,7 @@ class Batcher:
 
     def expected_wait(self, seconds: float) -> float:
         """Seconds that a job of `seconds` would spend waiting for its turns if the queue stayed as it is."""
-        jobs = [*self._queue, *self._last_turn]
+        jobs = [job for job in (*self._queue, *self._last_turn) if not job.future.done()]
         ahead = sum(min(self.pace[job.explain].seconds_for(job.left), self.turn) for job in jobs)
         return ahead * max(1, math.ceil(seconds / self.turn))
 
@@ -139,7 +139,9 @@ class Batcher:
 
     def _expire(self, job: _Job) -> None:
         """Refuse a job that still waits at its deadline: the batch that is being scored may take much longer."""
-        if not job.at and not job.future.done():
+        if job in self._queue and not job.at and not job.future.done():
+            self._queue.remove(job)
+            self._count(-job.left)
             self.observe("queue", self.deadline)
             retry_after = self.expected_wait(self.pace[job.explain].seconds_for(job.left))
             job.future.set_exception(Overloaded(retry_after, self.deadline, self.deadline))

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from zhenyan.inference.errors import ConfigError
 
 _PREFIX = "ZHENYAN_"
-_NOT_OURS = {"database"}  # read by `zhenyan review`
+_NOT_OURS = {"database", "start_model"}  # read by `zhenyan review` and a notebook
 
 
 class Settings(BaseModel):
@@ -61,10 +61,12 @@ class Settings(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _not_empty(cls, value: Any) -> Any:
-        """An empty host would mean all interfaces, an empty path the current folder."""
+    def _not_empty(cls, value: Any, info: ValidationInfo) -> Any:
+        """An empty host would mean all interfaces, an empty path the current folder, and TOML's true the number 1."""
         if value == "":
             raise ValueError("must not be empty; leave it out for the default")
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("is no switch")
         return value
 
     @field_validator("max_delay_ms")
@@ -77,14 +79,15 @@ class Settings(BaseModel):
 
 
 def load_settings(file: Path | None, options: dict[str, Any]) -> Settings:
-    """Options win over the environment, the environment over the file; an empty variable counts as unset.
+    """Options win over the environment, the environment over the file; an empty variable counts as unset, but for keys.
 
     ConfigError names key, value, where it stands and what is allowed, also for an unknown ZHENYAN_ variable.
     """
     found: dict[str, tuple[Any, str]] = {name: (value, str(file)) for name, value in _read(file).items()}
     for variable, value in os.environ.items():
         name = variable.upper().removeprefix(_PREFIX).lower()
-        if variable.upper().startswith(_PREFIX) and value and name not in _NOT_OURS:
+        # Empty keys are refused: who sets them wants keys asked for, and unset means that none are.
+        if variable.upper().startswith(_PREFIX) and (value or name == "keys") and name not in _NOT_OURS:
             found[name] = value, variable
     found |= {name: (value, "the options") for name, value in options.items() if value is not None}
     try:

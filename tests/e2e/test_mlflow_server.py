@@ -96,7 +96,7 @@ def test_promotion_refusal_challenger_and_rollback(server, bundles, small_config
     code, said = zhenyan("promote", bundles["blind"], *promote)
     assert code == 2 and "stays out: " in said and "fall of core micro F1" in said and f"fall of F1, {PLANTED}" in said
     assert "Traceback" not in said and champion() == "1" and versions(client) == [1]
-    code, said = zhenyan("promote", bundles["second"], "--challenger", *promote)
+    code, said = zhenyan("promote", bundles["second"], "--challenger", *config)
     assert code == 0 and "version 2 (second-" in said and "is challenger" in said and champion() == "1"
     code, said = zhenyan("promote", "models:/zhenyan@challenger", *promote)
     assert code == 0 and "version 1 is previous" in said and champion() == "2" and versions(client) == [1, 2]

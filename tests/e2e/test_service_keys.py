@@ -129,10 +129,12 @@ def test_a_broken_key_file_is_told_at_the_start(tmp_path, content):
 
 
 def test_empty_variables_count_as_unset_and_those_of_others_are_left_alone():
-    empty = {f"ZHENYAN_{name.upper()}": "" for name in Settings.model_fields}
+    empty = {f"ZHENYAN_{name.upper()}": "" for name in Settings.model_fields if name != "keys"}
     done = zhenyan("serve", "--settings", **empty, ZHENYAN_DATABASE="review.db")
     assert done.returncode == 0 and done.stdout == zhenyan("serve", "--settings", **empty).stdout
     assert "host = '127.0.0.1'  #" in done.stdout and "model = None  #" in done.stdout
+    refused = zhenyan("serve", "--settings", ZHENYAN_KEYS="")
+    assert refused.returncode == 2 and "keys: must not be empty" in refused.stderr and "ZHENYAN_KEYS" in refused.stderr
 
 
 def test_a_taken_port_is_told(tmp_path):

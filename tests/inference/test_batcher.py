@@ -141,6 +141,7 @@ def test_a_waiting_job_is_refused_at_its_deadline_not_after_the_batch_before_it(
         await asyncio.sleep(0.05)
         with pytest.raises(Overloaded, match=r"may wait at most 0.20 s, given 0.20 s; retry in 1 s"):
             await batcher.submit(["短"], False)
+        assert batcher.waiting == cost(["长"])  # the refused job is no longer in anybody's way
         seen.set()
         return await long
 

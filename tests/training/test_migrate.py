@@ -151,8 +151,7 @@ def test_held_out_rows_and_windows_are_migrated_too(work, root):
     [
         ({"annotated": 3}, "field 'annotated' must be a list of label ids, found 3"),
         ({"labels": None}, "field 'labels' must be a list of label ids, found None"),
-        ({"readings": ["x"]}, "field 'readings' must be a list of lists of label ids"),
-        ({"labels": ["x"], "window": []}, "field 'labels' must be a list of lists of label ids"),
+        ({"sha256": [], "labels": ["x"], "window": []}, "field 'labels' must be a list of lists of label ids"),
     ],
 )
 def test_a_record_that_can_not_be_migrated_is_named(work, fields, words):

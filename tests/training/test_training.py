@@ -274,6 +274,7 @@ def test_export_refuses_other_folders_than_runs_and_never_deletes_any(run, small
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "note").touch()
+    (kept / "manifest.json").write_text("{}")  # as scored runs and web pages have one
     for output, message in (
         (run.folder, "is, holds or lies in the run"),
         (run.folder.parent, "is, holds or lies in the run"),

@@ -1,0 +1,75 @@
+"""What a run that was cut off began with, as its journal tells it, and what an older model calls a label."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training.export import place
+from zhenyan.training.modelling import former, labels_of
+from zhenyan.training.schema import Change
+from zhenyan.training.tracking import JOURNAL
+from zhenyan.training.train import began_with
+
+
+def journal(folder: Path, warm_start: Path) -> Path:
+    """A run whose journal ends amid a line, as a kill leaves it."""
+    tags = {"kind": "tags", "value": {"warm_start": str(warm_start)}, "time": 1}
+    (folder / JOURNAL).write_text(json.dumps(tags) + '\n{"kind": "metr')
+    return folder
+
+
+def test_a_torn_journal_tells_the_warm_start(tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    run = journal(tmp_path, model)
+    assert began_with(run, None) == model == began_with(run, model)
+    with pytest.raises(ConfigError, match=r"it began from .*model, not elsewhere; leave --from away"):
+        began_with(run, Path("elsewhere"))
+
+
+def test_a_warm_start_that_was_moved_may_be_named(tmp_path):
+    run = journal(tmp_path, tmp_path / "gone")
+    assert began_with(run, None) == tmp_path / "gone" and began_with(run, Path("moved")) == Path("moved")
+
+
+@pytest.mark.parametrize(
+    ("known", "a", "b"), [(["a_x"], None, "a_x"), (["b_x"], None, "b_x"), (["a_x", "b_x"], "a_x", "b_x")]
+)
+def test_a_name_given_to_another_label_means_what_it_first_meant(known, a, b):
+    changes = [
+        Change(date="2026-11-27", kind="rename", labels=["a_x"], into=["b_x"]),
+        Change(date="2026-11-28", kind="add", labels=["a_x"]),
+    ]
+    assert (former("a_x", known, changes), former("b_x", known, changes)) == (a, b)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"pooling": "mean"}'])
+def test_a_damaged_description_of_a_model_is_named(tmp_path, text):
+    (tmp_path / "zhenyan.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"zhenyan\.json: not .*; take the run's model folder again"):
+        labels_of(tmp_path)
+
+
+def test_a_bundle_that_can_not_be_put_in_place_leaves_the_old_one(tmp_path, monkeypatch):
+    new, output = tmp_path / "new", tmp_path / "out" / "bundle"
+    for folder, text in ((new, "new"), (output, "old")):
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_text(text)
+    rename = Path.rename
+
+    def fail(self, target):
+        if self.name == "new":
+            raise OSError("no room")
+        return rename(self, target)
+
+    with monkeypatch.context() as broken, pytest.raises(OSError, match="no room"):
+        broken.setattr(Path, "rename", fail)
+        place(new, output)
+    assert (output / "model.onnx").read_text() == "old"
+    place(new, output)
+    assert (output / "model.onnx").read_text() == "new" and [path.name for path in output.parent.iterdir()] == [
+        "bundle"
+    ]
