@@ -138,7 +138,7 @@ def former(label: str, known: Sequence[str], changes: Sequence[Change] = ()) -> 
     for change in changes:
         if change.kind == "rename" and change.labels == [later]:
             (later,) = change.into
-    if later != label and later not in known:
+    if label in known and later != label and later not in known:
         return None
     for change in reversed(changes):
         if label in known:
