@@ -48,9 +48,8 @@ def check_corpus(rows: Sequence[Row], schema: Schema, splits: Splits) -> Finding
         found.faults += [f"{row.origin}: {fault}" for fault in _contradictions(row, schema)]
         if not row.group:
             found.notes.append(f"{row.origin}: no room, batch, rewriter or source, so no split can hold it out")
-    for name, groups in (("validation", splits.validation), ("test", splits.test)):
-        if not any(splits.of(row) == name for row in rows):
-            found.empty_splits.append(f"no {name} rows: no row is of group {', '.join(groups) or '(none is named)'}")
+    filled = {splits.of(row) for row in rows}
+    found.empty_splits += [splits.lacking(name) for name in ("validation", "test") if name not in filled]
     found.faults += _repeated_ids(rows)
     _duplicates(rows, splits, found)
     _pairs(rows, found)

@@ -61,10 +61,7 @@ def _lacking(split: str, config: DataConfig, splits: Splits) -> str:
     """Why a split may have no row."""
     if split == "train":
         return f"data.written, data.public_labels: no training rows outside the held-out groups of {config.splits}; name more files"
-    groups = splits.validation if split == "validation" else splits.test
-    return (
-        f"data.splits: no {split} rows: no row is of group {', '.join(groups) or '(none is named)'} ({config.splits})"
-    )
+    return f"data.splits: {splits.lacking(split)} ({config.splits})"
 
 
 def unlabelled_lines(config: DataConfig, skip: set[str]) -> list[str]:

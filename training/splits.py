@@ -32,6 +32,11 @@ class Splits(BaseModel):
             return "test"
         return "validation" if row.group in self.validation else "train"
 
+    def lacking(self, name: str) -> str:
+        """What to say where no row is of the split `name`, validation or test."""
+        groups = self.validation if name == "validation" else self.test
+        return f"no {name} rows: no row is of group {', '.join(groups) or '(none is named)'}"
+
 
 def load_splits(path: Path) -> Splits:
     """The committed splits; ConfigError names the fault."""
