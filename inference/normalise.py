@@ -15,7 +15,7 @@ VERSION = 1  # written into every bundle; raise it whenever normalise() changes 
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Invisible or formatting code points, lone surrogates, controls: carry no meaning, split words.
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5"
     "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\U000e0000-\U000e0fff\ud800-\udfff]"
@@ -41,7 +41,7 @@ def _close_up(match: re.Match[str]) -> str:
 
 def normalise(text: str) -> str:
     """Plain form of `text` as the model reads it; idempotent, never longer than NFKC makes it."""
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)))
+    text = INVISIBLE.sub("", unicodedata.normalize("NFKC", INVISIBLE.sub("", text)))
     text = _SPACES.sub(" ", text).strip().translate(_simplified())
     text = _BETWEEN_HAN.sub("", text)
     return _SPACED.sub(_close_up, text)

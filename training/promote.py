@@ -36,7 +36,7 @@ def load_gates(path: Path = GATES) -> Gates:
     try:
         return Gates.model_validate(load_yaml(path))
     except ValidationError as error:
-        raise ConfigError(explain(error, path)) from None
+        raise ConfigError(explain(error, path, Gates)) from None
 
 
 def checks(found: Comparison, gates: Gates, schema: Schema) -> list[Check]:

@@ -80,7 +80,7 @@ def load_sweep(path: Path, fixed: dict[str, Any]) -> tuple[SweepConfig, TrainCon
     try:
         sweep = SweepConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(explain(error, path)) from None
+        raise ConfigError(explain(error, path, SweepConfig)) from None
     sweep = sweep.model_copy(update={"config": path.parent / sweep.config})
     base = load_config(sweep.config, fixed)
     if both := sorted(set(sweep.space) & set(fixed)):

@@ -16,7 +16,7 @@ from zhenyan.inference.io.opening import open_seekable, open_text, plain_suffix,
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 _BATCH = 2048
-_FIRST = 100  # rows of JSON Lines that are looked through for the column asked for
+_FIRST = 1000  # rows of JSON Lines that are looked through for the column asked for
 _DELIMITERS = "\t;|，,"
 _RECORD_CHARS = 1 << 26  # more than a cell holds; a quote that is never closed is found out here at the latest
 

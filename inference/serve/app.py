@@ -19,7 +19,7 @@ from zhenyan.inference.serve.batcher import Batcher, Overloaded, length
 from zhenyan.inference.serve.keys import KeyFile, KeyGate
 from zhenyan.inference.serve.limits import BodyLimit
 from zhenyan.inference.serve.refusals import Json, Refused, given, refusal
-from zhenyan.inference.serve.requests import JsonRoute, unreadable
+from zhenyan.inference.serve.requests import MAX_MARKS, JsonRoute, has_stacked_marks, unreadable
 from zhenyan.inference.serve.schemas import (
     WRONG_INPUT,
     ClassifyRequest,
@@ -116,9 +116,12 @@ def _check_texts(texts: list[str], settings: Settings, param: str) -> None:
     if len(texts) > settings.max_texts:
         raise Refused(422, f"{param}: at most {settings.max_texts} texts in a request, given {len(texts)}", param)
     for number, text in enumerate(texts):
+        place = f"{param}.{number}"
+        if has_stacked_marks(text):
+            limit = f"{place}: at most {MAX_MARKS} combining marks in a row"
+            raise Refused(422, f"{limit}, given more; send the text without them", place)
         if (chars := length(text)) > settings.max_chars:
             more = f", {chars} after normalisation" if chars > len(text) else ""
-            place = f"{param}.{number}"
             limit = f"{place}: at most {settings.max_chars} characters in a text"
             raise Refused(422, f"{limit}, given {len(text)}{more}", place)
 

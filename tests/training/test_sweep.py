@@ -126,6 +126,7 @@ def test_weak_trials_are_pruned_and_cut_off_ones_tried_again(files, small_config
             r"^\S+: space.encoder.layers.choices.0: .*a choice is one value.*\n.*$",
         ),
         ({"space": {"name": ["a"], "runs": ["b"]}}, "space: name, runs can't be searched"),
+        ({"trails": 3}, "trails: no such key; there are trials, "),
         ({"trials": 0}, "trials: input should be greater than or equal to 1, found 0"),
         ({"config": "gone.yaml"}, "gone.yaml: no such file"),
     ],
