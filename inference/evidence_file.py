@@ -64,7 +64,9 @@ def make_case(
     if record is None:
         raise InputError(f"{folder.path}: no finding {finding!r:.40}; their ids are in {FINDINGS}, f000001 and so on")
     options = {name: manifest["options"].get(name) for name in _OPTIONS}
-    record["threshold"] = round(max(record["threshold"], options["min_score"] or 0.0), DIGITS)
+    record["threshold"] = round(
+        max(record["threshold"], options["min_score"] or 0.0), DIGITS
+    )  # older runs: the bundle's
     label = next(label for label in bundle.labels if label.id == record["label"])
     case = {
         "format": FORMAT, "made": datetime.now(UTC).isoformat(timespec="seconds"), "finding": record,

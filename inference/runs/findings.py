@@ -141,7 +141,8 @@ def merged(hits: Iterable[Finding]) -> Iterator[Finding]:
 
 def collect(folder: RunFolder, bundle: Bundle, labels: Counter[str]) -> Iterator[bytes]:
     """Lines of findings.jsonl, by falling risk; counts the rows of each label into `labels` on the way."""
-    thresholds = dict(zip(bundle.label_ids, bundle.thresholds, strict=True))
+    least = folder.manifest["options"].get("min_score") or 0.0
+    thresholds = {label: max(bound, least) for label, bound in zip(bundle.label_ids, bundle.thresholds, strict=True)}
     found = hits(_near_hits(folder.lines()), folder.manifest["inputs"])
     records = (finding.record(thresholds[finding.label]) for finding in merged(_counted(found, labels)))
     lines = sorted_lines(((-record["risk"], dump_line(record)) for record in records), folder.path / "findings.db")

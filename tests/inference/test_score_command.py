@@ -39,6 +39,19 @@ def test_exit_codes(tmp_path, source, command, texts):
     assert command("score", source, "-o", tmp_path / "b.jsonl", *quick, "--fail-on-hit")[0] == 4
 
 
+def test_findings_name_the_threshold_they_were_decided_by(tmp_path, source, command):
+    asked = 0.3  # over the thresholds of some labels and under those of others
+    command("score", source, "-o", tmp_path / "out.jsonl", "--no-evidence", "--no-context", "--min-score", asked)
+    folder = RunFolder.existing(tmp_path / "out.jsonl")
+    own = folder.manifest["thresholds"]
+    assert min(own.values()) < asked < max(own.values())
+    found = list(folder.findings())
+    assert any(own[f["label"]] < asked for f in found)
+    for finding in found:
+        assert finding["threshold"] == pytest.approx(max(asked, own[finding["label"]]), abs=1e-5)
+        assert finding["score"] >= finding["threshold"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
