@@ -1,5 +1,6 @@
 # make demo: base install, score the samples with the bundled model, write the report.   make test: everything.   make lint: style and types.
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 DEMO := .venv-demo
 
@@ -15,7 +16,7 @@ $(DEMO)/installed: pyproject.toml
 
 test: $(VENV)/installed
 	sh tests/system_packages.sh
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

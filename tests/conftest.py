@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import os
 import sys
+import tempfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +16,26 @@ import pytest
 if TYPE_CHECKING:
     from zhenyan.training.config import TrainConfig
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+os.environ.setdefault("OMP_NUM_THREADS", "1" if WORKER else "2")
 
 ROOT = Path(__file__).resolve().parents[1]
+CPUS = os.sched_getaffinity(0)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Side by side (pytest -n 2) a test keeps to its worker's share of the CPUs: threads of two that wait for each other
+    slow both down tenfold. One that measures or loads the machine (`alone`) has all of them, and nothing else runs."""
+    if not WORKER:
+        return (yield)
+    alone = item.get_closest_marker("alone") is not None
+    index, count = int(WORKER.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    gate = Path(tempfile.gettempdir()) / f"zhenyan-tests-{os.environ['PYTEST_XDIST_TESTRUNUID']}"
+    with gate.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        os.sched_setaffinity(0, CPUS if alone else sorted(CPUS)[index::count] or CPUS)
+        return (yield)
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +121,7 @@ def small_config(tmp_path: Path, tiny_encoder: Path, root: Path) -> TrainConfig:
         "encoder": {"source": str(tiny_encoder), "trim_vocabulary": False, "max_tokens": 64},
         "pretrain": None,
         "data": {"written": [f"{root}/data/corpus/b0[123].jsonl"], "public_labels": [], "splits": str(splits)},
-        "optim": {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3, "precision": "fp32", "threads": 2},
+        "optim": {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3, "precision": "fp32", "threads": 1},
         "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db"},
     }  # fmt: skip
     path = tmp_path / "config.yaml"

@@ -113,6 +113,7 @@ def test_the_bundle_row_matches_the_bundle(bench):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_workers_on_a_small_teacher(bench, run, tmp_path, tiny_encoder, sample_texts):
     """The files that the benchmark makes of a teacher are those that its workers read."""
     from zhenyan.training.encoders.load import load_encoder

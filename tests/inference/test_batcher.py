@@ -11,6 +11,8 @@ from zhenyan.inference.classifier import Prediction
 from zhenyan.inference.normalise import normalise
 from zhenyan.inference.serve.batcher import Batcher, Overloaded, Pace, cost, length
 
+pytestmark = pytest.mark.alone
+
 
 class Scorer:
     """Takes `seconds` for each character; fails on 坏."""
