@@ -3,13 +3,15 @@ PYTHON ?= python3
 WORKERS ?= 2
 VENV := .venv
 DEMO := .venv-demo
+# What `pip install .` copies; a bundle that was released since is reinstalled too.
+SOURCES := pyproject.toml README.md $(shell find inference training -type f ! -path '*/__pycache__/*')
 
 .PHONY: demo test lint bench notebooks screenshots clean
 
 demo: $(DEMO)/installed
 	$(DEMO)/bin/zhenyan score data/samples -o out/demo.jsonl --report out/demo.html --text-column 文案 --show 40 --restart; test $$? -eq 0
 
-$(DEMO)/installed: pyproject.toml
+$(DEMO)/installed: $(SOURCES)
 	$(PYTHON) -m venv $(DEMO)
 	$(DEMO)/bin/pip install --quiet --disable-pip-version-check .
 	touch $@
@@ -34,7 +36,7 @@ clean:
 bench: $(VENV)/installed
 	$(VENV)/bin/python benchmarks/run.py $(if $(TEACHER),--teacher $(TEACHER))
 
-# Runs the notebooks on everything there is and keeps their output, here and in docs/new-label.md. 01 needs a trained run.
+# Runs the notebooks on everything there is and keeps their output, here and in docs/new-label.md. 01 goes on from the bundled model.
 notebooks: $(VENV)/installed
 	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(VENV)/bin/jupyter-execute --inplace --timeout=3600 notebooks/*.ipynb
 	$(VENV)/bin/python docs/tidy_notebooks.py notebooks/*.ipynb

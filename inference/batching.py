@@ -1,12 +1,29 @@
-"""Packing token sequences into few, well-filled, padded arrays."""
+"""Cutting texts into groups, and packing their token sequences into few, well-filled, padded arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 PAD_MULTIPLE = 8  # widths are rounded up to this, so that a runtime meets few shapes
+
+
+def groups(texts: Iterable[str], chars: int, rows: int) -> Iterator[list[str]]:
+    """Runs of texts with at most `chars` characters (a longer text alone) and `rows` texts, which are given at once."""
+    group: list[str] = []
+    room = chars
+    for text in texts:
+        if group and len(text) > room:
+            yield group
+            group, room = [], chars
+        group.append(text)
+        room -= len(text)
+        if len(group) == rows:
+            yield group
+            group, room = [], chars
+    if group:
+        yield group
 
 
 def padded_width(length: int) -> int:

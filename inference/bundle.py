@@ -8,7 +8,9 @@ Nothing in it is code and nothing is unpickled; a file whose SHA-256 differs fro
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +24,10 @@ MANIFEST = "manifest.json"
 FILES = ("model.onnx", "tokenizer.json", "labels.json", "thresholds.json", "probes.json")
 CARD = "MODEL_CARD.md"
 DEFAULT_BUNDLE = Path(__file__).with_name("model")
-_SHAPE = {"name": str, "bundle_id": str, "sha256": dict, "labels": list, "max_tokens": int, "pad_id": int}
-_MIN_TOKENS = 8  # a window must hold more than its specials
+_SHAPE = {
+    "name": str, "bundle_id": str, "sha256": dict, "labels": list, "activation": str, "max_tokens": int, "pad_id": int
+}  # fmt: skip
+_MIN_TOKENS = 16  # as few as training allows
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,12 @@ class Label:
     section: str
     definition: str
     core: bool
-    articles: tuple[Mapping[str, str], ...]
+    articles: tuple[Mapping[str, Any], ...]
     responsible: tuple[str, ...]
-    penalty: Mapping[str, str]
+    penalty: Mapping[str, Any]
+    definition_zh: str = ""
+    law_as_of: str = ""
+    law_as_of_zh: str = ""
 
     @property
     def citation(self) -> str:
@@ -48,9 +55,14 @@ class Label:
         return f"《{law.split(' [')[0]}》{articles}"
 
     @property
-    def stated(self) -> tuple[str, str]:
-        """What the penalty's articles state, in Chinese and English; bundles of before `states_zh` have no Chinese."""
-        return self.penalty.get("states_zh", ""), self.penalty["states"]
+    def defined(self) -> tuple[str, str]:
+        """The definition in Chinese and English; old bundles have it in English only."""
+        return self.definition_zh or self.definition, self.definition
+
+    @property
+    def as_of(self) -> tuple[str, str]:
+        """The state of the law that is cited, in Chinese and English; empty in old bundles."""
+        return self.law_as_of_zh or self.law_as_of, self.law_as_of
 
 
 @dataclass(frozen=True)
@@ -115,14 +127,35 @@ def _check_shape(folder: Path, manifest: Any) -> None:
         )
     for name, kind in _SHAPE.items():
         if not isinstance(value := manifest.get(name), kind) or isinstance(value, bool):
-            found = "nothing" if value is None else repr(value)[:40]
-            raise BundleError(
-                f"{folder / MANIFEST}: {name} must be {kind.__name__}, found {found}; copy the bundle again"
-            )
-    if manifest["max_tokens"] < _MIN_TOKENS:
-        raise BundleError(
-            f"{folder / MANIFEST}: max_tokens must be at least {_MIN_TOKENS}, found {manifest['max_tokens']}; copy the bundle again"
-        )
+            raise _wrong(folder, name, kind.__name__, value)
+    for name in ("architecture", "specials"):  # bundles need not have them
+        if not isinstance(value := manifest.get(name, {}), dict):
+            raise _wrong(folder, name, "dict", value)
+    if manifest["activation"] != "sigmoid":
+        raise _wrong(folder, "activation", "'sigmoid'", manifest["activation"])
+    most = manifest.get("architecture", {}).get("max_position_embeddings", math.inf)
+    if not _MIN_TOKENS <= manifest["max_tokens"] <= most:
+        raise _wrong(folder, "max_tokens", f"from {_MIN_TOKENS} to {most}", manifest["max_tokens"])
+
+
+def _wrong(folder: Path, name: str, expected: str, value: Any) -> BundleError:
+    """What to raise when the manifest has another `value` than expected."""
+    found = "nothing" if value is None else repr(value)[:40]
+    return BundleError(f"{folder / MANIFEST}: {name} must be {expected}, found {found}; copy the bundle again")
+
+
+def _check_tokenizer(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """BundleError when the manifest says otherwise than tokenizer.json, whose hash is part of the id."""
+    tokenizer = read_json(folder / "tokenizer.json")
+    known = {token["content"]: token["id"] for token in tokenizer.get("added_tokens", ())}
+    specials = manifest.get("specials", {})
+    for name, token in specials.items():
+        if isinstance(token, str) and token not in known:
+            raise _wrong(folder, f"specials.{name}", f"a special token of tokenizer.json ({' '.join(known)})", token)
+    pad_id, longest = known.get(specials.get("pad_token")), (tokenizer.get("truncation") or {}).get("max_length")
+    for name, stated in (("pad_id", pad_id), ("max_tokens", longest)):
+        if stated is not None and manifest[name] != stated:
+            raise _wrong(folder, name, f"{stated}, as in tokenizer.json", manifest[name])
 
 
 def _verify(folder: Path, manifest: Any) -> None:
@@ -151,6 +184,7 @@ def _label(record: Mapping[str, Any]) -> Label:
         id=record["id"], name_zh=record["name_zh"], name_en=record["name_en"], section=record["section"],
         definition=record["definition"], core=record["core"], articles=tuple(record["articles"]),
         responsible=tuple(record["responsible"]), penalty=record["penalty"],
+        **{name: record.get(name) or "" for name in ("definition_zh", "law_as_of", "law_as_of_zh")},
     )  # fmt: skip
 
 
@@ -161,12 +195,17 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
     path = Path(folder or DEFAULT_BUNDLE).resolve()
     manifest = read_json(path / MANIFEST)
     _verify(path, manifest)
-    by_id = {record["id"]: _label(record) for record in read_json(path / "labels.json")}
+    _check_tokenizer(path, manifest)
+    labels = tuple(map(_label, read_json(path / "labels.json")))
     thresholds = read_json(path / "thresholds.json")
-    if sorted(by_id) != sorted(map(str, manifest["labels"])) or not by_id.keys() <= thresholds.keys():
-        raise BundleError(
-            f"{path / MANIFEST}: labels are not those of labels.json and thresholds.json; copy the bundle again"
-        )
-    labels = tuple(by_id[label] for label in manifest["labels"])
-    values = tuple(float(thresholds[label]["threshold"]) for label in manifest["labels"])
-    return Bundle(path, manifest, labels, values)
+    _check_labels(path, manifest["labels"], [label.id for label in labels], thresholds)
+    return Bundle(path, manifest, labels, tuple(float(thresholds[label.id]["threshold"]) for label in labels))
+
+
+def _check_labels(folder: Path, named: list[Any], expected: list[str], thresholds: Mapping[str, Any]) -> None:
+    """BundleError when the manifest names other labels than labels.json, or in another order: that of the outputs."""
+    for place, (found, want) in enumerate(itertools.zip_longest(named, expected)):
+        if found != want:
+            raise _wrong(folder, f"labels[{place}]", f"{want or 'left out'}, as in labels.json", found)
+    if missing := [label for label in expected if label not in thresholds]:
+        raise BundleError(f"{folder / 'thresholds.json'}: lacks {', '.join(missing)}; export the bundle again")

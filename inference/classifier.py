@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
-from zhenyan.inference.batching import pad, plan_batches
+from zhenyan.inference.batching import groups, pad, plan_batches
 from zhenyan.inference.bundle import Bundle, load_bundle
 from zhenyan.inference.errors import ConfigError, InputError, ZhenyanError
 from zhenyan.inference.evidence import Evidence, find_evidence
@@ -19,7 +20,8 @@ from zhenyan.inference.normalise import normalise
 from zhenyan.inference.session import Session, open_session
 from zhenyan.inference.windows import readable, split_windows
 
-CHUNK = 2048  # texts sorted by length together; bounds memory
+CHUNK = 2048  # texts sorted by length together; bounds memory, as CHARS does where they are long
+CHARS = 500_000  # characters that are read together
 SLICE = 1024  # texts tokenised at a time, while those before are scored
 TOKEN_BUDGET = 2048  # padded tokens in one run of the session
 CACHE = 4096  # texts whose scores are remembered: livestream lines repeat
@@ -40,7 +42,7 @@ class Prediction:
 
 @dataclass
 class Classifier:
-    """Scores texts with one bundle. A text's score does not depend on its neighbours, order or batch."""
+    """Scores texts with one bundle, for several threads at once. A text's score doesn't depend on neighbours or batch."""
 
     bundle: Bundle
     session: Session
@@ -48,6 +50,7 @@ class Classifier:
     explain: bool = True
     thresholds: np.ndarray = field(init=False)
     _cache: OrderedDict[str, np.ndarray] = field(init=False, default_factory=OrderedDict)
+    _remembering: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.thresholds = np.array(self.bundle.thresholds, dtype=np.float32)
@@ -80,22 +83,28 @@ class Classifier:
         tokenizer = Tokenizer.from_file(str(bundle.folder / "tokenizer.json"))
         return cls(bundle, open_session(bundle.folder / "model.onnx", runtime, threads), tokenizer, explain)
 
-    def classify(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        """One Prediction for each text, in order, lazily and in constant memory. InputError names what is no text."""
-        iterator = iter(_several(texts))
-        for first in itertools.count(step=CHUNK):
-            chunk = list(itertools.islice(iterator, CHUNK))
-            if not chunk:
-                return
-            yield from self._predict(chunk, self.explain, first)
+    def classify(self, texts: Iterable[str], chunk: int = CHUNK) -> Iterator[Prediction]:
+        """One Prediction for each text, in order, lazily and in constant memory. InputError names what is no text.
+
+        Up to `chunk` texts are taken and scored together before the first is answered: 1 suits a live transcript.
+        ConfigError when it is no number of texts.
+        """
+        if type(chunk) is not int or chunk < 1:
+            raise ConfigError(f"chunk: expected a whole number from 1 on, given {chunk!r}")
+        for group in groups(_checked(texts), CHARS, chunk):
+            yield from self._predict(group, self.explain)
 
     def predict(self, texts: Iterable[str], explain: bool | None = None) -> list[Prediction]:
         """`classify` for texts that fit in memory; `explain` overrides whether evidence is found."""
-        return self._predict(list(_several(texts)), self.explain if explain is None else explain)
+        wanted = self.explain if explain is None else explain
+        parts = groups(_checked(texts), CHARS, sys.maxsize)
+        return [prediction for group in parts for prediction in self._predict(group, wanted)]
 
     def score(self, texts: Iterable[str]) -> np.ndarray:
         """Probabilities, float32 (texts, labels): the highest over a text's windows. 0 for a text with no content."""
-        return self._score([plain for _, plain in _read(list(_several(texts)))])
+        parts = groups(_checked(texts), CHARS, sys.maxsize)
+        scores = (self._score([readable(text).plain for text in group]) for group in parts)
+        return np.concatenate([self._score([]), *scores])
 
     def decide(self, probabilities: np.ndarray) -> tuple[str, ...]:
         """Labels whose probability reaches their threshold, in the bundle's order."""
@@ -109,7 +118,9 @@ class Classifier:
         """For each text the spans that carry each of its `labels`, decided or not; `probabilities` as `score` gave them."""
         self._check_labels([label for named in labels for label in named])
         columns = [[(label, self.bundle.label_ids.index(label)) for label in named] for named in labels]
-        return find_evidence([part for part, _ in _read(texts)], columns, probabilities, self._score_probes)
+        return find_evidence(
+            [readable(text).part for text in _checked(texts)], columns, probabilities, self._score_probes
+        )
 
     def with_thresholds(self, *, min_score: float | None = None, labels: Iterable[str] | None = None) -> Classifier:
         """Narrow the decision: at least `min_score` for every label, only the named `labels`; scores stay the same.
@@ -132,30 +143,31 @@ class Classifier:
 
     def clear_cache(self) -> None:
         """Forget remembered scores: what follows is then the same as in a new process, to the last bit."""
-        self._cache.clear()
+        with self._remembering:
+            self._cache.clear()
 
     def _check_labels(self, named: Sequence[str]) -> None:
         if unknown := sorted(map(str, set(named) - set(self.bundle.label_ids))):
             raise ConfigError(f"unknown label {', '.join(unknown)}; this bundle has {', '.join(self.bundle.label_ids)}")
 
-    def _predict(self, texts: list[str], explain: bool, first: int = 0) -> list[Prediction]:
-        """Predictions of texts of which `first` others came before."""
-        read = _read(texts, first)
-        probabilities = self._score([plain for _, plain in read])
+    def _predict(self, texts: list[str], explain: bool) -> list[Prediction]:
+        read = [readable(text) for text in texts]
+        probabilities = self._score([each.plain for each in read])
         labels = [self.decide(row) for row in probabilities]
         evidence = self._explain(texts, labels, probabilities) if explain else {}
         return [
             Prediction(text, decided, dict(zip(self.bundle.label_ids, row.tolist(), strict=True)), evidence.get(i, ()),
-                       len(part) < len(text))
-            for i, (text, (part, _), decided, row) in enumerate(zip(texts, read, labels, probabilities, strict=True))
+                       not each.whole)
+            for i, (text, each, decided, row) in enumerate(zip(texts, read, labels, probabilities, strict=True))
         ]  # fmt: skip
 
     def _score(self, plain: list[str]) -> np.ndarray:
         """Probabilities of normalised texts, remembered ones and new ones."""
-        missing = list(dict.fromkeys(text for text in plain if text not in self._cache))
+        rows = {text: row for text in plain if (row := self._cache.get(text)) is not None}
+        missing = list(dict.fromkeys(text for text in plain if text not in rows))
         fresh = dict(zip(missing, self._score_new(missing), strict=True))
-        result = np.stack([fresh[t] if t in fresh else self._cache[t] for t in plain]) if plain else np.zeros(
-            (0, len(self.bundle.labels)), dtype=np.float32)  # fmt: skip
+        rows |= fresh
+        result = np.stack([rows[t] for t in plain]) if plain else np.zeros((0, len(self.bundle.labels)), np.float32)
         self._remember(fresh)
         return result
 
@@ -208,21 +220,20 @@ class Classifier:
         return owners, windows
 
     def _remember(self, fresh: dict[str, np.ndarray]) -> None:
-        self._cache.update((text, row.copy()) for text, row in fresh.items() if len(text) <= 512)
-        while len(self._cache) > CACHE:
-            self._cache.popitem(last=False)
+        with self._remembering:
+            self._cache.update((text, row.copy()) for text, row in fresh.items() if len(text) <= 512)
+            while len(self._cache) > CACHE:
+                self._cache.popitem(last=False)
 
 
-def _several(texts: Iterable[str]) -> Iterable[str]:
-    """`texts`; InputError when it is a single text, which would be read character by character, or nothing to go through."""
+def _checked(texts: Iterable[str]) -> Iterator[str]:
+    """`texts` one by one; InputError names the place of what is no text.
+
+    InputError also for a single text, which would be read character by character, and for nothing to go through.
+    """
     if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
         raise InputError(f"texts: expected several texts, given {type(texts).__name__}; put a single text into a list")
-    return texts
-
-
-def _read(texts: Sequence[str], first: int = 0) -> list[tuple[str, str]]:
-    """Of each text the part that is read, as it stands and normalised; InputError names the place of what is no text."""
-    for place, text in enumerate(texts, first):
+    for place, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"texts[{place}]: expected str, given {type(text).__name__}")
-    return [readable(text) for text in texts]
+        yield text

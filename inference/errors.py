@@ -13,6 +13,10 @@ class InputError(ZhenyanError):
     """An input file, column or row can't be read as asked."""
 
 
+class Unavailable(InputError):
+    """A file can't be read now: the disk's or the network's fault, so that it may be readable later."""
+
+
 class ConfigError(ZhenyanError):
     """A configuration value is unknown or out of range."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from zhenyan.inference.bundle import Bundle, sha256
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import BundleError, InputError
 from zhenyan.inference.io.jsonlines import write_atomic
+from zhenyan.inference.law import citation
 from zhenyan.inference.runs.scoring import DIGITS
 from zhenyan.inference.runs.store import FINDINGS, MANIFEST, RunFolder
 from zhenyan.inference.session import package
@@ -52,9 +53,13 @@ def digest(case: Mapping[str, Any]) -> str:
 
 
 def make_case(
-    folder: RunFolder, bundle: Bundle, finding: str, decisions: Iterable[Mapping[str, Any]] = ()
-) -> dict[str, Any]:
-    """The case of one finding; InputError when the run lacks it, BundleError when the bundle isn't the run's."""
+    folder: RunFolder, bundle: Bundle, finding: str, decisions: Iterable[Mapping[str, Any]] = (),
+    standing: Sequence[str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The case of one finding; InputError when the run lacks it, BundleError when the bundle isn't the run's.
+
+    `standing`: the labels that were decided on, none for a compliant line; None while nothing is decided.
+    """
     manifest = folder.manifest
     if manifest["bundle"] != bundle.id:
         raise BundleError(
@@ -67,12 +72,10 @@ def make_case(
     record["threshold"] = round(
         max(record["threshold"], options["min_score"] or 0.0), DIGITS
     )  # older runs: the bundle's
-    label = next(label for label in bundle.labels if label.id == record["label"])
     case = {
         "format": FORMAT, "made": datetime.now(UTC).isoformat(timespec="seconds"), "finding": record,
         "options": options,
-        "law": {"name_zh": label.name_zh, "name_en": label.name_en, "section": label.section,
-                "articles": list(label.articles), "penalty": dict(label.penalty)},
+        "law": _law(bundle, record["label"], [record["label"]] if standing is None else standing),
         "versions": _versions(manifest["options"]["runtime"], bundle),
         "sha256": {
             "text": text_digest(record["text"]), FINDINGS: sha256(folder.path / FINDINGS),
@@ -82,6 +85,22 @@ def make_case(
         "decisions": list(decisions),
     }  # fmt: skip
     return case | {"digest": digest(case)}
+
+
+def _law(bundle: Bundle, given: str, standing: Sequence[str]) -> dict[str, Any]:
+    """The law of the labels that stand, and beside it which label the model gave."""
+    labels = {label.id: label for label in bundle.labels}
+    zh, en = labels[given].as_of
+    return {
+        "as_of": en, "as_of_zh": zh,
+        "model": {"id": given, "name_zh": labels[given].name_zh, "name_en": labels[given].name_en},
+        "labels": [
+            {"id": label.id, "name_zh": label.name_zh, "name_en": label.name_en, "section": label.section,
+             "citation_zh": citation(label.articles)[0], "citation": citation(label.articles)[1],
+             "articles": list(label.articles), "penalty": dict(label.penalty)}
+            for label in map(labels.__getitem__, standing)
+        ],
+    }  # fmt: skip
 
 
 def _versions(runtime: str, bundle: Bundle) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Protocol
 
@@ -29,18 +30,23 @@ class OnnxSession:
     """ONNX Runtime on the CPU with explicit threads; safe to call from several threads at once."""
 
     def __init__(self, model: Path, threads: int | None = None) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or allowed_cpus()
-        options.inter_op_num_threads = 1
-        options.enable_mem_pattern = False  # shapes vary: patterns would only hold memory
-        options.log_severity_level = 3
-        # Where the fast uint8 × int8 product may overflow, take the exact one, which is half as fast.
-        if not multiplies_int8_exactly(processor()[1]):
-            options.add_session_config_entry("session.x64quantprecision", "1")
-        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._session = open_onnx(str(model), threads)
 
     def __call__(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+
+
+def open_onnx(model: str | bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """ONNX Runtime over a file or a serialised model, on the CPU, with all threads the process may use by default."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or allowed_cpus()
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # shapes vary: patterns would only hold memory
+    options.log_severity_level = 3
+    # Where the fast uint8 × int8 product may overflow, take the exact one, which is half as fast.
+    if not multiplies_int8_exactly(processor()[1]):
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class OpenVinoSession:
@@ -66,10 +72,12 @@ class OpenVinoSession:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise BundleError(f"{model}: OpenVINO can't run it ({reason}); use the runtime onnxruntime") from None
+        self._turn = threading.Lock()  # what was compiled has one place for its inputs and outputs
 
     def __call__(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        result = self._compiled({"input_ids": ids, "attention_mask": mask})
-        return np.array(result["logits"], dtype=np.float32)
+        with self._turn:
+            result = self._compiled({"input_ids": ids, "attention_mask": mask})
+            return np.array(result["logits"], dtype=np.float32)
 
 
 def open_session(model: Path, runtime: str = "onnxruntime", threads: int | None = None) -> Session:

@@ -48,13 +48,12 @@ def write_bundle(
             model = LogisticRegression(C=100, solver="liblinear").fit(counts, truth[:, i])
             weights[:, i], bias[i] = model.coef_[0], model.intercept_[0]
     _write_graph(folder / "model.onnx", weights, bias)
-    keep = {"id", "name_zh", "name_en", "section", "definition", "core", "articles", "responsible", "penalty"}
     manifest = {
         "format": FORMAT, "name": name, "labels": schema.ids, "activation": "sigmoid", "max_tokens": 128, "pad_id": 0,
         "normaliser": normalise.VERSION, "training_run": "none",
     }  # fmt: skip
     contents = {
-        "labels.json": [label.model_dump(mode="json", include=keep) for label in schema.labels],
+        "labels.json": [schema.record(label) for label in schema.ids],
         "thresholds.json": {label: {"threshold": 0.5, "chosen_by": "fixed"} for label in schema.ids},
         "probes.json": {"texts": [], "probabilities": []},
         MANIFEST: manifest,

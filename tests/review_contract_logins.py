@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from review_helpers import make_site
+from review_helpers import Browser, make_site
 from zhenyan.inference.review import schema
 from zhenyan.inference.review.errors import LoginLocked, LoginRefused
 
@@ -66,3 +66,20 @@ def test_no_password_or_cookie_is_kept_in_the_clear(site):
     with site.database.read() as connection:
         kept = [str(row) for table in schema.metadata.sorted_tables for row in connection.execute(sa.select(table))]
     assert not any(cookie in row or "correct horse battery" in row for row in kept)
+
+
+def test_what_no_database_holds_is_refused_or_finds_nothing(tmp_path, database):
+    """NUL and lone surrogates in names and filters, and numbers over what an id can be."""
+    site = make_site(tmp_path, database=database)
+    for name in ("ann\0", "\ud800"):
+        with pytest.raises(LoginRefused):
+            site.logins.enter(name, "correct horse battery", "10.0.0.1")
+    ann, admin = Browser(site, "ann"), Browser(site, "adm")
+    assert "f000001" not in ann.get("/?stream=%00&label=%00").text
+    assert "f000001" in ann.get("/").text
+    assert ann.submit("/start", stream="\0", label="\0").status_code == 200
+    for number in ("9" * 30, str(2**31)):
+        for step in ("skip", "decide"):
+            assert ann.submit(f"/work/{number}/{step}", verdict="accept", version="1").status_code == 404
+    assert ann.get("/finding/%00").status_code in (404, 422)
+    assert admin.submit("/reviewers", do="remove", name="ann\0").status_code == 400

@@ -70,7 +70,7 @@ def make_bundle(folder: Path) -> Path:
         (folder / name).write_text(contents.get(name, "{}"), encoding="utf-8")
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
     manifest = {"format": 1, "name": "test", "bundle_id": bundle_id("test", hashes), "labels": list(LABELS), "max_tokens": 128,
-                "pad_id": 1, "normaliser": normalise.VERSION, "sha256": hashes}  # fmt: skip
+                "activation": "sigmoid", "pad_id": 1, "normaliser": normalise.VERSION, "sha256": hashes}  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return folder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import socket
@@ -157,6 +158,12 @@ def test_commands_and_options_exist(page: Path, command: Any) -> None:
     assert alone <= known, f"{page.name}: {alone - known}"
 
 
+def test_every_argument_and_option_has_a_help_text(command: Any) -> None:
+    bare = [" ".join((*path, parameter.name)) for path in leaves(command)
+            for parameter in resolve(command, list(path))[1].params if not getattr(parameter, "help", None)]  # fmt: skip
+    assert not bare
+
+
 def test_every_command_stands_in_a_page(command: Any) -> None:
     named = {resolve(command, words)[0] for page in PAGES for words in calls(page)}
     assert set(leaves(command)) - named == set()
@@ -183,6 +190,17 @@ def test_links_resolve(page: Path) -> None:
         place = (page.parent / name).resolve() if name else page
         assert place.exists(), f"{page.name}: {target} leads nowhere"
         assert not anchor or anchor in anchors(place), f"{page.name}: {target}: no such heading"
+
+
+def test_contributing_names_the_tables_that_readme_has() -> None:
+    named = re.findall(r'--accuracy "([^="]+)=', (ROOT / "docs/contributing.md").read_text(encoding="utf-8"))
+    assert named == list(json.loads((ROOT / "benchmarks/accuracy.json").read_text(encoding="utf-8")))
+
+
+def test_data_card_names_every_moved_batch_that_is_held_out() -> None:
+    moved = re.findall(r"^  - ([c-e]\d\d)\b", (ROOT / "data/splits.yaml").read_text(encoding="utf-8"), re.M)
+    card = (ROOT / "data/README.md").read_text(encoding="utf-8")
+    assert moved and f"the moved lines {', '.join(moved[:-1])} and {moved[-1]}." in card
 
 
 def test_marked_blocks_say_what_was_measured() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from transformers import PreTrainedTokenizerFast
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training.config import TrainConfig
+from zhenyan.training.config import TrainConfig, as_record
 from zhenyan.training.dataset import load_corpus
 from zhenyan.training.encoders.origin import model_name
 from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model
@@ -53,7 +53,7 @@ def average(config: TrainConfig, shares: Mapping[Path, float], console: Console)
     model, tokenizer = mean_model(shares, schema)
     folder = new_folder(config)
     tracker = Tracker(folder, config.tracking, folder.name, console)
-    tracker.params(flatten(config.model_dump(mode="json")))
+    tracker.params(flatten(as_record(config)))
     parts = ", ".join(f"{model_name(path)}={share:g}" for path, share in shares.items())
     tracker.tags(describe(config, corpus, warm_start=next(iter(shares))) | {"average": parts})
     with finished(tracker):

@@ -14,7 +14,7 @@ from zhenyan.training.extras import need_extra
 
 _DEFAULT = Path("configs/train/default.yaml")
 data = typer.Typer(
-    help="Corpus: fetch public lines, check, sample what to label next, audit labels, hash, migrate.",
+    help="Corpus: fetch public lines, check, sample what to label next, import labels, audit, hash, migrate.",
     no_args_is_help=True,
 )
 cli_data.register(data)
@@ -66,7 +66,10 @@ def train(
         list[str], typer.Option("--set", help="KEY=VALUE over the file, such as optim.epochs=2; repeatable.")
     ] = [],  # noqa: B006
 ) -> None:
-    """Train a model, choose thresholds on validation rows and track everything in MLflow."""
+    """Train a model, choose thresholds on validation rows and track everything in MLflow.
+
+    The run is written to runs/NAME-TIME (`runs` and `name` of the configuration): model, thresholds, metrics, plots.
+    """
     need_extra()
     from zhenyan.training import config as configs
     from zhenyan.training.distributed import is_first
@@ -90,7 +93,10 @@ def average(
     ],
     config: Annotated[Path, typer.Option(help="Whose name and validation rows the new run has (YAML).")] = _DEFAULT,
 ) -> None:
-    """Average the weights of models that began from the same weights; thresholds are chosen anew."""
+    """Average the weights of models that began from the same weights; thresholds are chosen anew.
+
+    The run is written to runs/NAME-TIME (`runs` and `name` of the configuration), as a trained one.
+    """
     need_extra()
     from zhenyan.training import average as averages
     from zhenyan.training.config import load_config
@@ -111,12 +117,16 @@ def summary(found: dict[str, Any]) -> str:
 def export(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Bundle folder to write.")],
+    set_: Annotated[
+        list[str],
+        typer.Option("--set", help="KEY=VALUE, such as thresholds.policy=recall: choose thresholds anew; repeatable."),
+    ] = [],  # noqa: B006
 ) -> None:
     """Write a run as an ONNX bundle, if it passes the gate; the table is printed either way."""
     need_extra()
     from zhenyan.training.export import export_run
 
-    raise typer.Exit(0 if export_run(run, output, rich.console.Console()) else 1)
+    raise typer.Exit(0 if export_run(run, output, rich.console.Console(), overrides.parse(set_)) else 1)
 
 
 @data.command("check")

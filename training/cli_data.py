@@ -1,4 +1,4 @@
-"""`zhenyan data sample`, `audit`, `fix`, `migrate` and `hash`."""
+"""`zhenyan data sample`, `import`, `audit`, `fix`, `migrate` and `hash`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def register(data: typer.Typer) -> None:
     """Add the commands."""
     for command in (sample, audit, fix, migrate):
         data.command()(command)
+    data.command("import")(import_annotated)
     data.command("hash")(hash_lines)
 
 
@@ -75,6 +76,33 @@ def sample(
     )
     for note in notes:
         typer.echo(note)
+
+
+def import_annotated(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON or JSON_MIN export of Label Studio.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Labelled rows to write (.jsonl).")],
+    schema: _SCHEMA = _LABELS_YAML,
+) -> None:
+    """Turn annotated tasks of `zhenyan data sample` into labelled rows.
+
+    Skipped tasks are left out. Where annotators of one line differ about a label, the row teaches nothing about it.
+    """
+    need_extra()
+    from zhenyan.training.annotated_tasks import import_tasks
+    from zhenyan.training.edits import corpus_line, replace_files
+    from zhenyan.training.rows import row_to_json
+    from zhenyan.training.schema import load_schema
+
+    if output.suffix != ".jsonl":
+        raise ConfigError(f"--output {output}: ending {output.suffix or '(none)'!r}; rows are written as .jsonl")
+    done = import_tasks(file, load_schema(schema))
+    replace_files({output: [corpus_line(row_to_json(row)) for row in done.rows]})
+    typer.echo(
+        f"{output}: {len(done.rows):,} rows of {done.tasks:,} tasks; left out: {done.skipped:,} skipped, "
+        f"{done.untouched:,} without labels; annotators differ on {done.differing:,}"
+    )
+    if done.unclear.rows:
+        typer.echo(done.unclear.note)
 
 
 def audit(

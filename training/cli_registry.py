@@ -148,14 +148,16 @@ def sync(
     """Send to MLflow what a run, or a sweep with all its trials, could not send while it went."""
     need_extra()
     from zhenyan.training.config import load_config
-    from zhenyan.training.tracking import JOURNAL, Tracker, tracking_uri
+    from zhenyan.training.tracking import JOURNAL, Tracker, shown_uri
 
     folders = sorted(journal.parent for journal in run.rglob(JOURNAL))
     if not folders:
-        raise ConfigError(f"{run}: no run folder ({JOURNAL} is missing)")
+        raise ConfigError(
+            f"{run}: no run folder ({JOURNAL} is missing); give one, such as runs/NAME, or a folder of them"
+        )
     for folder in folders:
         config = load_config(folder / "config.yaml").tracking
         tracker = Tracker(folder, config, folder.name)
         if not tracker.flush(patient=True):
-            raise ConfigError(f"MLflow at {tracking_uri(config)}: {tracker.problem}; nothing is lost, try again later")
-        typer.echo(f"MLflow at {tracking_uri(config)} has everything of {folder} (run {tracker.run_id})")
+            raise ConfigError(f"MLflow at {shown_uri(config)}: {tracker.problem}; nothing is lost, try again later")
+        typer.echo(f"MLflow at {shown_uri(config)} has everything of {folder} (run {tracker.run_id})")

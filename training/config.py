@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -247,8 +248,20 @@ def load_config(path: Path | str, overrides: dict[str, Any] | None = None) -> Tr
 
 
 def dump_config(config: TrainConfig) -> str:
-    """The configuration as YAML that load_config reads back."""
-    return yaml.safe_dump(config.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
+    """The configuration as YAML that load_config reads back, without a login."""
+    return yaml.safe_dump(as_record(config), allow_unicode=True, sort_keys=False)
+
+
+def as_record(config: TrainConfig) -> dict[str, Any]:
+    """The configuration as JSON values, for files and MLflow: the tracking address without a login."""
+    record = config.model_dump(mode="json")
+    record["tracking"]["uri"] = without_login(config.tracking.uri)
+    return record
+
+
+def without_login(text: str) -> str:
+    """`text` with user name and password taken out of the addresses in it."""
+    return re.sub(r"(?<=://)[^\s/]*@", "", text)
 
 
 def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
 import tempfile
@@ -14,12 +15,13 @@ import onnx
 import torch
 from rich.console import Console
 from rich.table import Table
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from zhenyan.inference import normalise
 from zhenyan.inference.bundle import CARD, FILES, FORMAT, MANIFEST, bundle_id, load_bundle, sha256
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training.config import ExportConfig, TrainConfig, load_config
+from zhenyan.training.config import ExportConfig, ThresholdConfig, TrainConfig, load_config
 from zhenyan.training.dataset import Corpus, is_real, load_corpus
 from zhenyan.training.encoders.origin import encoder_origin
 from zhenyan.training.evaluate import Labelled, labelled
@@ -31,8 +33,9 @@ from zhenyan.training.provenance import git_commit, read_journal, rows_digest
 from zhenyan.training.quantise import quantise, quantise_weights
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
+from zhenyan.training.thresholds import thresholds_table
 from zhenyan.training.tracking import Tracker
-from zhenyan.training.train import CONFIG, METRICS, MODEL, THRESHOLDS
+from zhenyan.training.train import CONFIG, METRICS, MODEL, THRESHOLDS, decide
 
 OPSET = 20
 PROBES = 600  # of 200 one percent is two lines: three of them refused a runtime that flips 0.4 percent of 4,003 lines
@@ -81,14 +84,24 @@ def to_onnx(model: MultiLabelClassifier, path: Path) -> None:
             raise RuntimeError(f"{path}: the exporter fixed a dimension of {value.name}")
 
 
-def export_run(run: Path, output: Path, console: Console) -> bool:
+@dataclass(frozen=True)
+class Decisions:
+    """Every label's threshold with how it was chosen, and what decisions by them are worth on validation rows."""
+
+    thresholds: dict[str, dict[str, Any]]
+    metrics: dict[str, Any]
+
+
+def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any] | None = None) -> bool:
     """Write run `run` as a bundle at `output`; returns False, and writes nothing, when the gate fails.
 
-    An earlier bundle at `output` is replaced once the new one is whole. ConfigError, before any work, when `run` is no
-    finished run, has labels that the schema lacks, or `output` is a place where something else would be lost.
+    An earlier bundle at `output` is replaced once the new one is whole. `changes` of the run's configuration (dotted keys
+    of `thresholds`) choose thresholds anew. ConfigError, before any work, when `run` is no finished run, has labels that
+    the schema lacks, or `output` is a place where something else would be lost.
     """
-    config = config_of(run)
+    config = config_of(run, changes)
     check_output(run, output)
+    tidy(output)
     schema = load_schema(config.data.label_schema)
     if gone := [label for label in read_meta(run / MODEL)["labels"] if label not in schema.ids]:
         raise ConfigError(
@@ -97,16 +110,18 @@ def export_run(run: Path, output: Path, console: Console) -> bool:
         )
     corpus = load_corpus(config.data, schema)
     model, tokenizer, meta = load_model(run / MODEL)
+    decisions = decide_anew(model, tokenizer, corpus, schema, config) if changes else decisions_of(run)
+    if changes:
+        console.print(thresholds_table(decisions.thresholds))
     with tempfile.TemporaryDirectory() as scratch:
         fp32, final = Path(scratch) / "fp32", Path(scratch) / "final"
         fp32.mkdir()
         to_onnx(model, fp32 / "model.onnx")
-        tokenizer.backend_tokenizer.save(str(fp32 / "tokenizer.json"))
-        write_metadata(fp32, run, config, schema, model, meta | network(model, tokenizer), corpus)
+        save_tokenizer(fp32, tokenizer, meta["max_tokens"])
+        write_metadata(fp32, run, config, schema, model, meta | network(model, tokenizer), corpus, decisions)
         shutil.copytree(fp32, final)
         if config.export.precision == "int8":
-            chosen = json.loads((run / THRESHOLDS).read_text(encoding="utf-8"))
-            thresholds = np.array([chosen[label]["threshold"] for label in model.labels])
+            thresholds = np.array([decisions.thresholds[label]["threshold"] for label in model.labels])
             texts = [row.text for row in corpus.train]
             unseen = [row.text for row in corpus.validation[::2]]
             left = quantise(fp32 / "model.onnx", final / "model.onnx", tokenizer, texts, unseen, thresholds, config)
@@ -122,22 +137,48 @@ def export_run(run: Path, output: Path, console: Console) -> bool:
             console.print("[red]the gate failed: no bundle was written[/]")
             return False
         manifest = write_manifest(final, config.export.precision, gate=[asdict(check) for check in checks])
-        (final / CARD).write_text(model_card(run, config, schema, corpus, manifest), encoding="utf-8")
+        card = model_card(run, config, schema, corpus, manifest, decisions.thresholds)
+        (final / CARD).write_text(card, encoding="utf-8")
         write_manifest(final, config.export.precision)
         place(final, output)
     report_bundle(run, output, config, console)
     return True
 
 
-def config_of(run: Path) -> TrainConfig:
-    """The configuration of a finished run; ConfigError when `run` is another folder, or was cut off."""
+def config_of(run: Path, changes: dict[str, Any] | None = None) -> TrainConfig:
+    """The configuration of a finished run, with `changes` of its section `thresholds`.
+
+    ConfigError when `run` is another folder, or was cut off, or when a change is of something else.
+    """
+    if other := [key for key in changes or {} if not key.startswith("thresholds.")]:
+        raise ConfigError(
+            f"--set {', '.join(other)}: export changes only {', '.join(f'thresholds.{key}' for key in ThresholdConfig.model_fields)}; "
+            "for anything else train again"
+        )
     if not (run / CONFIG).is_file():
         raise ConfigError(f"{run}: no run folder ({CONFIG} is missing); give the run folder, not its model or a bundle")
     if missing := [name for name in (MODEL, THRESHOLDS, METRICS) if not (run / name).exists()]:
         raise ConfigError(
             f"{run}: the run isn't finished ({', '.join(missing)} missing); train --resume goes on with it"
         )
-    return load_config(run / CONFIG)
+    return load_config(run / CONFIG, changes)
+
+
+def decisions_of(run: Path) -> Decisions:
+    """What the run itself chose."""
+    return Decisions(*(json.loads((run / name).read_text(encoding="utf-8")) for name in (THRESHOLDS, METRICS)))
+
+
+def decide_anew(
+    model: MultiLabelClassifier, tokenizer: Any, corpus: Corpus, schema: Schema, config: TrainConfig
+) -> Decisions:
+    """Thresholds by `config.thresholds`, from the scores that the run's model gives validation rows."""
+    known = {label.id: label for label in schema.labels}
+    own = schema.model_copy(update={"labels": [known[label] for label in model.labels]})
+    data = labelled(corpus.validation, own.ids)
+    scores = sigmoid(predict(model, tokenizer, data.texts, config.encoder.max_tokens)[0])
+    chosen, _, metrics = decide(data, scores, own, config.thresholds)
+    return Decisions(chosen, metrics)
 
 
 _LITTER = (".gitkeep", ".DS_Store")
@@ -161,7 +202,10 @@ def check_output(run: Path, output: Path) -> None:
 
 
 def place(bundle: Path, output: Path) -> None:
-    """Move a copy of the folder `bundle` to `output` in one step; what was there goes only then."""
+    """Move a copy of the folder `bundle` to `output`; what was there goes once the copy is whole.
+
+    Between two renames nothing is there: `tidy` puts the old one back where an export was killed just then.
+    """
     output = output.resolve()
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as beside:
         new = shutil.copytree(bundle, Path(beside) / "new")
@@ -172,6 +216,17 @@ def place(bundle: Path, output: Path) -> None:
             if old:
                 old.rename(output)
             raise
+
+
+def tidy(output: Path) -> None:
+    """Remove what an export that was killed while it placed its bundle left beside `output`; an old bundle is put back."""
+    output = output.resolve()
+    for left in output.parent.glob(f".{glob.escape(output.name)}.*"):
+        if not left.is_dir() or not {path.name for path in left.iterdir()} <= {"new", "old"}:
+            continue
+        if (left / "old").exists() and not output.exists():
+            (left / "old").rename(output)
+        shutil.rmtree(left)
 
 
 def report_bundle(run: Path, output: Path, config: TrainConfig, console: Console) -> None:
@@ -196,15 +251,19 @@ def network(model: MultiLabelClassifier, tokenizer: Any) -> dict[str, Any]:
     return {"pad_id": tokenizer.pad_token_id, "specials": dict(tokenizer.special_tokens_map), "architecture": shape}
 
 
+def save_tokenizer(folder: Path, tokenizer: Any, max_tokens: int) -> None:
+    """tokenizer.json, stating the longest sequence: so the bundle's id covers the manifest's `max_tokens`."""
+    stated = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    stated.enable_truncation(max_tokens)
+    stated.save(str(folder / "tokenizer.json"))
+
+
 def write_metadata(
     folder: Path, run: Path, config: TrainConfig, schema: Schema, model: MultiLabelClassifier, meta: dict[str, Any],
-    corpus: Corpus,
+    corpus: Corpus, decisions: Decisions,
 ) -> None:  # fmt: skip
     """labels.json, thresholds.json, and the manifest without its hashes."""
-    labels = [
-        label.model_dump(exclude={"examples", "not_examples"}) for label in schema.labels if label.id in meta["labels"]
-    ]
-    thresholds = json.loads((run / THRESHOLDS).read_text(encoding="utf-8"))
+    labels = [schema.record(label) for label in meta["labels"]]
     tags, shape = read_journal(run).tags, model.encoder.config
     origin = encoder_origin(config, tags.get("warm_start"))
     manifest = {
@@ -214,9 +273,9 @@ def write_metadata(
         "training_run": run.name, "encoder": origin.name, "encoder_licence": origin.licence,
         "layers": shape.num_hidden_layers, "hidden": shape.hidden_size,
         "data_sha256": tags.get("data.train") or rows_digest(corpus.train), "commit": git_commit(),
-        "schema_version": schema.version, "validation": json.loads((run / METRICS).read_text(encoding="utf-8")),
+        "schema_version": schema.version, "validation": decisions.metrics,
     }  # fmt: skip
-    for name, value in (("labels.json", labels), ("thresholds.json", thresholds), (MANIFEST, manifest)):
+    for name, value in (("labels.json", labels), ("thresholds.json", decisions.thresholds), (MANIFEST, manifest)):
         (folder / name).write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
 
 

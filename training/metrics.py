@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 RESAMPLES = 1000
+FEW_GROUPS = 10  # whose rows are resampled within them as well
 SUMMARY = {"any_violation": "any violation", "core_micro": "core labels, micro", "micro": "all labels, micro"}
 CURVE_POINTS = 100  # of a precision-recall curve that are kept
 
@@ -39,21 +40,26 @@ def f1(tp: np.ndarray | float, predicted: np.ndarray | float, positives: np.ndar
 def resamples(groups: np.ndarray | None, rows: int, seed: int) -> np.ndarray:
     """How often each row stands in each bootstrap sample, int (RESAMPLES, rows).
 
-    Groups are drawn whole where there are several: a single one drawn again and again would feign certainty.
+    Groups are drawn whole. Of fewer than FEW_GROUPS their rows are drawn anew within them as well (Davison & Hinkley
+    1997, section 3.8): whole groups alone then err to the narrow side (three make ten samples, one makes a single one),
+    both stages to the wide side.
     """
     rng = np.random.default_rng(seed)
     names, units = np.unique(np.arange(rows) if groups is None else groups, return_inverse=True)
-    if len(names) == 1:
-        units = np.arange(rows)
-    count = int(units.max()) + 1 if rows else 0
-    draws = rng.multinomial(count, np.full(count, 1 / max(count, 1)), size=RESAMPLES)
-    return draws[:, units]
+    draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
+    if len(names) >= FEW_GROUPS:
+        return draws[:, units]
+    weights = np.zeros((RESAMPLES, rows), dtype=draws.dtype)
+    for group in range(len(names)):
+        inside = np.flatnonzero(units == group)
+        weights[:, inside] = rng.multinomial(draws[:, group] * len(inside), np.full(len(inside), 1 / len(inside)))
+    return weights
 
 
 def score(truth: np.ndarray, decided: np.ndarray, groups: np.ndarray | None = None, seed: int = 0) -> Score:
     """Score of boolean arrays of any equal shape, pooled; the first axis is the row that is resampled.
 
-    With `groups`, whole groups (rooms, authors) are resampled, as rows of one room are not independent.
+    With `groups`, whole groups (rooms, authors) are resampled (`resamples`): rows of one room are not independent.
     """
     truth, decided = (np.asarray(a, dtype=bool).reshape(len(truth), -1) for a in (truth, decided))
     tp, predicted, positives = (a.sum(1) for a in (truth & decided, decided, truth))

@@ -5,7 +5,6 @@ The form follows Mitchell et al. 2019, "Model Cards for Model Reporting"; emissi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ from zhenyan.training.metrics import SUMMARY
 from zhenyan.training.provenance import GPU, Journal, read_journal, rows_digest
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema
-from zhenyan.training.train import THRESHOLDS
 
 FEW = 30  # validation rows with a label, below which its scores say little
 
@@ -61,8 +59,11 @@ def _counts(rows: list[Row]) -> dict[str, int]:
     }
 
 
-def model_card(run: Path, config: TrainConfig, schema: Schema, corpus: Corpus, manifest: Mapping[str, Any]) -> str:
-    """The card of the bundle that `manifest` describes, in Markdown; `corpus` is what stands on disk today."""
+def model_card(
+    run: Path, config: TrainConfig, schema: Schema, corpus: Corpus, manifest: Mapping[str, Any],
+    thresholds: Mapping[str, Any],
+) -> str:  # fmt: skip
+    """The card of the bundle that `manifest` and `thresholds` describe, in Markdown; `corpus` is what stands on disk today."""
     journal = read_journal(run)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True,
@@ -74,8 +75,7 @@ def model_card(run: Path, config: TrainConfig, schema: Schema, corpus: Corpus, m
     return environment.get_template("model_card.md.jinja").render(
         manifest=manifest, found=manifest["validation"], config=config, schema=schema, summary=SUMMARY, few=FEW,
         labels=[label for label in schema.labels if label.id in manifest["labels"]], positives=positives,
-        thresholds=json.loads((run / THRESHOLDS).read_text(encoding="utf-8")),
-        splits=split_counts(corpus),
+        thresholds=thresholds, splits=split_counts(corpus),
         digests={name: digest or today[name] for name, digest in digests.items()},
         changed=[name for name, digest in digests.items() if digest and digest != today[name]],
         journal=journal, footprint=footprint(journal, config.carbon), encoder_train=config.pretrain,

@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import ModelOutput
 from zhenyan.inference.bundle import MANIFEST, load_bundle
 from zhenyan.inference.errors import ConfigError
@@ -127,6 +127,13 @@ def labels_of(folder: Path) -> list[str]:
     """The labels of a trained model or bundle; ConfigError when `folder` holds neither."""
     described = load_bundle(folder).manifest if (folder / MANIFEST).exists() else read_meta(folder)
     return list(described["labels"])
+
+
+def width_of(folder: Path) -> int:
+    """How wide the pooled states of a trained model or bundle are."""
+    if (folder / MANIFEST).exists():
+        return int(read_bundle(folder)[0].config.hidden_size)
+    return int(AutoConfig.from_pretrained(folder / "encoder").hidden_size)
 
 
 def former(label: str, known: Sequence[str], changes: Sequence[Change] = ()) -> str | None:

@@ -7,9 +7,9 @@ SHA-256, so a wrong or altered download can't be joined unnoticed.
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -99,15 +99,24 @@ def _bring(source: Source, local: Path | None, target: Path) -> None:
             raise InputError(f"{local / source.local}: no such file; --from wants the folder that holds {source.local}")
         shutil.copyfile(local / source.local, part)
     else:
-        try:
-            with urllib.request.urlopen(source.url, timeout=60) as reply, part.open("wb") as out:
-                shutil.copyfileobj(reply, out)
-        except (urllib.error.URLError, OSError) as error:
-            raise InputError(f"{source.url}: {error}; fetch it by other means and use --from FOLDER") from None
+        _download(source.url, part)
     if source.sha256 and (found := sha256(part)) != source.sha256:
         part.unlink()
         raise InputError(f"{source.name}: SHA-256 is {found}, expected {source.sha256}; the published file has changed")
     part.replace(target)
+
+
+def _download(url: str, part: Path) -> None:
+    """Write what `url` serves to `part`; InputError, and no file, when it isn't served whole."""
+    try:
+        with urllib.request.urlopen(url, timeout=60) as reply, part.open("wb") as out:
+            shutil.copyfileobj(reply, out)
+            told, size = reply.headers.get("Content-Length", ""), out.tell()
+        if told.isdigit() and size < int(told):  # the connection's end is the file's end for `reply`
+            raise OSError(f"cut off after {size:,} of {int(told):,} bytes")
+    except (OSError, http.client.HTTPException) as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{url}: {error}; fetch again, or by other means and use --from FOLDER") from None
 
 
 def documents(path: Path) -> Iterator[Document]:

@@ -1,14 +1,16 @@
 """The MLflow pyfunc model (models-from-code): the same Classifier over the logged bundle.
 
-Input: a frame with the column `text`, or a series of that name; MLflow holds callers to it by the signature. Output: for
-each text its decided labels (joined by "; ") and every label's score.
+Input: a frame with the column `text`, or a series of that name; MLflow holds callers to it by the signature, but lets
+missing values through. Output: for each text its decided labels (joined by "; ") and every label's score.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
@@ -21,10 +23,18 @@ class ZhenyanModel(PythonModel):
         from zhenyan.inference import Classifier
 
         self.classifier = Classifier.load(context.artifacts["bundle"], explain=False)
+        self.lock = threading.Lock()  # MLflow's server asks from several threads at once
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Score the column `text`."""
-        predictions = self.classifier.predict([str(text) for text in model_input["text"]])
+        """Score the column `text`; MlflowException names the first row that holds none."""
+        texts = list(model_input["text"])
+        for place, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise MlflowException.invalid_parameter_value(
+                    f"row {place}: 'text' must be a string, found {text!r:.80}; leave rows without a text out"
+                )
+        with self.lock:
+            predictions = self.classifier.predict(texts)
         return pd.DataFrame(
             [{"labels": "; ".join(p.labels), **p.scores} for p in predictions],
             columns=["labels", *self.classifier.bundle.label_ids],

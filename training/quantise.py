@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from zhenyan.inference.batching import pad
 from zhenyan.inference.normalise import normalise
+from zhenyan.inference.session import open_onnx
 from zhenyan.training.config import TrainConfig
 
 _BATCH = 16
@@ -115,7 +115,7 @@ def quantised(
 
 def run(model: onnx.ModelProto, feeds: list[dict[str, np.ndarray]]) -> list[np.ndarray]:
     """Logits (rows, labels) of each batch."""
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = open_onnx(model.SerializeToString())
     return [session.run(["logits"], feed)[0] for feed in feeds]
 
 
@@ -176,7 +176,7 @@ def activation_ranges(model: onnx.ModelProto, names: list[str], feeds: list[dict
     probe.CopyFrom(model)
     known = {output.name for output in probe.graph.output}
     probe.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names if name not in known)
-    session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = open_onnx(probe.SerializeToString())
     ranges: Ranges = {}
     for feed in feeds:
         kept = feed["attention_mask"].astype(bool)

@@ -19,7 +19,7 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from zhenyan.inference.bundle import Bundle, bundle_id, load_bundle
 from zhenyan.inference.errors import BundleError, ConfigError
 from zhenyan.training.config import TrackingConfig
-from zhenyan.training.tracking import experiment_id, tracking_uri
+from zhenyan.training.tracking import experiment_id, reason, shown_uri, tracking_uri
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 MODEL_NAME = "zhenyan"
@@ -96,7 +96,7 @@ class Registry:
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
-            raise ConfigError(f"MLflow at {tracking_uri(self.config)}: {str(error).splitlines()[0]}") from None
+            raise ConfigError(f"MLflow at {shown_uri(self.config)}: {reason(error)}") from None
 
     def registered(self, address: str) -> Version | None:
         """The version behind `models:/NAME@ALIAS` or `models:/NAME/NUMBER`; None for any other address."""
@@ -118,25 +118,50 @@ class Registry:
         return Version(self.name, number, bundle.id)
 
     def point(self, alias: str, number: str) -> None:
-        """Let an alias point at a version."""
-        self.client.set_registered_model_alias(self.name, alias, number)
+        """Let an alias point at a version; ConfigError when MLflow doesn't take it."""
+        try:
+            self.client.set_registered_model_alias(self.name, alias, number)
+        except MlflowException as error:
+            raise ConfigError(f"MLflow at {shown_uri(self.config)}: {reason(error)}") from None
 
     def promote(self, new: Version) -> Version | None:
         """Make `new` the champion and remember the one before as previous; returns that one."""
         old = self.version(CHAMPION)
-        self.point(CHAMPION, new.number)
         if old and old.number != new.number:
-            self.point(PREVIOUS, old.number)
+            self._move((PREVIOUS, old.number), (CHAMPION, new.number), self.version(PREVIOUS))
+        else:
+            self.point(CHAMPION, new.number)
         return old
 
     def rollback(self) -> tuple[Version, Version]:
         """Swap champion and previous; returns (new champion, the one taken down)."""
         now, before = self.version(CHAMPION), self.version(PREVIOUS)
-        if now is None or before is None:
-            raise ConfigError(f"{self.name}: nothing to roll back to: no version has the alias {PREVIOUS!r}")
-        self.point(CHAMPION, before.number)
-        self.point(PREVIOUS, now.number)
+        if now is None or before is None or now == before:
+            raise ConfigError(f"{self.name}: nothing to roll back to: no other version has the alias {PREVIOUS!r}")
+        self._move((CHAMPION, before.number), (PREVIOUS, now.number), now)
         return before, now
+
+    def _move(self, first: tuple[str, str], second: tuple[str, str], was: Version | None) -> None:
+        """Point two aliases at versions; when the second can't be, the first is put back to `was`.
+
+        ConfigError then says which alias points where.
+        """
+        self.point(*first)
+        try:
+            self.point(*second)
+        except ConfigError as error:
+            wanted = f"{first[0]} at version {first[1]}, {second[0]} at version {second[1]}"
+            try:
+                self._put_back(first[0], was)
+            except (ConfigError, MlflowException):
+                raise ConfigError(f"{error}; of {wanted} only the first was set: set the second in MLflow") from None
+            raise ConfigError(f"{error}; all aliases are as they were: of {wanted} none is set, try again") from None
+
+    def _put_back(self, alias: str, was: Version | None) -> None:
+        if was:
+            self.point(alias, was.number)
+        else:
+            self.client.delete_registered_model_alias(self.name, alias)
 
 
 def resolve(name: str, config: TrackingConfig, into: Path) -> Path:
@@ -155,7 +180,7 @@ def resolve(name: str, config: TrackingConfig, into: Path) -> Path:
         with fluent(server):  # artifacts of a registered version are looked for at the process's server
             folder = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(into)))
     except MlflowException as error:
-        raise ConfigError(f"{name}: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"{name}: {reason(error)}") from None
     found = next((path.parent for path in folder.rglob("manifest.json")), None)
     if found is None:
         raise BundleError(f"{name}: no bundle among its artifacts")

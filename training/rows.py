@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.times import seconds
 
 CHANNELS = ("live", "copy")
 
@@ -80,6 +81,10 @@ def _faults(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"'annotated' must be a list of label ids, found {record['annotated']!r:.80}"
     if not isinstance(record.get("contested", False), bool):
         yield f"'contested' must be true or false, found {record['contested']!r:.80}"
+    for name in ("start", "end"):
+        value = record.get(name)
+        if value is not None and (not isinstance(value, int | float) or seconds(value) is None):
+            yield f"{name!r} must be seconds, a number from 0, found {value!r:.80}"
     for name in _NAMES:
         if isinstance(record.get(name), list | dict):
             yield f"{name!r} must be a single name, found {record[name]!r:.80}"

@@ -83,13 +83,16 @@ def why(labels: list[str], opinions: list[Opinion], sample: Sample, one: Chosen)
 
 
 def sample_tasks(candidates: Candidates, sample: Sample) -> Iterator[dict[str, Any]]:
-    """Label Studio tasks: a prediction for each model, with controls as `configuration` names them."""
+    """Label Studio tasks: a prediction for each model, with controls as `configuration` names them.
+
+    `annotated` holds the labels that the configuration offers: `zhenyan data import` gives it to the row.
+    """
     labels = candidates.labels
     opinions = [opinion.of(labels) for opinion in candidates.opinions]
     for one, row in zip(sample.chosen, sample_rows(candidates, sample), strict=True):
-        told = {key: value for key, value in row.items() if key not in ("labels", "annotated", "scores", "models")}
+        told = {key: value for key, value in row.items() if key not in ("labels", "scores", "models")}
         yield {
-            "data": {"before": "", "after": "", **told},
+            "data": {"before": "", "after": "", **told, "annotated": labels},
             "predictions": [_prediction(opinion, one) for opinion in opinions],
         }
 

@@ -15,6 +15,7 @@ from zhenyan.inference.errors import ConfigError
 DEFAULT_SCHEMA = Path("configs/labels.yaml")
 LabelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")]
 Text = Annotated[str, Field(min_length=1)]
+Verified = Literal["text", "case", "no"]
 
 
 class _Strict(BaseModel):
@@ -22,18 +23,23 @@ class _Strict(BaseModel):
 
 
 class Article(_Strict):
-    """One article of law behind a label, and how far its text was verified."""
+    """One article of law behind a label, how far its text was verified, and whether the law may have changed since."""
 
     law: Text
     article: Text
     says: Text
-    verified: Literal["text", "case", "no"]
+    says_zh: Text | None = None
+    verified: Verified
+    check: bool = False
 
 
 class Penalty(_Strict):
     """What the articles of `basis` state: `states` in English, `states_zh` the same in Chinese."""
 
     basis: Text
+    basis_en: Text | None = None
+    verified: Verified = "text"
+    check: bool = False
     states: Text
     states_zh: Text
 
@@ -47,8 +53,9 @@ class Label(_Strict):
     core: bool = False
     section: Text
     definition: Text
+    definition_zh: Text | None = None
     articles: Annotated[list[Article], Field(min_length=1)]
-    responsible: Annotated[list[Literal["operator", "host", "platform", "agency"]], Field(min_length=1)]
+    responsible: Annotated[list[Literal["operator", "host", "platform", "agency", "endorser"]], Field(min_length=1)]
     penalty: Penalty
     examples: Annotated[list[Text], Field(min_length=2)]
     not_examples: Annotated[list[Text], Field(min_length=1)]
@@ -70,6 +77,7 @@ class Schema(_Strict):
     version: int = Field(ge=1)
     source: Text
     law_as_of: Text
+    law_as_of_zh: Text | None = None
     labels: Annotated[list[Label], Field(min_length=1)]
     changes: list[Change] = []
 
@@ -90,6 +98,12 @@ class Schema(_Strict):
         """Ids of the core labels."""
         return [label.id for label in self.labels if label.core]
 
+    def record(self, label: str) -> dict[str, Any]:
+        """What a bundle tells of a label: all but the examples, and the date of the law."""
+        known = next(one for one in self.labels if one.id == label)
+        said = known.model_dump(exclude={"examples", "not_examples"}, exclude_none=True)
+        return said | self.model_dump(include={"law_as_of", "law_as_of_zh"}, exclude_none=True)
+
     def check(self, labels: list[str] | tuple[str, ...], origin: str) -> None:
         """ConfigError naming `origin` when a label isn't in the schema."""
         if unknown := [label for label in labels if label not in self.ids]:
@@ -101,7 +115,7 @@ def load_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
+        raise ConfigError(f"{path}: no such file; {_instead_of(path)}") from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; give a YAML file") from None
     except UnicodeDecodeError:
@@ -110,6 +124,14 @@ def load_yaml(path: Path) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from None
+
+
+def _instead_of(path: Path) -> str:
+    """What to give instead of a YAML file that isn't there."""
+    beside = sorted(file.name for file in path.parent.glob("*.yaml"))
+    if not beside:
+        return "give another YAML file, or run this from the repository's root"
+    return f"{path.parent} has {', '.join(beside)}"
 
 
 def explain(error: ValidationError, path: Path | str, model: type[BaseModel] | None = None) -> str:

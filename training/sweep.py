@@ -21,7 +21,7 @@ from rich.table import Table
 from transformers import TrainerCallback
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed
-from zhenyan.training.config import TrainConfig, dump_config, load_config
+from zhenyan.training.config import TrainConfig, as_record, dump_config, load_config
 from zhenyan.training.progress import Stopped
 from zhenyan.training.sweep_config import SweepConfig, Values
 from zhenyan.training.tracking import JOURNAL, Tracker
@@ -88,7 +88,7 @@ def open_study(folder: Path, config: SweepConfig, base: TrainConfig) -> optuna.S
     study = optuna.create_study(
         storage=f"sqlite:///{folder / STUDY}", study_name=config.name, direction="maximize", load_if_exists=True
     )
-    begun = {"space": config.model_dump(mode="json")["space"], "config": base.model_dump(mode="json")}
+    begun = {"space": config.model_dump(mode="json")["space"], "config": as_record(base)}
     if study.user_attrs.get("begun", begun) != begun:
         raise ConfigError(f"{folder}: this sweep was begun with another space or configuration; change its name")
     study.set_user_attr("begun", begun)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from rich.table import Table
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.metrics import f1
 
@@ -69,3 +70,12 @@ def choose_all(
     """`choose` for every label; arrays are (rows, labels), `seen` is False where nobody looked for the label."""
     seen = np.ones(truth.shape, dtype=bool) if seen is None else seen
     return {label: choose(truth[seen[:, i], i], scores[seen[:, i], i], config) for i, label in enumerate(labels)}
+
+
+def thresholds_table(chosen: dict[str, dict[str, Any]]) -> Table:
+    """Every label's threshold, and what it gives on the rows it was chosen on; nothing where the fallback stands."""
+    table = Table("label", "threshold", "precision", "recall", "review load", "chosen by")
+    for label, one in chosen.items():
+        found = [f"{one[name]:.3f}" if name in one else "" for name in ("precision", "recall", "review_load")]
+        table.add_row(label, f"{one['threshold']:.4f}", *found, one["chosen_by"])
+    return table

@@ -1,7 +1,8 @@
 """Experiment tracking in MLflow that a dead server can't break.
 
 Everything is first written to a journal in the run's folder, then sent. What can't be sent stays in the journal;
-`zhenyan sync RUN` sends it later. MLFLOW_TRACKING_URI wins over the configured address.
+`zhenyan sync RUN` sends it later. MLFLOW_TRACKING_URI wins over the configured address. A login in the address is
+neither printed nor kept.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from zhenyan.training.config import TrackingConfig
+from zhenyan.training.config import TrackingConfig, without_login
 
 JOURNAL = "tracking.jsonl"
 _STATE = "tracking.json"  # run id, how many journal entries the server has, and the folder of the parent run
@@ -25,8 +26,21 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
 
 
 def tracking_uri(config: TrackingConfig) -> str:
-    """The server or store in use."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or config.uri
+    """The server or store in use, with the login that may be in its address."""
+    address = os.environ.get("MLFLOW_TRACKING_URI") or config.uri
+    if without_login(address) != address:
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # MLflow's own links would show the login
+    return address
+
+
+def shown_uri(config: TrackingConfig) -> str:
+    """The server or store in use, to print or to keep."""
+    return without_login(tracking_uri(config))
+
+
+def reason(error: Exception) -> str:
+    """An error's first line, to print or to keep."""
+    return without_login(str(error).splitlines()[0] if str(error) else type(error).__name__)
 
 
 class Tracker:
@@ -78,7 +92,7 @@ class Tracker:
         done = self.flush(patient=True)
         if not done:
             self.console.print(
-                f"[yellow]MLflow at {tracking_uri(self.config)} could not be reached; everything is kept in "
+                f"[yellow]MLflow at {shown_uri(self.config)} could not be reached; everything is kept in "
                 f"{self.folder}. When it is back: zhenyan sync {self.folder}[/]"
             )
         return done
@@ -104,10 +118,10 @@ class Tracker:
         return True
 
     def _unreachable(self, error: Exception) -> None:
-        reason = f"{str(error).splitlines()[0] if str(error) else type(error).__name__:.160}"
+        problem = f"{reason(error):.160}"
         if not self.problem:
-            self.console.print(f"[yellow]MLflow: {escape(reason)}; keeping a local journal[/]")
-        self.problem = reason
+            self.console.print(f"[yellow]MLflow: {escape(problem)}; keeping a local journal[/]")
+        self.problem = problem
         self._again, self._wait = time.monotonic() + self._wait, 2 * self._wait
 
     def _note(self, kind: str, value: Any) -> None:
@@ -125,7 +139,7 @@ class Tracker:
 
     def _save(self) -> None:
         parent = os.path.relpath(self.parent, self.folder) if self.parent else None
-        state = {"run_id": self.run_id, "sent": self.sent, "uri": tracking_uri(self.config), "parent": parent}
+        state = {"run_id": self.run_id, "sent": self.sent, "uri": shown_uri(self.config), "parent": parent}
         part = self.folder / (_STATE + ".part")
         part.write_text(json.dumps(state), encoding="utf-8")
         part.replace(self.folder / _STATE)

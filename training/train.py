@@ -24,12 +24,12 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.checkpoints import newest_checkpoint
-from zhenyan.training.config import DistilConfig, TrainConfig, dump_config
+from zhenyan.training.config import DistilConfig, ThresholdConfig, TrainConfig, as_record, dump_config
 from zhenyan.training.dataset import Corpus, Lessons, crossed, load_corpus, origin, to_dataset
 from zhenyan.training.encoders.load import check_length, keep_layers, load_encoder, set_dropout
-from zhenyan.training.evaluate import curves, labelled, quality
+from zhenyan.training.evaluate import Labelled, curves, labelled, quality
 from zhenyan.training.losses import positive_weights
-from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model, save_model
+from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model, save_model, width_of
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.pretrain import continue_pretraining, digest
 from zhenyan.training.progress import ProgressBar, Stopped, TrackMetrics
@@ -91,7 +91,7 @@ def train(
         else:
             if warm_start:
                 console.print(warm_start_note(config, warm_start, fresh), highlight=False, soft_wrap=True)
-            tracker.params(flatten(config.model_dump(mode="json")))
+            tracker.params(flatten(as_record(config)))
             tracker.tags(describe(config, corpus, warm_start))
         callbacks = [ProgressBar(console), TrackMetrics(tracker), *callbacks]
         with finished(tracker):
@@ -210,7 +210,7 @@ def check_width(model: MultiLabelClassifier, distil: DistilConfig) -> None:
     """ConfigError when the student is to come near the pooled states of a teacher of another width."""
     if not distil.hidden_weight:
         return
-    theirs = load_model(distil.teachers[0])[0].head.in_features
+    theirs = width_of(distil.teachers[0])
     if theirs != model.head.in_features:
         raise ConfigError(
             f"distil.hidden_weight: the student is {model.head.in_features} wide, its teacher {distil.teachers[0]} "
@@ -339,9 +339,7 @@ def finish_run(
     scaling = fit_scaling(data.truth, logits, config.thresholds.min_positives, data.seen)
     fold_into_head(model, scaling)
     scores = sigmoid(logits * scaling.slope + scaling.offset)
-    chosen = choose_all(data.truth, scores, schema.ids, config.thresholds, data.seen)
-    decided = scores >= np.array([chosen[label]["threshold"] for label in schema.ids])
-    metrics = quality(data, scores, decided, schema)
+    chosen, decided, metrics = decide(data, scores, schema, config.thresholds)
     save_model(model, tokenizer, folder / MODEL, max_tokens=config.encoder.max_tokens, run=folder.name)
     _write(folder / THRESHOLDS, chosen)
     _write(folder / METRICS, metrics)
@@ -350,6 +348,15 @@ def finish_run(
     for name in (CONFIG, THRESHOLDS, METRICS, "plots", MODEL):
         tracker.artifacts(folder / name, name if (folder / name).is_dir() else None)
     return metrics
+
+
+def decide(
+    data: Labelled, scores: np.ndarray, schema: Schema, config: ThresholdConfig
+) -> tuple[dict[str, dict[str, Any]], np.ndarray, dict[str, Any]]:
+    """Thresholds, the decisions by them (rows, labels), and how good these are."""
+    chosen = choose_all(data.truth, scores, schema.ids, config, data.seen)
+    decided = scores >= np.array([chosen[label]["threshold"] for label in schema.ids])
+    return chosen, decided, quality(data, scores, decided, schema)
 
 
 def _write(path: Path, value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib.metadata import entry_points, version
 from typing import Annotated
@@ -12,6 +13,7 @@ from zhenyan.inference.cli.inspect import bundle, doctor
 from zhenyan.inference.cli.review import review, review_export, review_import, reviewers
 from zhenyan.inference.cli.score import score
 from zhenyan.inference.cli.serve import HelpWithSettings, keys, serve
+from zhenyan.inference.cli.table import printable
 from zhenyan.inference.errors import ZhenyanError
 
 app = typer.Typer(
@@ -53,10 +55,13 @@ app.command("verify")(verify_case)
 
 def main() -> None:
     """Entry point: a user's mistake ends with a message and exit code 2, never with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console that isn't UTF-8 must not end the command
+            stream.reconfigure(errors="replace")
     for plugin in entry_points(group="zhenyan.commands"):
         plugin.load()(app)
     try:
         app()
     except ZhenyanError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
+        typer.secho(f"error: {printable(str(error))}", fg="red", err=True)
         sys.exit(2)

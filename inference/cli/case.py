@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.cli.table import printable
 from zhenyan.inference.evidence_file import Check, make_case, read_case, verify, write_case
 from zhenyan.inference.runs.store import REVIEW, RunFolder
 
@@ -31,23 +32,23 @@ def evidence(
     """Write one finding's evidence file: text, time, context, score, threshold, versions, digests, decisions."""
     folder = RunFolder.existing(run)
     folder.keep_from(output)
-    case = make_case(folder, load_bundle(model), finding, _decisions(folder, finding, database))
+    case = make_case(folder, load_bundle(model), finding, *_decisions(folder, finding, database))
     write_case(case, output)
     typer.echo(f"{output}: {len(case['decisions'])} decisions, digest {case['digest']}", err=True)
 
 
-def _decisions(folder: RunFolder, finding: str, database: str | None) -> list[dict[str, Any]]:
-    """What the run's review says of the finding; nothing where the run was never reviewed."""
+def _decisions(folder: RunFolder, finding: str, database: str | None) -> tuple[list[dict[str, Any]], list[str] | None]:
+    """The finding's log and the labels decided on; neither where the run was never reviewed."""
     if database is None and not (folder.path / REVIEW).exists():
-        return []
+        return [], None
     from zhenyan.inference.cli.review import review_database
 
     with review_database(folder, database) as review:
-        from zhenyan.inference.review.exports import decisions
+        from zhenyan.inference.review.exports import decisions, standing
         from zhenyan.inference.review.intake import known_run
 
         found = known_run(review, folder)
-        return decisions(review, found, finding) if found else []
+        return (decisions(review, found, finding), standing(review, found, finding)) if found else ([], None)
 
 
 def verify_case(
@@ -73,5 +74,5 @@ def _table(checks: list[Check]) -> Table:
     for check in checks:
         mark = "same" if check.same else "note" if check.note else "[bold red]DIFFERS[/]"
         shown = ("", "") if check.same and not isinstance(check.case, float) else (str(check.case), str(check.here))
-        table.add_row(mark, Text(check.name), *(Text(value[:80]) for value in shown))
+        table.add_row(mark, *(Text(printable(value)) for value in (check.name, shown[0][:80], shown[1][:80])))
     return table

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 from zhenyan.inference import doctor as checks
 from zhenyan.inference.bundle import load_bundle
@@ -54,17 +54,23 @@ def doctor(
 
 
 def bundle(model: _MODEL = None) -> None:
-    """Verify a bundle's hashes and say what it is: id, training run, labels with thresholds and how they were chosen."""
+    """Verify a bundle's hashes and say what it is: id, training run, each label's threshold and what it gave in validation."""
     import json
 
     loaded = load_bundle(model)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     shown = ("bundle_id", "precision", "training_run", "encoder", "commit", "data_sha256", "max_tokens", "normaliser")
     for name in shown:
         console.print(f"{name}: {loaded.manifest.get(name)}", highlight=False)
     how = json.loads((loaded.folder / "thresholds.json").read_text(encoding="utf-8"))
-    table = Table("label", "name", "threshold", "chosen by", "validation positives")
+    first = Column("label", no_wrap=True)
+    table = Table(first, "name", "threshold", "chosen by", "positives", "precision", "recall", "review\nload")
     for label, threshold in zip(loaded.labels, loaded.thresholds, strict=True):
         entry = how[label.id]
-        table.add_row(label.id, label.name_zh, f"{threshold:.3f}", entry["chosen_by"], str(entry["positives"]))
+        shares = [f"{entry[name]:.1%}" if name in entry else "" for name in ("precision", "recall", "review_load")]
+        positives = str(entry.get("positives", ""))
+        table.add_row(label.id, label.name_zh, f"{threshold:.3f}", entry.get("chosen_by", ""), positives, *shares)
     console.print(table)
+    console.print(
+        "positives, precision and recall: of the validation rows; review load: the share a reviewer would be shown"
+    )

@@ -32,7 +32,10 @@ _MODEL = Annotated[
     Path | None, typer.Option(help="Bundle folder the run was scored with; the bundled model by default.")
 ]
 _OF_RUN = Annotated[Path | None, typer.Option("--run", help="The run whose review.db holds the reviewers.")]
-_ROLE = Annotated[str, typer.Option(help="reviewer, lead or admin; each may do what those before it may.")]
+_NAME = Annotated[str, typer.Argument(help="The name that the reviewer logs in with.")]
+_ROLES = "reviewer, lead or admin; each may do what those before it may."
+_ROLE = Annotated[str, typer.Option(help=_ROLES)]
+_NEW_ROLE = Annotated[str, typer.Argument(help=_ROLES)]
 _STDIN = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 
 
@@ -100,41 +103,43 @@ def review_export(
     """Write decisions out: rows for training, tasks for Label Studio, or a table."""
     folder = RunFolder.existing(run)
     folder.keep_from(output)
-    with review_database(folder, database) as opened:
+    with review_database(folder, database, make=True) as opened:
         from zhenyan.inference.review.exports import write_export
-        from zhenyan.inference.review.intake import find_run
+        from zhenyan.inference.review.intake import take_in
+        from zhenyan.inference.review.settings import Settings
 
-        said = write_export(opened, find_run(opened, folder), to, output, load_bundle(model).labels)
+        taken = take_in(opened, folder, Settings())
+        said = write_export(opened, taken, to, output, load_bundle(model).labels)
     typer.echo("\n".join([f"{output}: written", *said]), err=True)
 
 
 def review_import(
     run: _RUN,
-    file: Annotated[Path, typer.Argument(help="JSON or JSON_MIN export of Label Studio.", metavar="FILE")],
+    file: Annotated[Path, typer.Argument(help="JSON, JSON_MIN or CSV export of Label Studio.", metavar="FILE")],
     database: _DATABASE = None,
 ) -> None:
     """Take Label Studio's annotations of this run's tasks in, each as a reading of its annotator; repeating it is safe."""
     folder = RunFolder.existing(run)
-    with review_database(folder, database) as opened:
+    with review_database(folder, database, make=True) as opened:
         from zhenyan.inference.review.desk import Desk
         from zhenyan.inference.review.imports import take_annotations
-        from zhenyan.inference.review.intake import find_run
+        from zhenyan.inference.review.intake import take_in
         from zhenyan.inference.review.labelstudio import Unclear, read_annotations
+        from zhenyan.inference.review.settings import Settings
 
-        found, unclear = find_run(opened, folder), Unclear()
+        found, unclear = take_in(opened, folder, Settings()), Unclear()
         labels = list(folder.manifest["thresholds"])
         done = take_annotations(Desk(opened, found), labels, read_annotations(file, found, unclear))
     typer.echo(f"{done.decisions:,} decisions, {done.skips:,} skips, {done.known:,} known already", err=True)
     if done.reviewers:
         typer.echo(f"new annotators, without a login: {', '.join(done.reviewers)}", err=True)
     if unclear.rows:
-        typer.echo(f"{unclear.rows:,} rows without labels left out: JSON_MIN doesn't tell a skip from a compliant line; "
-                   "export JSON instead", err=True)  # fmt: skip
+        typer.echo(unclear.note, err=True)
 
 
 @reviewers.command("add")
 def add(
-    name: str,
+    name: _NAME,
     role: _ROLE = "reviewer",
     run: _OF_RUN = None,
     database: _DATABASE = None,
@@ -155,21 +160,21 @@ def names(run: _OF_RUN = None, database: _DATABASE = None) -> None:
 
 
 @reviewers.command("remove")
-def remove(name: str, run: _OF_RUN = None, database: _DATABASE = None) -> None:
+def remove(name: _NAME, run: _OF_RUN = None, database: _DATABASE = None) -> None:
     """End a reviewer's access; their decisions stay."""
     with _accounts(run, database) as accounts:
         accounts.remove(name)
 
 
 @reviewers.command("role")
-def set_role(name: str, role: str, run: _OF_RUN = None, database: _DATABASE = None) -> None:
+def set_role(name: _NAME, role: _NEW_ROLE, run: _OF_RUN = None, database: _DATABASE = None) -> None:
     """Give a reviewer another role: reviewer, lead or admin."""
     with _accounts(run, database) as accounts:
         accounts.set_role(name, role)
 
 
 @reviewers.command("password")
-def password(name: str, run: _OF_RUN = None, database: _DATABASE = None, password_stdin: _STDIN = False) -> None:
+def password(name: _NAME, run: _OF_RUN = None, database: _DATABASE = None, password_stdin: _STDIN = False) -> None:
     """Set a reviewer's password; ends their logins."""
     with _accounts(run, database) as accounts:
         accounts.set_password(name, _password(password_stdin))

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from zhenyan.inference.bundle import Bundle, load_bundle
-from zhenyan.inference.cli.table import findings_table
+from zhenyan.inference.cli.table import findings_table, printable
 from zhenyan.inference.doctor import saved_choice
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.items import Options
@@ -25,6 +25,7 @@ from zhenyan.inference.runs.store import REJECTS, RunFolder
 
 EXIT_REJECTS, EXIT_HITS = 3, 4
 MAX_NOTES = 10  # printed
+_TIME = "seconds, h:mm:ss, or date and time"
 
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help=(
     "Files, folders, globs or addresses: .jsonl .csv .tsv .parquet .xlsx .txt .srt .vtt .ass and ASR .json, also .gz .zst."))]  # fmt: skip
@@ -36,8 +37,8 @@ Model = Annotated[Path | None, typer.Option(help="Bundle folder instead of the b
 MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Decide only on at least this probability.")]
 Labels = Annotated[str | None, typer.Option(help="Decide only these labels, separated by commas.")]
 ColumnOfText = Annotated[str | None, typer.Option(help="Column that holds the text, where it isn't found by name.")]
-ColumnOfStart = Annotated[str | None, typer.Option(help="Column of start times.")]
-ColumnOfEnd = Annotated[str | None, typer.Option(help="Column of end times.")]
+ColumnOfStart = Annotated[str | None, typer.Option(help=f"Column of start times: {_TIME}.")]
+ColumnOfEnd = Annotated[str | None, typer.Option(help=f"Column of end times: {_TIME}.")]
 ColumnOfStream = Annotated[str | None, typer.Option(help="Column that names the stream.")]
 Encoding = Annotated[str | None, typer.Option(help="Encoding of text files instead of the detected one.")]
 Split = Annotated[bool | None, typer.Option("--split/--no-split", show_default=False, help=(
@@ -103,7 +104,7 @@ def score(
     say_notes(folder.summary["notes"], console)
     finish(folder, output, report, show, bundle, console)
     summary = folder.summary
-    if fail_on_hit and summary["hits"]:
+    if fail_on_hit and summary["findings"]:
         raise typer.Exit(EXIT_HITS)
     raise typer.Exit(EXIT_REJECTS if summary["rejects"] else 0)
 
@@ -128,30 +129,30 @@ def make_engine(
 
 
 def finish(folder: RunFolder, output: Path, report: Path | None, show: int, bundle: Bundle, console: Console) -> None:
-    """Say what was found, print findings, write the report."""
+    """Write the report, print findings, say what was found."""
     summary = folder.summary
-    if show:
-        width = None if sys.stdout.isatty() else 120
-        Console(width=width).print(findings_table(folder, bundle, show))
-    console.print(
-        f"{output}: {summary['rows']:,} rows, {summary['hits']:,} with a hit, {summary['findings']:,} findings",
-        markup=False,
-    )
-    verdicts = ", ".join(f"{count:,} {name}" for name, count in summary["streams"].items() if count)
-    console.print(f"streams by risk: {verdicts or 'none'}", markup=False)
-    if summary["rejects"]:
-        console.print(f"{summary['rejects']:,} rows could not be scored: {folder.path / REJECTS}", markup=False)
     if report is not None:
         from zhenyan.inference.report import write_report
 
         write_report(folder, bundle, report)
-        console.print(f"report: {report}", markup=False)
+    if show:
+        width = None if sys.stdout.isatty() else 120
+        Console(width=width).print(findings_table(folder, bundle, show))
+    counts = f"{summary['rows']:,} rows, {summary['hits']:,} with a hit, {summary['findings']:,} findings"
+    console.print(printable(f"{output}: {counts}"), markup=False)
+    verdicts = ", ".join(f"{count:,} {name}" for name, count in summary["streams"].items() if count)
+    console.print(f"streams by risk: {verdicts or 'none'}", markup=False)
+    if summary["rejects"]:
+        where = printable(f"{folder.path / REJECTS}")
+        console.print(f"{summary['rejects']:,} rows could not be scored: {where}", markup=False)
+    if report is not None:
+        console.print(printable(f"report: {report}"), markup=False)
 
 
 def say_notes(notes: list[str], console: Console) -> None:
     """What readers noted of the files, the first few in full."""
     for note in notes[:MAX_NOTES]:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {printable(note, '')}", markup=False)
     if len(notes) > MAX_NOTES:
         console.print(f"note: and {len(notes) - MAX_NOTES:,} more, in the run's summary.json", markup=False)
 

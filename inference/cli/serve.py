@@ -11,6 +11,7 @@ from zhenyan.inference.cli.pairs import read_pairs
 from zhenyan.inference.errors import MissingExtra
 
 keys = typer.Typer(help="API keys of the service: add, list, revoke.", no_args_is_help=True)
+_NAME = Annotated[str, typer.Argument(help="Whose key it is, such as shop-team.")]
 _FILE = Annotated[Path, typer.Option("--file", help="Key file of the service.")]
 
 
@@ -63,7 +64,7 @@ def serve(
 
 
 @keys.command("add")
-def add(name: str, file: _FILE = Path("keys.json")) -> None:
+def add(name: _NAME, file: _FILE = Path("keys.json")) -> None:
     """Make a key and print it once; the file keeps only its hash."""
     from zhenyan.inference.serve.keys import KeyFile
 
@@ -80,7 +81,7 @@ def names(file: _FILE = Path("keys.json")) -> None:
 
 
 @keys.command("revoke")
-def revoke(name: str, file: _FILE = Path("keys.json")) -> None:
+def revoke(name: _NAME, file: _FILE = Path("keys.json")) -> None:
     """Remove a key; a running service sees it at once."""
     from zhenyan.inference.serve.keys import KeyFile
 

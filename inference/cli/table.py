@@ -9,20 +9,23 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 from zhenyan.inference.bundle import Bundle
+from zhenyan.inference.io.times import clock as time_text
 from zhenyan.inference.runs.store import RunFolder
 
 
 def clock(seconds: float | None) -> str:
-    """Seconds as h:mm:ss; empty for None."""
-    if seconds is None:
-        return ""
-    whole = int(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+    """Seconds as h:mm:ss or as a date; empty for None."""
+    return "" if seconds is None else time_text(seconds)
+
+
+def printable(text: str, kept: str = "\n") -> str:
+    """The text with a space for each character that could steer a terminal or reorder its line, but for those `kept`."""
+    return "".join(c if c.isprintable() or c in kept else " " for c in text)
 
 
 def marked(text: str, evidence: list[Mapping[str, Any]]) -> Text:
     """The text with its evidence in bold red."""
-    result = Text("".join(c if c.isprintable() else " " for c in text))
+    result = Text(printable(text, kept=""))
     for span in evidence:
         result.stylize("bold red underline", span["start"], span["end"])
     return result
@@ -40,7 +43,7 @@ def findings_table(folder: RunFolder, bundle: Bundle, limit: int) -> Table:
         when = clock(finding["times"][0].get("start")) or place["place"]
         repeats = f"\n×{finding['count']}" if finding["count"] > 1 else ""
         table.add_row(
-            Text(f"{finding['stream']}\n{when}{repeats}"), marked(finding["text"], finding["evidence"]),
+            Text(f"{printable(finding['stream'], '')}\n{printable(when, '')}{repeats}"), marked(finding["text"], finding["evidence"]),
             f"{label.name_zh}\n{label.name_en}", f"{finding['score']:.2f}", label.citation,
         )  # fmt: skip
     return table

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io.items import Item, Options, Reject
-from zhenyan.inference.io.opening import open_text, plain_suffix
+from zhenyan.inference.io.items import MEDIA, Item, Options, Reject
+from zhenyan.inference.io.opening import COMPRESSIONS, inner_address, open_text, plain_suffix
 
-_ASS_EVENT = re.compile(r"\s*(Dialogue|Comment):")
+_LANGUAGE = r"\.(?:ai-)?(?:zh|zho|chi|chs|cht|cmn|yue|sc|tc|en|eng)(?:[-_&][a-z]+)*"
+_ENDINGS = re.compile(
+    rf"(?:{'|'.join(map(re.escape, MEDIA))})?(?:(?:{_LANGUAGE})?\.(?:srt|vtt|ass)|\.(?:txt|json))"
+    rf"(?:{'|'.join(map(re.escape, COMPRESSIONS))})?$",
+    re.IGNORECASE,
+)
+_TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d+)"
+_TIMES = re.compile(rf"\s*(?:\d+\s+)?{_TIME}[\s,=~>→–—-]{{1,12}}{_TIME}")
 _MEANT_AS_TIMES = re.compile(r"\s*[\d:.,;XxOo]*\d\s*:[\d:.,;XxOo\s]*--?>|\s*--?>\s*\d+\s*:|\s*\d+:\d+:\S+\s*$")
 _TIME_CHARS = 100  # no line of times is longer
 _NOT_CUES = ("NOTE", "STYLE", "REGION")  # blocks of WebVTT
 _BROKEN = "a cue's times can't be read"
+_MOST_TAGS = 1000  # of a cue: pysubs2 takes the square of their number in time
+_TIME_TAG = re.compile(r"<\d+:[\d:.]*>")  # WebVTT: when the next word is said; pysubs2 leaves it in the words
+# A tag, so that pysubs2 drops it, and more than the two times in a line by which it knows a cue's beginning.
+_NO_TIMES = "<c 00:00.00 00:00.00 00:00.00>"
+_ASS_EVENT = re.compile(r"\s*(Dialogue|Comment):")
+_ASS_FORMAT = re.compile(r"\s*Format:(.*)")
 
 
 def stream_name(path: str) -> str:
-    """What a file is called in reports: its name without endings."""
-    return PurePath(path).name.split(".")[0]
+    """What a file is called in reports: its name without the endings of format, language, recording and compression."""
+    name = PurePath(inner_address(path)).name
+    return _ENDINGS.sub("", name) or name
 
 
 def read_txt(path: str, options: Options) -> Iterator[Item | Reject]:
@@ -32,52 +47,98 @@ def read_txt(path: str, options: Options) -> Iterator[Item | Reject]:
 
 
 def read_subtitles(path: str, options: Options) -> Iterator[Item | Reject]:
-    """SRT, WebVTT or ASS cues with their times in seconds; markup is dropped. A cue with broken times is a reject."""
+    """SRT, WebVTT or ASS cues with their times in seconds, without markup and drawings; broken times are a reject."""
     with open_text(path, options) as file:
         text = file.read().replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     if not text.strip():
         return
     kind = plain_suffix(path).removeprefix(".")
-    found = [(line, cue, _event(cue, kind)) for line, cue in _cues(text.split("\n"), kind)]
-    if all(event is None for *_, event in found):
+    lines = text.split("\n")
+    cues = _ass_cues(lines) if kind == "ass" else _text_cues(lines, kind)
+    found = [(line, cue, _event(given, kind)) for line, cue, given in cues]
+    if all(event == _BROKEN for *_, event in found):
         broken = f", {_BROKEN} in line {found[0][0]}" if found else ""
         raise InputError(f"{path}: no cue found{broken}; is it really {plain_suffix(path)}?")
     for number, (line, cue, event) in enumerate(found, 1):
-        if not cue.startswith("Comment:"):
-            yield _cue_item(number, event, path) if event else Reject(f"line {line}", _BROKEN, cue.strip()[:80])
+        if cue.startswith("Comment:"):
+            continue
+        if isinstance(event, str):
+            yield Reject(f"line {line}", event, cue.strip()[:80])
+        else:
+            yield from _cue_items(number, event, kind, path)
 
 
-def _cue_item(number: int, event: Any, path: str) -> Item | Reject:
-    words = " ".join(event.plaintext.split())
-    if not words:
-        return Reject(f"cue {number}", "the cue is empty")
-    return Item({"text": words, "start": event.start / 1000, "end": max(event.start, event.end) / 1000,
-                 "stream": stream_name(path)}, f"cue {number}")  # fmt: skip
+def _cue_items(number: int, event: Any, kind: str, path: str) -> Iterator[Item | Reject]:
+    """The item or reject of an event; none when it only draws."""
+    from pysubs2.formats.substation import parse_tags
+
+    drawn = event.is_drawing
+    event.text = "".join(text for text, style in parse_tags(event.text) if not style.drawing)
+    words = " ".join((html.unescape(event.plaintext) if kind == "vtt" else event.plaintext).split())
+    if words:
+        yield Item({"text": words, "start": event.start / 1000, "end": max(event.start, event.end) / 1000,
+                    "stream": stream_name(path)}, f"cue {number}")  # fmt: skip
+    elif not drawn:
+        yield Reject(f"cue {number}", "the cue is empty")
 
 
-def _event(cue: str, kind: str) -> Any | None:
-    """pysubs2's event of one cue's text; None where its times can't be read.
+def _event(given: str, kind: str) -> Any:
+    """pysubs2's event of one cue, or why there is none.
 
     Cue by cue, because pysubs2 joins a cue with broken times to the one before, or refuses the whole file for it.
     """
     import pysubs2
 
-    try:  # the number: without one it takes a number that ends the cue's own words for the next cue's
-        events = pysubs2.SSAFile.from_string(cue if kind == "ass" else f"{cue}\n\n0", format_=kind).events
-    except (pysubs2.exceptions.Pysubs2Error, ValueError, KeyError):
-        return None
-    return events[0] if len(events) == 1 else None
+    if given.count("{") + given.count("<") > _MOST_TAGS:
+        return f"a cue has over {_MOST_TAGS} tags"
+    try:
+        events = pysubs2.SSAFile.from_string(given, format_="ass" if kind == "ass" else "vtt").events
+    except ValueError:
+        return _BROKEN
+    return events[0] if events and events[0].start >= 0 else _BROKEN
 
 
-def _cues(lines: Sequence[str], kind: str) -> Iterator[tuple[int, str]]:
-    """Line of the times, from 1, and text of every cue, whether its times can be read or not."""
-    if kind == "ass":
-        yield from ((at, line.strip()) for at, line in enumerate(lines, 1) if _ASS_EVENT.match(line))
-        return
+def _ass_cues(lines: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """Line, from 1, and text of every event, and what pysubs2 is given for it."""
+    from pysubs2.formats.substation import EVENT_FIELDS
+
+    fields: Sequence[str] = EVENT_FIELDS["ass"]
+    for at, line in enumerate(lines, 1):
+        if found := _ASS_FORMAT.match(line):
+            names = [name.strip().lower() for name in found[1].split(",")]
+            fields = names if {"start", "end", "text"} <= set(names) else fields  # else it is that of the styles
+        elif event := _ASS_EVENT.match(line):
+            yield at, line.strip(), f"{event[1]}: {_in_usual_order(line[event.end() :], fields)}"
+
+
+def _in_usual_order(event: str, fields: Sequence[str]) -> str:
+    """An event's values as pysubs2 expects them, which passes over the Format line; commas too many are the text's."""
+    at = fields.index("text")
+    *before, rest = event.split(",", at)
+    values = dict(zip(fields, [*before, *rest.rsplit(",", len(fields) - at - 1)], strict=False))
+    return f"0,{values.get('start', '')},{values.get('end', '')},,,0,0,0,,{values.get('text', '')}"
+
+
+def _text_cues(lines: Sequence[str], kind: str) -> Iterator[tuple[int, str, str]]:
+    """Line of the times, from 1, and text of every cue of SRT and WebVTT, and what pysubs2 is given for it."""
     times = [at for at in range(len(lines)) if _is_time_line(lines, at, kind)]
     ends = [*(at - _has_name(lines, at, kind) for at in times[1:]), len(lines)]
     for at, end in zip(times, ends, strict=False):
-        yield at + 1, "\n".join(lines[at : _words_end(lines, at, end)])
+        written = lines[at : _words_end(lines, at, end)]
+        words = "\\N".join(" ".join(line.split()) for line in written[1:])  # pysubs2 is slow with many spaces after a <
+        words = _TIME_TAG.sub("", words) if kind == "vtt" else words
+        yield at + 1, "\n".join(written), f"{_webvtt_times(lines[at])}\n{_NO_TIMES}{words}"
+
+
+def _webvtt_times(line: str) -> str:
+    """A line of times as WebVTT has it, "" for a broken one.
+
+    Also for SRT, because pysubs2 reads 100:00:01,000 as 0:00:01 there, and no times without hours.
+    """
+    if not (found := _TIMES.match(line[:_TIME_CHARS])):
+        return ""
+    parts = found.groups("0")
+    return " --> ".join("{:0>2}:{:0>2}:{:0>2}.{:0<3.3}".format(*time) for time in (parts[:4], parts[4:]))
 
 
 def _words_end(lines: Sequence[str], at: int, end: int) -> int:
@@ -89,10 +150,7 @@ def _words_end(lines: Sequence[str], at: int, end: int) -> int:
 
 def _is_time_line(lines: Sequence[str], at: int, kind: str) -> bool:
     """Whether a cue's times stand here, or what was meant as them: those only where no cue's words can stand."""
-    from pysubs2.formats.subrip import SubripFormat
-    from pysubs2.formats.webvtt import WebVTTFormat
-
-    if len((WebVTTFormat if kind == "vtt" else SubripFormat).TIMESTAMP.findall(lines[at])) == 2:
+    if _TIMES.match(lines[at][:_TIME_CHARS]):
         return True
     if not (found := _MEANT_AS_TIMES.match(lines[at][:_TIME_CHARS])):
         return False
@@ -104,5 +162,6 @@ def _is_time_line(lines: Sequence[str], at: int, kind: str) -> bool:
 def _has_name(lines: Sequence[str], at: int, kind: str) -> bool:
     """Whether the line before is the cue's number, or in WebVTT its name: a line alone after a blank one."""
     before = lines[at - 1].strip() if at else ""
-    named = kind == "vtt" and not before.startswith(_NOT_CUES) and (at == 1 or not lines[at - 2].strip())
+    alone = not before.startswith(_NOT_CUES) and not _TIMES.match(before[:_TIME_CHARS])
+    named = kind == "vtt" and alone and (at == 1 or not lines[at - 2].strip())
     return before.isdecimal() or bool(before and named)

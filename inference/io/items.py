@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.times import is_date, seconds
 
 TEXT_COLUMNS = (
     "text",
@@ -30,8 +31,8 @@ END_COLUMNS = ("end", "end_time", "结束", "结束时间", "结束时间(秒)")
 ROOM_COLUMNS = ("stream", "room", "直播间", "room_name", "channel_name", "chanel_name")
 RECORDING_COLUMNS = ("file", "video", "file_name", "recording")
 STREAM_COLUMNS = ROOM_COLUMNS + RECORDING_COLUMNS
-_MEDIA = (".mp4", ".flv", ".ts", ".mkv", ".mov", ".webm", ".mp3", ".m4a", ".aac", ".wav", ".flac", ".ogg", ".opus")
-_LONGEST = 1e15  # a larger number is no time, not even one in microseconds: it is an id, or infinity
+MEDIA = (".mp4", ".flv", ".ts", ".mkv", ".mov", ".webm", ".mp3", ".m4a", ".aac", ".wav", ".flac", ".ogg", ".opus")
+_TIMES = ("start", "end")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Item:
     record: dict[str, Any]
     place: str  # line, row or cue number inside the file, for messages
     words: tuple[tuple[float, float], ...] = ()  # seconds of each spoken word, where the recogniser gave them
+    mistimed: bool = False  # a time was given and can't be read
 
     @property
     def text(self) -> str:
@@ -64,6 +66,13 @@ class Meter:
     read: int = 0
 
 
+@dataclass
+class Damage:
+    """The encoding in which bytes of a file were read that it can't hold; empty as long as there were none."""
+
+    encoding: str = ""
+
+
 @dataclass(frozen=True)
 class Options:
     """How to read: column names override what is found by name; `encoding` overrides what is detected.
@@ -79,6 +88,7 @@ class Options:
     split: bool | None = None
     notes: list[str] = field(default_factory=list, compare=False)  # what readers want said (encodings)
     meter: Meter = field(default_factory=Meter, compare=False)
+    damage: Damage | None = field(default=None, compare=False)  # of the file that is being read
 
 
 @dataclass(frozen=True)
@@ -161,26 +171,10 @@ def _numbered(names: Sequence[str]) -> list[str]:
     return found
 
 
-def seconds(value: Any) -> float | None:
-    """Seconds of a number, "12.5", "01:02:03.4" or "02:03,4"; None where it is no time."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int | float):
-        return float(value) if abs(value) < _LONGEST else None
-    parts = str(value).strip().replace(",", ".").split(":")
-    try:
-        total = 0.0
-        for part in parts:
-            total = total * 60 + float(part)
-        return total if len(parts) <= 3 and abs(total) < _LONGEST else None
-    except ValueError:
-        return None
-
-
 def recording_of(record: Mapping[str, Any]) -> str | None:
     """The sound or video file that a row says it was heard in."""
     named = (record.get(name) for name in RECORDING_COLUMNS)
-    return next((name for name in named if isinstance(name, str) and name.lower().endswith(_MEDIA)), None)
+    return next((name for name in named if isinstance(name, str) and name.lower().endswith(MEDIA)), None)
 
 
 def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Reject:
@@ -192,14 +186,27 @@ def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Re
         return Reject(place, f"column {columns.text!r} holds {type(text).__name__}, expected text", repr(text)[:80])
     if not str(text).strip():
         return Reject(place, f"column {columns.text!r} is empty")
-    read: dict[str, Any] = {"text": str(text)}
-    for name, column in (("start", columns.start), ("end", columns.end)):
-        if column and (time := seconds(record.get(column))) is not None:
-            read[name] = time
-    if columns.stream and record.get(columns.stream):
-        read["stream"] = str(record[columns.stream])
-    taken = {name for name in read if name != getattr(columns, name) and record.get(name) not in (None, read[name])}
-    return Item({"text": read["text"]} | keep_aside(record, taken) | read, place)
+    own = {name: getattr(columns, name) or name for name in ("text", *_TIMES, "stream")}
+    given = {name: value for name in _TIMES if not _is_blank(value := record.get(own[name]))}
+    times = {name: time for name, value in given.items() if (time := seconds(value)) is not None}
+    read: dict[str, Any] = {"text": str(text)} | times
+    if record.get(own["stream"]):
+        read["stream"] = str(record[own["stream"]])
+    taken = {name for name, column in own.items() if _is_other(name, column, record, read)}
+    kept = {k: v for k, v in keep_aside(record, taken).items() if k not in _TIMES or k in read}
+    return Item({"text": read["text"]} | kept | read, place, mistimed=len(times) < len(given))
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or value != value or not str(value).strip()
+
+
+def _is_other(name: str, column: str, record: Mapping[str, Any], read: Mapping[str, Any]) -> bool:
+    """Whether the field that is called as the contract has it says something else than what was read under this name."""
+    value = record.get(name)
+    if name in _TIMES and (name not in read or name == column):  # times hold seconds, whatever the input wrote there
+        return not _is_blank(value) and (name not in read or is_date(value))
+    return name in read and name != column and value not in (None, read[name])
 
 
 def keep_aside(record: Mapping[str, Any], names: Container[str]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TextIO, cast
 
-from zhenyan.inference.errors import InputError
-from zhenyan.inference.io.items import Meter, Options
+from zhenyan.inference.errors import InputError, Unavailable
+from zhenyan.inference.io.items import Damage, Meter, Options
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _SAMPLE = 1 << 20
@@ -19,7 +19,6 @@ _KEPT = 0.9  # of the bytes beyond ASCII, in characters of three: damaged UTF-8 
 _WIDE = re.compile("[\u0800-\ud7ff\ue000-\U0010ffff]")
 _ASCII = bytes(range(128))
 _MARKS = b"\t\n\r ,"
-_STRANGE = re.compile("[\udc80-\udcff]")
 _OR_NAME = "; name --encoding if that is wrong"
 _USUAL = ("utf-8", "utf-8-sig")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -40,9 +39,14 @@ def filesystem(address: str) -> tuple[Any, str]:
         raise InputError(f"{address}: {error}; is the fsspec filesystem for this address installed?") from None
 
 
+def inner_address(path: str) -> str:
+    """The part of a chained address, such as zip://talk.srt::s3://bucket/a.zip, that names the file; else the path."""
+    return next((part for part in path.split("::") if "://" in part), path) if is_remote(path) else path
+
+
 def plain_suffix(path: str) -> str:
     """The ending that tells the format: ".srt" for talk.srt.gz."""
-    name = path.rsplit("/", 1)[-1].lower()
+    name = inner_address(path).rsplit("/", 1)[-1].lower()
     for ending in COMPRESSIONS:
         name = name.removesuffix(ending)
     return "." + name.rsplit(".", 1)[-1] if "." in name else ""
@@ -50,10 +54,11 @@ def plain_suffix(path: str) -> str:
 
 @contextmanager
 def open_bytes(path: str, options: Options) -> Iterator[BinaryIO]:
-    """The decompressed bytes of a file; InputError names the path when it can't be read."""
-    compression = next((kind for ending, kind in COMPRESSIONS.items() if path.lower().endswith(ending)), None)
+    """The decompressed bytes of a file; InputError names the path when it can't be read, Unavailable: at present."""
+    name = inner_address(path).lower()
+    compression = next((kind for ending, kind in COMPRESSIONS.items() if name.endswith(ending)), None)
     try:
-        with _raw(path) as source, io.BufferedReader(_Readable(source, options.meter)) as raw:
+        with _raw(path) as source, io.BufferedReader(_Readable(source, options.meter, path)) as raw:
             if compression is None:
                 yield raw
             else:
@@ -75,11 +80,20 @@ def _decompressed(path: str, raw: BinaryIO, compression: str) -> Iterator[Binary
         raise InputError(f"{path}: the {compression} file is damaged ({error}); get it again") from None
 
 
-def _raw(path: str) -> BinaryIO:
-    if not is_remote(path):
-        return open(path, "rb")
-    system, name = filesystem(path)
-    return cast(BinaryIO, system.open(name, "rb"))
+@contextmanager
+def _raw(path: str) -> Iterator[BinaryIO]:
+    """The file's bytes as they lie there; Unavailable when it can't be opened."""
+    # Its filesystem is held as long as the file: that of an archive closes the archive when it is let go.
+    system, name = filesystem(path) if is_remote(path) else (None, path)
+    with _opened(system, name, path) as file:
+        yield file
+
+
+def _opened(system: Any | None, name: str, path: str) -> BinaryIO:
+    try:
+        return open(name, "rb") if system is None else cast(BinaryIO, system.open(name, "rb"))
+    except OSError as error:
+        raise Unavailable(f"{path}: {error.strerror or error}") from None
 
 
 @contextmanager
@@ -144,7 +158,7 @@ def _marked(sample: bytes, complete: bool) -> str:
 def open_text(path: str, options: Options) -> Iterator[TextIO]:
     """The file as text with newlines kept as they are; an unusual encoding is noted in the options.
 
-    Bytes that the encoding can't hold come through as U+FFFD: the row is scored, nothing else is lost.
+    Bytes that the encoding can't hold come through as U+FFFD and are told in the options' damage before they do.
     """
     if options.encoding is not None:
         _check_encoding(options.encoding)
@@ -155,11 +169,9 @@ def open_text(path: str, options: Options) -> Iterator[TextIO]:
         used = options.encoding or detect_encoding(sample, complete)
         if used not in _USUAL:
             options.notes.append(f"{path}: read as {used}" + ("" if options.encoding else _OR_NAME))
-        elif not options.encoding and (strange := _STRANGE.search(text := _marked(sample, complete))):
-            line = text.count("\n", 0, strange.start()) + 1
-            options.notes.append(f"{path}: read as {used}, of which line {line} has damaged bytes{_OR_NAME}")
+        checked = io.BufferedReader(_Checked(buffered, used, options.damage or Damage()))
         try:
-            yield io.TextIOWrapper(buffered, encoding=used, errors="replace", newline="")
+            yield io.TextIOWrapper(checked, encoding=used, errors="replace", newline="")
         except UnicodeError as error:
             raise InputError(f"{path}: not readable as {used}: {error}; name another --encoding") from None
 
@@ -177,10 +189,10 @@ def _check_encoding(name: str) -> None:
 
 
 class _Readable(io.RawIOBase):
-    """Lets any binary file sit under a BufferedReader, and counts what is read."""
+    """Lets any binary file sit under a BufferedReader, and counts what is read; Unavailable when reading fails."""
 
-    def __init__(self, source: BinaryIO, meter: Meter | None = None) -> None:
-        self._source, self._meter = source, meter or Meter()
+    def __init__(self, source: BinaryIO, meter: Meter | None = None, path: str = "") -> None:
+        self._source, self._meter, self._path = source, meter or Meter(), path
 
     def readable(self) -> bool:
         return True
@@ -195,7 +207,29 @@ class _Readable(io.RawIOBase):
         return self._source.tell()
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._source.read(len(buffer))
+        try:
+            data = self._source.read(len(buffer))
+        except OSError as error:
+            if not self._path:  # a decompressor's, or one that was told already: only the lowest layer has a path
+                raise
+            raise Unavailable(f"{self._path}: {error.strerror or error}") from None
         buffer[: len(data)] = data
         self._meter.read += len(data)
         return len(data)
+
+
+class _Checked(_Readable):
+    """Tells the damage of the text that passes, before anyone decodes it."""
+
+    def __init__(self, source: BinaryIO, encoding: str, damage: Damage) -> None:
+        super().__init__(source)
+        self._decoder, self._encoding, self._damage = codecs.getincrementaldecoder(encoding)(), encoding, damage
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        size = super().readinto(buffer)
+        try:
+            if not self._damage.encoding:
+                self._decoder.decode(bytes(buffer[:size]), final=not size)
+        except UnicodeError:
+            self._damage.encoding = self._encoding
+        return size

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import asr, documents, tables, workbooks
-from zhenyan.inference.io.items import Item, Options, Reject
-from zhenyan.inference.io.opening import COMPRESSIONS, filesystem, is_remote, plain_suffix
+from zhenyan.inference.io.items import Damage, Item, Options, Reject
+from zhenyan.inference.io.opening import COMPRESSIONS, filesystem, inner_address, is_remote, plain_suffix
 from zhenyan.inference.io.splitting import split_items
 
 Reader = Callable[[str, Options], Iterator[Item | Reject]]
@@ -29,15 +30,12 @@ READERS: dict[str, Reader] = {
     ".json": asr.read_asr_json,
 }
 
+_LOST = "\ufffd"  # what stands for bytes that the encoding can't hold
+_PASSWORD = re.compile(r"(?<!git)(?<!github)://[^/]*:[^/]*@")  # those two name a revision so
+_MAGIC = re.compile(r"[*?[]")
 _BY_PROGRAMS = ("~$", ".~lock.", "._")
 
 __all__ = ["READERS", "Item", "Options", "Reject", "read_items", "resolve_inputs"]
-
-
-@dataclass
-class _Found:
-    files: list[str] = field(default_factory=list)
-    skipped: int = 0
 
 
 def resolve_inputs(inputs: Sequence[str]) -> list[str]:
@@ -57,6 +55,8 @@ def resolve_inputs(inputs: Sequence[str]) -> list[str]:
 
 
 def _resolve(name: str) -> list[str]:
+    if not name.strip():
+        raise InputError("an input's name is empty; name a file, a folder, a glob or an address")
     if name.startswith("file://"):
         name = filesystem(name)[1]
     if is_remote(name):
@@ -74,12 +74,33 @@ def _resolve(name: str) -> list[str]:
 
 
 def _resolve_remote(name: str) -> list[str]:
+    if _PASSWORD.search(name):  # addresses stand in manifests, findings and evidence files
+        raise InputError(
+            f"{_PASSWORD.sub('://***@', name)}: an address with a password isn't read; give it by the environment or by "
+            "the cloud's own configuration"
+        )
     system, path = filesystem(name)
     try:
         paths = system.glob(path) if glob.has_magic(path) else system.find(path)
     except (ValueError, OSError) as error:
         raise InputError(f"{name}: {error}") from None
-    return sorted(system.unstrip_protocol(p) for p in paths if _is_readable(p))
+    return sorted(_address(name, path, p) for p in paths if _is_readable(p))
+
+
+def _address(name: str, path: str, found: str) -> str:
+    """The address of a file that was found under `name`, whose path is `path`: with its scheme, host and archive."""
+    given = inner_address(name)
+    scheme, _, rest = given.partition("://")
+    path, rest = _folder(path).strip("/"), _folder(rest).rstrip("/")
+    below = found.strip("/").removeprefix(path).lstrip("/")
+    address = f"{scheme}://{rest}/{below}" if rest and below else f"{scheme}://{rest or found}"
+    return name.replace(given, address, 1)
+
+
+def _folder(path: str) -> str:
+    """The part of a path before the first folder or name with a wildcard."""
+    magic = _MAGIC.search(path)
+    return path[: path.rfind("/", 0, magic.start()) + 1] if magic else path
 
 
 def _is_readable(path: str) -> bool:
@@ -97,5 +118,27 @@ def _check_ending(name: str) -> None:
 
 def read_items(path: str, options: Options) -> Iterator[Item | Reject]:
     """Items and rejects of one file, in order. InputError when the file as a whole can't be read."""
-    suffix = plain_suffix(path)
-    return split_items(READERS[suffix](path, options), options, asr=suffix == ".json")
+    suffix, damage = plain_suffix(path), Damage()
+    items = READERS[suffix](path, replace(options, damage=damage))
+    return split_items(_undamaged(items, path, options, damage), options, asr=suffix == ".json")
+
+
+def _undamaged(items: Iterator[Item | Reject], path: str, options: Options, damage: Damage) -> Iterator[Item | Reject]:
+    """The items, with rejects for texts that lost bytes; where the first bytes are lost is noted in the options."""
+    noted = False
+    for item in items:
+        if damage.encoding and _LOST in str(vars(item)):
+            if not noted:
+                options.notes.append(_damage_note(path, damage, item.place))
+                noted = True
+            if isinstance(item, Item) and _LOST in item.text:
+                reason = f"the text has bytes that are not {damage.encoding}; save the file in one encoding"
+                item = Reject(item.place, reason, item.text[:80])
+        yield item
+    if damage.encoding and not noted:
+        options.notes.append(_damage_note(path, damage, "a part"))
+
+
+def _damage_note(path: str, damage: Damage, place: str) -> str:
+    remedy = "save the file in one encoding, or name --encoding if that is wrong"
+    return f"{path}: read as {damage.encoding}, of which {place} has damaged bytes; {remedy}"

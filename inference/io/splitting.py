@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from zhenyan.inference.io.items import Item, Options, Reject, recording_of
 from zhenyan.inference.io.utterances import MAX_CHARS, Span, split_utterances
 
+_TAG = re.compile(r"<\|[^|>]*\|>")  # what SenseVoice and Whisper write about the sound: <|zh|><|NEUTRAL|>
+_REPEATED = 1000  # characters; a longer field stands in a row's first utterance only
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")  # what a recogniser gives one time: a character, a word
 
 
 def split_items(items: Iterable[Item | Reject], options: Options, asr: bool) -> Iterator[Item | Reject]:
-    """Items with transcripts cut into utterances, each at its place in the row; `asr`: a recogniser wrote the file."""
-    for item in items:
+    """Items without recognisers' tags, transcripts cut into utterances, each at its place in the row.
+
+    `asr`: a recogniser wrote the file.
+    """
+    for item in map(_without_tags, items):
         if isinstance(item, Item) and is_transcript(item, options.split, asr):
             yield from _utterances(item)
         else:
             yield item
+
+
+def _without_tags(item: Item | Reject) -> Item | Reject:
+    if isinstance(item, Reject) or "<|" not in item.text:
+        return item
+    text = _untagged(item.text)
+    if not text:
+        return Reject(item.place, "there are a recogniser's tags and no words", item.text[:80])
+    return replace(item, record=item.record | {"text": text})
+
+
+def _untagged(text: str) -> str:
+    return _TAG.sub("", text).strip() if "<|" in text else text
 
 
 def is_transcript(item: Item, asked: bool | None, asr: bool) -> bool:
@@ -30,17 +49,30 @@ def is_transcript(item: Item, asked: bool | None, asr: bool) -> bool:
 
 
 def _utterances(item: Item) -> Iterator[Item]:
-    """The row once for each utterance: `text` is the utterance, `text_offset` where it begins in the row's text."""
+    """The row once for each utterance: `text` is the utterance, `text_offset` where it begins in the row's text.
+
+    Lists, objects and long fields (words with times, another version of the text) stay with the first one: with every
+    one of them, rows would grow with the square of the recording's length.
+    """
     text = item.text
     spans = split_utterances(text)
     if len(spans) < 2:
         yield item
         return
-    own = {key: value for key, value in item.record.items() if value != text}
+    own = {key: value for key, value in item.record.items() if not isinstance(value, str) or _untagged(value) != text}
+    short = {key: value for key, value in own.items() if _is_short(value)}
     times = _times(item, spans)
     for number, (start, end) in enumerate(spans):
-        record = {"text": text[start:end]} | own | {"text_offset": start} | (times[number] if times else {})
-        yield Item(record, f"{item.place} utterance {number + 1}")
+        place = {"text_offset": start} | (times[number] if times else {})
+        yield Item(
+            {"text": text[start:end]} | (short if number else own) | place, f"{item.place} utterance {number + 1}"
+        )
+
+
+def _is_short(value: Any) -> bool:
+    if isinstance(value, str | bytes):
+        return len(value) <= _REPEATED
+    return not isinstance(value, list | tuple | dict)
 
 
 def _times(item: Item, spans: Sequence[Span]) -> list[dict[str, Any]]:

@@ -16,7 +16,8 @@ from zhenyan.inference.io.opening import open_seekable, open_text, plain_suffix,
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 _BATCH = 2048
-_FIRST = 1000  # rows of JSON Lines that are looked through for the column asked for
+_FIRST = 1000  # lines of JSON that are looked through for the column asked for
+_FIRST_CHARS = 8_000_000  # in them, so that they fit in memory
 _DELIMITERS = "\t;|，,"
 _RECORD_CHARS = 1 << 26  # more than a cell holds; a quote that is never closed is found out here at the latest
 
@@ -25,12 +26,12 @@ def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
     """One JSON object a line; a broken line is a reject. InputError when all rows of a short file lack the column asked for."""
     with open_text(path, options) as lines:
         path = read_as(path, lines)
-        rows = _objects(lines)
-        first = list(itertools.islice(rows, _FIRST))
-        if len(first) < _FIRST:  # a longer file may begin with rows of another kind
-            _check_asked([row for _, row in first if isinstance(row, dict)], options, path)
+        first = _first(lines) if options.text_column is not None else []
+        # A longer file may begin with rows of another kind.
+        if len(first) < _FIRST and sum(map(len, first)) < _FIRST_CHARS:
+            _check_asked((row for _, row in _objects(first) if isinstance(row, dict)), options, path)
         columns: Columns | None = None
-        for number, row in itertools.chain(first, rows):
+        for number, row in _objects(itertools.chain(first, lines)):
             if isinstance(row, Reject):
                 yield row
                 continue
@@ -60,9 +61,20 @@ def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | Rejec
         yield number, row
 
 
-def _check_asked(rows: Sequence[dict[str, Any]], options: Options, path: str) -> None:
-    if rows and options.text_column is not None and not any(options.text_column in row for row in rows):
-        find_columns(rows[0], options, path)
+def _first(lines: Iterator[str]) -> list[str]:
+    """The lines up to _FIRST of them, or to the one that makes them _FIRST_CHARS long."""
+    first: list[str] = []
+    chars = 0
+    while len(first) < _FIRST and chars < _FIRST_CHARS and (line := next(lines, None)) is not None:
+        first.append(line)
+        chars += len(line)
+    return first
+
+
+def _check_asked(rows: Iterator[dict[str, Any]], options: Options, path: str) -> None:
+    first = next(rows, None)
+    if first is not None and not any(options.text_column in row for row in itertools.chain([first], rows)):
+        find_columns(first, options, path)
 
 
 def read_csv(path: str, options: Options) -> Iterator[Item | Reject]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from zhenyan.inference.errors import InputError
@@ -13,11 +14,17 @@ from zhenyan.inference.io.opening import open_seekable
 
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")  # what encrypted workbooks and those of the old format begin with
 _LOOKED_AT = 100  # rows of a sheet that isn't read, to tell whether it holds anything
+_CHUNK = 1 << 20  # bytes of a sheet's XML
+_TAG = 256  # bytes; no tag of merged cells is longer
+_MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^<>]*?ref=["']([A-Z]+)(\d+):[A-Z]+(\d+)["']""")
 Cells = tuple[Any, ...]
 
 
 def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
-    """The first sheet with rows, its first row as header, streamed; other sheets with rows are noted in the options."""
+    """The first visible sheet with rows, its first row as header, streamed; other sheets with rows are noted in the options.
+
+    Cells merged downwards have their value in every row, but for those of the text, which is scored once.
+    """
     from openpyxl.utils.exceptions import InvalidFileException
 
     # AttributeError: what openpyxl makes of a chart sheet without its drawing; XML's ParseError is a SyntaxError
@@ -40,19 +47,54 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
     book = openpyxl.load_workbook(raw, read_only=True, data_only=True)
     if not book.worksheets:
         raise InputError(f"{path}: has no worksheet")
-    sheet = next((sheet for sheet in book.worksheets if next(_rows(sheet), None)), None)
-    if sheet is None:
-        return
+    sheet = next((s for s in book.worksheets if s.sheet_state == "visible" and next(_rows(s), None)), None)
     others = [other for other in book.worksheets if other is not sheet and next(_rows(other, _LOOKED_AT), None)]
     if others:
-        names = ", ".join(other.title for other in others)
-        options.notes.append(f"{path}: read sheet {sheet.title}; not read: {names}")
+        names = ", ".join(f"{s.title}{'' if s.sheet_state == 'visible' else ' (hidden)'}" for s in others)
+        options.notes.append(f"{path}: read {f'sheet {sheet.title}' if sheet else 'no sheet'}; not read: {names}")
+    if sheet is None:
+        return
     rows = _rows(sheet)
     first = next(rows)[1]
     header = [str(name).strip() if name is not None else f"column{i}" for i, name in enumerate(first, 1)]
     names, columns = table_columns(header, options, f"{path} sheet {sheet.title}")
-    for number, row in rows:
+    filled = [at for at, name in enumerate(names) if name != columns.text]
+    merged = {at: last for at, last in _merged(sheet).items() if at[1] in filled}
+    for number, row in _filled(rows, merged):
         yield make_item(_plain(dict(zip(names, row, strict=False))), columns, f"row {number}")
+
+
+def _merged(sheet: Any) -> dict[tuple[int, int], int]:
+    """The last row of all cells merged downwards, by first row, from 1, and column, from 0.
+
+    Looked for in the XML, where they stand after all rows: openpyxl doesn't tell them of a sheet that is streamed.
+    """
+    from openpyxl.utils import column_index_from_string
+
+    found: dict[tuple[int, int], int] = {}
+    with sheet._get_source() as xml:
+        kept = b""
+        while chunk := xml.read(_CHUNK):
+            for column, row, last in _MERGED.findall(kept + chunk):
+                if int(last) > int(row):
+                    found[int(row), column_index_from_string(column.decode()) - 1] = int(last)
+            kept = (kept + chunk)[-_TAG:]
+    return found
+
+
+def _filled(rows: Iterator[tuple[int, Cells]], merged: Mapping[tuple[int, int], int]) -> Iterator[tuple[int, Cells]]:
+    """The rows, each merged cell with the value of its first row."""
+    columns = {column for _, column in merged}
+    values: dict[int, tuple[Any, int]] = {}  # of the merged cell of a column, and its last row
+    for number, row in rows:
+        cells = [*row, *[None] * (max(columns, default=-1) + 1 - len(row))]
+        for column in columns:
+            if (number, column) in merged:
+                values[column] = cells[column], merged[number, column]
+            value, last = values.get(column, (None, 0))
+            if number <= last:
+                cells[column] = value
+        yield number, tuple(cells)
 
 
 def _rows(sheet: Any, most: int | None = None) -> Iterator[tuple[int, Cells]]:

@@ -187,7 +187,8 @@ def _cell(value: Any) -> Any:
 
     if isinstance(value, int) and abs(value) >= _XLSX_INT:
         return str(value)
-    return ILLEGAL_CHARACTERS_RE.sub("", _guard(_clean(value)))[:_XLSX_CHARS] if isinstance(value, str) else value
+    # The guard comes last: a character that is taken out may stand before a formula.
+    return _guard(ILLEGAL_CHARACTERS_RE.sub("", _clean(value)))[:_XLSX_CHARS] if isinstance(value, str) else value
 
 
 WRITERS: dict[str, Callable[[Path, Rows], list[str] | None]] = {

@@ -14,13 +14,16 @@ import jinja2
 from markupsafe import Markup, escape
 from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.io.jsonlines import write_atomic
+from zhenyan.inference.io.times import clock as time_text
+from zhenyan.inference.law import citation, penalty
 from zhenyan.inference.runs.store import RunFolder
+from zhenyan.inference.runs.streams import HIGH, MEDIUM
 
 MAX_FINDINGS = 20_000  # shown; the run's folder holds all of them
 MAX_STREAMS, MAX_MARKS = 200, 800  # shown, and marks on the timeline of each
 RESPONSIBLE = {
     "operator": ("直播间运营者/商家", "room operator or seller"), "host": ("主播", "host"),
-    "platform": ("平台", "platform"), "agency": ("服务机构", "agency"),
+    "platform": ("平台", "platform"), "agency": ("服务机构", "agency"), "endorser": ("广告代言人", "endorser"),
 }  # fmt: skip
 
 
@@ -72,11 +75,8 @@ def _visible(text: str) -> str:
 
 
 def clock(seconds: float | None) -> str:
-    """Seconds as h:mm:ss; a dash for None."""
-    if seconds is None:
-        return "–"
-    whole = int(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+    """Seconds as h:mm:ss or as a date; a dash for None."""
+    return "–" if seconds is None else time_text(seconds)
 
 
 def chinese_place(place: str) -> str:
@@ -94,7 +94,13 @@ def when(times: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
 
 def _when(time: Mapping[str, Any], place: Callable[[str], str]) -> str:
     at = clock(time["start"]) if "start" in time else place(time["place"])
-    return _visible(f"{at} {time['recording']}" if "recording" in time else at)
+    return _visible(" ".join([at, *(time[key] for key in ("recording", "file") if key in time)]))
+
+
+def hue(place: int, count: int) -> str:
+    """The colour of the label at a place among so many; white on it is read (4.5 to 1), so yellow to cyan are darker."""
+    degrees = 360 * place / count
+    return f"hsl({degrees:.0f} 60% {27 if 36 <= degrees <= 200 else 38}%)"
 
 
 def draw(findings: Iterable[Mapping[str, Any]], timelines: Mapping[str, Timeline]) -> Counter[str]:
@@ -112,12 +118,12 @@ def write_report(folder: RunFolder, bundle: Bundle, path: Path) -> None:
     streams = list(itertools.islice((s for s in folder.streams() if s["findings"]), MAX_STREAMS))
     timelines = {stream["stream"]: Timeline.of(stream) for stream in streams}
     by_label = draw(folder.findings(), timelines)
-    colours = {label.id: f"hsl({i * 360 / len(bundle.labels):.0f} 60% 38%)" for i, label in enumerate(bundle.labels)}
+    colours = {label.id: hue(place, len(bundle.labels)) for place, label in enumerate(bundle.labels)}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"clock": clock, "marked": marked}
-    environment.globals["when"] = when
+    environment.globals |= {"when": when, "citation": citation, "penalty": penalty, "high": HIGH, "medium": MEDIUM}
     page = environment.get_template("report.html.jinja").stream(
         bundle=bundle, labels={label.id: label for label in bundle.labels}, responsible=RESPONSIBLE, colours=colours,
         summary=folder.summary, inputs=folder.manifest["inputs"], streams=streams, timelines=timelines,

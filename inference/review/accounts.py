@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Row
 from zhenyan.inference.review import log
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.errors import AccountError
+from zhenyan.inference.review.intake import storable
 from zhenyan.inference.review.schema import login, reviewer
 from zhenyan.inference.review.settings import MAX_PASSWORD, MIN_PASSWORD, ROLES, Settings
 
@@ -132,4 +133,4 @@ class Accounts:
 
 
 def _named(connection: Connection, name: str) -> Row[Any] | None:
-    return connection.execute(sa.select(reviewer).where(reviewer.c.name == name)).first()
+    return connection.execute(sa.select(reviewer).where(reviewer.c.name == storable(name))).first()

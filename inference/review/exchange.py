@@ -112,16 +112,16 @@ def corpus_rows(run: Run, findings: Iterable[Reviewed], held: Held | None = None
 
 def _row(run: Run, group: Sequence[Reviewed], labels: list[str], annotated: list[str]) -> dict[str, Any]:
     first = group[0].record
-    times = first["times"][0]
+    place = first["place"]
     row = {
-        "id": str(first["place"].get("id") or f"{run.digest[:8]}-{first['id']}"), "text": first["text"],
-        "labels": labels, "annotated": annotated, "channel": "live" if "start" in times else "copy",
+        "id": str(place.get("id") or f"{run.digest[:8]}-{first['id']}"), "text": first["text"],
+        "labels": labels, "annotated": annotated, "channel": place.get("channel") or ("live" if "start" in place else "copy"),
         "stream": first["stream"], "room": first["stream"],
         "reviewer": ", ".join(sorted({name for one in group for name in one.deciders})), "model": run.bundle,
         "decided": max(one.decided for one in group if one.decided).date().isoformat(),
         "findings": [one.record["id"] for one in group],
     }  # fmt: skip
-    return row | {key: times[key] for key in ("start", "end") if key in times}
+    return row | {key: place[key] for key in ("start", "end") if key in place}
 
 
 def table_rows(run: Run, findings: Iterable[Reviewed]) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.exchange import Held, corpus_rows, reviewed, table_rows
 from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.labelstudio import configuration, tasks
+from zhenyan.inference.review.listing import find
 
 ENDINGS = {"rows": ".jsonl", "labelstudio": ".json", "csv": ".csv"}
 
@@ -51,6 +52,12 @@ def _json_list(records: Iterator[dict[str, Any]]) -> Iterator[bytes]:
         yield start + json.dumps(record).encode()
         start = b",\n"
     yield b"[]\n" if start == b"[\n" else b"\n]\n"
+
+
+def standing(database: Database, run: Run, key: str) -> list[str] | None:
+    """The labels that were decided on for a finding; None while it is open or disputed."""
+    found = find(database, run, key)
+    return found[0].labels if found else None
 
 
 def decisions(database: Database, run: Run, key: str) -> list[dict[str, Any]]:

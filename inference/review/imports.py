@@ -12,7 +12,7 @@ from zhenyan.inference.review import log
 from zhenyan.inference.review.accounts import check_name
 from zhenyan.inference.review.database import insert, insert_new
 from zhenyan.inference.review.desk import Desk
-from zhenyan.inference.review.labelstudio import Annotation
+from zhenyan.inference.review.labelstudio import Annotation, newest
 from zhenyan.inference.review.schema import finding, reading, reviewer, skipped
 
 
@@ -32,26 +32,16 @@ def take_annotations(desk: Desk, labels: Sequence[str], annotations: Iterable[An
     with desk.database.alone() as connection:
         for one in newest(annotations):
             _check_labels(one, labels)
-            query = sa.select(finding).where(finding.c.run_id == desk.run.id, finding.c.key == one.finding)
+            query = sa.select(finding).where(finding.c.run_id == desk.run.id, finding.c.key == one.key)
             about = connection.execute(query.with_for_update()).first()
             if about is None:
-                raise InputError(f"{one.place}: no finding {one.finding!r:.40} in this run")
+                raise InputError(f"{one.place}: no finding {one.key!r:.40} in this run")
             who = _reviewer(connection, desk, one, done)
             if one.labels is None:
                 _skip(connection, desk, one, about, who, done)
             else:
                 _read(connection, desk, one, about, who, done)
     return done
-
-
-def newest(annotations: Iterable[Annotation]) -> list[Annotation]:
-    """An annotator's last word on each finding; where times are missing, the first in the file (exports begin with it)."""
-    kept: dict[tuple[str, str], Annotation] = {}
-    for one in annotations:
-        known = kept.get((one.finding, one.annotator))
-        if known is None or (one.at and known.at and one.at > known.at):
-            kept[one.finding, one.annotator] = one
-    return list(kept.values())
 
 
 def _check_labels(one: Annotation, labels: Sequence[str]) -> None:

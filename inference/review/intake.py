@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import URL, Connection
 from zhenyan.inference.bundle import sha256
 from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.review import schema
 from zhenyan.inference.review.database import Database, insert
 from zhenyan.inference.review.outcome import OPEN, second_read
 from zhenyan.inference.review.settings import Settings
-from zhenyan.inference.runs.store import FINDINGS, RunFolder
+from zhenyan.inference.runs.store import FINDINGS, REVIEW, REVIEWED, RunFolder
 
 _CHUNK = 1000
 
@@ -31,16 +34,32 @@ class Run:
 
 
 def take_in(database: Database, folder: RunFolder, settings: Settings) -> Run:
-    """The run's row, with its findings queued on first sight; InputError when the run hasn't finished."""
+    """The run's row, with its findings queued on first sight; InputError when the run hasn't finished.
+
+    A note of it stays in the run's folder, so that the run isn't scored anew over its decisions.
+    """
     path = folder.path / FINDINGS
     if not path.is_file():
         raise InputError(f"{path}: missing; the run hasn't finished, repeat its `zhenyan score` command")
     digest = sha256(path)
+    _note_database(database, folder)
     with database.alone() as connection:
         known = connection.execute(sa.select(schema.run).where(schema.run.c.digest == digest)).first()
         run = Run(known.id, digest, known.name, known.bundle) if known else _add(connection, folder, digest, settings)
         _add_second_readings(connection, run, settings.second_share)
     return run
+
+
+def _note_database(database: Database, folder: RunFolder) -> None:
+    url, path = database.engine.url, folder.path / REVIEWED
+    name = str(Path(url.database or "").resolve()) if url.get_backend_name() == "sqlite" else url.database
+    if name == str((folder.path / REVIEW).resolve()):
+        return  # it lies there itself
+    shown = URL.create(url.drivername, host=url.host, port=url.port, database=name).render_as_string()
+    known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    if shown not in known:
+        with suppress(InputError):  # a folder that can't be written can't be scored anew either
+            write_atomic(path, [f"{line}\n".encode() for line in (*known, shown)])
 
 
 def known_run(database: Database, folder: RunFolder) -> Run | None:
@@ -50,16 +69,6 @@ def known_run(database: Database, folder: RunFolder) -> Run | None:
     with database.read() as connection:
         known = connection.execute(sa.select(schema.run).where(schema.run.c.digest == digest)).first()
     return Run(known.id, digest, known.name, known.bundle) if known else None
-
-
-def find_run(database: Database, folder: RunFolder) -> Run:
-    """The run's row; InputError when it was never reviewed in this database."""
-    known = known_run(database, folder)
-    if known is None:
-        raise InputError(
-            f"{folder.path}: no review of this run in the database; `zhenyan review {folder.path}` starts one"
-        )
-    return known
 
 
 def check_labels(folder: RunFolder, bundle: str, labels: Sequence[str]) -> None:

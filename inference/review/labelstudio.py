@@ -1,4 +1,4 @@
-"""Label Studio tasks out, and its JSON and JSON_MIN exports in.
+"""Label Studio tasks out, and its JSON, JSON_MIN and CSV exports in.
 
 A task is a finding: the model's label and evidence are its prediction, each reviewer's decision an annotation. A
 cancelled annotation is a skip, one with an empty result says that the line is compliant.
@@ -6,6 +6,7 @@ cancelled annotation is a skip, one with an empty result says that the line is c
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,9 @@ _CHOICES, _EVIDENCE, _TEXT = "labels", "evidence", "text"  # names of the contro
 
 @dataclass(frozen=True)
 class Annotation:
-    """One annotator's word on a finding; `labels` is None for a skip, empty for compliant."""
+    """One annotator's word on a task, such as a finding, known by `key`; `labels` is None for a skip, empty for compliant."""
 
-    finding: str
+    key: str
     annotator: str
     labels: tuple[str, ...] | None
     at: datetime | None
@@ -35,9 +36,17 @@ class Annotation:
 
 @dataclass
 class Unclear:
-    """JSON_MIN rows without labels: that format doesn't tell a skip from a compliant line."""
+    """JSON_MIN or CSV rows without labels: these formats don't tell a skip from a compliant line."""
 
     rows: int = 0
+
+    @property
+    def note(self) -> str:
+        """What to tell whoever exported them."""
+        return (
+            f"{self.rows:,} rows without labels left out: JSON_MIN doesn't tell a skip from a compliant line, "
+            "nor does CSV; export JSON instead"
+        )
 
 
 def tasks(run: Run, findings: Iterable[Reviewed]) -> Iterator[dict[str, Any]]:
@@ -97,35 +106,72 @@ def _choice(labels: Sequence[str]) -> dict[str, Any]:
 
 
 def read_annotations(path: Path, run: Run, unclear: Unclear) -> Iterator[Annotation]:
-    """Annotations of a JSON or JSON_MIN export; InputError names the task, what is wrong with it and the remedy."""
+    """Annotations of an export of this run's tasks; InputError names the task, what is wrong with it and the remedy."""
+    for task, data, place in read_tasks(path):
+        _check_origin(data, run, place)
+        yield from annotations_of(task, data["finding"], place, unclear)
+
+
+def read_tasks(path: Path) -> Iterator[tuple[dict[str, Any], Any, str]]:
+    """Tasks of a JSON, JSON_MIN or CSV export, each with its data (in the latter two: itself) and its place in the file."""
+    is_csv = path.suffix.lower() == ".csv"
     try:
-        exported = json.loads(path.read_text(encoding="utf-8-sig"))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            exported = _csv_tasks(file) if is_csv else json.load(file)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a JSON file ({error}); export JSON or JSON_MIN from Label Studio") from None
+    except (OSError, ValueError, csv.Error) as error:
+        kind = "CSV" if is_csv else "JSON"
+        raise InputError(f"{path}: not a {kind} file ({error}); export JSON or JSON_MIN from Label Studio") from None
     if not isinstance(exported, list):
         raise InputError(f"{path}: expected a list of tasks, found {type(exported).__name__}; export JSON or JSON_MIN")
     for number, task in enumerate(exported, 1):
         place = f"{path}: task {number}"
         if not isinstance(task, dict):
             raise InputError(f"{place}: expected an object, found {type(task).__name__}")
-        data = task.get("data", task)
-        _check_origin(data, run, place)
-        if "data" in task:
-            yield from _full(task, data["finding"], place)
-        else:
-            yield from _minimal(task, place, unclear)
+        yield task, task.get("data", task), place
+
+
+def _csv_tasks(lines: Iterable[str]) -> list[dict[str, Any]]:
+    """Rows as JSON_MIN would have them: an empty cell is a missing field."""
+    return [{key: _cell(key, cell) for key, cell in row.items() if key and cell} for row in csv.DictReader(lines)]
+
+
+def _cell(name: str, cell: Any) -> Any:
+    if name not in (_CHOICES, "annotator", "lead_time"):
+        return cell
+    try:
+        return json.loads(cell)
+    except ValueError:  # one choice, or an e-mail, stands there bare
+        return cell
+
+
+def annotations_of(task: Mapping[str, Any], key: str, place: str, unclear: Unclear) -> Iterator[Annotation]:
+    """What annotators said of one task, which `key` names; InputError as `read_annotations`."""
+    return _full(task, key, place) if "data" in task else _minimal(task, key, place, unclear)
+
+
+def newest(given: Iterable[Annotation]) -> list[Annotation]:
+    """An annotator's last word on each task; where times are missing, the first in the file (exports begin with it)."""
+    kept: dict[tuple[str, str], Annotation] = {}
+    for one in given:
+        known = kept.get((one.key, one.annotator))
+        if known is None or (one.at and known.at and one.at > known.at):
+            kept[one.key, one.annotator] = one
+    return list(kept.values())
 
 
 def _check_origin(data: Any, run: Run, place: str) -> None:
     if not isinstance(data, dict) or not isinstance(data.get("finding"), str):
-        raise InputError(f"{place}: no field 'finding'; only tasks from `zhenyan review-export` can come back")
+        raise InputError(
+            f"{place}: no field 'finding'; only tasks from `zhenyan review-export` can come back here, those of "
+            "`zhenyan data sample` with `zhenyan data import`"
+        )
     if data.get("run") != run.digest:
         raise InputError(f"{place}: belongs to run {str(data.get('run'))[:12]}, this is run {run.digest[:12]}")
 
 
-def _full(task: Mapping[str, Any], finding: str, place: str) -> Iterator[Annotation]:
+def _full(task: Mapping[str, Any], key: str, place: str) -> Iterator[Annotation]:
     given = task.get("annotations", task.get("completions", []))
     if not isinstance(given, list):
         raise InputError(f"{place}: 'annotations' must be a list, found {type(given).__name__}")
@@ -135,7 +181,7 @@ def _full(task: Mapping[str, Any], finding: str, place: str) -> Iterator[Annotat
             raise InputError(f"{where}: expected an object with a list 'result'")
         labels = None if one.get("was_cancelled") else _chosen(one.get("result", []), where)
         who = one.get("reviewer") or _annotator(one.get("completed_by"))
-        yield Annotation(finding, who, labels, _moment(one.get("created_at")), _number(one.get("lead_time")), where)
+        yield Annotation(key, who, labels, _moment(one.get("created_at")), _number(one.get("lead_time")), where)
 
 
 def _chosen(result: Sequence[Any], where: str) -> tuple[str, ...]:
@@ -147,14 +193,14 @@ def _chosen(result: Sequence[Any], where: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chosen))
 
 
-def _minimal(task: Mapping[str, Any], place: str, unclear: Unclear) -> Iterator[Annotation]:
+def _minimal(task: Mapping[str, Any], key: str, place: str, unclear: Unclear) -> Iterator[Annotation]:
     if _CHOICES not in task:
         unclear.rows += 1
         return
     labels = tuple(dict.fromkeys(_labels(task[_CHOICES], place)))
     who = task.get("reviewer") or _annotator(task.get("annotator"))
     at, seconds = _moment(task.get("created_at")), _number(task.get("lead_time"))
-    yield Annotation(task["finding"], who, labels, at, seconds, place)
+    yield Annotation(key, who, labels, at, seconds, place)
 
 
 def _labels(value: Any, where: str) -> list[str]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.io.items import recording_of
 from zhenyan.inference.io.jsonlines import dump_line
+from zhenyan.inference.runs.naming import StreamNames
 from zhenyan.inference.runs.scratch import sorted_lines
 from zhenyan.inference.runs.store import CONTEXT, HIT, PART, ROW, RunFolder
 
 _LIKE = 0.6  # overlap of character trigrams from which two claims are the same
+CHANNELS = ("live", "copy")
 _NEAR = 2  # lines shown on either side of a hit
 _TIMES = 500  # repeats listed for one finding
 # What is still compared with new hits; beyond it the oldest findings are closed, so that memory stays bounded.
@@ -53,9 +54,15 @@ class Finding:
         return {
             "stream": self.stream, "label": self.label, "score": self.score, "threshold": round(threshold, 5),
             "risk": round(risk(self.score, self.count), 5), "count": self.count, "text": self.text,
-            "evidence": self.evidence, "context": self.context, "place": self.place, "times": self.times,
+            "evidence": self.evidence, "context": self.context, "place": self.place, "times": self._told(),
             "before": self.before, "after": self.after,
         }  # fmt: skip
+
+    def _told(self) -> list[dict[str, Any]]:
+        """The times; each with its file only where they are in several."""
+        if len({time.get("file") for time in self.times}) > 1:
+            return self.times
+        return [{key: value for key, value in time.items() if key != "file"} for time in self.times]
 
 
 def risk(score: float, count: int) -> float:
@@ -187,57 +194,58 @@ def _numbered(number: int, line: bytes) -> dict[str, Any]:
 
 
 def hits(entries: Iterable[Mapping[str, Any]], inputs: list[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Every hit with its neighbouring lines (two before, two after, in the same stream)."""
+    """Every hit with its neighbouring lines (two before, two after, in the same stream and file)."""
+    names = StreamNames(inputs)
     window: list[Mapping[str, Any]] = []  # up to _NEAR rows before the current one, and _NEAR after
     current = 0
     for entry in entries:
         if entry["kind"] == "context":
-            yield from _context_hits(entry, inputs)
+            yield from _context_hits(entry, inputs, names)
         else:
             window.append(entry)
             if len(window) - current > _NEAR:
-                yield from _hits_of(window, current, inputs)
+                yield from _hits_of(window, current, inputs, names)
                 window, current = (window[1:], _NEAR) if current == _NEAR else (window, current + 1)
     for at in range(current, len(window)):
-        yield from _hits_of(window, at, inputs)
+        yield from _hits_of(window, at, inputs, names)
 
 
-def stream_of(own: Mapping[str, Any], file: int, inputs: Sequence[Mapping[str, Any]]) -> str:
-    """The stream a row belongs to: its own field, else its file."""
-    return str(own.get("stream") or Path(inputs[file]["path"]).name)
-
-
-def _hits_of(window: list[Mapping[str, Any]], at: int, inputs: list[Mapping[str, Any]]) -> Iterator[Finding]:
+def _hits_of(
+    window: list[Mapping[str, Any]], at: int, inputs: list[Mapping[str, Any]], names: StreamNames
+) -> Iterator[Finding]:
     entry = window[at]
-    row, streams = entry["row"], [stream_of(w["row"], w["file"], inputs) for w in window]
+    row, streams = entry["row"], [(w["file"], names.of(w["row"], w["file"])) for w in window]
     near = [w["row"]["text"] if streams[i] == streams[at] else None for i, w in enumerate(window)]
-    time = _time(row, entry["place"], entry["number"])
+    time = _time(entry, row, entry["place"], inputs)
     for label in row["labels"]:
         yield Finding(
-            streams[at], label, row["scores"][label], row["text"], [e for e in row["evidence"] if e["label"] == label],
-            _place(entry, time, inputs), False,
+            streams[at][1], label, row["scores"][label], row["text"], [e for e in row["evidence"] if e["label"] == label],
+            _place(row, time), False,
             before=[text for text in near[max(0, at - _NEAR) : at] if text is not None],
             after=[text for text in near[at + 1 : at + 1 + _NEAR] if text is not None], times=[time],
         )  # fmt: skip
 
 
-def _time(own: Mapping[str, Any], place: str, number: int) -> dict[str, Any]:
-    """When something was said: place in the input, row of the output, seconds and recording where they are known."""
+def _time(
+    entry: Mapping[str, Any], own: Mapping[str, Any], place: str, inputs: list[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """When something was said: file and place in it, row of the output, seconds and recording where they are known."""
     recording = recording_of(own)
     times = {key: own[key] for key in ("start", "end") if isinstance(own.get(key), int | float)}
-    return {"place": place, "row": number} | times | ({"recording": recording} if recording else {})
+    said = {"file": inputs[entry["file"]]["path"], "place": place, "row": entry["number"]}
+    return said | times | ({"recording": recording} if recording else {})
 
 
-def _place(entry: Mapping[str, Any], time: Mapping[str, Any], inputs: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Where a finding stands: its first time, in which file, with the row's own id."""
-    identity = entry.get("row", {}).get("id")
-    return {"file": inputs[entry["file"]]["path"], **time} | ({"id": identity} if identity else {})
+def _place(own: Mapping[str, Any], time: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a finding stands: the time of its text, with the row's own id and channel."""
+    identity, channel = own.get("id"), own.get("channel")
+    return {**time} | ({"id": identity} if identity else {}) | ({"channel": channel} if channel in CHANNELS else {})
 
 
-def _context_hits(entry: Mapping[str, Any], inputs: list[Mapping[str, Any]]) -> Iterator[Finding]:
-    time = _time(entry, " + ".join(entry["places"]), entry["number"])
+def _context_hits(entry: Mapping[str, Any], inputs: list[Mapping[str, Any]], names: StreamNames) -> Iterator[Finding]:
+    time = _time(entry, entry, " + ".join(entry["places"]), inputs)
     for label in entry["labels"]:
         yield Finding(
-            stream_of(entry, entry["file"], inputs), label, entry["scores"][label], entry["text"],
-            [e for e in entry["evidence"] if e["label"] == label], _place(entry, time, inputs), True, times=[time],
+            names.of(entry, entry["file"]), label, entry["scores"][label], entry["text"],
+            [e for e in entry["evidence"] if e["label"] == label], _place(entry, time), True, times=[time],
         )  # fmt: skip

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zhenyan.inference.errors import InputError
+from zhenyan.inference.errors import InputError, Unavailable
 from zhenyan.inference.io.items import Item, Options, Reject
 from zhenyan.inference.io.opening import filesystem, is_remote
 from zhenyan.inference.io.reading import read_items, resolve_inputs
 
 PART_ROWS = 4096  # rows in one part: what a cut-off run may have to do again
-PART_CHARS = 4_000_000  # characters after which a part of long texts is full, so that it fits in memory
+PART_CHARS = 4_000_000  # characters after which a part of long rows is full, so that it fits in memory
+_VALUE_CHARS = 8  # what a number counts as
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,14 @@ class Work:
     items: tuple[Placed, ...]
 
 
-def input_files(inputs: Sequence[str], written: Sequence[Path]) -> list[str]:
-    """Files that the inputs name, less what a run wrote; InputError when `written` holds one of them.
+def input_files(inputs: Sequence[str], written: Sequence[Path], notes: list[str]) -> list[str]:
+    """Files that the inputs name, each once, less what a run wrote; InputError when `written` holds one of them.
 
     An output may lie in a folder that is scored: its own rows and parts must not become input when the run goes on.
+    A file that is named twice, by two paths, goes to `notes`.
     """
-    files = [path for path in resolve_inputs(inputs) if path in inputs or not _written_by_run(path)]
+    named = [path for path in resolve_inputs(inputs) if path in inputs or not _written_by_run(path)]
+    files = list(_each_once(named, notes))
     if not files:
         raise InputError(f"{', '.join(inputs)}: holds nothing but outputs of earlier runs")
     read = {Path(path).resolve() for path in files if not is_remote(path)}
@@ -47,6 +50,16 @@ def input_files(inputs: Sequence[str], written: Sequence[Path]) -> list[str]:
         if path.resolve() in read:
             raise InputError(f"{path}: is one of the inputs; choose another output")
     return files
+
+
+def _each_once(files: Sequence[str], notes: list[str]) -> Iterator[str]:
+    first: dict[Path, str] = {}
+    for path in files:
+        known = path if is_remote(path) else first.setdefault(Path(path).resolve(), path)
+        if known == path:
+            yield path
+        else:
+            notes.append(f"{path}: the same file as {known}, scored once")
 
 
 def _written_by_run(path: str) -> bool:
@@ -92,12 +105,48 @@ def describe_inputs(files: Sequence[str]) -> list[dict[str, Any]]:
     return described
 
 
-def _placed(files: Sequence[str], options: Options) -> Iterator[Placed]:
-    """All items of all files; of several, one that can't be read is a reject and the next goes on."""
+def stamps(files: Sequence[str]) -> list[tuple[int, int] | None]:
+    """Size and time of change of each local file, by which `check_unchanged` sees whether to look closer."""
+    return [None if is_remote(path) else _stamp(path) for path in files]
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def check_unchanged(described: Sequence[Mapping[str, Any]], before: Sequence[tuple[int, int] | None]) -> None:
+    """InputError when a local file isn't any more what was described: then nobody knows which of the two was scored."""
+    for item, stamp in zip(described, before, strict=True):
+        path = item["path"]
+        if stamp is not None and item["sha256"] and _stamp(path) != stamp and _digest_now(path) != item["sha256"]:
+            raise InputError(f"{path}: changed while it was read; score it again with --restart once it is complete")
+
+
+def _digest_now(path: str) -> str | None:
+    try:
+        return digest(path)
+    except InputError:
+        return None
+
+
+def _placed(files: Sequence[str], options: Options, unread: Mapping[int, str]) -> Iterator[Placed]:
+    """All items of all files; of several, one that is damaged, or is in `unread`, is a reject and the next goes on.
+
+    Unavailable is raised instead: a reject that comes and goes would shift the parts of a run that is gone on with.
+    """
     for number, path in enumerate(files):
+        if number in unread:
+            yield Placed(number, Reject("file", unread[number]))
+            continue
         try:
             for item in read_items(path, options):
                 yield Placed(number, item)
+        except Unavailable as error:
+            raise Unavailable(f"{error}; what was scored is kept, the same command goes on from there") from None
         except InputError as error:
             if len(files) == 1:
                 raise
@@ -105,18 +154,39 @@ def _placed(files: Sequence[str], options: Options) -> Iterator[Placed]:
 
 
 def work_units(
-    files: Sequence[str], options: Options, done: Container[int] = (), part_rows: int = PART_ROWS
+    files: Sequence[str],
+    options: Options,
+    done: Container[int] = (),
+    part_rows: int = PART_ROWS,
+    unread: Mapping[int, str] | None = None,
 ) -> Iterator[Work]:
-    """Parts in order, of `part_rows` items or PART_CHARS characters; those in `done` are read over, not given."""
+    """Parts in order, of `part_rows` items or PART_CHARS characters; those in `done` are read over, not given.
+
+    `unread`: why files, by number, could not be read when the run began.
+    """
     buffer: list[Placed] = []
     before: Placed | None = None
     number = chars = 0
-    for placed in _placed(files, options):
+    for placed in _placed(files, options, unread or {}):
         buffer.append(placed)
-        chars += len(placed.item.text) if isinstance(placed.item, Item) else 0
+        chars += _chars(placed.item.record) if isinstance(placed.item, Item) else 0
         if len(buffer) == part_rows or chars >= PART_CHARS:
             if number not in done:
                 yield Work(number, before, tuple(buffer))
             before, number, buffer, chars = buffer[-1], number + 1, [], 0
     if buffer and number not in done:
         yield Work(number, before, tuple(buffer))
+
+
+def _chars(record: Mapping[str, Any]) -> int:
+    """Roughly how many characters a row's fields hold, nested ones too."""
+    total, left = 0, list(record.values())
+    while left:
+        value = left.pop()
+        if isinstance(value, Mapping):
+            left += [*value, *value.values()]
+        elif isinstance(value, list | tuple):
+            left += value
+        else:
+            total += len(value) if isinstance(value, str | bytes) else _VALUE_CHARS
+    return total

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,9 +18,18 @@ from zhenyan.inference.io.items import Options
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.writing import check_output
 from zhenyan.inference.runs.finish import finish, is_finished
-from zhenyan.inference.runs.inputs import PART_ROWS, Work, describe_inputs, input_files, size, work_units
+from zhenyan.inference.runs.inputs import (
+    PART_ROWS,
+    Work,
+    check_unchanged,
+    describe_inputs,
+    input_files,
+    size,
+    stamps,
+    work_units,
+)
 from zhenyan.inference.runs.scoring import RunOptions, score_part
-from zhenyan.inference.runs.store import MANIFEST, REVIEW, RunFolder, tally
+from zhenyan.inference.runs.store import MANIFEST, REVIEW, REVIEWED, RunFolder, tally
 
 # Parts in, (number, lines) out: each part once, in any order, and only a few taken ahead of what is given back.
 Engine = Callable[[Iterator[Work]], Generator[tuple[int, bytes], None, None]]
@@ -54,7 +63,7 @@ class Job:
 def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
     """The manifest: all that the result depends on. The engine isn't in it: any of them may go on with a run."""
     return {
-        "format": 4, "bundle": bundle.id, "output": job.output.name,
+        "format": 5, "bundle": bundle.id, "output": job.output.name,
         "thresholds": dict(zip(bundle.label_ids, bundle.thresholds, strict=True)),
         "options": json.loads(json.dumps(asdict(job.options) | {"part_rows": job.part_rows})),
         "reading": {k: v for k, v in vars(job.reading).items() if k not in ("notes", "meter") and v is not None},
@@ -64,17 +73,30 @@ def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
 
 def begin(folder: RunFolder, manifest: dict[str, Any], restart: bool) -> None:
     """Start a run or go on with it; InputError when the folder belongs to other inputs, bundle or options."""
-    if restart and _holds_decisions(folder.path / REVIEW):
-        raise InputError(
-            f"{folder.path / REVIEW}: the decisions in it would be lost to the run scored anew; name another output, "
-            "or take them out with `zhenyan review-export` and move the file away"
-        )
+    if restart:
+        _keep_decisions(folder)
     if restart or not folder.done():  # nothing would be lost, so whatever was asked before doesn't matter
         folder.clear()
         write_atomic(folder.path / MANIFEST, [json.dumps(manifest, ensure_ascii=False, indent=1).encode()])
     elif different := changed(folder.manifest, manifest):
         raise InputError(
             f"{folder.path} holds a run that differs in {different}; add --restart to score anew, or name another output"
+        )
+
+
+def _keep_decisions(folder: RunFolder) -> None:
+    """InputError when a run scored anew would no longer be the one that was reviewed."""
+    review, elsewhere = folder.path / REVIEW, folder.path / REVIEWED
+    if _holds_decisions(review):
+        raise InputError(
+            f"{review}: the decisions in it would be lost to the run scored anew; name another output, "
+            "or take them out with `zhenyan review-export` and move the file away"
+        )
+    if elsewhere.exists():
+        places = ", ".join(elsewhere.read_text(encoding="utf-8", errors="replace").splitlines())
+        raise InputError(
+            f"{elsewhere}: the decisions in {places} would be lost to the run scored anew; name another output, "
+            "or take them out with `zhenyan review-export` and move the file away"
         )
 
 
@@ -121,12 +143,14 @@ def run_job(job: Job, bundle: Bundle, engine: Engine, say: Callable[[Progress], 
     folder = RunFolder.of_output(job.output)
     if job.report:
         _check_report(job.report, folder)
-    files = input_files(job.inputs, [job.output, *filter(None, [job.report])])
+    files = input_files(job.inputs, [job.output, *filter(None, [job.report])], job.reading.notes)
+    before = stamps(files)
     manifest = describe(job, bundle, files)
     with folder.locked():
         begin(folder, manifest, job.restart)
         if not is_finished(folder, job.output):
-            counts = _score(job, folder, files, engine, say)
+            counts = _score(job, folder, manifest["inputs"], engine, say)
+            check_unchanged(manifest["inputs"], before)
             finish(folder, bundle, job.output, files, counts, job.reading.notes)
     return folder
 
@@ -140,9 +164,11 @@ def _check_report(report: Path, folder: RunFolder) -> None:
 
 
 def _score(
-    job: Job, folder: RunFolder, files: Sequence[str], engine: Engine, say: Callable[[Progress], None]
+    job: Job, folder: RunFolder, inputs: Sequence[Mapping[str, Any]], engine: Engine, say: Callable[[Progress], None]
 ) -> Counter[str]:
     """Have every part scored that isn't; returns the counts over all parts."""
+    files = [item["path"] for item in inputs]
+    unread = {number: item["error"] for number, item in enumerate(inputs) if "error" in item}
     done = set(folder.done())
     counts: Counter[str] = Counter(rows=0, hits=0, rejects=0)
     for number in done:
@@ -150,7 +176,7 @@ def _score(
     say(Progress(**dict[str, Any](counts), parts=len(done), resumed=True))
     total, meter = sum(map(size, files)), job.reading.meter
     meter.read = 0
-    works = work_units(files, job.reading, frozenset(done), job.part_rows)
+    works = work_units(files, job.reading, frozenset(done), job.part_rows, unread)
     with closing(engine(works)) as results:
         for number, lines in results:
             write_atomic(folder.part(number), [lines])

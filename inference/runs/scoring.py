@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zhenyan.inference.classifier import Classifier, Prediction
+from zhenyan.inference.batching import groups
+from zhenyan.inference.classifier import CHARS, Classifier, Prediction
 from zhenyan.inference.io.items import Item, Reject, keep_aside, recording_of
 from zhenyan.inference.io.jsonlines import dump_line
+from zhenyan.inference.io.times import FIRST_DATE
 from zhenyan.inference.runs.inputs import Placed, Work
 
 DIGITS = 5  # decimals of a score: what is the same in any batch
 MAX_GAP = 20.0  # seconds between two cues that are still one train of thought
 MAX_PAIR = 240  # characters of two neighbours read together
 SUSPICION = 0.2  # a pair is read when one of its lines reaches this share of a threshold
-SCORED_CHARS = 500_000  # characters that are scored together
 EXPLAINED = 64  # hits whose evidence is sought together
 _ADDED = frozenset(("labels", "scores", "evidence", "model", "truncated"))
 
@@ -78,30 +79,14 @@ def _streams(scored: Sequence[tuple[Placed, Prediction]]) -> dict[str, Any]:
 def predict_distinct(classifier: Classifier, texts: Sequence[str]) -> dict[str, Prediction]:
     """A prediction for each distinct text: hosts repeat themselves, and a repeat's evidence needn't be sought again.
 
-    A part may be nothing but long texts, or nothing but hits whose evidence costs many probes each: both are taken a
-    few at a time, so that memory stays bounded.
+    A part may be nothing but hits whose evidence costs many probes each: they are taken a few at a time, so that memory
+    stays bounded.
     """
-    found: dict[str, Prediction] = {}
-    for group in _groups(dict.fromkeys(texts), SCORED_CHARS, len(texts)):
-        found |= {p.text: p for p in classifier.predict(group, explain=False)}
+    found = {p.text: p for p in classifier.predict(list(dict.fromkeys(texts)), explain=False)}
     if classifier.explain:
-        for group in _groups([text for text, p in found.items() if p.labels], SCORED_CHARS, EXPLAINED):
+        for group in groups([text for text, p in found.items() if p.labels], CHARS, EXPLAINED):
             found |= {p.text: p for p in classifier.predict(group)}
     return found
-
-
-def _groups(texts: Iterable[str], chars: int, rows: int) -> Iterator[list[str]]:
-    """Runs of texts with at most `chars` characters (a longer text alone) and `rows` texts."""
-    group: list[str] = []
-    room = chars
-    for text in texts:
-        if group and (len(text) > room or len(group) == rows):
-            yield group
-            group, room = [], chars
-        group.append(text)
-        room -= len(text)
-    if group:
-        yield group
 
 
 def _reject(placed: Placed) -> dict[str, Any]:
@@ -150,14 +135,20 @@ def neighbours(before: Placed, after: Placed) -> bool:
     first, second = before.item.record, after.item.record
     if _stream(first) is None or _stream(first) != _stream(second):
         return False
-    if isinstance(first.get("end"), float) and isinstance(second.get("start"), float):
-        return 0 <= second["start"] - first["end"] + 1 <= MAX_GAP + 1
-    return True
+    ended, begun = first.get("end", first.get("start")), second.get("start")
+    if ended is None or begun is None:
+        return not (before.item.mistimed or after.item.mistimed)
+    return bool(0 <= begun - ended + 1 <= MAX_GAP + 1)
 
 
 def _stream(own: Mapping[str, Any]) -> str | None:
-    """What tells a row's stream inside its file: its name, or times alone; None for rows in no order, such as copy."""
-    return str(own["stream"]) if "stream" in own else "" if "start" in own else None
+    """What tells a row's stream inside its file: its name, or time codes alone; None for rows in no order, such as copy.
+
+    Dates alone don't: a table of dated rows may tell of many rooms.
+    """
+    if own.get("stream"):
+        return str(own["stream"])
+    return "" if "start" in own and own["start"] < FIRST_DATE else None
 
 
 def _suspicious(prediction: Prediction, thresholds: Sequence[float]) -> bool:
@@ -197,6 +188,6 @@ def _context_hit(first: Placed, second: Placed, together: Prediction, labels: Se
         "kind": "context", "file": second.file, "places": [first.item.place, second.item.place],
         "labels": list(labels), "scores": {label: round(together.scores[label], DIGITS) for label in labels},
         "text": together.text, "evidence": [vars(e) for e in together.evidence if e.label in labels],
-        **{key: after[key] for key in ("stream",) if key in after}, **({"recording": recording} if recording else {}),
+        **{key: after[key] for key in ("stream", "channel") if key in after}, **({"recording": recording} if recording else {}),
         **{key: record[key] for key, record in (("start", before), ("end", after)) if key in record},
     }  # fmt: skip

@@ -18,6 +18,7 @@ from zhenyan.inference.io.jsonlines import read_lines
 MANIFEST, SUMMARY, REJECTS = "manifest.json", "summary.json", "rejects.jsonl"
 FINDINGS, STREAMS = "findings.jsonl", "streams.jsonl"
 REVIEW = "review.db"
+REVIEWED = "reviewed.txt"  # which databases elsewhere the findings were taken into
 _LOCK = "lock"
 
 # How a part's lines begin. A row with labels is a "hit": most rows have none, and telling them apart by their first

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from zhenyan.inference.io.jsonlines import dump_line
-from zhenyan.inference.runs.findings import stream_of
+from zhenyan.inference.runs.naming import StreamNames
 from zhenyan.inference.runs.scratch import scratch
 from zhenyan.inference.runs.store import PART, RunFolder
 
@@ -60,12 +60,12 @@ def _key(name: str) -> bytes:
 
 def _spoken(folder: RunFolder) -> Iterator[tuple[Any, ...]]:
     """One row for each stream in each part; places are rows of the output, from 1."""
-    inputs, before = folder.manifest["inputs"], 0
+    names, before = StreamNames(folder.manifest["inputs"]), 0
     for line in folder.lines():
         if line.startswith(PART):
             part = json.loads(line)
             for one in part["streams"]:
-                name = _key(stream_of(one, one["file"], inputs))
+                name = _key(names.of(one, one["file"]))
                 yield (name, one["lines"], one["hits"], before + one["first"], before + one["last"],
                        one.get("start"), one.get("end"))  # fmt: skip
             before += part["rows"]

@@ -19,7 +19,7 @@ from zhenyan.inference.serve.batcher import Batcher, Overloaded, length
 from zhenyan.inference.serve.keys import KeyFile, KeyGate
 from zhenyan.inference.serve.limits import BodyLimit
 from zhenyan.inference.serve.refusals import Json, Refused, given, refusal
-from zhenyan.inference.serve.requests import MAX_MARKS, JsonRoute, has_stacked_marks, unreadable
+from zhenyan.inference.serve.requests import JsonRoute, unreadable
 from zhenyan.inference.serve.schemas import (
     WRONG_INPUT,
     ClassifyRequest,
@@ -32,6 +32,7 @@ from zhenyan.inference.serve.schemas import (
     result,
 )
 from zhenyan.inference.serve.settings import Settings
+from zhenyan.inference.windows import MAX_MARKS, has_stacked_marks
 
 _REFUSALS = (400, 408, 413, 415, 422, 429, 500)
 
@@ -57,7 +58,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     )  # fmt: skip
     app.router.route_class = JsonRoute
     app.state.ready = app.state.draining = False
-    app.add_middleware(BodyLimit, limit=settings.max_body, seconds=settings.body_seconds)
+    app.add_middleware(BodyLimit, limit=settings.max_body, seconds=settings.body_seconds, most=settings.max_arriving)
     if settings.keys:
         app.add_middleware(KeyGate, keys=KeyFile(settings.keys))
     app.add_middleware(observe.Observed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import hmac
 import json
@@ -9,7 +11,9 @@ import logging
 import os
 import re
 import secrets
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,36 +62,55 @@ class KeyFile:
         """Make a key and return it; only its hash is written. ConfigError when the name is taken or can't be shown."""
         if not name.strip() or not name.isprintable():
             raise ConfigError(f"the key's name {name!r} must be printable and not blank, such as shop-team")
-        keys = self._load(new=True)
-        if name in keys:
-            raise ConfigError(f"{self.path}: there is a key named {name!r}; revoke it first or choose another name")
         key = "zy-" + secrets.token_urlsafe(32)
-        keys[name] = {"sha256": _hash(key), "created": time.strftime("%Y-%m-%d")}
-        self._save(keys)
+        with self._alone():
+            keys = self._load(new=True)
+            if name in keys:
+                raise ConfigError(f"{self.path}: there is a key named {name!r}; revoke it first or choose another name")
+            keys[name] = {"sha256": _hash(key), "created": time.strftime("%Y-%m-%d")}
+            self._save(keys)
         return key
 
     def revoke(self, name: str) -> None:
         """Remove a key; ConfigError when there is none of that name."""
-        keys = self._load()
-        if name not in keys:
-            raise ConfigError(f"{self.path}: no key named {name!r}; there are {', '.join(keys) or 'none'}")
-        del keys[name]
-        self._save(keys)
+        self._load()  # where nothing is, no lock is left either
+        with self._alone():
+            keys = self._load()
+            if name not in keys:
+                raise ConfigError(f"{self.path}: no key named {name!r}; there are {', '.join(keys) or 'none'}")
+            del keys[name]
+            self._save(keys)
 
     def names(self) -> dict[str, str]:
         """Names and dates of the keys; ConfigError when there is no sound file."""
         return {name: entry["created"] for name, entry in self._load().items()}
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Until the block ends no other process changes the file: a lock beside it, which stays."""
+        beside = self.path.with_name(self.path.name + ".lock")
+        with contextlib.ExitStack() as stack:
+            try:
+                lock = os.open(beside, os.O_RDWR | os.O_CREAT, 0o600)
+                stack.callback(os.close, lock)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                raise ConfigError(f"{beside}: cannot be written and locked: {error.strerror}") from None
+            yield
+
     def _save(self, keys: _Keys) -> None:
         """Write whole or not at all; at no moment readable by others."""
-        part = self.path.with_name(self.path.name + ".tmp")
         try:
-            part.unlink(missing_ok=True)
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
-                json.dump(keys, out, indent=1)
-                out.flush()
-                os.fsync(out.fileno())
-            part.replace(self.path)
+            handle, part = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+            try:
+                with open(handle, "w", encoding="utf-8") as out:
+                    json.dump(keys, out, indent=1)
+                    out.flush()
+                    os.fsync(out.fileno())
+                os.replace(part, self.path)
+            except BaseException:
+                os.unlink(part)
+                raise
         except OSError as error:
             raise ConfigError(f"{self.path}: cannot be written: {error.strerror}") from None
 

@@ -1,4 +1,4 @@
-"""A limit on request bodies that holds whatever the Content-Length header says, and on the time they may take."""
+"""Limits on request bodies that hold whatever the Content-Length header says: bytes of one and of all, seconds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from zhenyan.inference.serve.refusals import Json, refusal
 class BodyLimit:
     """ASGI middleware: 413, stating limit and value, for a body over `limit` bytes; 408 after `seconds`.
 
+    429 for what would make the unfinished bodies of all requests more than `most` bytes: many slow clients could else fill
+    the memory. A body that is whole is never refused for that.
+
     The connection stays open after a refusal and what still comes is discarded: closing it while the client sends
     would lose the answer to a reset.
     """
 
-    def __init__(self, app: Any, limit: int, seconds: float = 30.0) -> None:
-        self.app, self.limit, self.seconds = app, limit, seconds
+    def __init__(self, app: Any, limit: int, seconds: float, most: int) -> None:
+        self.app, self.limit, self.seconds, self.most = app, limit, seconds, most
+        self._arriving = 0  # bytes
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Refuse by the header where it tells, else count what comes."""
@@ -38,21 +42,33 @@ class BodyLimit:
         body = bytearray()
         try:
             async with asyncio.timeout(self.seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    body += message.get("body", b"")
-                    if len(body) > self.limit:
-                        return self._too_large(f"{len(body)} or more")
-                    if not message.get("more_body"):
-                        return bytes(body)
+                return await self._collect(body, receive)
         except TimeoutError:
             text = f"body: must arrive within {self.seconds:g} s, given {len(body)} bytes so far"
             return refusal(408, text, "invalid_request_error", "body", connection="close")
+        finally:
+            self._arriving -= len(body)
+
+    async def _collect(self, body: bytearray, receive: Any) -> bytes | Json | None:
+        """As `_read`; what has come stands in `body`."""
+        while (message := await receive())["type"] != "http.disconnect":
+            part = message.get("body", b"")
+            body += part
+            self._arriving += len(part)
+            if len(body) > self.limit:
+                return self._too_large(f"{len(body)} or more")
+            if not message.get("more_body"):
+                return bytes(body)
+            if self._arriving > self.most:
+                return self._too_many()
+        return None
 
     def _too_large(self, given: str) -> Json:
         return refusal(413, f"body: at most {self.limit} bytes, given {given}", "invalid_request_error", "body")
+
+    def _too_many(self) -> Json:
+        text = f"body: at most {self.most} bytes of all requests may be arriving, given {self._arriving}; retry in 1 s"
+        return refusal(429, text, "rate_limit_error", "body", **{"retry-after": "1"})
 
 
 def _replay(body: bytes, receive: Any) -> Any:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sys
-import unicodedata
 from collections.abc import Callable, Coroutine
 from email.message import Message
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from zhenyan.inference.normalise import INVISIBLE
 from zhenyan.inference.serve.refusals import Refused, given
-
-# Combining marks in a row that a text may have: normalising takes time that grows with the square of their number, and
-# Unicode's stream-safe text has at most 30 (UAX #15, section 13).
-MAX_MARKS = 64
-_MARKS = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.combining(chr(code)))
-_STACKED = re.compile(f"[{_MARKS}]{{{MAX_MARKS + 1}}}")
 
 
 class JsonRoute(APIRoute):
@@ -50,11 +41,6 @@ def _is_json(content_type: str) -> bool:
     message["content-type"] = content_type
     subtype = message.get_content_subtype()
     return message.get_content_maintype() == "application" and (subtype == "json" or subtype.endswith("+json"))
-
-
-def has_stacked_marks(text: str) -> bool:
-    """Whether more than MAX_MARKS combining marks stand in a row, as `normalise` will see them."""
-    return not text.isascii() and _STACKED.search(INVISIBLE.sub("", text)) is not None
 
 
 def unreadable(fault: BaseException) -> str:

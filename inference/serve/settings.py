@@ -37,6 +37,11 @@ class Settings(BaseModel):
         default=None, description="file of hashed API keys (zhenyan keys); none: no key is asked for"
     )
     max_body: int = Field(default=2_000_000, ge=1_000, description="bytes of a request body")
+    max_arriving: int = Field(
+        default=64_000_000,
+        ge=1_000,
+        description="bytes of bodies that a worker holds while they arrive; at least max_body",
+    )
     max_texts: int = Field(default=256, ge=1, description="texts in one request")
     max_chars: int = Field(
         default=20_000, ge=1, description="characters of one text, after normalisation; over 100 000 it is read in part"
@@ -67,6 +72,14 @@ class Settings(BaseModel):
             raise ValueError("must not be empty; leave it out for the default")
         if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
             raise ValueError("is no switch")
+        return value
+
+    @field_validator("max_arriving")
+    @classmethod
+    def _holds_a_body(cls, value: int, info: ValidationInfo) -> int:
+        """Less, and a body that may be sent could never arrive."""
+        if value < (least := info.data.get("max_body", 0)):
+            raise ValueError(f"must be at least max_body, {least}")
         return value
 
     @field_validator("max_delay_ms")

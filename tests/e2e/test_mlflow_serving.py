@@ -76,5 +76,8 @@ def test_mlflow_models_serve(registered, tmp_path):
             f"{server.url}/invocations", json={"dataframe_records": [{"wrong": 1}]}, timeout=60, trust_env=False
         )
         assert wrong.status_code == 400 and "text" in wrong.text
+        body = {"dataframe_records": [{"text": "两盒装"}, {"text": None}]}
+        missing = httpx.post(f"{server.url}/invocations", json=body, timeout=60, trust_env=False)
+        assert missing.status_code == 400 and "row 1: 'text' must be a string" in missing.text
     finally:
         server.stop()

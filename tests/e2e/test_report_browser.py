@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from contrast import POOR_CONTRAST
 from report_helpers import HOSTILE, finding, make_run, many_findings, stream_record
 from zhenyan.inference import load_bundle
+from zhenyan.inference.law import citation
 from zhenyan.inference.report import write_report
 
 pytestmark = pytest.mark.slow
@@ -47,8 +49,8 @@ def test_the_law_stands_in_the_cards_near_the_window_and_is_searched_for_all(pag
     label = next(label for label in load_bundle().labels if label.id == "price_fraud")
     assert 0 < page.locator("article dl").count() < 1000
     page.locator("#f009990").scroll_into_view_if_needed()
-    page.locator("#f009990 dl").get_by_text(label.citation).wait_for()
-    page.locator("#find").fill(label.citation)
+    page.locator("#f009990 dl").get_by_text(citation(label.articles)[0]).first.wait_for()
+    page.locator("#find").fill(citation(label.articles)[0])
     assert page.locator("#shown").inner_text() == "1000 / 10000"
 
 
@@ -69,6 +71,40 @@ def test_both_languages_and_a_phone(page):
     assert not page.get_by_role("heading", name="发现，按风险排序").is_visible()
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_mark_of_the_timeline_leads_to_a_card_that_the_filter_hides(page):
+    mark = page.locator('svg a[href="#f000005"]')
+    assert mark.get_attribute("tabindex") == "-1"
+    for _ in range(2):  # the second time the address names the card already
+        page.locator("#label").select_option("price_fraud")
+        assert not page.locator("#f000005").is_visible()
+        mark.dispatch_event("click")
+        page.locator("#f000005").wait_for(state="visible")
+        assert (page.locator("#label").input_value(), page.locator("#shown").inner_text()) == ("", "10000 / 10000")
+    page.locator("#find").fill("f000123")
+    page.evaluate("location.hash = '#f000007'")
+    page.locator("#f000007").wait_for(state="visible")
+    bar = page.locator(".tools").bounding_box()
+    page.wait_for_function(
+        "y => document.querySelector('#f000007 > a').getBoundingClientRect().top >= y", arg=bar["height"]
+    )
+    assert page.locator("#label option").first.inner_text() == "全部 all"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast(tmp_path, chromium, scheme):
+    labels = [label.id for label in load_bundle().labels]
+    found = [finding(n, label=label, stream=f"s{n % 3}") for n, label in enumerate(labels, 1)]
+    streams = [stream_record(f"s{n}", found[n - 1 :: 3]) | {"verdict": verdict}
+               for n, verdict in enumerate(("high", "medium", "low"))]  # fmt: skip
+    write_report(make_run(tmp_path, found, streams), load_bundle(), tmp_path / "report.html")
+    page = chromium.new_page(color_scheme=scheme)
+    page.goto((tmp_path / "report.html").as_uri())
+    page.locator("details > summary.bar").first.click()
+    assert page.locator("article > a").count() == len(labels) and page.locator("[class^=verdict]").count() == 3
+    assert page.evaluate(POOR_CONTRAST) == []
+    page.close()
 
 
 def test_on_paper_the_folded_lines_are_seen(page):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from contrast import POOR_CONTRAST
 from review_helpers import HOSTILE, PASSWORD, PEOPLE, finding, make_bundle, make_run
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.review.accounts import Accounts
@@ -154,6 +155,30 @@ def test_reviewing_by_keyboard_alone(server, enter):
     assert server.rows() == expected
 
 
+@pytest.mark.parametrize(
+    ("focus", "left"),
+    [("[data-key=n]", "skipped"), ("[data-key=r]", "rejected"), ("button[value=relabel]", "relabelled")],
+)
+def test_enter_while_relabelling_belongs_to_the_button_that_has_the_focus(alone, enter, focus, left):
+    page = enter(alone, "ann")
+    begin(page)
+    page.keyboard.press("l")
+    page.keyboard.press("3")
+    page.focus(focus)
+    assert press(page, "Enter") == f"f000001 {left}"
+
+
+def test_enter_on_a_fold_while_relabelling_decides_nothing(alone, enter):
+    page = enter(alone, "ann")
+    begin(page)
+    page.keyboard.press("l")
+    page.keyboard.press("3")
+    page.focus("aside summary")
+    page.keyboard.press("Enter")
+    assert page.locator("aside details").first.get_attribute("open") is not None
+    assert (shown(page), alone.rows()) == ("f000001", {})
+
+
 def test_two_reviewers_at_once(server, enter):
     pages = {name: enter(server, name) for name in ("ann", "ben")}
     held = {name: begin(page) for name, page in pages.items()}
@@ -245,35 +270,18 @@ def test_hostile_text_is_shown_harmless(alone, enter, width):
     assert "taken" not in title
 
 
-_CONTRAST = """() => {
-  const light = c => { const v = c.map(x => x / 255).map(x => x <= .03928 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4);
-                       return .2126 * v[0] + .7152 * v[1] + .0722 * v[2]; };
-  const parse = s => s.match(/[\\d.]+/g).map(Number);
-  const ground = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
-                        if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };
-  const poor = [];
-  for (const e of document.querySelectorAll("body *")) {
-    if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) || !e.checkVisibility()) continue;
-    const style = getComputedStyle(e), a = light(parse(style.color)), b = light(ground(e));
-    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
-    if (ratio < 4.5) poor.push(`${e.tagName}.${e.className} ${ratio.toFixed(2)} ${e.textContent.trim().slice(0, 20)}`);
-  }
-  return poor;
-}"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_contrast(alone, enter, scheme):
     """WCAG 1.4.3: 4.5 to 1 for all text, in both colour schemes."""
     page = enter(alone, "adm", color_scheme=scheme)
     begin(page)
     page.keyboard.press("l")
-    assert page.evaluate(_CONTRAST) == []
+    assert page.evaluate(POOR_CONTRAST) == []
     page.keyboard.press("Escape")
     press(page, "a")
     for path in ("/?state=all", "/finding/f000001", "/numbers", "/log", "/export", "/reviewers", "/account"):
         page.goto(alone.address + path)
-        assert page.evaluate(_CONTRAST) == [], path
+        assert page.evaluate(POOR_CONTRAST) == [], path
 
 
 def test_every_control_is_reached_by_tab_and_shows_its_focus(alone, enter):
@@ -342,3 +350,23 @@ def test_a_server_that_is_gone_is_said(tmp_path, enter):
     page.keyboard.press("a")
     page.wait_for_selector("text=No connection: not kept")
     assert shown(page) == "f000001"
+
+
+def test_once_the_connection_is_back_the_fault_is_gone(alone, enter):
+    page = enter(alone, "ann")
+    begin(page)
+    page.route(_DECIDED, lambda route: route.abort())
+    page.keyboard.press("a")
+    page.wait_for_selector("#said.fault")
+    page.unroute(_DECIDED)
+    assert press(page, "a") == "f000001 accepted"
+    assert page.locator("#said").get_attribute("class") == "offscreen"
+
+
+def test_on_paper_stand_the_run_the_bundle_and_the_whole_line(alone, enter):
+    page = enter(alone, "ann")
+    page.goto(f"{alone.address}/finding/f000002")
+    page.emulate_media(media="print")
+    assert page.locator("footer").is_visible() and "nothing here judges a case" in page.locator("footer").inner_text()
+    fits = "e => e.checkVisibility() && e.scrollHeight <= e.clientHeight"
+    assert page.locator(".whole").evaluate(fits)

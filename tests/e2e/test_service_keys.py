@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import openai
@@ -12,6 +13,7 @@ import pytest
 from service import ZHENYAN, client, serving, start
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.doctor import machine, runtime_versions
+from zhenyan.inference.serve.keys import KeyFile
 from zhenyan.inference.serve.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -99,6 +101,19 @@ def test_key_commands(tmp_path):
     assert "cannot be written" in zhenyan("keys", "add", "a", "--file", tmp_path / "none" / "keys.json").stderr
 
 
+def test_two_processes_lose_none_of_each_others_keys(tmp_path):
+    file = tmp_path / "keys.json"
+    program = "import pathlib, sys; from zhenyan.inference.serve.keys import KeyFile; file = KeyFile(pathlib.Path(sys.argv[1]))"
+    program += (
+        "; [file.add(sys.argv[2] + str(n)) for n in range(40)]; [file.revoke(sys.argv[2] + str(n)) for n in range(20)]"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", program, str(file), who]) for who in "ab"]
+    assert [process.wait(120) for process in running] == [0, 0]
+    assert set(KeyFile(file).names()) == {f"{who}{n}" for who in "ab" for n in range(20, 40)}
+    assert {path.name for path in tmp_path.iterdir()} == {"keys.json", "keys.json.lock"}
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("arguments", "environment", "told"), [
     (["--set", "max_texts=0"], {}, "max_texts: input should be greater than or equal to 1, found '0' in the options"),
     (["--set", "max_texs=5"], {}, "max_texs: no such setting, found '5' in the options; there are model, runtime, host,"),
@@ -108,6 +123,7 @@ def test_key_commands(tmp_path):
     (["--set", "host="], {}, "host: must not be empty"), (["--set", "keys="], {}, "keys: must not be empty"),
     (["--set", "max_delay_ms=inf"], {}, "finite"), (["--set", "stop_seconds=inf"], {}, "finite"),
     (["--set", "idle_seconds=1e9"], {}, "idle_seconds: input should be less than or equal to 3600"),
+    (["--set", "max_body=70000000"], {}, "max_arriving: must be at least max_body, 70000000, found 64000000 in the defaults"),
     (["--set", "max_delay_ms=1000"], {}, "max_delay_ms: must be at most a quarter of deadline_ms, 500"),
     (["--host", "é" * 80], {}, "not a host name"), (["--host", "localhost:8000"], {}, "the port goes into --port"),
     (["--config", "none.toml"], {}, "none.toml: cannot be read"),

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import re
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -37,6 +38,16 @@ def _connect(service: Service) -> socket.socket:
 def _request(body: bytes, path: str = "/v1/classify") -> bytes:
     head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
+
+
+def _until(connection: socket.socket, end: bytes) -> bytes:
+    """What comes up to these bytes."""
+    got = b""
+    while not got.endswith(end):
+        part = connection.recv(65_536)
+        assert part, got
+        got += part
+    return got
 
 
 def sound(outcome: Outcome) -> bool:
@@ -168,6 +179,37 @@ def test_slow_clients_do_not_hold_up_others(service):
     half_closed.close()
 
 
+def test_unfinished_bodies_are_bounded_together(tmp_path):
+    """Large bodies that stall keep no memory beyond the bound; what is whole passes, and so does all once they are gone."""
+    large = _request(
+        json.dumps({"texts": ["好" * 9] * 200, "evidence": False}, ensure_ascii=False).encode().ljust(500_000)
+    )
+    with (
+        serving(tmp_path, max_body=500_000, max_arriving=2_000_000, body_seconds=60) as service,
+        client(service) as http,
+    ):
+        before, stalled = service.memory("Rss"), [_connect(service) for _ in range(60)]
+        for connection in stalled:
+            connection.sendall(large[:-1])
+        answered: set[socket.socket] = set()
+        while len(answered) < 56:  # four fit
+            readable = select.select(list(set(stalled) - answered), [], [], 30)[0]
+            assert readable
+            answered.update(readable)
+        answers = [_until(connection, b"}}") for connection in answered]
+        assert all(answer.startswith(b"HTTP/1.1 429") and b"retry-after: 1\r\n" in answer for answer in answers)
+        assert all(b"body: at most 2000000 bytes of all requests may be arriving, given 2" in a for a in answers)
+        assert service.memory("Rss") - before < 15_000
+        assert http.post("/v1/classify", json={"texts": ["好"]}).status_code == 200
+        for connection in set(stalled) - answered:
+            connection.sendall(large[-1:])
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+        for connection in stalled:
+            connection.close()
+        assert http.post("/v1/classify", content=large.partition(b"\r\n\r\n")[2],
+                         headers={"content-type": "application/json"}).status_code == 200  # fmt: skip
+
+
 def test_an_answer_is_not_held_back(service):
     """Head and body leave as two packets: with Nagle's algorithm every answer would be 40 ms late."""
     times = []
@@ -175,8 +217,7 @@ def test_an_answer_is_not_held_back(service):
         for _ in range(40):
             begin = time.perf_counter()
             connection.sendall(_request(b'{"texts": ["a"]}'))
-            while not connection.recv(65_536).endswith(b"}]}"):
-                pass
+            _until(connection, b"}]}")
             times.append(time.perf_counter() - begin)
     assert min(times) < 0.035, "the best of them says it: other programs may delay any, Nagle delays all"
 

@@ -1,11 +1,13 @@
 """Fixtures of the review page and of scoring runs that several files share."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from review_helpers import Browser, Clock, make_site
 from run_helpers import PART, QUICK, ROWS
+from zhenyan.inference.cli import main
 from zhenyan.inference.runs import Job, local_engine, run_job
 
 
@@ -54,5 +56,18 @@ def score(classifier):
         inputs = [str(source)] if isinstance(source, Path) else source
         job = Job(inputs, output, options, **{"part_rows": PART, **job})
         return run_job(job, bundle, engine or local_engine(classifier, options.context), say)
+
+    return run
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """`zhenyan` with these arguments: exit code and what it said."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["zhenyan", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, capsys.readouterr().err
 
     return run

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
-from zhenyan.inference.bundle import CARD, FILES, load_bundle
+from zhenyan.inference.bundle import CARD, FILES, bundle_id, load_bundle, sha256
 from zhenyan.inference.cli import app
 from zhenyan.inference.errors import BundleError
+
+LABELS = load_bundle().label_ids
 
 
 @pytest.fixture
@@ -36,15 +38,35 @@ def changed(folder: Path, **values) -> Path:
     ({"bundle_id": "zhenyan-000000000000"}, "bundle_id is 'zhenyan-000000000000', its files make zhenyan-"),
     ({"bundle_id": None}, "bundle_id must be str, found nothing"), ({"pad_id": "x"}, "pad_id must be int, found 'x'"),
     ({"pad_id": True}, "pad_id must be int"), ({"max_tokens": None}, "max_tokens must be int, found nothing"),
-    ({"max_tokens": 3}, "max_tokens must be at least 8, found 3"), ({"sha256": "abc"}, "sha256 must be dict"),
-    ({"labels": None}, "labels must be list, found nothing"), ({"labels": ["food_safety"]}, "labels are not those of labels.json"),
-    ({"labels": [3]}, "labels are not those of labels.json"), ({"name": "other"}, "its files make other-"),
+    ({"max_tokens": 8}, "max_tokens must be from 16 to 512, found 8"), ({"max_tokens": 513}, "from 16 to 512, found 513"),
+    ({"max_tokens": 64}, "max_tokens must be 128, as in tokenizer.json, found 64"), ({"sha256": "abc"}, "sha256 must be dict"),
+    ({"pad_id": 0}, "pad_id must be 1, as in tokenizer.json, found 0"),
+    ({"specials": {"pad_token": "[PAD]"}}, r"specials.pad_token must be a special token of tokenizer.json \(<s> <pad> .*found '\[PAD\]'"),
+    ({"specials": []}, r"specials must be dict, found \[\]"), ({"architecture": "x"}, "architecture must be dict, found 'x'"),
+    ({"activation": "softmax"}, "activation must be 'sigmoid', found 'softmax'"), ({"activation": None}, "activation must be str"),
+    ({"labels": None}, "labels must be list, found nothing"),
+    ({"labels": ["food_safety"]}, r"labels\[0\] must be false_propaganda, as in labels.json, found 'food_safety'"),
+    ({"labels": [*LABELS[:12], LABELS[13], LABELS[12]]}, r"labels\[12\] must be consumer_rights, .* found 'public_order'"),
+    ({"labels": list(LABELS[:13])}, r"labels\[13\] must be public_order, as in labels.json, found nothing"),
+    ({"labels": [*LABELS, "more"]}, r"labels\[14\] must be left out, as in labels.json, found 'more'"),
+    ({"labels": [3]}, "found 3"), ({"name": "other"}, "its files make other-"),
     ({"format": 9}, "bundle format 9; this version reads format 1"), ({"normaliser": 0}, "made for text normaliser 0"),
     ({"sha256": {}}, "SHA-256 is"),
 ])  # fmt: skip
 def test_a_manifest_that_does_not_fit_is_refused(folder, values, words):
     with pytest.raises(BundleError, match=words):
         load_bundle(changed(folder, **values))
+
+
+def test_a_threshold_that_is_missing_is_named(folder):
+    """As when an exporter wrote them: their hashes fit."""
+    thresholds = json.loads((folder / "thresholds.json").read_text("utf-8"))
+    del thresholds["food_safety"]
+    (folder / "thresholds.json").unlink()
+    (folder / "thresholds.json").write_text(json.dumps(thresholds))
+    hashes = {name: sha256(folder / name) for name in FILES}
+    with pytest.raises(BundleError, match=r"thresholds\.json: lacks food_safety"):
+        load_bundle(changed(folder, sha256=hashes, bundle_id=bundle_id("zhenyan", hashes)))
 
 
 @pytest.mark.parametrize("text", ["[]", '"abc"', "{", "null"])
@@ -72,3 +94,14 @@ def test_the_command_line_tells_its_version_and_a_wrong_bundle(tmp_path):
     assert CliRunner().invoke(app, ["--version"]).output.startswith("zhenyan ")
     result = CliRunner().invoke(app, ["bundle", "--model", str(tmp_path)])
     assert isinstance(result.exception, BundleError) and "manifest.json: no such file" in str(result.exception)
+
+
+def test_the_command_line_shows_what_each_threshold_costs(folder):
+    thresholds = json.loads((folder / "thresholds.json").read_text("utf-8"))
+    result = CliRunner().invoke(app, ["bundle", "--model", str(folder)])
+    assert result.exit_code == 0 and max(map(len, result.output.splitlines())) <= 120
+    for label, entry in thresholds.items():
+        (row,) = [line for line in result.output.splitlines() if f" {label} " in line]
+        for name in ("precision", "recall", "review_load"):
+            assert f" {entry[name]:.1%} " in row
+        assert f" {entry['threshold']:.3f} " in row and f" {entry['chosen_by']} " in row

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -59,8 +61,10 @@ def test_slices_do_not_change_a_score(fresh, sample_texts, monkeypatch):
     assert np.abs(fresh.score(texts) - whole).max() < 1e-5
 
 
-def test_classify_is_lazy_and_in_order(fresh, sample_texts, monkeypatch):
-    monkeypatch.setattr(module, "CHUNK", 4)
+@pytest.mark.parametrize(("chunk", "chars", "ahead"), [(4, 10**6, 12), (1, 10**6, 10), (4, 1, 11)])
+def test_classify_is_lazy_and_in_order(fresh, sample_texts, monkeypatch, chunk, chars, ahead):
+    """It takes no more at a time than texts or characters allow; by characters, the text after them is seen too."""
+    monkeypatch.setattr(module, "CHARS", chars)
     fresh.session = lambda ids, mask: np.full((len(ids), len(fresh.bundle.labels)), -9, np.float32)
     taken = []
 
@@ -69,8 +73,29 @@ def test_classify_is_lazy_and_in_order(fresh, sample_texts, monkeypatch):
             taken.append(text)
             yield text
 
-    first = list(itertools.islice(fresh.classify(endless()), 10))
-    assert [p.text for p in first] == taken[:10] and len(taken) == 12
+    first = list(itertools.islice(fresh.classify(endless(), chunk=chunk), 10))
+    assert [p.text for p in first] == taken[:10] and len(taken) == ahead
+
+
+@pytest.mark.parametrize("chunk", [0, -1, 1.5, True, None])
+def test_a_chunk_that_is_no_number_of_texts_is_refused(fresh, chunk):
+    with pytest.raises(ConfigError, match="chunk: expected a whole number from 1 on, given"):
+        list(fresh.classify(["好"], chunk=chunk))
+
+
+def test_long_texts_are_read_a_few_at_a_time(fresh, sample_texts, monkeypatch):
+    """However many there are: 2,048 of 100,000 characters took gigabytes."""
+    texts, seen = sample_texts[:9], []
+    expected, scores = fresh.predict(texts), fresh.score(texts)
+    monkeypatch.setattr(module, "CHARS", 2 * max(map(len, texts)))
+    score = Classifier._score
+    monkeypatch.setattr(
+        Classifier, "_score", lambda self, plain: seen.append(sum(map(len, plain))) or score(self, plain)
+    )
+    for ask in (fresh.predict, lambda t: list(fresh.classify(t))):
+        assert ask(texts) == expected
+    assert (fresh.score(texts) == scores).all()
+    assert max(seen) <= module.CHARS < sum(map(len, texts))
 
 
 def test_what_was_scored_is_remembered_and_repeats_are_scored_once(fresh):
@@ -84,6 +109,28 @@ def test_memory_of_scores_is_bounded(fresh, monkeypatch):
     monkeypatch.setattr(module, "CACHE", 3)
     fresh.score([f"第{n}件" for n in range(9)])
     assert len(fresh._cache) == 3
+
+
+def test_several_threads_may_share_it(fresh, monkeypatch):
+    """Each forgets what the others remember; none may miss what it saw remembered a moment ago."""
+    monkeypatch.setattr(module, "CACHE", 2)
+    monkeypatch.setattr(fresh, "_score_new", lambda plain: np.array(
+        [[len(text)] * len(fresh.bundle.labels) for text in plain], np.float32).reshape(-1, len(fresh.bundle.labels)))  # fmt: skip
+    texts = ["好" * n for n in range(1, 8)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def ask(seed: int) -> bool:
+        order = random.Random(seed)
+        asked = [order.choices(texts, k=5) for _ in range(1000)]
+        return all((fresh.score(some)[:, 0] == [len(text) for text in some]).all() for some in asked)
+
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            assert all(pool.map(ask, range(3)))
+    finally:
+        sys.setswitchinterval(before)
+    assert len(fresh._cache) == 2
 
 
 def test_a_long_text_is_read_to_its_end(fresh, sample_texts):
@@ -110,6 +157,14 @@ def test_what_normalising_makes_longer_is_cut_as_well(fresh, monkeypatch):
     assert not short.truncated and len(seen[1]) == 9 * 18
 
 
+def test_evidence_behind_stacked_marks_is_cut_from_the_text_as_it_stands(fresh):
+    text = "e" + "\u0301\u200b\u0323" * 3000 + "，" + CLAIM
+    (found,) = fresh.predict([text])
+    assert found.truncated and found.labels and found.evidence
+    assert all(text[e.start : e.end] == e.text for e in found.evidence)
+    assert all(set(CLAIM) & set(e.text) for e in found.evidence)
+
+
 @pytest.mark.parametrize(("texts", "words"), [
     ("全网第一", "texts: expected several texts, given str; put a single text into a list"),
     (b"abc", "given bytes"), ({"a": 1}, "given dict"), (None, "given NoneType"), (7, "given int"),
@@ -124,10 +179,9 @@ def test_what_is_no_list_of_texts_is_refused(fresh, ask, texts, words):
         ask(fresh, texts)
 
 
-def test_a_text_that_is_none_is_named_by_its_place_in_the_whole_stream(fresh, monkeypatch):
-    monkeypatch.setattr(module, "CHUNK", 2)
+def test_a_text_that_is_none_is_named_by_its_place_in_the_whole_stream(fresh):
     with pytest.raises(InputError, match=r"texts\[4\]: expected str, given int"):
-        list(fresh.classify(text for text in ["好", "好", "好", "好", 5]))
+        list(fresh.classify((text for text in ["好", "好", "好", "好", 5]), chunk=2))
 
 
 def test_generators_are_read_once(fresh):
@@ -237,3 +291,21 @@ def test_openvino_decides_alike_alone_and_in_a_batch(fresh, sample_texts, runtim
     classifier.clear_cache()
     alone = np.concatenate([classifier.score([text]) for text in sample_texts[:12]])
     assert np.abs(alone - there[:12]).max() < 1e-5
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_session_answers_several_threads(fresh, runtime):
+    if runtime != "onnxruntime":
+        pytest.importorskip("openvino")
+    session = open_session(fresh.bundle.folder / "model.onnx", runtime, 1)
+    random = np.random.default_rng(0)
+    asked = [random.integers(5, 3000, (4, width)) for width in (16, 24, 32, 40, 48)]
+    expected = [session(ids, np.ones_like(ids)) for ids in asked]
+
+    def ask(_: int) -> float:
+        return max(
+            np.abs(session(ids, np.ones_like(ids)) - want).max() for ids, want in zip(asked, expected, strict=True)
+        )
+
+    with ThreadPoolExecutor(3) as pool:
+        assert max(pool.map(ask, range(30))) < 1e-4

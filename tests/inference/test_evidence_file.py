@@ -1,6 +1,7 @@
 """The evidence file of a case: what is in it, and what `verify` notices."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,7 +52,8 @@ def resealed(case):
 def test_a_case_has_all_that_is_needed(case, bundle):
     assert case["finding"]["text"] == TEXT
     assert {"score", "threshold", "times", "before", "after", "evidence", "place"} <= set(case["finding"])
-    assert case["law"]["articles"][0]["article"] == "第七十一条"
+    assert case["law"]["labels"][0]["articles"][0]["article"] == "第七十一条"
+    assert case["law"]["labels"][0]["citation_zh"] == "《食品安全法》第七十一条"
     assert {"zhenyan", "bundle", "normaliser", "onnxruntime", "tokenizers"} <= set(case["versions"])
     assert case["sha256"]["bundle"] == bundle.manifest["sha256"]
     assert {"text", "findings.jsonl", "manifest.json", "inputs"} <= set(case["sha256"])
@@ -81,6 +83,21 @@ def test_the_threshold_is_the_one_the_run_decided_by(run, bundle):
 def test_cases_made_before_options_were_written_down(case, bundle):
     old = {name: value for name, value in case.items() if name != "options"}
     assert differing(resealed(old), Stub(bundle)) == []
+
+
+def test_cases_of_before_the_law_was_that_of_the_labels_that_stand(case, bundle, tmp_path):
+    label = bundle.labels[1]
+    law = {"name_zh": label.name_zh, "name_en": label.name_en, "section": label.section,
+           "articles": list(label.articles), "penalty": dict(label.penalty)}  # fmt: skip
+    write_case(resealed(case | {"law": law}), tmp_path / "case.json")
+    assert differing(read_case(tmp_path / "case.json"), Stub(bundle)) == []
+
+
+def test_the_law_is_dated_and_of_the_labels_that_stand(run, bundle):
+    labels = tuple(replace(label, law_as_of="November 2026", law_as_of_zh="2026年11月") for label in bundle.labels)
+    law = make_case(run, replace(bundle, labels=labels), "f000001", standing=["price_fraud"])["law"]
+    assert (law["as_of"], law["as_of_zh"]) == ("November 2026", "2026年11月")
+    assert ([label["id"] for label in law["labels"]], law["model"]["id"]) == (["price_fraud"], "food_safety")
 
 
 def test_a_flipped_decision_is_said(case, bundle):

@@ -16,7 +16,7 @@ from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.runs import findings
 from zhenyan.inference.runs.findings import Finding, _near_hits, hits, merged
 from zhenyan.inference.runs.inputs import Placed, Work, work_units
-from zhenyan.inference.runs.scoring import _groups, score_part
+from zhenyan.inference.runs.scoring import score_part
 from zhenyan.inference.runs.scratch import sorted_lines
 
 INPUTS = [{"path": "a.srt"}]
@@ -86,13 +86,6 @@ def test_sorting_on_disk_is_stable_and_leaves_nothing(tmp_path):
     assert not path.exists()
     with pytest.raises(InputError, match="the scored parts are kept"):
         list(sorted_lines(items, tmp_path / "missing" / "sort.db"))
-
-
-@given(st.lists(st.text("长", max_size=12), max_size=20))
-def test_groups_keep_order_and_size(texts):
-    groups = list(_groups(texts, 10, 3))
-    assert [text for group in groups for text in group] == texts
-    assert all(len(group) <= 3 and (sum(map(len, group)) <= 10 or len(group) == 1) for group in groups)
 
 
 def test_a_repeat_is_scored_once_and_told_each_time(classifier, monkeypatch):

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import Options, Reject, read_items, resolve_inputs
-from zhenyan.inference.io.items import seconds
 from zhenyan.inference.io.opening import detect_encoding
+from zhenyan.inference.io.times import seconds
 from zhenyan.inference.io.utterances import split_utterances
 
 LINE = "喝这个茶三高就降下来了"

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io import Options, Reject, read_items
+from zhenyan.inference.io import Options, Reject, read_items, tables, workbooks
 from zhenyan.inference.runs.scoring import own_fields
 
 LINE = "喝这个茶三高就降下来了"
@@ -72,6 +72,17 @@ def test_a_column_that_no_row_of_json_lines_has_is_an_error_as_in_csv(tmp_path):
     assert items[0].reason == "no column 'said' (--text-column); its columns are a" and items[1].text == LINE
 
 
+def test_few_characters_are_held_while_the_column_asked_for_is_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_FIRST_CHARS", 250)
+    lines = (json.dumps({"other": "x" * 90}) + "\n" for _ in range(900))
+    assert len(tables._first(lines)) == 3
+    path = given(tmp_path / "a.jsonl", "".join(lines) + json.dumps({"said": LINE}))
+    assert [i.text for i in read_items(path, Options(text_column="said")) if not isinstance(i, Reject)] == [LINE]
+    given(tmp_path / "a.jsonl", json.dumps({"other": "x"}))
+    with pytest.raises(InputError, match="no column 'said'"):
+        list(read_items(path, Options(text_column="said")))
+
+
 def scored(record):
     return {**own_fields(record), "labels": [], "scores": {"a": 0.1}, "evidence": [], "model": "m"}
 
@@ -113,6 +124,42 @@ def test_the_first_sheet_with_rows_is_read_and_the_others_are_named(tmp_path):
     with pytest.raises(InputError, match="sheet 说明: no text column"):
         list(read_items(workbook(tmp_path / "b.xlsx", 说明=[["甲", "乙"]], 数据=[["文案"]]), Options()))
     assert list(read_items(workbook(tmp_path / "c.xlsx", 空=[]), Options())) == []
+
+
+def test_hidden_sheets_are_not_read_but_named(tmp_path):
+    import openpyxl
+
+    path = workbook(tmp_path / "a.xlsx", 旧=[["文案"], ["x"]], 新=[["文案"], [LINE]], 底=[["文案"], ["y"]])
+    book = openpyxl.load_workbook(path)
+    book["旧"].sheet_state, book["底"].sheet_state = "hidden", "veryHidden"
+    book.active = 1
+    book.save(path)
+    options = Options()
+    assert [item.text for item in read_items(path, options)] == [LINE]
+    assert options.notes == [f"{path}: read sheet 新; not read: 旧 (hidden), 底 (hidden)"]
+    book["新"].delete_rows(1, 2)
+    book.save(path)
+    options = Options()
+    assert list(read_items(path, options)) == []
+    assert options.notes == [f"{path}: read no sheet; not read: 旧 (hidden), 底 (hidden)"]
+
+
+@pytest.mark.parametrize("chunk", [64, 1 << 20])
+def test_merged_cells_have_their_value_in_every_row(tmp_path, monkeypatch, chunk):
+    import openpyxl
+
+    monkeypatch.setattr(workbooks, "_CHUNK", chunk)
+    rows = [["甲", "a", "x"], [None, "b"], [None, "c"], ["乙", "d", "y"], [None, "e"], [None, None, "z"]]
+    path = workbook(tmp_path / "a.xlsx", 表=[["第48周"], ["直播间", "文案", "主播"], *rows])
+    book = openpyxl.load_workbook(path)
+    book.active.delete_rows(1)
+    for merged in ("A2:A4", "A5:A6", "C2:D3", "B6:B7"):
+        book.active.merge_cells(merged)
+    book.save(path)
+    *items, reject = read_items(path, Options())
+    assert [item.record.get("stream") for item in items] == ["甲", "甲", "甲", "乙", "乙"]
+    assert [item.record["主播"] for item in items] == ["x", "x", None, "y", None]
+    assert (reject.place, reject.reason) == ("row 7", "column '文案' is empty")  # a merged text is scored once
 
 
 def test_a_workbook_of_charts_is_refused(tmp_path):

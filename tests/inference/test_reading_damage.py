@@ -125,3 +125,27 @@ def test_other_programs_files_are_passed_over_unless_named(tmp_path):
 def test_a_name_too_long_is_said(tmp_path):
     with pytest.raises(InputError, match="name too long"):
         resolve_inputs([str(tmp_path / f"{'a' * 300}.csv")])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.txt", "a.csv.gz"])
+def test_rows_in_another_encoding_far_down_are_rejects(tmp_path, name):
+    form, head = ('{{"text": "{}"}}\n', "") if name == "a.jsonl" else ("{}\n", "text\n" if "csv" in name else "")
+    data = (head + form.format(FIRST) * 40_000).encode() + (form.format(SECOND) * 3).encode("gbk")
+    path = given(tmp_path / name, gzip.compress(data) if name.endswith(".gz") else data)
+    options = Options()
+    *items, first, _, last = read_items(path, options)
+    assert [item.text for item in items] == [FIRST] * 40_000
+    assert first.reason == last.reason == "the text has bytes that are not utf-8; save the file in one encoding"
+    assert options.notes == [
+        f"{path}: read as utf-8, of which {first.place} has damaged bytes; "
+        "save the file in one encoding, or name --encoding if that is wrong"
+    ]
+
+
+def test_damage_beside_the_text_is_noted_and_a_mark_of_earlier_damage_is_a_character(tmp_path):
+    options = Options()
+    path = given(tmp_path / "a.csv", f"text,b\n{FIRST}\ufffd,1\n".encode())
+    assert [item.text for item in read_items(path, options)] == [f"{FIRST}\ufffd"] and not options.notes
+    given(tmp_path / "a.csv", f"text,b\n{FIRST},1\n{FIRST},".encode() + b"\xff\n")
+    assert [item.text for item in read_items(path, options)] == [FIRST, FIRST]
+    assert ["line 3 has damaged bytes" in note for note in options.notes] == [True]

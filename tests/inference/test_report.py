@@ -1,5 +1,6 @@
 """The report: everything a reviewer needs, nothing that leaves the page, whatever the text holds."""
 
+import colorsys
 import re
 from dataclasses import replace
 
@@ -8,7 +9,8 @@ from markupsafe import escape
 from report_helpers import CLAIM, HOSTILE, finding, make_run, many_findings, stream_record
 from zhenyan.inference import load_bundle
 from zhenyan.inference import report as module
-from zhenyan.inference.report import Timeline, chinese_place, marked, when, write_report
+from zhenyan.inference.law import citation
+from zhenyan.inference.report import Timeline, chinese_place, hue, marked, when, write_report
 
 
 @pytest.fixture
@@ -26,24 +28,83 @@ def test_a_finding_shows_all_that_a_reviewer_asks(page):
     found = [finding(1, count=3, context=True)]
     text = page(found, [stream_record("茶叶直播间", found, start=0.0, end=200.0), stream_record("安静", [])])
     label = next(label for label in load_bundle().labels if label.id == "food_safety")
-    for part in (f"{CLAIM[:6]}<mark>{CLAIM[6:12]}</mark>", "0:00:05", label.citation, label.name_zh, label.penalty["basis"],
-                 "0.90 ≥ 0.50", "↑ 前一句", "↓ 后一句", "×3", "two neighbouring lines", "优先核查", "1 streams have no finding"):  # fmt: skip
+    for part in (f"{CLAIM[:6]}<mark>{CLAIM[6:12]}</mark>", "0:00:05", *citation(label.articles), label.name_zh, label.penalty["basis"],
+                 "依据，视事实适用其一", "which applies depends on the facts", "优先核查 ≥ 0.8，需要核查 ≥ 0.5", "0.90 ≥ 0.50", "↑ 前一句", "↓ 后一句", "×3", "two neighbouring lines", "优先核查", "1 streams have no finding"):  # fmt: skip
         assert str(part) in text, part
+
+
+BASIS = "食品安全法第一百四十条"
+
+
+def relabelled(bundle, **fields):
+    """The bundle with these fields on every label."""
+    return replace(bundle, labels=tuple(replace(label, **fields) for label in bundle.labels))
 
 
 @pytest.mark.parametrize(
     ("penalty", "shown"),
     [
-        ({"states_zh": "处以罚款。"}, '条<span lang="zh">：处以罚款。</span><span lang="en">: A fine.</span></dd>'),
-        ({}, '条<span lang="en">: A fine.</span></dd>'),  # a bundle of before `states_zh`
+        ({"states_zh": "处以罚款。"}, f'<span lang="zh">{BASIS}：处以罚款。</span><span lang="en">{BASIS}: A fine.</span></dd>'),
+        ({}, f'<span lang="zh">{BASIS}</span><span lang="en">{BASIS}: A fine.</span></dd>'),  # of before `states_zh`
+        ({"basis_en": "Food Safety Law 140", "verified": "case", "states_zh": "处以罚款。"},
+         f'<span lang="zh">{BASIS}（仅见于案例）：处以罚款。</span>'
+         f'<span lang="en">Food Safety Law 140 ({BASIS}) (seen applied only): A fine.</span></dd>'),
     ],
-)
+)  # fmt: skip
 def test_the_penalty_is_stated_in_the_language_shown(tmp_path, penalty, shown):
     bundle, found = load_bundle(), [finding(1)]
-    penalty = {"basis": "食品安全法第一百四十条", "states": "A fine.", **penalty}
-    bundle = replace(bundle, labels=tuple(replace(label, penalty=penalty) for label in bundle.labels))
+    bundle = relabelled(bundle, penalty={"basis": BASIS, "states": "A fine.", **penalty})
     write_report(make_run(tmp_path, found, [stream_record("茶叶直播间", found)]), bundle, tmp_path / "report.html")
     assert shown in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_all_laws_are_cited_with_the_date_and_what_to_know_before_citing(tmp_path):
+    articles = (
+        {
+            "law": "价格法 [Price Law]",
+            "article": "第十四条第四项",
+            "says": "It says.",
+            "verified": "text",
+            "check": True,
+        },
+        {"law": "电子商务法 [E-commerce Law]", "article": "第十七条", "says": "It says.", "verified": "case"},
+    )
+    dated = {"law_as_of": "November 2026", "law_as_of_zh": "2026年11月"}
+    bundle, found = relabelled(load_bundle(), articles=articles, **dated), [finding(1)]
+    write_report(make_run(tmp_path, found, [stream_record("茶叶直播间", found)]), bundle, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert (
+        text.count('<span lang="zh">法律依据截至2026年11月。</span><span lang="en">Law as of November 2026.</span>')
+        == 1
+    )
+    assert (
+        '<span lang="zh">《价格法》第十四条第四项（引用前请核对）；《电子商务法》第十七条（仅见于案例）</span>' in text
+    )
+    assert ('<span lang="en">Price Law 《价格法》第十四条第四项 (check before citing); '
+            "E-commerce Law 《电子商务法》第十七条 (seen applied only)</span>") in text  # fmt: skip
+
+
+def contrast(one, other):
+    """The ratio of two colours' luminance as WCAG defines it; colours are three numbers from 0 to 1."""
+    shares = [[x / 12.92 if x <= 0.03928 else ((x + 0.055) / 1.055) ** 2.4 for x in colour] for colour in (one, other)]
+    low, high = sorted(0.2126 * r + 0.7152 * g + 0.0722 * b for r, g, b in shares)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("count", [1, 4, 14, 15, 37])
+def test_white_on_the_colour_of_a_label_can_be_read(count):
+    for place in range(count):
+        degrees, saturation, lightness = (float(n) for n in re.findall(r"[\d.]+", hue(place, count)))
+        colour = colorsys.hls_to_rgb(degrees / 360, lightness / 100, saturation / 100)
+        assert contrast(colour, (1, 1, 1)) >= 4.5, hue(place, count)
+
+
+def test_a_bundle_of_before_the_law_was_dated_shows_what_it_has(tmp_path):
+    old = relabelled(load_bundle(), law_as_of="", law_as_of_zh="", definition_zh="")
+    found = [finding(1)]
+    write_report(make_run(tmp_path, found, [stream_record("茶叶直播间", found)]), old, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Law as of" not in text and citation(old.labels[3].articles)[0] in text
 
 
 def test_it_needs_no_network_and_runs_nothing_of_the_text(page):
@@ -84,7 +145,8 @@ def test_ten_thousand_findings_are_a_few_megabytes_with_each_law_once(page):
     assert text.count("<article") == 10_000 and len(text.encode()) < 4_500_000
     labels = {label.id: label for label in load_bundle().labels}
     for label in (labels["food_safety"], labels["price_fraud"]):
-        assert text.count(f"<dd>{label.citation} ·") == text.count(str(escape(label.penalty["states"]))) == 1
+        assert text.count(f'<dd><span lang="zh">{citation(label.articles)[0]}</span>') == 1
+        assert text.count(str(escape(label.penalty["states"]))) == 1
         assert text.count(f'id="law-{label.id}"') == 1
 
 

@@ -9,24 +9,10 @@ import sys
 import pytest
 from rich.console import Console
 from run_helpers import PART
-from zhenyan.inference.cli import main
 from zhenyan.inference.cli.score import Reporter
 from zhenyan.inference.cli.table import findings_table
 from zhenyan.inference.runs import RunFolder, local_engine
 from zhenyan.inference.runs.job import Progress
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """`zhenyan` with these arguments: exit code and what it said."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["zhenyan", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, capsys.readouterr().err
-
-    return run
 
 
 def test_exit_codes(tmp_path, source, command, texts):

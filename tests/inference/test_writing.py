@@ -27,3 +27,13 @@ def test_an_output_that_cant_be_written_says_what_to_name(tmp_path):
             refuses(tmp_path / f"{'a' * 300}.csv")
     with pytest.raises(InputError, match="name too long"):  # with what is added while it is written
         write_output(tmp_path / f"{'a' * 249}.csv", lambda: [])
+
+
+def test_a_formula_behind_a_character_that_no_cell_holds_is_text(tmp_path):
+    import openpyxl
+
+    formula = '\x01=HYPERLINK("http://evil.example","x")'
+    write_output(tmp_path / "a.xlsx", lambda: [{"text": formula, "\x01=1+1": "\0\x02@x"}])
+    cells = [cell for row in openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows() for cell in row]
+    assert [cell.value for cell in cells] == ["text", "'=1+1", f"'{formula[1:]}", "'@x"]
+    assert {cell.data_type for cell in cells} == {"s"}

@@ -74,7 +74,11 @@ def test_a_file_that_can_not_be_read_is_named(tmp_path):
 
 
 def test_missing_file_and_override(tmp_path):
-    with pytest.raises(ConfigError, match="no such file"):
+    with pytest.raises(ConfigError, match="no such file; give another YAML file"):
+        load_config(tmp_path / "none.yaml")
+    for name in ("b", "a"):
+        write(tmp_path / f"{name}.yaml", "")
+    with pytest.raises(ConfigError, match=r"none\.yaml: no such file; .+ has a\.yaml, b\.yaml$"):
         load_config(tmp_path / "none.yaml")
     config = load_config(write(tmp_path / "a.yaml", "name: a"), {"optim.epochs": 2, "loss.pos_weight_cap": 3})
     assert config.optim.epochs == 2 and config.loss.pos_weight_cap == 3
@@ -117,6 +121,37 @@ def test_penalties_state_the_same_in_both_languages(root):
         assert stated_zh.count("情节严重") == stated.count("serious cases"), label.id
 
 
+def test_the_law_is_said_in_both_languages(root):
+    schema = load_schema(root / "configs/labels.yaml")
+    assert schema.law_as_of_zh and all(label.definition_zh and label.penalty.basis_en for label in schema.labels)
+    unsaid = [(label.id, one.article) for label in schema.labels for one in label.articles if not one.says_zh]
+    marked = {one.law.split(" ")[0] for label in schema.labels for one in label.articles if one.check}
+    assert (unsaid, marked) == ([], {"价格法", "商标法"})  # LEGAL_BASIS: check before citing
+
+
+@pytest.mark.parametrize(
+    ("label", "law", "articles"),
+    [
+        ("illegal_endorsement", "广告法", ["第九条第一项", "第二十一条", "第二十四条", "第二十五条"]),
+        ("public_order", "广告法", ["第九条第一项"]),
+        ("public_order", "国旗法", ["第二十条"]),
+        ("food_safety", "反不正当竞争法", ["第九条"]),
+    ],
+)
+def test_cases_that_a_definition_covers_have_their_article(root, label, law, articles):
+    known = next(one for one in load_schema(root / "configs/labels.yaml").labels if one.id == label)
+    assert set(articles) <= {one.article for one in known.articles if one.law.startswith(f"{law} [")}
+    assert (label != "illegal_endorsement") or "endorser" in known.responsible
+
+
+def test_what_a_bundle_tells_of_a_label(root):
+    schema = load_schema(root / "configs/labels.yaml")
+    told = schema.record("consumer_rights")
+    assert (told["law_as_of"], told["law_as_of_zh"]) == (schema.law_as_of, schema.law_as_of_zh)
+    assert (told["penalty"]["basis"], told["penalty"]["verified"]) == ("合同行政监督管理办法第十八条", "case")
+    assert "examples" not in told and None not in told.values()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -125,6 +160,7 @@ def test_penalties_state_the_same_in_both_languages(root):
         (lambda s: s["labels"][0].update(id="Bad Id"), "labels.0.id"),
         (lambda s: s["labels"][1].update(responsible=["nobody"]), "labels.1.responsible.0"),
         (lambda s: s["labels"][1].update(extra=1), "labels.1.extra"),
+        (lambda s: s["labels"][1]["penalty"].update(verified="yes"), "labels.1.penalty.verified: .*found 'yes'"),
         (lambda s: s["labels"][1]["penalty"].pop("states_zh"), "labels.1.penalty.states_zh: field required"),
         (lambda s: s["labels"][1].update(examples=["one"]), "labels.1.examples"),
         (lambda s: s.update(version=0), "version"),

@@ -39,6 +39,15 @@ def write(path, *records):
             "field 'contested' must be true or false, found 'false'",
         ),
         ('{"text": "a", "labels": [], "pair": ["x"]}\n', "field 'pair' must be a single name"),
+        (
+            '{"text": "a", "labels": [], "start": "00:01"}\n',
+            "field 'start' must be seconds, a number from 0, found '00:01'",
+        ),
+        ('{"text": "a", "labels": [], "start": 0, "end": -1}\n', "field 'end' must be seconds"),
+        (
+            '{"text": "a", "labels": [], "start": NaN, "end": true}\n',
+            "field 'start' must.*\n.*field 'end' must be seconds",
+        ),
         ('{"text": "a", "labels": [], "batch": ["q"], "domain": {}}\n', "field 'batch'.*\n.*field 'domain'"),
         ("{\n", "not JSON"),
         ("[]\n", "expected a JSON object"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ import torch
 from pydantic import ValidationError
 from rich.console import Console
 from transformers import BertConfig, BertModel
+from zhenyan.inference.bundle import DEFAULT_BUNDLE
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import train as training
 from zhenyan.training.config import DistilConfig, LossConfig, WrittenLessonsConfig
 from zhenyan.training.dataset import SPLICE_CHARS, crossed
 from zhenyan.training.losses import label_loss, teacher_loss
-from zhenyan.training.modelling import MultiLabelClassifier, load_model, save_model
+from zhenyan.training.modelling import MultiLabelClassifier, load_model, save_model, width_of
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import load_schema
@@ -62,6 +64,11 @@ def test_teachers_that_lack_a_label_or_have_another_width_are_refused(teachers, 
     config = with_teachers(small_config, teachers=[tmp_path / "narrow"], unlabelled=0)
     with pytest.raises(ConfigError, match=r"distil\.hidden_weight: the student is 32 wide, its teacher .*narrow 16"):
         training.train(config, console=Console(quiet=True))
+
+
+def test_a_models_width_is_known_without_its_weights(teachers, tmp_path):
+    shutil.copytree(teachers[0], tmp_path / "model", ignore=shutil.ignore_patterns("*.safetensors"))
+    assert width_of(tmp_path / "model") == 32 and width_of(DEFAULT_BUNDLE) == 384
 
 
 def test_written_and_moved_rows_can_have_teachers_of_their_own(teachers, small_config):

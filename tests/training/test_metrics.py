@@ -13,6 +13,7 @@ from zhenyan.training.metrics import (
     precision_recall,
     reliability,
     report,
+    resamples,
     score,
 )
 from zhenyan.training.thresholds import choose, choose_all
@@ -47,6 +48,23 @@ def test_interval_holds_the_value_and_groups_widen_it(arrays):
 
 def test_rows_of_a_single_group_are_resampled_one_by_one(arrays):
     assert score(*arrays, np.array(["b25"] * 400)) == score(*arrays)
+
+
+def test_rows_of_few_groups_are_resampled_within_them_too():
+    groups = np.repeat(["b24", "b25", "b26"], [50, 30, 20])
+    weights = resamples(groups, 100, 0)
+    sizes = np.array([50, 30, 20])
+    of_group = np.stack([weights[:, groups == name].sum(1) for name in ("b24", "b25", "b26")], axis=1)
+    assert (of_group % sizes == 0).all() and ((of_group // sizes).sum(1) == 3).all()  # three groups, each whole in size
+    assert weights.mean() == pytest.approx(1, abs=0.05) and len(np.unique(weights[:, :50], axis=0)) > 500
+    many = resamples(np.arange(100) // 10, 100, 0).reshape(-1, 10, 10)
+    assert (many == many[:, :, :1]).all()  # ten groups: rows of one stand equally often
+
+
+def test_interval_of_three_groups_that_are_right_as_often_is_no_single_point(arrays):
+    truth, decided = (np.tile(a[:100], (3, 1)) for a in arrays)
+    found = score(truth, decided, np.repeat(["b24", "b25", "b26"], 100))
+    assert found.low < found.f1 - 0.02 and found.high > found.f1 + 0.02
 
 
 def test_calibration_error_of_perfect_and_of_overconfident():

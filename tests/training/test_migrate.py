@@ -366,6 +366,7 @@ def test_old_bundles_still_load(work):
         "normaliser": normalise.VERSION,
         "name": "old",
         "bundle_id": bundle_id("old", hashes),
+        "activation": "sigmoid",
         "max_tokens": 128,
         "pad_id": 0,
         "labels": schema.ids,

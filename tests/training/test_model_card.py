@@ -13,7 +13,7 @@ from zhenyan.inference.errors import BundleError
 from zhenyan.training.config import CarbonConfig, DistilConfig, EncoderConfig, PretrainConfig, TrainConfig
 from zhenyan.training.dataset import Corpus
 from zhenyan.training.encoders.origin import UNKNOWN, encoder_origin
-from zhenyan.training.export import write_manifest
+from zhenyan.training.export import save_tokenizer, write_manifest
 from zhenyan.training.model_card import changelog_entry, footprint, model_card
 from zhenyan.training.provenance import Journal, read_journal, rows_digest
 from zhenyan.training.rows import Row
@@ -24,6 +24,7 @@ CORPUS = Corpus(
     train=[Row("喝茶降血压", ("food_safety",), meta={"batch": "b01"}), Row("两盒装", meta={"room": "r1"})],
     validation=[Row("今天拍一下", channel="copy", meta={"batch": "b02"})], test=[], unlabelled=[],
 )  # fmt: skip
+THRESHOLDS = json.loads((DEFAULT_BUNDLE / "thresholds.json").read_text(encoding="utf-8"))
 MACHINE = {"device": "CPU x86_64", "device.count": "2"}
 
 
@@ -36,10 +37,9 @@ def manifest() -> dict:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A finished run's folder with the bundled model's thresholds; it was cut off once."""
+    """A finished run's folder; it was cut off once."""
     folder = tmp_path / "run"
     folder.mkdir()
-    shutil.copy(DEFAULT_BUNDLE / "thresholds.json", folder)
     tags = {"data.train": rows_digest(CORPUS.train), "data.validation": "f" * 64, **MACHINE}
     write_journal(folder, ("params", 0, {}), ("tags", 1, tags), ("metrics", HOUR, {}), ("restart", 5 * HOUR, None),
                   ("metrics", 6 * HOUR, {}), ("finish", 6 * HOUR, "FINISHED"), ("artifacts", 90 * HOUR, {}))  # fmt: skip
@@ -72,10 +72,12 @@ def test_footprint_is_hours_times_power_times_pue_times_intensity():
 def test_card_holds_data_metrics_limits_time_and_licence(run, manifest):
     config = TrainConfig(carbon=CarbonConfig(watts_per_thread=10, pue=2, kg_per_kwh=0.5))
     manifest["validation"]["labels"]["public_order"]["positives"] = 12
-    card = model_card(run, config, load_schema(), CORPUS, manifest)
+    card = model_card(run, config, load_schema(), CORPUS, manifest, THRESHOLDS)
     for words in ("Intended use", "Misuse", "Limits", "an encoder; 12 layers, 384 wide", "encoder | MIT",
                   f"Model card: {manifest['bundle_id']}", "2.00 h on CPU x86_64 (2 threads)", "0.040 kg",
-                  "2.00 × 2 × 10 W / 1000 × 2.0 = 0.080 kWh", "2 epochs of masked-language training"):  # fmt: skip
+                  "2.00 × 2 × 10 W / 1000 × 2.0 = 0.080 kWh", "2 epochs of masked-language training",
+                  "on these very rows, which flatters the model", "stand in the repository's README",
+                  "together with the one before it"):  # fmt: skip
         assert words in card, words
     assert "| train | 2 | 1 | 0 | 1 | 2 |" in card and "| validation | 1 | 0 | 1 | 1 | 1 |" in card
     assert rows_digest(CORPUS.train) in card and "f" * 64 in card
@@ -90,7 +92,7 @@ def test_card_holds_data_metrics_limits_time_and_licence(run, manifest):
 def test_card_of_an_average_claims_no_training_of_its_own(run, manifest):
     parts = {"average": "a-20261127-101500=0.6, zhenyan-0123456789ab=0.4"}
     write_journal(run, ("params", 0, {}), ("tags", 1, MACHINE | parts), ("finish", HOUR, "FINISHED"))
-    card = model_card(run, TrainConfig(), load_schema(), CORPUS, manifest)
+    card = model_card(run, TrainConfig(), load_schema(), CORPUS, manifest, THRESHOLDS)
     assert (
         "by these shares: a-20261127-101500=0.6, zhenyan-0123456789ab=0.4." in card
         and "the estimate below leaves it out" in card
@@ -105,7 +107,7 @@ def test_the_released_card_names_no_folder_of_the_machine_that_trained(root):
 
 def test_card_of_a_run_without_a_journal_says_so(run, manifest):
     (run / "tracking.jsonl").unlink()
-    card = model_card(run, TrainConfig(pretrain=None), load_schema(), CORPUS, manifest)
+    card = model_card(run, TrainConfig(pretrain=None), load_schema(), CORPUS, manifest, THRESHOLDS)
     assert "was not recorded" in card and "CO₂" not in card and "changed between" not in card
     assert rows_digest(CORPUS.validation) in card
 
@@ -151,6 +153,27 @@ def test_card_is_verified_but_does_not_change_the_bundle_id(tmp_path):
         load_bundle(folder)
     (folder / CARD).unlink()
     with pytest.raises(BundleError, match=r"MODEL_CARD\.md: missing"):
+        load_bundle(folder)
+
+
+def test_the_bundle_id_covers_the_longest_sequence(tmp_path, tiny_encoder):
+    """It stands in tokenizer.json: another length in the manifest is refused, another export has another id."""
+    from transformers import AutoTokenizer
+
+    folder = Path(shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle"))
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest |= {"pad_id": tokenizer.pad_token_id, "specials": dict(tokenizer.special_tokens_map)}
+    ids = set()
+    for longest in (64, 96):
+        save_tokenizer(folder, tokenizer, longest)
+        (folder / "manifest.json").write_text(json.dumps(manifest | {"max_tokens": longest}), encoding="utf-8")
+        ids.add(write_manifest(folder, "weights")["bundle_id"])
+        assert load_bundle(folder).max_tokens == longest
+    assert len(ids) == 2 and tokenizer.backend_tokenizer.truncation is None
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"max_tokens": 64}), encoding="utf-8")
+    write_manifest(folder, "weights")
+    with pytest.raises(BundleError, match=r"max_tokens must be 96, as in tokenizer\.json, found 64"):
         load_bundle(folder)
 
 

@@ -7,7 +7,8 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from zhenyan.training.quantise import activation_ranges, choose_alphas, keep_counts, products, quantised
+from zhenyan.inference import session
+from zhenyan.training.quantise import activation_ranges, choose_alphas, keep_counts, products, quantised, run
 
 WIDTH, OUT = 32, 8
 
@@ -110,6 +111,22 @@ def test_openvino_reads_it(tmp_path, ids, int8):
     onnx.save(with_mask, tmp_path / "m.onnx")
     compiled = OpenVinoSession(tmp_path / "m.onnx", 1)
     assert np.abs(compiled(ids, np.ones_like(ids)) - logits(int8(0.5), ids)).max() < 1e-3
+
+
+def test_int8_is_measured_by_the_threads_and_arithmetic_that_serve_it(model, ids, monkeypatch):
+    asked = []
+
+    class Recorded(onnxruntime.InferenceSession):
+        def __init__(self, given, options, **more):
+            asked.append((options.intra_op_num_threads, options.get_session_config_entry("session.x64quantprecision")))
+            super().__init__(given, options, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Recorded)
+    monkeypatch.setattr(session, "allowed_cpus", lambda: 3)
+    monkeypatch.setattr(session, "multiplies_int8_exactly", lambda flags: False)
+    run(model, [{"input_ids": ids}])
+    activation_ranges(model, ["x"], [{"input_ids": ids, "attention_mask": np.ones_like(ids)}][:0])
+    assert asked == [(3, "1"), (3, "1")]
 
 
 def test_products_left_in_float_grow_to_all():

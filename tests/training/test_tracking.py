@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import mlflow
 import pytest
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from rich.console import Console
-from zhenyan.training import tracking
-from zhenyan.training.config import TrackingConfig
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training import cli_registry, tracking
+from zhenyan.training.config import TrackingConfig, as_record, without_login
 from zhenyan.training.registry import fluent
 from zhenyan.training.tracking import JOURNAL, NoTracker, Tracker
+from zhenyan.training.train import flatten, new_folder
 
 QUIET = Console(quiet=True)
 AWAY = TrackingConfig(uri="http://127.0.0.1:9")
@@ -21,6 +27,7 @@ AWAY = TrackingConfig(uri="http://127.0.0.1:9")
 def _own_server(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "false")  # an address with a login changes it
 
 
 @pytest.fixture
@@ -105,3 +112,72 @@ def test_the_registry_leaves_the_process_as_it_was(here, monkeypatch):
     with fluent(here.uri):
         pass
     assert tracking.tracking_uri(here) == "http://example.invalid"
+
+
+def test_a_login_in_the_address_is_neither_printed_nor_kept(monkeypatch, small_config):
+    login = "http://alice:s3cr3t@127.0.0.1:9"
+    own = small_config.model_copy(update={"tracking": TrackingConfig(uri=login)})
+    out = io.StringIO()
+    folder = new_folder(own)
+    tracker = Tracker(folder, own.tracking, "run", Console(file=out, width=300))
+    tracker.params(flatten(as_record(own)))
+    assert not tracker.finish()
+    assert "MLflow at http://127.0.0.1:9 could not be reached" in out.getvalue()
+    kept = "".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
+    assert "http://127.0.0.1:9" in kept and "s3cr3t" not in kept + out.getvalue() + tracker.problem
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", login)
+    with pytest.raises(ConfigError, match=r"MLflow at http://127\.0\.0\.1:9: ") as error:
+        cli_registry.sync(folder)
+    assert "s3cr3t" not in str(error.value)
+    assert os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] == "true", "MLflow's own links would show it"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://alice:p%40ss@host:5000/x", "http://host:5000/x"),
+        ("to postgresql+psycopg://u:p@ss@db/mlflow failed", "to postgresql+psycopg://db/mlflow failed"),
+        ("sqlite:///a@b.db", "sqlite:///a@b.db"),
+        ("models:/zhenyan@champion", "models:/zhenyan@champion"),
+        ("http://host/a@b", "http://host/a@b"),
+    ],
+)
+def test_only_logins_are_taken_out(text, shown):
+    assert without_login(text) == shown
+
+
+def test_sync_of_a_folder_without_a_run_says_what_to_give(tmp_path):
+    with pytest.raises(ConfigError, match=r"no run folder \(tracking\.jsonl is missing\); give one, such as runs/NAME"):
+        cli_registry.sync(tmp_path)
+
+
+def test_sync_takes_the_login_from_the_environment(monkeypatch, small_config):
+    """What a run keeps has none, so a server that wants one gets it from MLFLOW_TRACKING_URI or USERNAME and PASSWORD."""
+    asked = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.headers["Authorization"])
+            self.send_error(401)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.server_port}"
+        own = small_config.model_copy(update={"tracking": TrackingConfig(uri=f"http://alice:s3cr3t@{host}")})
+        folder = new_folder(own)
+        Tracker(folder, AWAY, "run", QUIET).metrics({"m": 1.0})
+        for settings in (
+            {},
+            {"MLFLOW_TRACKING_USERNAME": "alice", "MLFLOW_TRACKING_PASSWORD": "s3cr3t"},
+            {"MLFLOW_TRACKING_URI": f"http://alice:s3cr3t@{host}"},
+        ):
+            with monkeypatch.context() as patch:
+                for name, value in settings.items():
+                    patch.setenv(name, value)
+                with pytest.raises(ConfigError, match=f"MLflow at http://{host}: "):
+                    cli_registry.sync(folder)
+        server.shutdown()
+    assert asked == [None, *["Basic YWxpY2U6czNjcjN0"] * 2]

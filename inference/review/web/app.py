@@ -19,7 +19,8 @@ from zhenyan.inference.review.web.site import Site, render
 from zhenyan.inference.serve.limits import BodyLimit
 
 log = logging.getLogger("zhenyan.review")
-_MAX_FORM = 200_000  # bytes
+_MAX_FORM, _MAX_FORMS = 200_000, 20_000_000  # bytes of one form, and of all that are arriving
+_FORM_SECONDS = 30.0
 _STATUS = {Forbidden: 403, Conflict: 409, AccountError: 400, LoginLocked: 429}
 _BUSY = ("someone else was first; load the page again", "其他人已先行操作，请重新载入页面")
 
@@ -32,7 +33,7 @@ def create_app(site: Site) -> FastAPI:
     )  # fmt: skip
     app.state.site = site
     app.middleware("http")(confine)
-    app.add_middleware(BodyLimit, limit=_MAX_FORM)
+    app.add_middleware(BodyLimit, limit=_MAX_FORM, seconds=_FORM_SECONDS, most=_MAX_FORMS)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     for part in (account, work, team):
         app.include_router(part.router)
@@ -56,6 +57,10 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(sa.exc.IntegrityError)
     async def beaten(request: Request, _: Exception) -> Response:
         return _refusal(request, 409, *_BUSY)
+
+    @app.exception_handler(sa.exc.DataError)
+    async def out_of_range(request: Request, _: Exception) -> Response:
+        return _refusal(request, 422, "a value is longer or larger than can be kept", "某个值过长或过大，无法保存")
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, fault: HTTPException) -> Response:

@@ -12,8 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, RedirectResponse, Response
 from zhenyan.inference.evidence_file import case_bytes, make_case
 from zhenyan.inference.review import log, numbers
-from zhenyan.inference.review.errors import AccountError, Forbidden
-from zhenyan.inference.review.exports import ENDINGS, decisions, write_export
+from zhenyan.inference.review.errors import AccountError, Conflict, Forbidden
+from zhenyan.inference.review.exports import ENDINGS, decisions, standing, write_export
+from zhenyan.inference.review.intake import known_run
 from zhenyan.inference.review.listing import find
 from zhenyan.inference.review.logins import User
 from zhenyan.inference.review.outcome import CLOSED
@@ -52,9 +53,13 @@ def question(request: Request, user: Lead, key: str) -> Response:
 
 @router.get("/finding/{key}/case.json")
 def case(request: Request, user: Lead, key: str) -> Response:
-    """The finding's evidence file, with its decisions."""
+    """The finding's evidence file, with its decisions; Conflict when the folder holds another run by now."""
     site = site_of(request)
-    made = make_case(site.folder, site.bundle, key, decisions(site.database, site.run, key))
+    if known_run(site.database, site.folder) != site.run:
+        raise Conflict(f"{key:.40}: the run was scored anew since this review began; review it again to get a file",
+                       f"{key:.40}：审查开始后该运行已重新打分，请重新启动审查后再下载")  # fmt: skip
+    decided = (decisions(site.database, site.run, key), standing(site.database, site.run, key))
+    made = make_case(site.folder, site.bundle, key, *decided)
     name = f'attachment; filename="case-{key}.json"'  # a finding of this run: its key is plain
     return Response(case_bytes(made), media_type="application/json", headers={"Content-Disposition": name})
 

@@ -6,10 +6,11 @@ from dataclasses import asdict
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import RedirectResponse, Response
 from zhenyan.inference.review.desk import COUNTED, Item, Wanted
 from zhenyan.inference.review.errors import Conflict, Said
+from zhenyan.inference.review.intake import storable
 from zhenyan.inference.review.listing import Filter, find, list_findings
 from zhenyan.inference.review.logins import User
 from zhenyan.inference.review.outcome import STATES
@@ -19,6 +20,7 @@ from zhenyan.inference.review.web.site import render, site_of
 
 router = APIRouter()
 Reviewer = Annotated[User, Depends(needs("reviewer"))]
+Number = Annotated[int, Path(le=2**31 - 1)]  # what the database's ids can be
 _SORTS = ("risk", "stream")
 _SAID = {
     "accept": ("accepted", "已接受"), "reject": ("rejected", "已驳回"), "relabel": ("relabelled", "已改类"),
@@ -38,7 +40,7 @@ def _filter(request: Request) -> Filter:
     asked = request.query_params
     state, sort, page = asked.get("state", "open"), asked.get("sort", "risk"), asked.get("page", "1")
     return Filter(
-        asked.get("stream", ""), asked.get("label", ""), state if state in STATES else "",
+        storable(asked.get("stream", "")), storable(asked.get("label", "")), state if state in STATES else "",
         sort if sort in _SORTS else "risk", max(1, int(page)) if page.isdecimal() and len(page) < 9 else 1,
     )  # fmt: skip
 
@@ -59,7 +61,7 @@ def _wanted(request: Request) -> Wanted:
     """What the form, or on a GET the address, asks for."""
     given = request.query_params if request.method == "GET" else {n: field(request, n) for n in request.state.form}
     sort = given.get("sort", "risk")
-    return Wanted(given.get("stream", ""), given.get("label", ""), sort if sort in _SORTS else "risk",
+    return Wanted(storable(given.get("stream", "")), storable(given.get("label", "")), sort if sort in _SORTS else "risk",
                   given.get("settle") == "1")  # fmt: skip
 
 
@@ -92,7 +94,7 @@ def show(request: Request, user: User, item: Item | None, wanted: Wanted, done: 
 
 
 @router.post("/work/{reading}/decide")
-def decide(request: Request, user: Reviewer, reading: int) -> Response:
+def decide(request: Request, user: Reviewer, reading: Number) -> Response:
     """Keep the decision and hand out the next finding."""
     site, wanted = site_of(request), _wanted(request)
     try:
@@ -129,7 +131,7 @@ def _next(request: Request, user: User, wanted: Wanted, done: tuple[str, str]) -
 
 
 @router.post("/work/{reading}/skip")
-def skip(request: Request, user: Reviewer, reading: int) -> Response:
+def skip(request: Request, user: Reviewer, reading: Number) -> Response:
     """Put the finding back and hand out the next."""
     site_of(request).desk.skip(user, reading, _version(request))
     return _next(request, user, _wanted(request), (field(request, "key"), "skip"))

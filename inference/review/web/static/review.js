@@ -13,7 +13,13 @@ function openRelabel(open) {
   else document.getElementById("title").focus();
 }
 
+// A button or link that has the focus keeps its Enter: only from a choice, or from nowhere, does it confirm.
+function confirms(target) {
+  return target.matches("#relabel input[type=checkbox]") || !target.closest("button, a, summary");
+}
+
 function inRelabel(event) {
+  if (event.key === "Enter" && !confirms(event.target)) return;
   if (event.key === "Escape") openRelabel(false);
   else if (event.key === "Enter") relabel().querySelector("button[value=relabel]").click();
   else {
@@ -50,7 +56,8 @@ document.addEventListener("click", (event) => {
 
 function localTimes() {
   for (const time of document.querySelectorAll("time")) {
-    time.textContent = new Date(time.dateTime).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    const day = "day" in time.dataset ? { dateStyle: "medium" } : {};
+    time.textContent = new Date(time.dateTime).toLocaleString(document.documentElement.lang, { timeStyle: "short", ...day });
   }
 }
 localTimes();
@@ -59,7 +66,10 @@ localTimes();
 document.addEventListener("htmx:afterSettle", () => {
   localTimes();
   const done = document.getElementById("done");
-  document.getElementById("said").textContent = done ? done.textContent : "";
+  const said = document.getElementById("said");
+  said.textContent = done ? done.textContent : "";
+  said.classList.add("offscreen");
+  said.classList.remove("fault");
   document.getElementById("title")?.focus({ preventScroll: true });
   window.scrollTo(0, 0);
 });

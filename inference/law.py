@@ -1,0 +1,56 @@
+"""The law behind a label as pages show it, in Chinese and in English, with what is known of each text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Both = tuple[str, str]  # in Chinese, in English
+_MARKS = {
+    "case": ("仅见于案例", "seen applied only"), "no": ("未核实", "not verified"),
+    "check": ("引用前请核对", "check before citing"),
+}  # fmt: skip
+
+
+def citation(articles: Iterable[Mapping[str, Any]]) -> Both:
+    """All articles in one line, law by law, each with its marks: which of them applies, the facts decide."""
+    laws: dict[str, list[Mapping[str, Any]]] = {}
+    for article in articles:
+        laws.setdefault(article["law"], []).append(article)
+    chinese = ("、".join(one["article"] + marks(one)[0] for one in of) for of in laws.values())
+    english = ("、".join(one["article"] + marks(one)[1] for one in of) for of in laws.values())
+    names = [_names(law) for law in laws]
+    return (
+        "；".join(name[0] + said for name, said in zip(names, chinese, strict=True)),
+        "; ".join(name[1] + said for name, said in zip(names, english, strict=True)),
+    )
+
+
+def says(article: Mapping[str, Any]) -> Both:
+    """The paraphrase of an article; bundles of before `says_zh` have it in English only."""
+    english = article.get("says") or ""
+    return article.get("says_zh") or english, english
+
+
+def penalty(stated: Mapping[str, Any]) -> Both:
+    """The penalty's articles with their marks, and what they state; old bundles have no `states_zh` and no `basis_en`."""
+    basis, english = stated["basis"], stated.get("basis_en")
+    known = marks(stated)
+    chinese = f"：{stated['states_zh']}" if stated.get("states_zh") else ""
+    return (
+        f"{basis}{known[0]}{chinese}",
+        f"{f'{english} ({basis})' if english else basis}{known[1]}: {stated['states']}",
+    )
+
+
+def marks(cited: Mapping[str, Any]) -> Both:
+    """In brackets, what to know before citing; empty for a text that was read and may not have changed."""
+    known = [mark for mark in (cited.get("verified"), "check" if cited.get("check") else "") if mark in _MARKS]
+    chinese, english = ([_MARKS[mark][language] for mark in known] for language in (0, 1))
+    return (f"（{'，'.join(chinese)}）", f" ({', '.join(english)})") if known else ("", "")
+
+
+def _names(law: str) -> Both:
+    """ "广告法 [Advertising Law]" as it is cited; the Chinese name is the official one and stands in both."""
+    name, _, english = law.partition(" [")
+    return f"《{name}》", f"{english.rstrip(']')} 《{name}》".lstrip()

@@ -1,0 +1,80 @@
+"""Addresses of inputs: what is found can be opened under the address it is given, and no password is kept."""
+
+import zipfile
+
+import pytest
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import Options, read_items, reading, resolve_inputs
+
+LINE = "喝这个茶三高就降下来了"
+
+
+class System:
+    """A filesystem of some files, such as a server has them."""
+
+    def __init__(self, *files):
+        self.files = files
+
+    def find(self, path):
+        """The file, or what lies below the folder."""
+        return [name for name in self.files if name == path or name.startswith(path.rstrip("/") + "/")]
+
+    def glob(self, path):
+        """Files in the folder of the pattern."""
+        return self.find(path.rsplit("/", 1)[0])
+
+
+@pytest.mark.parametrize(
+    ("address", "path", "found"),
+    [
+        ("hdfs://nn2:8020/archive/x.csv", "/archive/x.csv", ["hdfs://nn2:8020/archive/x.csv"]),
+        ("hdfs://nn2:8020/archive/", "/archive", ["hdfs://nn2:8020/archive/x.csv", "hdfs://nn2:8020/archive/y/z.csv"]),
+        ("hdfs://nn2:8020/archive/*.csv", "/archive/*.csv",
+         ["hdfs://nn2:8020/archive/x.csv", "hdfs://nn2:8020/archive/y/z.csv"]),
+        ("hdfs:///archive/y", "/archive/y", ["hdfs:///archive/y/z.csv"]),
+        ("ftp://user@host/archive/y", "/archive/y", ["ftp://user@host/archive/y/z.csv"]),
+        ("ftp://user@host", "", ["ftp://user@host/archive/x.csv", "ftp://user@host/archive/y/z.csv"]),
+    ],
+)  # fmt: skip
+def test_an_address_keeps_its_host(monkeypatch, address, path, found):
+    monkeypatch.setattr(reading, "filesystem", lambda name: (System("/archive/x.csv", "/archive/y/z.csv"), path))
+    assert resolve_inputs([address]) == found
+
+
+def test_files_in_an_archive_are_found_and_read(tmp_path):
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        for name in ("d/x.txt", "d/y.txt", "z.txt"):
+            out.writestr(name, LINE)
+    inside = [f"zip://{name}::{archive}" for name in ("d/x.txt", "d/y.txt", "z.txt")]
+    assert resolve_inputs([f"zip://::{archive}"]) == inside
+    assert resolve_inputs([f"zip://d::{archive}"]) == resolve_inputs([f"zip://d/*.txt::{archive}"]) == inside[:2]
+    for name in inside:
+        assert resolve_inputs([name]) == [name]
+        (item,) = read_items(name, Options())
+        assert item.text == LINE and item.record["stream"] == name.split("::")[0].rsplit("/", 1)[-1].removesuffix(
+            ".txt"
+        )
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://alice:s3cr3t@host.example/x.txt",
+        "zip://x.txt::ftp://alice:s3cr3t@host.example/a.zip",
+        "ftp://:s3cr3t@h/x.txt",
+    ],
+)
+def test_an_address_with_a_password_is_refused_and_not_repeated(address):
+    with pytest.raises(InputError, match="password isn't read; give it by the environment") as error:
+        resolve_inputs([address])
+    assert "s3cr3t" not in str(error.value) and "alice" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_the_working_folder(tmp_path, monkeypatch, name):
+    (tmp_path / "a.txt").write_text(LINE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="name is empty"):
+        resolve_inputs([name])
+    assert resolve_inputs(["."]) == ["a.txt"]

@@ -1,0 +1,186 @@
+"""JSON of speech recognisers: vendors' forms with their times, what is no segment, and tags that nobody said."""
+
+import json
+
+import pytest
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import Options, Reject, read_items
+
+LINE, OTHER = "喝这个茶三高就降下来了", "今天二号链接拍两盒"
+WORDS = [{"text": "喝", "start_time": 125000, "end_time": 125400}]
+
+
+def given(path, value):
+    path.write_text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    return str(path)
+
+
+def outline(path, **options):
+    """(text, start, end) of the items and (place, reason) of the rejects, in order."""
+    return [
+        (i.place, i.reason) if isinstance(i, Reject) else (i.text, i.record.get("start"), i.record.get("end"))
+        for i in read_items(path, Options(**options))
+    ]
+
+
+def volcengine(text="text"):
+    times = ((LINE, 125000, 127500), (OTHER, 3_600_000, 3_601_020))
+    return [{text: said, "start_time": start, "end_time": end, "words": WORDS} for said, start, end in times]
+
+
+def aliyun():
+    common = {"ChannelId": 0, "SilenceDuration": 0, "SpeechRate": 180, "EmotionValue": 6.1}
+    return [
+        {"Text": LINE, "BeginTime": 125000, "EndTime": 127500, **common},
+        {"Text": OTHER, "BeginTime": 3_600_000, "EndTime": 3_601_020, **common},
+    ]
+
+
+def tencent():
+    return [
+        {"FinalSentence": LINE, "SliceSentence": LINE, "StartMs": 125000, "EndMs": 127500, "SpeakerId": 0, "Words": []},
+        {"FinalSentence": OTHER, "SliceSentence": OTHER, "StartMs": 3_600_000, "EndMs": 3_601_020, "SpeakerId": 1},
+    ]
+
+
+def azure(ticks):
+    times = [("PT2M5S", "PT2.5S", 1.25e9, 2.5e7), ("PT1H", "PT1.02S", 3.6e10, 1.02e7)]
+    return [
+        {"recognitionStatus": "Success", "offset": offset, "duration": duration,
+         "nBest": [{"lexical": "x", "display": said}, {"display": "y"}]}
+        | ({"offsetInTicks": start, "durationInTicks": length} if ticks else {})
+        for said, (offset, duration, start, length) in zip((LINE, OTHER), times, strict=True)
+    ]  # fmt: skip
+
+
+PARAFORMER = [
+    {"text": LINE, "begin_time": 125000, "end_time": 127500, "sentence_id": 1, "words": []},
+    {"text": OTHER, "begin_time": 3_600_000, "end_time": 3_601_020, "sentence_id": 2, "words": []},
+]
+BILIBILI = [
+    {"from": 125.0, "to": 127.5, "sid": 1, "location": 2, "content": LINE},
+    {"from": 3600, "to": 3601.02, "sid": 2, "location": 2, "content": OTHER},
+]
+FORMS = {
+    "Volcengine, subtitles": {"code": 0, "id": "x", "utterances": volcengine()},
+    "Volcengine, large model": {"audio_info": {"duration": 9}, "result": {"text": LINE + OTHER, "utterances": volcengine()}},
+    "Volcengine, list": {"reqid": "x", "result": [{"text": LINE + OTHER, "utterances": volcengine()}]},
+    "Volcengine, first version": {"resp": {"code": 1000, "text": LINE + OTHER, "utterances": volcengine()}},
+    "Bilibili's editor": {"utterances": volcengine("transcript")},
+    "Paraformer": {"file_url": "u", "properties": {"channels": [0]},
+                   "transcripts": [{"channel_id": 0, "text": LINE + OTHER, "sentences": PARAFORMER}]},
+    "Bilibili": {"font_size": 0.4, "background_color": "#9C27B0", "lang": "zh", "body": BILIBILI},
+    "Aliyun": {"TaskId": "x", "StatusText": "SUCCESS", "Result": {"Sentences": aliyun(), "Words": [{"Word": "喝"}]}},
+    "Aliyun, bare": {"Sentences": aliyun()},
+    "Tencent": {"Response": {"RequestId": "x", "Data": {"TaskId": 1, "Result": f"[2:5] {LINE}", "ResultDetail": tencent()}}},
+    "Tencent, bare": {"ResultDetail": tencent()},
+    "Tencent, fast": {"flash_result": [{"channel_id": 0, "text": LINE + OTHER, "sentence_list": volcengine()}]},
+    "Azure, ticks": {"source": "u", "combinedRecognizedPhrases": [{"display": LINE}], "recognizedPhrases": azure(True)},
+    "Azure, durations": {"recognizedPhrases": azure(False)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", FORMS.values(), ids=FORMS)
+def test_vendors_times_come_out_in_seconds(tmp_path, value):
+    path = given(tmp_path / "2026.11.24 养生堂.json", value)
+    assert outline(path) == [(LINE, 125.0, 127.5), (OTHER, 3600.0, pytest.approx(3601.02))]
+    assert {i.record["stream"] for i in read_items(path, Options())} == {"2026.11.24 养生堂"}
+
+
+def test_an_everyday_word_over_other_lists_is_no_recognisers(tmp_path):
+    value = {"text": LINE, "sentences": ["喝这个茶", "三高就降下来了"], "body": "x"}
+    (item,) = read_items(given(tmp_path / "a.json", value), Options())
+    assert item.text == LINE and item.record["sentences"] == value["sentences"]
+
+
+@pytest.mark.parametrize(
+    ("value", "streams"),
+    [
+        ({"subtitles": [{"text": LINE}], "warnings": []}, {"a"}),
+        ({"某店": [{"text": LINE}]}, {"某店"}),
+        ({"shop1": [{"text": LINE}], "shop2": [{"text": OTHER}]}, {"shop1", "shop2"}),
+        ({"shop1": [{"file": "x.mp4", "text": LINE}]}, {"shop1"}),
+        ({"Data": {"shop1": {"segments": [{"text": LINE}]}}}, {"shop1"}),
+    ],
+)
+def test_a_key_over_plain_segments_is_no_room(tmp_path, value, streams):
+    assert {i.record["stream"] for i in read_items(given(tmp_path / "a.json", value), Options())} == streams
+
+
+@pytest.mark.parametrize(
+    ("value", "rejects"),
+    [
+        ([{"id": 1}, {"text": LINE}, {"text": None}, {"id": 4}, "x"], {1, 3, 4, 5}),
+        ([{"text": LINE}, {"text": 5}, {"text": " "}, {"rows": []}], {2, 3, 4}),
+        ({"text": LINE, "segments": ["x", {"text": LINE}, None, {"start": 1}]}, {1, 3, 4}),
+        ([{"text": None}], {1}),
+        ({"tags": ["x"], "rows": [{"text": LINE}]}, set()),
+    ],
+)
+def test_what_has_no_text_is_named_with_its_place(tmp_path, value, rejects):
+    found = list(read_items(given(tmp_path / "a.json", value), Options()))
+    assert {i.place for i in found if isinstance(i, Reject)} == {f"segment {n}" for n in rejects}
+    assert all(i.reason for i in found if isinstance(i, Reject))
+    assert all(i.text == LINE for i in found if not isinstance(i, Reject))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"text": "", "segments": [], "language": "zh"}, {"result": {"text": "", "utterances": []}}, {"body": []}, []],
+)
+def test_a_recording_in_which_nothing_is_said_is_no_error(tmp_path, value):
+    assert outline(given(tmp_path / "a.json", value)) == []
+
+
+def test_a_text_without_segments_is_read_whole(tmp_path):
+    assert outline(given(tmp_path / "a.json", {"text": LINE, "utterances": []})) == [(LINE, None, None)]
+    with pytest.raises(InputError, match=r"no transcript found.*recognizedPhrases"):
+        outline(given(tmp_path / "b.json", {"code": 500, "errors": []}))
+
+
+TAGS = "<|zh|><|NEUTRAL|><|Speech|><|woitn|>"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", [{"key": "a", "text": TAGS + LINE}]),
+        ("a.json", {"segments": [{"start": 1, "end": 2, "text": f"<|0.00|>{LINE}<|2.00|>"}]}),
+        ("a.txt", f"{TAGS}{LINE}\n"),
+        ("a.srt", f"1\n00:00:01,000 --> 00:00:02,000\n{TAGS} {LINE}\n"),
+        ("a.vtt", f"WEBVTT\n\n00:01.000 --> 00:02.000\n{TAGS}{LINE}\n"),
+        ("a.csv", f"asr,id\n{TAGS}{LINE},1\n"),
+    ],
+)
+def test_recognisers_tags_are_not_speech(tmp_path, name, content):
+    (item,) = read_items(given(tmp_path / name, content), Options())
+    assert item.record["text"] == item.text == LINE
+
+
+def test_a_line_of_tags_alone_is_a_reject(tmp_path):
+    found = outline(given(tmp_path / "a.txt", f"<|nospeech|><|EMO_UNKNOWN|>\n{LINE}\n价格<|99|\n"))
+    assert found == [
+        ("line 1", "there are a recogniser's tags and no words"),
+        (LINE, None, None),
+        ("价格<|99|", None, None),
+    ]
+
+
+def test_times_of_words_fit_a_text_with_tags(tmp_path):
+    text = "喝这个茶三高就降下来了放心喝好吗。" * 10
+    stamps = [[1000 * n, 1000 * n + 900] for n in range(160)]
+    items = list(read_items(given(tmp_path / "a.json", [{"text": TAGS + text, "timestamp": stamps}]), Options()))
+    assert [(i.record["start"], i.record["end"]) for i in items] == [(16 * n, 16 * n + 15.9) for n in range(10)]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_what_is_cut_grows_no_faster_than_the_recording(tmp_path, name):
+    text = "".join(f"今天第{n}号链接拍两盒明天就发货。" for n in range(300))
+    row = {"room": "某店", "likes": 3, "file": "a.mp4", "text": text, "asr": f"{TAGS}{text}", "plain": text[::-1],
+           "words": [{"word": "喝", "start": n} for n in range(3000)], "info": {"n": 1}}  # fmt: skip
+    path = given(tmp_path / name, row)
+    records = [i.record for i in read_items(path, Options())]
+    assert len(records) == 300 and all(r["likes"] == 3 and r["stream"] == "某店" for r in records)
+    assert records[0]["words"] == row["words"] and records[0]["plain"] == row["plain"]
+    assert not any({"words", "info", "plain", "asr"} & r.keys() for r in records[1:])
+    assert len(json.dumps(records)) < 3 * len(json.dumps(row))

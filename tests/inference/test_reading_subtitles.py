@@ -1,0 +1,143 @@
+"""Subtitles of other programs: markup, times and fields as they write them; and what a file is called."""
+
+import time
+
+import pytest
+from zhenyan.inference.io import Options, Reject, read_items
+from zhenyan.inference.io.documents import stream_name
+
+LINE, OTHER = "喝这个茶三高就降下来了", "今天二号链接拍两盒"
+
+
+def outline(path, content):
+    """(text, start, end) of the items and (place, reason) of the rejects, in order."""
+    path.write_text(content, encoding="utf-8")
+    return [
+        (i.place, i.reason) if isinstance(i, Reject) else (i.text, i.record["start"], i.record["end"])
+        for i in read_items(str(path), Options())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "want"),
+    [
+        ("喝这个茶三高就<00:00:02.000>降下来了", LINE),
+        ("喝<00:00:01.200><c>这个茶</c><00:01.900><c.colorE5E5E5>三高就降下来了</c>", LINE),
+        ("<v 张三>喝这个茶</v><i>三高就降下来了</i>", LINE),
+        ("A&amp;B &lt;牌&gt; 三盒&nbsp;&nbsp;一单", "A&B <牌> 三盒 一单"),
+    ],
+)
+def test_webvtt_markup_is_not_speech(tmp_path, words, want):
+    content = f"WEBVTT\nKind: captions\n\n00:00:01.000 --> 00:00:03.500 align:start position:0%\n{words}\n\n00:04.000 --> 00:05.000\n{OTHER}\n"
+    assert outline(tmp_path / "a.vtt", content) == [(want, 1.0, 3.5), (OTHER, 4.0, 5.0)]
+
+
+def test_entities_of_srt_stay_as_they_are_written(tmp_path):
+    assert outline(tmp_path / "a.srt", "1\n00:00:01,000 --> 00:00:02,000\n{\\an8}甲 &amp; 3<4\\N乙\n") == [
+        ("甲 &amp; 3<4 乙", 1.0, 2.0)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("times", "want"),
+    [
+        ("100:00:01,000 --> 100:00:02,500", (360001.0, 360002.5)),
+        ("1:02:03.5 --> 01:02:04,25", (3723.5, 3724.25)),
+        ("00:01,000 --> 00:02,000", (1.0, 2.0)),
+        (" 00:00:01,000-->00:00:02,000 X1:100", (1.0, 2.0)),
+        ("123456:00:01,000 --> 123456:00:02,000", None),
+    ],
+)
+def test_times_of_srt(tmp_path, times, want):
+    found = outline(tmp_path / "a.srt", f"1\n{times}\n{LINE}\n\n2\n200:00:00,000 --> 200:00:01,000\n{OTHER}\n")
+    assert found[0] == ((LINE, *want) if want else ("line 2", "a cue's times can't be read"))
+    assert found[1] == (OTHER, 720000.0, 720001.0)
+
+
+@pytest.mark.parametrize("words", ["从 00:00:01,000 到 00:00:02,000 都有货", "从 00:00:01.000 到 00:00:02.000 都有货"])
+def test_two_times_inside_a_cue_are_its_words(tmp_path, words):
+    assert outline(tmp_path / "a.srt", f"1\n00:00:01,000 --> 00:00:02,000\n{words}\n") == [(words, 1.0, 2.0)]
+
+
+def test_a_clock_alone_in_a_webvtt_cue_is_its_words(tmp_path):
+    content = f"WEBVTT\n\n00:01.000 --> 00:02.000\n12:30:00\n\n00:03.000 --> 00:04.000\n{LINE}\n"
+    assert outline(tmp_path / "a.vtt", content) == [("12:30:00", 1.0, 2.0), (LINE, 3.0, 4.0)]
+
+
+def ass(fields, *events):
+    styles = "[V4+ Styles]\nFormat: Name, Fontname, Fontsize\nStyle: Default,Arial,20\n"
+    return f"[Script Info]\nScriptType: v4.00+\n\n{styles}\n[Events]\n" + "\n".join([fields, *events]) + "\n"
+
+
+USUAL = "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
+AT = "0,0:00:01.00,0:00:02.00,Default,,0,0,0,,"
+
+
+@pytest.mark.parametrize(
+    ("fields", "event"),
+    [
+        (USUAL, f"Dialogue: {AT}{LINE}，真的, 放心"),
+        ("Format: Start, End, Text", f"Dialogue: 0:00:01.00,0:00:02.00,{LINE}，真的, 放心"),
+        ("Format: End, Start, Style, Text", f"Dialogue: 0:00:02.00,0:00:01,Default,{LINE}，真的, 放心"),
+        (
+            "Format: Marked, Start, End, Text, Style",
+            f"Dialogue: Marked=0,0:00:01.00,0:00:02.00,{LINE}，真的, 放心,Default",
+        ),
+        ("", f"Dialogue: {AT}{LINE}，真的, 放心"),
+    ],
+)
+def test_the_format_line_of_ass_is_honoured(tmp_path, fields, event):
+    assert outline(tmp_path / "a.ass", ass(fields, event)) == [(f"{LINE}，真的, 放心", 1.0, 2.0)]
+
+
+def test_drawings_of_ass_are_not_speech(tmp_path):
+    events = [
+        f"Dialogue: {AT}{{\\p1}}m 0 0 l 100 0 100 50",
+        f"Dialogue: {AT}{{\\an7\\pos(10,20)\\p2}}m 0 0 l 9 9{{\\p0}}",
+        f"Dialogue: {AT}{{\\p1}}m 0 0 l 9 9{{\\p0\\b1}}{LINE}",
+        f"Dialogue: {AT}{{\\pos(10,20)}}{OTHER}",
+        f"Dialogue: {AT}",
+    ]
+    assert outline(tmp_path / "a.ass", ass(USUAL, *events)) == [
+        (LINE, 1.0, 2.0),
+        (OTHER, 1.0, 2.0),
+        ("cue 5", "the cue is empty"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "piece"), [("ass", "{\\p1"), ("ass", "{"), ("ass", "{\\p1}m"), ("srt", "<a"), ("srt", " "), ("vtt", "<1:")]
+)
+def test_odd_markup_takes_no_time(tmp_path, kind, piece):
+    head = {"ass": ass(USUAL, f"Dialogue: {AT}")[:-1]}.get(kind, "00:00:01,000 --> 00:00:02,000\n<")
+    began = time.process_time()
+    assert len(outline(tmp_path / f"a.{kind}", head + piece * 40_000 + LINE)) <= 1
+    assert time.process_time() - began < 5
+
+
+def test_a_cue_that_is_all_markup_is_named(tmp_path):
+    first = f"1\n00:00:01,000 --> 00:00:02,000\n{LINE}{'{' * 1001}\n\n"
+    content = f"{first}2\n00:00:03,000 --> 00:00:04,000\n{'<b>' * 499}{OTHER}{'</b>' * 499}\n"
+    assert outline(tmp_path / "a.srt", content) == [("line 2", "a cue has over 1000 tags"), (OTHER, 3.0, 4.0)]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("2026.11.24 养生堂.srt", "2026.11.24 养生堂"),
+        ("rooms/2026.11.24 美妆.SRT.gz", "2026.11.24 美妆"),
+        ("talk.mp4.zh-CN.vtt", "talk"),
+        ("talk.zh.srt", "talk"),
+        ("talk.chs&eng.ass.zst", "talk"),
+        ("talk.ai-zh.srt", "talk"),
+        ("talk.wav.json", "talk"),
+        ("v1.2.txt", "v1.2"),
+        ("talk.zh.txt", "talk.zh"),
+        ("某店.a.srt", "某店.a"),
+        (".srt", ".srt"),
+        ("s3://bucket/day.1/room.1.srt", "room.1"),
+        ("zip://day.1/room.1.srt::s3://bucket/a.zip", "room.1"),
+    ],
+)
+def test_only_known_endings_are_cut_from_a_files_name(path, name):
+    assert stream_name(path) == name

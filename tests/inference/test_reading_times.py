@@ -1,0 +1,108 @@
+"""Times of rows: dates become seconds, what can't be read is kept aside, and only lines close together are joined."""
+
+import datetime
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+from zhenyan.inference.io import Options, read_items
+from zhenyan.inference.io.items import Item
+from zhenyan.inference.io.times import clock, seconds
+from zhenyan.inference.runs.inputs import Placed
+from zhenyan.inference.runs.scoring import neighbours
+
+LINE = "喝这个茶三高就降下来了"
+DATE = "2026-11-27 20:15:03"
+AT = datetime.datetime(2026, 11, 27, 20, 15, 3, tzinfo=datetime.UTC).timestamp()
+
+
+def records(path, **options):
+    return [item.record for item in read_items(str(path), Options(**options))]
+
+
+def lines(tmp_path, *rows, **options):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"text": LINE} | row) + "\n" for row in rows), encoding="utf-8")
+    return list(read_items(str(path), Options(**options)))
+
+
+@pytest.mark.parametrize(
+    ("value", "want"),
+    [
+        (DATE, AT), ("2026/11/27 20:15", AT - 3), ("2026-11-27T20:15:03.5Z", AT + 0.5), ("2026年11月27日 20:15:03", AT),
+        ("2026-11-27T20:15:03+08:00", AT), (datetime.datetime(2026, 11, 27, 20, 15, 3), AT), (datetime.time(0, 1, 2), 62.0),
+        (datetime.timedelta(days=1), 86400.0), ("2026-11-27", None), ("2026-13-27 20:15:03", None),
+        ("1970-01-01 08:00:00", None), (10**20, None), (10**400, None), (float("nan"), None), (float("inf"), None),
+        (-1, None), ("-1", None), ("9" * 400, None), ("1:2:3:4", None), ([1], None),
+    ],
+)  # fmt: skip
+def test_seconds_of_dates_and_of_what_is_no_time(value, want):
+    assert seconds(value) == want
+
+
+def test_a_time_is_shown_as_it_was_meant():
+    assert (clock(AT), clock(3723.9), clock(1.7e12)) == (DATE, "1:02:03", "472222222:13:20")
+
+
+def test_dates_of_every_table_become_seconds(tmp_path):
+    import openpyxl
+
+    at = datetime.datetime.fromisoformat(DATE)
+    (tmp_path / "a.csv").write_text(f"文案,开始时间\n{LINE},{DATE}\n", encoding="utf-8")
+    parquet.write_table(pa.table({"文案": [LINE], "开始时间": [at]}), tmp_path / "a.parquet")
+    book = openpyxl.Workbook()
+    book.active.append(["文案", "开始时间"])
+    book.active.append([LINE, at])
+    book.save(tmp_path / "a.xlsx")
+    for name in ("a.csv", "a.parquet", "a.xlsx"):
+        (record,) = records(tmp_path / name)
+        assert record["start"] == AT and str(record["开始时间"]) == DATE and "input.start" not in record
+
+
+def test_what_a_time_field_held_is_kept_aside(tmp_path):
+    given = [DATE, "N/A", 10**20, True, -1, "00:05", 7, "", None]
+    found = lines(tmp_path, {}, *({"start": value} for value in given))  # the first row has no such column
+    rows = [{k: v for k, v in item.record.items() if k != "text"} for item in found[1:]]
+    assert rows == [
+        {"input.start": DATE, "start": AT}, {"input.start": "N/A"}, {"input.start": 10**20}, {"input.start": True},
+        {"input.start": -1}, {"start": 5.0}, {"start": 7.0}, {}, {},
+    ]  # fmt: skip
+    assert [item.mistimed for item in found[1:]] == [False, True, True, True, True, False, False, False, False]
+    again = lines(tmp_path, found[1].record)
+    assert again[0].record == found[1].record  # read again: nothing piles up
+    (item,) = lines(tmp_path, {"从": "?", "start": 7}, start_column="从")
+    assert item.record == {"text": LINE, "从": "?", "input.start": 7}
+
+
+ROOM = {"stream": "s"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        (ROOM | {"start": "2026-11-27 20:15:03"}, ROOM | {"start": "2026-11-27 20:15:08"}, True),
+        (ROOM | {"start": "2026-11-27 20:15:03"}, ROOM | {"start": "2026-11-29 08:15:03"}, False),
+        (ROOM | {"start": "2026-11-27 20:15:03"}, ROOM | {"start": "2026-11-27 20:14:03"}, False),
+        (ROOM | {"start": 1}, ROOM | {"start": 5}, True),
+        (ROOM | {"start": 1}, ROOM | {"start": 90}, False),
+        (ROOM | {"start": 1, "end": 80}, ROOM | {"start": 90}, True),
+        (ROOM | {"start": 1, "end": "N/A"}, ROOM | {"start": 5}, True),
+        (ROOM | {"start": "N/A"}, ROOM | {"start": 5}, False),
+        (ROOM | {"start": "N/A"}, ROOM, False),
+        (ROOM, ROOM | {"start": 5}, True),
+        (ROOM, ROOM, True),
+        ({"start": DATE, "账号": "甲"}, {"start": DATE, "账号": "乙"}, False),  # no time codes of one recording
+        ({"start": "N/A"}, {"start": "N/A"}, False),
+        ({"stream": ""}, {"stream": ""}, False),
+    ],
+)
+def test_lines_are_joined_only_when_they_are_close(tmp_path, first, second, together):
+    placed = [Placed(0, item) for item in lines(tmp_path, first, second)]
+    assert all(isinstance(one.item, Item) for one in placed) and neighbours(*placed) == together
+
+
+def test_a_time_that_cant_be_read_is_known_of_rows_in_json_too(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"text": f"<|zh|>{LINE}", "start": "N/A"}, {"text": LINE}]), encoding="utf-8")
+    assert [(item.text, item.mistimed) for item in read_items(str(path), Options())] == [(LINE, True), (LINE, False)]

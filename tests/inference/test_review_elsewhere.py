@@ -1,0 +1,136 @@
+"""Reviews whose database lies outside the run's folder, and runs that come to one without a browser."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+from review_helpers import LABELS, Browser, finding, make_bundle, make_run, make_site, user
+from typer.testing import CliRunner
+from zhenyan.inference.bundle import load_bundle
+from zhenyan.inference.cli import app
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.review.database import database_url, open_database
+from zhenyan.inference.review.exchange import corpus_rows, reviewed
+from zhenyan.inference.review.imports import take_annotations
+from zhenyan.inference.review.intake import take_in
+from zhenyan.inference.review.labelstudio import Unclear, read_annotations
+from zhenyan.inference.review.settings import Settings
+from zhenyan.inference.runs.job import begin
+from zhenyan.inference.runs.store import REVIEWED, RunFolder
+
+
+def zhenyan(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return load_bundle(make_bundle(tmp_path / "bundle"))
+
+
+@pytest.fixture
+def run(tmp_path, bundle):
+    return make_run(tmp_path, [finding(n) for n in range(1, 4)], bundle.id)
+
+
+def elsewhere(tmp_path, name="elsewhere.db"):
+    return open_database(database_url(None, f"sqlite:///{tmp_path}/{name}"))
+
+
+def test_a_run_reviewed_elsewhere_is_not_scored_anew(tmp_path, run):
+    for name in ("a.db", "b.db", "a.db"):
+        database = elsewhere(tmp_path, name)
+        take_in(database, run, Settings())
+        database.close()
+    assert (run.path / REVIEWED).read_text(encoding="utf-8").splitlines() == [
+        f"sqlite:///{tmp_path}/a.db",
+        f"sqlite:///{tmp_path}/b.db",
+    ]
+    (run.path / "parts").mkdir()
+    with pytest.raises(
+        InputError, match=rf"{REVIEWED}: the decisions in sqlite.*a\.db, .*b\.db would be lost.*move the"
+    ):
+        begin(run, run.manifest, restart=True)
+    assert len(list(run.findings())) == 3
+    (run.path / REVIEWED).unlink()
+    begin(run, run.manifest, restart=True)
+    assert not list(run.findings())
+
+
+def test_the_note_of_a_database_holds_no_password(tmp_path, run, monkeypatch):
+    from sqlalchemy.engine import make_url
+    from zhenyan.inference.review import intake
+
+    url = "postgresql+psycopg://me:secret@db.example:5433/review?password=secret&sslmode=require"
+    intake._note_database(type("Fake", (), {"engine": type("Engine", (), {"url": make_url(url)})})(), run)
+    assert (run.path / REVIEWED).read_text(encoding="utf-8") == "postgresql+psycopg://db.example:5433/review\n"
+
+
+def test_a_review_in_the_folder_needs_no_note(site):
+    assert not (site.folder.path / REVIEWED).exists()
+
+
+def test_no_case_pairs_a_decision_with_another_runs_text(tmp_path):
+    site = make_site(tmp_path, database=elsewhere(tmp_path))
+    item = site.desk.open(user(site, "ann"), "f000001")
+    site.desk.decide(user(site, "ann"), item.reading, item.version, None)
+    lea = Browser(site, "lea")
+    assert lea.get("/finding/f000001/case.json").json()["finding"]["text"] == finding(1)["text"]
+    for changed in (lambda: make_run(tmp_path, [finding(1, "另一句话")], site.bundle.id),
+                    lambda: (site.folder.path / "findings.jsonl").unlink()):  # fmt: skip
+        changed()
+        answer = lea.get("/finding/f000001/case.json")
+        assert answer.status_code == 409 and "scored anew since this review began" in answer.text
+
+
+def test_an_export_needs_no_server_before_it(tmp_path, bundle, run):
+    result = zhenyan(
+        "review-export", run.path, "--to", "labelstudio", "-o", tmp_path / "t.json", "--model", bundle.folder
+    )
+    assert result.exit_code == 0, result.exception
+    assert len(json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))) == 3
+
+
+def test_an_import_needs_no_server_before_it(tmp_path, bundle, run):
+    database = elsewhere(tmp_path)
+    digest = take_in(database, run, Settings()).digest
+    database.close()
+    path = tmp_path / "min.json"
+    path.write_text(json.dumps([{"finding": "f000001", "run": digest, "annotator": 4, "labels": "price_fraud"}]))
+    assert "1 decisions" in zhenyan("review-import", run.path, path).output
+    assert RunFolder.existing(run.path).path.joinpath("review.db").exists()
+
+
+def test_label_studios_csv_comes_in_like_json_min(site, tmp_path):
+    path, digest = tmp_path / "export.csv", site.run.digest
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["annotator", "created_at", "finding", "id", "labels", "lead_time", "run", "text"])
+        writer.writerow(["4", "2026-11-24T10:00:00Z", "f000001", "1", "price_fraud", "7.5", digest, '两行\n"引号"'])
+        both = json.dumps({"choices": ["price_fraud", "food_safety"]})
+        writer.writerow(["zhou@example.org", "2026-11-24T10:00:00Z", "f000002", "2", both, "3", digest, "x"])
+        writer.writerow(["4", "2026-11-24T10:00:00Z", "f000003", "3", "", "1.0", digest, "x"])
+    unclear = Unclear()
+    done = take_annotations(site.desk, LABELS, read_annotations(path, site.run, unclear))
+    assert (done.decisions, done.reviewers, unclear.rows) == (2, ["label-studio:4", "zhou@example.org"], 1)
+    got = list(reviewed(site.database, site.run))
+    assert [one.labels for one in got[:3]] == [("price_fraud",), ("food_safety", "price_fraud"), None]
+
+
+@pytest.mark.parametrize(("channel", "start", "want"), [
+    ("copy", 5.0, "copy"), ("live", None, "live"), (None, 5.0, "live"), (None, None, "copy"),
+])  # fmt: skip
+def test_the_channel_is_guessed_only_where_the_row_names_none(tmp_path, channel, start, want):
+    place = (
+        {"file": "a", "place": "line 7"}
+        | ({"start": start} if start else {})
+        | ({"channel": channel} if channel else {})
+    )
+    times = [{"place": "line 1", "start": 1.0}]  # of an earlier, weaker repeat
+    site = make_site(tmp_path, [finding(1, place=place, times=times)])
+    item = site.desk.open(user(site, "ann"), "f000001")
+    site.desk.decide(user(site, "ann"), item.reading, item.version, None)
+    (row,) = corpus_rows(site.run, reviewed(site.database, site.run))
+    assert (row["channel"], row.get("start")) == (want, start)

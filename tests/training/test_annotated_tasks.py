@@ -1,0 +1,132 @@
+"""Sampled lines that were annotated in Label Studio come back as rows that can be checked, hashed and trained on."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.training.annotated_tasks import import_tasks
+from zhenyan.training.candidates import Candidates, Opinion
+from zhenyan.training.cli import data
+from zhenyan.training.dataset import targets
+from zhenyan.training.rows import read_rows, text_key
+from zhenyan.training.sample_output import write_sample
+from zhenyan.training.sampling import choose
+from zhenyan.training.schema import load_schema
+
+SCHEMA = load_schema()
+LINES = (
+    "这个茶喝完血压就降下来了",
+    "原价一千九百八今天九十九",
+    "棉拖鞋包邮到家",
+    "全网销量第一的电热毯",
+    "贴上膏药腰就不疼",
+)
+
+
+def tasks(tmp_path, labels=SCHEMA.ids, ids=True):
+    """What `zhenyan data sample -o next.json` writes about the lines, as Label Studio exports it unannotated."""
+    records = [
+        {"source": f"a.txt line {n}", "text": text} | ({"id": f"u{n}"} if ids else {}) for n, text in enumerate(LINES)
+    ]
+    scores = np.random.default_rng(0).random((len(LINES), len(labels)))
+    found = Candidates(records, [Opinion("m", tuple(labels), scores, np.full(len(labels), 0.5))])
+    write_sample(tmp_path / "next.json", found, choose(found, [], len(LINES), 0, seed=0), SCHEMA)
+    made = json.loads((tmp_path / "next.json").read_text(encoding="utf-8"))
+    return [task | {"id": n, "annotations": []} for n, task in enumerate(made, 101)]
+
+
+def annotation(*choices, who=3, cancelled=False):
+    value = {"choices": list(choices)}
+    region = {"from_name": "labels", "to_name": "text", "type": "choices", "origin": "manual", "value": value}
+    return {"completed_by": who, "result": [region] if choices else [], "was_cancelled": cancelled,
+            "created_at": "2026-11-24T10:00:00Z", "lead_time": 7.5}  # fmt: skip
+
+
+def minimal(task, choices=None, who=3):
+    """The task as JSON_MIN has it: its fields beside the annotation's, without what is empty."""
+    return task["data"] | {"id": task["id"], "annotator": who, "annotation_id": 5, "lead_time": 1.5} | (
+        {"labels": choices} if choices else {}
+    ) | {"created_at": "2026-11-24T10:00:00Z", "updated_at": "2026-11-24T10:00:00Z"}  # fmt: skip
+
+
+def saved(tmp_path, exported):
+    path = tmp_path / "annotated.json"
+    path.write_text(json.dumps(exported, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def called(*words):
+    return CliRunner().invoke(data, list(map(str, words)), catch_exceptions=False)
+
+
+def test_from_tasks_to_checked_and_hashed_rows(tmp_path):
+    made = tasks(tmp_path)
+    made[0]["annotations"] = [annotation("food_safety", "price_fraud")]
+    made[1]["annotations"] = [annotation()]
+    made[2]["annotations"] = [annotation(cancelled=True)]
+    output = tmp_path / "mine.jsonl"
+    said = called("import", saved(tmp_path, made), "-o", output).output
+    assert "2 rows of 5 tasks; left out: 1 skipped, 2 without labels; annotators differ on 0" in said
+    first, second = read_rows(output)
+    told = made[0]["data"]
+    assert (first.text, first.id, first.meta["source"]) == (told["text"], told["id"], told["source"])
+    assert set(first.labels) == {"food_safety", "price_fraud"} and second.labels == ()
+    assert first.annotated is None and targets([first, second], SCHEMA.ids)[1].all()
+    assert {"before", "after"}.isdisjoint(first.meta) and first.meta["why"] == told["why"]
+    assert called("check", output).exit_code == 0
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "lines.json").write_text(json.dumps(LINES, ensure_ascii=False), encoding="utf-8")
+    assert "2 records added" in called("hash", output, "-o", tmp_path / "hashed.jsonl", "--cache", cache).output
+
+
+def test_json_min_and_what_it_does_not_tell(tmp_path):
+    made = tasks(tmp_path)
+    exported = [minimal(made[0], "food_safety"), minimal(made[1], {"choices": ["food_safety", "price_fraud"]}), minimal(made[2])]  # fmt: skip
+    result = called("import", saved(tmp_path, exported), "-o", tmp_path / "mine.jsonl")
+    assert "2 rows of 3 tasks; left out: 0 skipped, 1 without labels" in result.output
+    assert "JSON_MIN doesn't tell a skip" in result.output
+    rows = read_rows(tmp_path / "mine.jsonl")
+    assert [row.id for row in rows] == [text_key(row.text)[:12] for row in rows], "its ids are the tasks'"
+    assert [len(row.labels) for row in rows] == [1, 2] and "annotator" not in rows[0].meta
+
+
+def test_annotators_who_differ_teach_what_they_agree_on(tmp_path):
+    made = tasks(tmp_path)
+    made[0]["annotations"] = [annotation("food_safety", "price_fraud"), annotation("food_safety", who=4)]
+    made[1]["annotations"] = [annotation("food_safety"), annotation("food_safety", who=4), annotation(who=5, cancelled=True)]  # fmt: skip
+    done = import_tasks(saved(tmp_path, made), SCHEMA)
+    first, second = done.rows
+    assert done.differing == 1 and first.labels == second.labels == ("food_safety",)
+    assert first.contested and set(SCHEMA.ids) - set(first.annotated) == {"price_fraud"}
+    assert not second.contested and second.annotated is None
+
+
+def test_labels_that_were_not_offered_are_masked(tmp_path):
+    made = tasks(tmp_path, labels=("price_fraud", "food_safety"), ids=False)
+    made[0]["annotations"] = [annotation("food_safety")]
+    (row,) = import_tasks(saved(tmp_path, made), SCHEMA).rows
+    assert set(row.annotated) == {"food_safety", "price_fraud"} and row.id == text_key(row.text)[:12]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda made: made, "none of 5 tasks gives a row"),
+        (lambda made: made[1]["data"].update(annotated=5), "task 2: field 'annotated' must be a list of label ids"),
+        (lambda made: made[0]["annotations"].append(annotation("no_such")), "task 1, annotation 1: unknown label no_such"),
+        (lambda made: made[3]["data"].pop("chosen_for"), "task 4: no fields 'text' and 'chosen_for'; only tasks from"),
+    ],
+)  # fmt: skip
+def test_what_can_not_come_in_is_named_with_its_place(tmp_path, change, said):
+    made = tasks(tmp_path)
+    change(made)
+    with pytest.raises((InputError, ConfigError), match=said) as caught:
+        called("import", saved(tmp_path, made), "-o", tmp_path / "mine.jsonl")
+    assert "annotated.json" in str(caught.value) and not (tmp_path / "mine.jsonl").exists()
+    with pytest.raises(ConfigError, match=r"ending '.json'; rows are written as .jsonl"):
+        called("import", tmp_path / "annotated.json", "-o", tmp_path / "annotated.json")

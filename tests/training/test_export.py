@@ -1,0 +1,77 @@
+"""`zhenyan export`: thresholds chosen anew, and bundles that a killed export doesn't lose."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import tempfile
+
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training import cli
+from zhenyan.training.export import export_run, place, tidy
+from zhenyan.training.train import train
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_thresholds_are_chosen_anew_without_training(small_config, tmp_path):
+    bounds = small_config.export.model_copy(update={"max_flip_rate": 1.0, "max_f1_drop": 1.0, "precision": "weights"})
+    run = train(small_config.model_copy(update={"export": bounds}), console=Console(quiet=True))
+    out = io.StringIO()
+    plain, careful = tmp_path / "plain", tmp_path / "careful"
+    assert export_run(run.folder, plain, Console(quiet=True))
+    changes = {"thresholds.policy": "recall", "thresholds.target": 0.9}
+    assert export_run(run.folder, careful, Console(file=out, width=200), changes)
+    before, after = (read(folder / "thresholds.json") for folder in (plain, careful))
+    assert before == read(run.folder / "thresholds.json") and list(after) == list(before)
+    own = {label: one for label, one in after.items() if "fallback" not in one["chosen_by"]}
+    assert own and all(one["chosen_by"] == "policy recall, target 0.9" and one["recall"] >= 0.9 for one in own.values())
+    assert any(one["threshold"] < before[label]["threshold"] for label, one in own.items())
+    manifest, card = read(careful / "manifest.json"), (careful / "MODEL_CARD.md").read_text(encoding="utf-8")
+    found = manifest["validation"]["labels"]
+    for label, one in own.items():
+        assert found[label]["recall"] == pytest.approx(one["recall"])
+        assert all(f"{one[name]:.3f}" in out.getvalue() for name in ("precision", "recall", "review_load"))
+        assert f"| {one['threshold']:.3f} |" in card
+    assert manifest["bundle_id"] != read(plain / "manifest.json")["bundle_id"] and "review load" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [("optim.epochs=2", "--set optim.epochs: export changes only thresholds.policy, thresholds.target")],
+)
+def test_only_thresholds_can_be_set(tmp_path, item, said):
+    app = typer.Typer()
+    cli.register(app)
+    with pytest.raises(ConfigError, match=said):
+        CliRunner().invoke(app, ["export", str(tmp_path), "-o", "x", "--set", item], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("killed", "holds"), [("while copying", "earlier"), ("between renames", "earlier"), ("while removing", "later")]
+)
+def test_a_killed_export_loses_no_bundle(tmp_path, monkeypatch, killed, holds):
+    for name in ("earlier", "later"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "name").write_text(name)
+    output, kept = tmp_path / "out[1]", tmp_path / ".out[1].mine"
+    place(tmp_path / "earlier", output)
+    (kept / "notes").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", lambda dir, prefix: contextlib.nullcontext(f"{dir}/{prefix}1"))
+    (tmp_path / ".out[1].1").mkdir()
+    if killed == "while copying":
+        (tmp_path / ".out[1].1/new").mkdir()
+    else:
+        place(tmp_path / "later", output)  # and the temporary folder stays, as after a kill
+    if killed == "between renames":
+        output.rename(tmp_path / ".out[1].1/new")
+    tidy(output)
+    assert (output / "name").read_text() == holds
+    assert {path.name for path in tmp_path.iterdir()} == {"earlier", "later", "out[1]", ".out[1].mine"}

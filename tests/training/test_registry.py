@@ -1,0 +1,90 @@
+"""Aliases of the registry move together, also when MLflow fails between them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import mlflow
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training.config import TrackingConfig
+from zhenyan.training.registry import CHAMPION, PREVIOUS, Registry, Version
+
+
+class Client:
+    """Aliases in a dictionary; the calls that change one, by number from 1, fail where `failing` names them."""
+
+    def __init__(self, aliases, failing=()):
+        self.aliases, self.failing, self.calls = dict(aliases), failing, 0
+
+    def get_model_version_by_alias(self, name, alias):
+        if alias not in self.aliases:
+            raise MlflowException("no such alias", RESOURCE_DOES_NOT_EXIST)
+        return SimpleNamespace(version=self.aliases[alias], tags={"bundle_id": f"b-{self.aliases[alias]}"})
+
+    def _change(self):
+        self.calls += 1
+        if self.calls in self.failing:
+            raise MlflowException("API request to http://alice:s3cr3t@mlflow:5000/api failed\nmore")
+
+    def set_registered_model_alias(self, name, alias, number):
+        self._change()
+        self.aliases[alias] = number
+
+    def delete_registered_model_alias(self, name, alias):
+        self._change()
+        del self.aliases[alias]
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://alice:s3cr3t@mlflow:5000")
+    monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "false")
+
+    def make(failing=(), **aliases):
+        monkeypatch.setattr(mlflow, "MlflowClient", lambda address: Client(aliases, failing))
+        return Registry(TrackingConfig())
+
+    return make
+
+
+def promote(registry):
+    registry.promote(Version("zhenyan", "3", "b-3"))
+
+
+def test_both_aliases_move(registry):
+    shelf = registry(champion="2", previous="1")
+    promote(shelf)
+    assert shelf.client.aliases == {CHAMPION: "3", PREVIOUS: "2"}
+    now, gone = shelf.rollback()
+    assert (now.number, gone.number) == ("2", "3") and shelf.client.aliases == {CHAMPION: "2", PREVIOUS: "3"}
+    first = registry()
+    promote(first)
+    assert first.client.aliases == {CHAMPION: "3"}
+
+
+@pytest.mark.parametrize(
+    ("move", "before"),
+    [
+        (promote, {"champion": "2", "previous": "1"}),
+        (promote, {"champion": "2"}),
+        (Registry.rollback, {"champion": "2", "previous": "1"}),
+    ],
+)
+def test_when_the_second_fails_both_stay(registry, move, before):
+    shelf = registry(failing=(2,), **before)
+    with pytest.raises(ConfigError, match="all aliases are as they were") as error:
+        move(shelf)
+    assert shelf.client.aliases == before
+    assert "MLflow at http://mlflow:5000: API request to http://mlflow:5000/api failed;" in str(error.value)
+
+
+def test_when_nothing_can_be_put_back_the_error_names_both(registry):
+    shelf = registry(failing=(2, 3), champion="2", previous="1")
+    with pytest.raises(ConfigError, match="champion at version 1, previous at version 2 only the first was set"):
+        shelf.rollback()
+    assert shelf.client.aliases == {CHAMPION: "1", PREVIOUS: "1"}
+    with pytest.raises(ConfigError, match="nothing to roll back to"):
+        shelf.rollback()
