@@ -14,10 +14,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zhenyan.inference import normalise
 from zhenyan.inference.errors import BundleError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -144,20 +147,6 @@ def _wrong(folder: Path, name: str, expected: str, value: Any) -> BundleError:
     return BundleError(f"{folder / MANIFEST}: {name} must be {expected}, found {found}; copy the bundle again")
 
 
-def _check_tokenizer(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """BundleError when the manifest says otherwise than tokenizer.json, whose hash is part of the id."""
-    tokenizer = read_json(folder / "tokenizer.json")
-    known = {token["content"]: token["id"] for token in tokenizer.get("added_tokens", ())}
-    specials = manifest.get("specials", {})
-    for name, token in specials.items():
-        if isinstance(token, str) and token not in known:
-            raise _wrong(folder, f"specials.{name}", f"a special token of tokenizer.json ({' '.join(known)})", token)
-    pad_id, longest = known.get(specials.get("pad_token")), (tokenizer.get("truncation") or {}).get("max_length")
-    for name, stated in (("pad_id", pad_id), ("max_tokens", longest)):
-        if stated is not None and manifest[name] != stated:
-            raise _wrong(folder, name, f"{stated}, as in tokenizer.json", manifest[name])
-
-
 def _verify(folder: Path, manifest: Any) -> None:
     if isinstance(manifest, dict) and manifest.get("format") != FORMAT:
         raise BundleError(f"{folder}: bundle format {manifest.get('format')!r}; this version reads format {FORMAT}")
@@ -195,7 +184,6 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
     path = Path(folder or DEFAULT_BUNDLE).resolve()
     manifest = read_json(path / MANIFEST)
     _verify(path, manifest)
-    _check_tokenizer(path, manifest)
     labels = tuple(map(_label, read_json(path / "labels.json")))
     thresholds = read_json(path / "thresholds.json")
     _check_labels(path, manifest["labels"], [label.id for label in labels], thresholds)
@@ -209,3 +197,19 @@ def _check_labels(folder: Path, named: list[Any], expected: list[str], threshold
             raise _wrong(folder, f"labels[{place}]", f"{want or 'left out'}, as in labels.json", found)
     if missing := [label for label in expected if label not in thresholds]:
         raise BundleError(f"{folder / 'thresholds.json'}: lacks {', '.join(missing)}; export the bundle again")
+
+
+def check_tokenizer(bundle: Bundle, tokenizer: Tokenizer) -> None:
+    """BundleError when the manifest says otherwise than the bundle's tokenizer.json, whose hash is part of the id."""
+    specials = bundle.manifest.get("specials", {})
+    known = [token.content for _, token in sorted(tokenizer.get_added_tokens_decoder().items())]
+    for name, token in specials.items():
+        if isinstance(token, str) and token not in known:
+            allowed = f"a special token of tokenizer.json ({' '.join(known)})"
+            raise _wrong(bundle.folder, f"specials.{name}", allowed, token)
+    pad = specials.get("pad_token")
+    stated = {"pad_id": tokenizer.token_to_id(pad) if pad else None,
+              "max_tokens": (tokenizer.truncation or {}).get("max_length")}  # fmt: skip
+    for name, value in stated.items():
+        if value is not None and bundle.manifest[name] != value:
+            raise _wrong(bundle.folder, name, f"{value}, as in tokenizer.json", bundle.manifest[name])

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 from zhenyan.inference.batching import groups, pad, plan_batches
-from zhenyan.inference.bundle import Bundle, load_bundle
+from zhenyan.inference.bundle import Bundle, check_tokenizer, load_bundle
 from zhenyan.inference.errors import ConfigError, InputError, ZhenyanError
 from zhenyan.inference.evidence import Evidence, find_evidence
 from zhenyan.inference.normalise import normalise
@@ -81,6 +81,7 @@ class Classifier:
 
             runtime = saved_choice(bundle)
         tokenizer = Tokenizer.from_file(str(bundle.folder / "tokenizer.json"))
+        check_tokenizer(bundle, tokenizer)
         return cls(bundle, open_session(bundle.folder / "model.onnx", runtime, threads), tokenizer, explain)
 
     def classify(self, texts: Iterable[str], chunk: int = CHUNK) -> Iterator[Prediction]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 from zhenyan.inference.bundle import CARD, FILES, bundle_id, load_bundle, sha256
+from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.cli import app
 from zhenyan.inference.errors import BundleError
 
@@ -55,7 +56,7 @@ def changed(folder: Path, **values) -> Path:
 ])  # fmt: skip
 def test_a_manifest_that_does_not_fit_is_refused(folder, values, words):
     with pytest.raises(BundleError, match=words):
-        load_bundle(changed(folder, **values))
+        Classifier.load(changed(folder, **values))
 
 
 def test_a_threshold_that_is_missing_is_named(folder):
