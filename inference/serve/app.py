@@ -32,7 +32,6 @@ from zhenyan.inference.serve.schemas import (
     result,
 )
 from zhenyan.inference.serve.settings import Settings
-from zhenyan.inference.windows import MAX_MARKS, has_stacked_marks
 
 _REFUSALS = (400, 408, 413, 415, 422, 429, 500)
 
@@ -118,9 +117,6 @@ def _check_texts(texts: list[str], settings: Settings, param: str) -> None:
         raise Refused(422, f"{param}: at most {settings.max_texts} texts in a request, given {len(texts)}", param)
     for number, text in enumerate(texts):
         place = f"{param}.{number}"
-        if has_stacked_marks(text):
-            limit = f"{place}: at most {MAX_MARKS} combining marks in a row"
-            raise Refused(422, f"{limit}, given more; send the text without them", place)
         if (chars := length(text)) > settings.max_chars:
             more = f", {chars} after normalisation" if chars > len(text) else ""
             limit = f"{place}: at most {settings.max_chars} characters in a text"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from zhenyan.inference.bundle import CARD, DEFAULT_BUNDLE, bundle_id, load_bundle, sha256
+from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import BundleError
 from zhenyan.training.config import CarbonConfig, DistilConfig, EncoderConfig, PretrainConfig, TrainConfig
 from zhenyan.training.dataset import Corpus
@@ -174,7 +175,7 @@ def test_the_bundle_id_covers_the_longest_sequence(tmp_path, tiny_encoder):
     (folder / "manifest.json").write_text(json.dumps(manifest | {"max_tokens": 64}), encoding="utf-8")
     write_manifest(folder, "weights")
     with pytest.raises(BundleError, match=r"max_tokens must be 96, as in tokenizer\.json, found 64"):
-        load_bundle(folder)
+        Classifier.load(folder)
 
 
 def test_change_log_holds_the_bundled_model(root):
