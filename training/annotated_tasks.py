@@ -37,18 +37,22 @@ def import_tasks(path: Path, schema: Schema) -> Imported:
     """
     done, given = Imported(), list[Annotation]()
     records: dict[str, tuple[dict[str, Any], str]] = {}
+    unclear = set[str]()  # texts that an annotator left without labels: whether all agree can't be told
     for task, data, place in read_tasks(path):
         record = _record(data, data is task, place)
         key = text_key(record["text"])
         records.setdefault(key, (record, place))
+        before = done.unclear.rows
         given += annotations_of(task, key, place, done.unclear)
+        if done.unclear.rows > before:
+            unclear.add(key)
     said: dict[str, list[Annotation]] = defaultdict(list)
     for one in newest(given):
         schema.check(one.labels or (), one.place)
         said[one.key].append(one)
     done.tasks = len(records)
     for key, (record, place) in records.items():
-        _take(done, record, place, said[key], schema)
+        _take(done, record, place, [] if key in unclear else said[key], schema)
     if not done.rows:
         note = f"; {done.unclear.note}" if done.unclear.rows else ""
         raise InputError(f"{path}: none of {done.tasks:,} tasks gives a row, for want of labels or for skips{note}")

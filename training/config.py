@@ -261,7 +261,8 @@ def as_record(config: TrainConfig) -> dict[str, Any]:
 
 def without_login(text: str) -> str:
     """`text` with user name and password taken out of the addresses in it."""
-    return re.sub(r"(?<=://)[^\s/]*@", "", text)
+    database = r"\b((?:postgresql|mysql|mssql)(?:\+\w+)?://)[^\s:/@]*:[^\s@]*@"  # SQLAlchemy takes a / in a password
+    return re.sub(r"(?<=://)[^\s/]*@", "", re.sub(database, r"\1", text))
 
 
 def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:

@@ -112,6 +112,9 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
     model, tokenizer, meta = load_model(run / MODEL)
     decisions = decide_anew(model, tokenizer, corpus, schema, config) if changes else decisions_of(run)
     if changes:
+        then = read_journal(run).tags.get("data.validation")
+        if then and then != rows_digest(corpus.validation):
+            console.print("[yellow]validation rows were changed since the run: thresholds are chosen on today's[/]")
         console.print(thresholds_table(decisions.thresholds))
     with tempfile.TemporaryDirectory() as scratch:
         fp32, final = Path(scratch) / "fp32", Path(scratch) / "final"

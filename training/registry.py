@@ -110,11 +110,14 @@ class Registry:
         return Version(self.name, str(found.version), str(found.tags.get("bundle_id", "")))
 
     def add(self, folder: Path, run_id: str | None = None) -> Version:
-        """Register a bundle as a new version."""
+        """Register a bundle as a new version; ConfigError when MLflow doesn't take it."""
         bundle = load_bundle(folder)
-        info = log_bundle(folder, run_id, self.config, self.name)
-        number = str(info.registered_model_version)
-        self.client.set_model_version_tag(self.name, number, "bundle_id", bundle.id)
+        try:
+            info = log_bundle(folder, run_id, self.config, self.name)
+            number = str(info.registered_model_version)
+            self.client.set_model_version_tag(self.name, number, "bundle_id", bundle.id)
+        except (MlflowException, OSError) as error:  # what uploads raise is an OSError
+            raise ConfigError(f"MLflow at {shown_uri(self.config)}: {reason(error)}") from None
         return Version(self.name, number, bundle.id)
 
     def point(self, alias: str, number: str) -> None:
@@ -179,7 +182,7 @@ def resolve(name: str, config: TrackingConfig, into: Path) -> Path:
         recorded = _recorded_id(mlflow.MlflowClient(server), name)
         with fluent(server):  # artifacts of a registered version are looked for at the process's server
             folder = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(into)))
-    except MlflowException as error:
+    except (MlflowException, OSError) as error:
         raise ConfigError(f"{name}: {reason(error)}") from None
     found = next((path.parent for path in folder.rglob("manifest.json")), None)
     if found is None:

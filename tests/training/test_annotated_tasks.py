@@ -95,6 +95,14 @@ def test_json_min_and_what_it_does_not_tell(tmp_path):
     assert [len(row.labels) for row in rows] == [1, 2] and "annotator" not in rows[0].meta
 
 
+def test_a_line_that_one_annotator_left_without_labels_is_left_out_of_json_min(tmp_path):
+    made = tasks(tmp_path)
+    exported = [minimal(made[0], "food_safety"), minimal(made[0], who=4), minimal(made[1], "price_fraud")]
+    result = called("import", saved(tmp_path, exported), "-o", tmp_path / "mine.jsonl")
+    (row,) = read_rows(tmp_path / "mine.jsonl")
+    assert row.labels == ("price_fraud",) and "1 rows without labels left out" in result.output
+
+
 def test_annotators_who_differ_teach_what_they_agree_on(tmp_path):
     made = tasks(tmp_path)
     made[0]["annotations"] = [annotation("food_safety", "price_fraud"), annotation("food_safety", who=4)]

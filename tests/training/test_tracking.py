@@ -137,6 +137,7 @@ def test_a_login_in_the_address_is_neither_printed_nor_kept(monkeypatch, small_c
     [
         ("http://alice:p%40ss@host:5000/x", "http://host:5000/x"),
         ("to postgresql+psycopg://u:p@ss@db/mlflow failed", "to postgresql+psycopg://db/mlflow failed"),
+        ("postgresql://mlflow:ab/cd@db/mlflow", "postgresql://db/mlflow"),
         ("sqlite:///a@b.db", "sqlite:///a@b.db"),
         ("models:/zhenyan@champion", "models:/zhenyan@champion"),
         ("http://host/a@b", "http://host/a@b"),
