@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from zhenyan.inference.bundle import load_bundle
-from zhenyan.inference.errors import ConfigError, MissingExtra
+from zhenyan.inference.errors import ConfigError, InputError, MissingExtra
 from zhenyan.inference.runs.store import RunFolder
 
 if TYPE_CHECKING:
@@ -103,12 +103,15 @@ def review_export(
     """Write decisions out: rows for training, tasks for Label Studio, or a table."""
     folder = RunFolder.existing(run)
     folder.keep_from(output)
-    with review_database(folder, database, make=True) as opened:
+    begins = to == "labelstudio"  # a review may begin with its tasks; the other kinds write what was decided
+    with review_database(folder, database, make=begins) as opened:
         from zhenyan.inference.review.exports import write_export
-        from zhenyan.inference.review.intake import take_in
+        from zhenyan.inference.review.intake import known_run, take_in
         from zhenyan.inference.review.settings import Settings
 
-        taken = take_in(opened, folder, Settings())
+        taken = take_in(opened, folder, Settings()) if begins else known_run(opened, folder)
+        if taken is None:
+            raise InputError(f"{run}: no review of this run in the database; `zhenyan review {run}` starts one")
         said = write_export(opened, taken, to, output, load_bundle(model).labels)
     typer.echo("\n".join([f"{output}: written", *said]), err=True)
 

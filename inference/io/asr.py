@@ -79,13 +79,16 @@ def _transcripts(value: Any, room: str | None, options: Options, path: str) -> I
         yield from _in_list(value, room, options, path)
     elif isinstance(value, dict):
         room = _room(value, room, options)
-        known = next((key for key in SEGMENTS if _has_segments(value, key)), None)
-        whole = value.get(options.text_column or "text")
-        if known and (value[known] or not isinstance(whole, str) or not whole.strip()):
+        known = next((key for key in SEGMENTS if value.get(key) and _has_segments(value, key)), None)
+        silent = known is None and any(value.get(key) == [] for key in SEGMENTS)
+        texts = [text for key in _text_names(options) if isinstance(text := value.get(key), str)]
+        if known:
             yield from _segments(value, known, room or stream_name(path))
-        elif any(isinstance(value.get(key), str) for key in _text_names(options)):
+        elif any(text.strip() or not silent for text in texts):
             yield _row(value, room or recording_of(value) or stream_name(path), options, path)
         else:
+            if silent:
+                yield None
             roomless = _roomless(value)
             for key, item in value.items():
                 if not isinstance(item, str):
@@ -118,13 +121,11 @@ def _text_names(options: Options) -> tuple[str, ...]:
 def _has_segments(record: Record, key: str) -> bool:
     """Whether a recogniser's list stands under the key: under an everyday word only with the field that tells it."""
     found, sign = record.get(key), _SIGNS.get(key)
-    return isinstance(found, list) and (not sign or not found or any(isinstance(s, dict) and sign in s for s in found))
+    return isinstance(found, list) and (not sign or any(isinstance(s, dict) and sign in s for s in found))
 
 
 def _segments(record: Record, key: str, stream: str) -> Iterator[Found]:
-    """Every segment of a recogniser's list; None for an empty one."""
-    if not record[key]:
-        yield None
+    """Every segment of a recogniser's list."""
     more = {"stream": stream} | _present(record, ("file",))
     for segment in record[key]:
         if isinstance(segment, dict):

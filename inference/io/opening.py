@@ -92,6 +92,8 @@ def _raw(path: str) -> Iterator[BinaryIO]:
 def _opened(system: Any | None, name: str, path: str) -> BinaryIO:
     try:
         return open(name, "rb") if system is None else cast(BinaryIO, system.open(name, "rb"))
+    except PermissionError as error:  # that won't pass
+        raise InputError(f"{path}: {error.strerror or error}") from None
     except OSError as error:
         raise Unavailable(f"{path}: {error.strerror or error}") from None
 
@@ -212,7 +214,8 @@ class _Readable(io.RawIOBase):
         except OSError as error:
             if not self._path:  # a decompressor's, or one that was told already: only the lowest layer has a path
                 raise
-            raise Unavailable(f"{self._path}: {error.strerror or error}") from None
+            kind = InputError if isinstance(error, PermissionError) else Unavailable
+            raise kind(f"{self._path}: {error.strerror or error}") from None
         buffer[: len(data)] = data
         self._meter.read += len(data)
         return len(data)

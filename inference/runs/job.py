@@ -95,8 +95,8 @@ def _keep_decisions(folder: RunFolder) -> None:
     if elsewhere.exists():
         places = ", ".join(elsewhere.read_text(encoding="utf-8", errors="replace").splitlines())
         raise InputError(
-            f"{elsewhere}: the decisions in {places} would be lost to the run scored anew; name another output, "
-            "or take them out with `zhenyan review-export` and move the file away"
+            f"{elsewhere}: this run was taken into {places}; decisions there would no longer belong to it once it is scored "
+            "anew: name another output, or, if there are none or `zhenyan review-export` took them out, move the file away"
         )
 
 

@@ -133,6 +133,14 @@ def test_a_recording_in_which_nothing_is_said_is_no_error(tmp_path, value):
 
 
 def test_a_text_without_segments_is_read_whole(tmp_path):
+    rows = [{"room": "某店", "content": LINE, "sentences": []}, {"transcript": OTHER, "utterances": []}]
+    assert [text for text, *_ in outline(given(tmp_path / "rows.json", rows))] == [LINE, OTHER]
+    beside = {"body": [], "data": [{"text": LINE}]}
+    assert [text for text, *_ in outline(given(tmp_path / "c.json", beside))] == [LINE]
+    assert [text for text, *_ in outline(given(tmp_path / "d.json", {"segments": [], "utterances": volcengine()}))] == [
+        LINE,
+        OTHER,
+    ]
     assert outline(given(tmp_path / "a.json", {"text": LINE, "utterances": []})) == [(LINE, None, None)]
     with pytest.raises(InputError, match=r"no transcript found.*recognizedPhrases"):
         outline(given(tmp_path / "b.json", {"code": 500, "errors": []}))

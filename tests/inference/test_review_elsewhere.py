@@ -50,7 +50,7 @@ def test_a_run_reviewed_elsewhere_is_not_scored_anew(tmp_path, run):
     ]
     (run.path / "parts").mkdir()
     with pytest.raises(
-        InputError, match=rf"{REVIEWED}: the decisions in sqlite.*a\.db, .*b\.db would be lost.*move the"
+        InputError, match=rf"{REVIEWED}: this run was taken into sqlite.*a\.db, .*b\.db; decisions.*move the"
     ):
         begin(run, run.manifest, restart=True)
     assert len(list(run.findings())) == 3
@@ -91,6 +91,19 @@ def test_an_export_needs_no_server_before_it(tmp_path, bundle, run):
     )
     assert result.exit_code == 0, result.exception
     assert len(json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))) == 3
+
+
+@pytest.mark.parametrize("others", ["", "sqlite:///{folder}/other.db"])
+def test_decisions_of_a_review_that_there_is_not_replace_no_export(tmp_path, bundle, run, others):
+    """As when a nightly job is started without the team's database."""
+    written = tmp_path / "decided.jsonl"
+    written.write_text("{}\n")
+    if others:
+        elsewhere(tmp_path, "other.db").close()
+    place = ("--database", others.format(folder=tmp_path)) if others else ()
+    result = zhenyan("review-export", run.path, "-o", written, "--model", bundle.folder, *place)
+    assert result.exit_code and "no " in str(result.exception) and "review" in str(result.exception)
+    assert written.read_text() == "{}\n" and not run.path.joinpath(REVIEWED).exists()
 
 
 def test_an_import_needs_no_server_before_it(tmp_path, bundle, run):
