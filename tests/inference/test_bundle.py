@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
-from zhenyan.inference.bundle import CARD, FILES, bundle_id, load_bundle, sha256
+from zhenyan.inference.bundle import CARD, DEFAULT_BUNDLE, FILES, bundle_id, load_bundle, sha256
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.cli import app
 from zhenyan.inference.errors import BundleError
@@ -106,3 +106,8 @@ def test_the_command_line_shows_what_each_threshold_costs(folder):
         for name in ("precision", "recall", "review_load"):
             assert f" {entry[name]:.1%} " in row
         assert f" {entry['threshold']:.3f} " in row and f" {entry['chosen_by']} " in row
+
+
+def test_the_released_network_names_no_file_of_the_machine_that_exported_it():
+    network = (DEFAULT_BUNDLE / "model.onnx").read_bytes()
+    assert b"site-packages" not in network and b'File "' not in network
