@@ -49,7 +49,7 @@ def is_transcript(item: Item, asked: bool | None, asr: bool) -> bool:
 
 
 def _utterances(item: Item) -> Iterator[Item]:
-    """The row once for each utterance: `text` is the utterance, `text_offset` where it begins in the row's text.
+    """The row once for each utterance: `text` is the utterance, `text_offset` where it begins in the row's text, tags left out.
 
     Lists, objects and long fields (words with times, another version of the text) stay with the first one: with every
     one of them, rows would grow with the square of the recording's length.
