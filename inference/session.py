@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Protocol
+
+# ONNX Runtime reports its use to Microsoft over the network, and keeps an id below HOME and TMPDIR, unless it finds this
+# when it is first imported; only here is it imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
 import onnxruntime

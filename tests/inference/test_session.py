@@ -1,0 +1,42 @@
+"""ONNX Runtime as it is imported here: it neither writes nor sends anything of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_VARIABLE = "ORT_DISABLE_TELEMETRY"
+
+
+def run(folder: Path, program: str, **variables: str) -> str:
+    """What a new process prints whose home and temporary folder are new, too."""
+    places = {"HOME": folder / "home", "TMPDIR": folder / "tmp"}
+    for place in places.values():
+        place.mkdir()
+    unset = {_VARIABLE, "XDG_CACHE_HOME", "ZHENYAN_MODEL"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    environment |= {name: str(place) for name, place in places.items()} | variables
+    done = subprocess.run([sys.executable, "-B", "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("first", ["zhenyan.inference", "zhenyan.inference.cli", "zhenyan.training.quantise"])
+def test_scoring_leaves_no_file_of_the_runtimes_telemetry(tmp_path, first):
+    """Its 1.32 keeps an id and a store of events, and looks up a host of Microsoft's, before the first score."""
+    pytest.importorskip(first)
+    program = (
+        f"import {first}\nfrom zhenyan.inference import Classifier\n"
+        "print(len(Classifier.load(threads=1).predict(['喝这个茶三高就降下来了'])))"
+    )
+    assert run(tmp_path, program) == "1"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_who_wants_the_telemetry_keeps_it(tmp_path):
+    program = f"import os, zhenyan.inference\nprint(os.environ[{_VARIABLE!r}])"
+    assert run(tmp_path, program, **{_VARIABLE: "0"}) == "0"
