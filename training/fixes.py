@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -68,7 +69,7 @@ def apply_fixes(path: Path, schema: Schema, dry_run: bool = False) -> Applied:
         raise InputError(f"{path}: no entry; expected those of `zhenyan data audit`")
     contents: dict[Path, Iterable[bytes]] = {}
     for file, edits in by_file.items():
-        target = Path(file)
+        target = Path(os.path.realpath(file))
         if not target.is_file():
             raise InputError(
                 f"{next(iter(edits.values())).origin}: {file}: no such file; run from the repository's root"
@@ -87,15 +88,17 @@ def apply_fixes(path: Path, schema: Schema, dry_run: bool = False) -> Applied:
 
 
 def _decided(path: Path, schema: Schema, done: Applied) -> dict[str, dict[tuple[str, str], _Edit]]:
-    """Edits by file and by (id, hash of the text)."""
+    """Edits by file and by (id, hash of the text); a file that is named in several spellings goes by the first."""
     by_file: dict[str, dict[tuple[str, str], _Edit]] = defaultdict(lambda: defaultdict(_Edit))
+    spelling: dict[str, str] = {}
     for record, origin in iter_records(expand(path)[0]):
         fix = _read(record, origin)
         if not fix.apply or fix.suggested == fix.given:
             done.left += 1
             continue
         schema.check([fix.label], origin)
-        edit = by_file[fix.file][fix.id, fix.sha256]
+        file = spelling.setdefault(os.path.realpath(fix.file), fix.file)
+        edit = by_file[file][fix.id, fix.sha256]
         if edit.fixes and (edit.fixes[0].labels != fix.labels or fix.label in [one.label for one in edit.fixes]):
             raise InputError(f"{origin}: contradicts {edit.origin}, which decides on the same row; keep one of them")
         edit.fixes.append(fix)

@@ -6,8 +6,9 @@ copied by label id, also to a new one, so that only new, split and merged labels
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -71,11 +72,16 @@ def plan_migration(
     if new.ids != layouts[-1]:
         raise ConfigError(f"{schema_path}: could not be edited line by line; give it the layout of the committed file")
     plan = Plan(_next_number(records), migration, schema_path, text, new.version)
-    for file in expand([str(item) for item in data]):
+    for file in _once(expand([str(item) for item in data])):
         _migrate_file(file, plan, layouts)
     gone = {label for step in migration.changes for label in step.gone} - set(new.ids)
     plan.mentions = list(_mentions(schema_path, gone))
     return plan
+
+
+def _once(files: Iterable[Path]) -> list[Path]:
+    """Each file once, however often and in whatever spelling it is named: else its rows would be listed twice."""
+    return list({os.path.realpath(file): file for file in files}.values())
 
 
 def apply_migration(plan: Plan, records: Path) -> Path:
@@ -156,7 +162,7 @@ def _migrate_file(path: Path, plan: Plan, layouts: Sequence[list[str]]) -> None:
 
     lines, changed = edit_lines(path, change)
     if changed:
-        plan.files[path] = lines
+        plan.files[Path(os.path.realpath(path))] = lines  # a link stays one
         plan.changed[str(path)] = changed
 
 
