@@ -19,21 +19,24 @@ class Scaling:
 
 
 def fit_scaling(truth: np.ndarray, logits: np.ndarray, min_positives: int, seen: np.ndarray | None = None) -> Scaling:
-    """Fit on validation rows; a label with too few positives gets the pooled fit over all labels.
+    """Fit on validation rows; a label with too few positives, or no negative, gets the pooled fit over all labels.
 
     Arrays are (rows, labels); `seen` is False where nobody looked for the label, and truth is False there.
     """
     seen = np.ones(truth.shape, dtype=bool) if seen is None else seen
-    pooled = _fit(truth[seen], logits[seen]) if truth.any() else (1.0, 0.0)
+    pooled = _fit(truth[seen], logits[seen], otherwise=(1.0, 0.0))
     pairs = [
-        _fit(truth[seen[:, i], i], logits[seen[:, i], i]) if truth[:, i].sum() >= min_positives else pooled
+        _fit(truth[seen[:, i], i], logits[seen[:, i], i], pooled) if truth[:, i].sum() >= min_positives else pooled
         for i in range(truth.shape[1])
     ]
     slope, offset = np.array(pairs, dtype=np.float32).T
     return Scaling(slope, offset)
 
 
-def _fit(truth: np.ndarray, logits: np.ndarray) -> tuple[float, float]:
+def _fit(truth: np.ndarray, logits: np.ndarray, otherwise: tuple[float, float]) -> tuple[float, float]:
+    """Slope and offset; `otherwise` where all rows have the same answer, as those of a label just added may have."""
+    if truth.all() or not truth.any():
+        return otherwise
     model = LogisticRegression(C=1.0).fit(logits.reshape(-1, 1), truth)
     return max(float(model.coef_[0, 0]), 0.05), float(model.intercept_[0])  # a score must never turn round
 
