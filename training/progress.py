@@ -53,7 +53,11 @@ class ProgressBar(TrainerCallback):
         self.console.print(f"epoch {state.epoch:.2f}: " + ", ".join(f"{k} {v:.4f}" for k, v in shown.items()))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.console.is_terminal:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar off the terminal, which holds one at a time; a training that is cut off has no on_train_end."""
+        if self.bar.live.is_started:
             self.bar.stop()
 
 

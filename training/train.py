@@ -93,8 +93,9 @@ def train(
                 console.print(warm_start_note(config, warm_start, fresh), highlight=False, soft_wrap=True)
             tracker.params(flatten(as_record(config)))
             tracker.tags(describe(config, corpus, warm_start))
-        callbacks = [ProgressBar(console), TrackMetrics(tracker), *callbacks]
-        with finished(tracker):
+        bar = ProgressBar(console)
+        callbacks = [bar, TrackMetrics(tracker), *callbacks]
+        with finished(tracker), contextlib.closing(bar):
             metrics = fit(folder, config, schema, corpus, warm_start, checkpoint, tracker, callbacks)
         return Run(folder, metrics)
 
@@ -245,7 +246,7 @@ def start_encoder(config: TrainConfig, schema: Schema) -> tuple[Any, Any]:
 def pretrained(config: TrainConfig, schema: Schema) -> Path:
     """Folder of the encoder after `config.pretrain`, from the cache where it is there already."""
     texts = pretraining_texts(config, schema)
-    cached = config.cache / "pretrain" / digest(texts, config.pretrain, config.encoder.source)
+    cached = config.cache / "pretrain" / digest(texts, config.pretrain, config.encoder)
     if not distributed.first_says((cached / "config.json").exists()):
         encoder, tokenizer = load_encoder(config.encoder.source, config.encoder.trim_vocabulary)
         check_length(encoder, config.pretrain.max_tokens, "pretrain.max_tokens")
