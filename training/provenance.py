@@ -40,8 +40,10 @@ def git_commit() -> str:
 
 
 def threads(optim: OptimConfig) -> int:
-    """CPU threads that a training process uses."""
-    return optim.threads or int(os.environ.get("OMP_NUM_THREADS", allowed_cpus()))
+    """CPU threads that a training process uses; of OMP_NUM_THREADS the outermost level, as in "4,1"."""
+    level = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    stated = int(level) if level.isdecimal() else 0  # what is no number OpenMP passes over, too
+    return optim.threads or stated or allowed_cpus()
 
 
 def machine(optim: OptimConfig) -> dict[str, str]:
