@@ -82,7 +82,7 @@ def compare(a: Path, b: Path, data: Labelled, schema: Schema, evasion: bool = Tr
 
 
 def slice_differences(data: Labelled, a: np.ndarray, b: np.ndarray, least: int = 30) -> dict[str, Difference]:
-    """Any-violation difference in every slice with enough rows."""
+    """Any-violation difference in every slice with enough rows; its groups are resampled as those of all rows are."""
     found = {}
     for name, of in SLICES.items():
         keys = np.array([of(row) for row in data.rows])
@@ -90,7 +90,7 @@ def slice_differences(data: Labelled, a: np.ndarray, b: np.ndarray, least: int =
             where = keys == key
             if key and where.sum() >= least and len(set(keys)) > 1:
                 arrays = (data.truth[where].any(1), a[where].any(1), b[where].any(1))
-                found[f"{name}: {key}"] = difference(*arrays, None)
+                found[f"{name}: {key}"] = difference(*arrays, data.groups[where])
     return found
 
 
