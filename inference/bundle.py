@@ -106,9 +106,21 @@ def read_json(path: Path) -> Any:
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(f"{path}: no such file; is {path.parent} a bundle folder?") from None
     except OSError as error:
-        raise BundleError(f"{path}: can't be read ({error.strerror}); copy the bundle again") from None
-    except ValueError as error:
+        raise BundleError(
+            f"{path}: can't be read ({error.strerror}); give the bundle's files to this user, or copy the bundle again"
+        ) from None
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not JSON ({error}); copy the bundle again") from None
+
+
+def _digest(path: Path) -> str:
+    """`sha256` of a bundle's file; BundleError when it can't be read."""
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise BundleError(
+            f"{path}: can't be read ({error.strerror}); give the bundle's files to this user, or copy the bundle again"
+        ) from None
 
 
 def bundle_id(name: str, hashes: Mapping[str, str]) -> str:
@@ -160,7 +172,7 @@ def _verify(folder: Path, manifest: Any) -> None:
         want = manifest["sha256"].get(name)
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name}: missing; copy the bundle again")
-        if (found := sha256(folder / name)) != want:
+        if (found := _digest(folder / name)) != want:
             raise BundleError(f"{folder / name}: SHA-256 is {found}, the manifest says {want}; copy the bundle again")
     if (found := bundle_id(manifest["name"], manifest["sha256"])) != manifest["bundle_id"]:
         raise BundleError(
@@ -181,7 +193,10 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
     """Read and verify a bundle folder (the bundled model by default); BundleError says what is wrong with it."""
     if not isinstance(folder, str | Path | None):
         raise BundleError(f"bundle folder: expected a path, given {type(folder).__name__} {folder!r}")
-    path = Path(folder or DEFAULT_BUNDLE).resolve()
+    try:
+        path = Path(folder or DEFAULT_BUNDLE).resolve()
+    except (ValueError, RuntimeError, OSError) as error:  # a NUL or a lone surrogate, links in a circle
+        raise BundleError(f"bundle folder: {str(folder)!r} is no path ({error}); name the folder of a bundle") from None
     manifest = read_json(path / MANIFEST)
     _verify(path, manifest)
     labels = tuple(map(_label, read_json(path / "labels.json")))

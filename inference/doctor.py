@@ -51,8 +51,14 @@ class Verdict:
 
 
 def choice_file() -> Path:
-    """Where a saved choice is kept (XDG cache)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zhenyan" / "runtime.json"
+    """Where a saved choice is kept (XDG cache); ConfigError for a user who has no home."""
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        raise ConfigError(
+            "the chosen runtime is kept in the home folder, and this user has none; set XDG_CACHE_HOME to a folder"
+        ) from None
+    return cache / "zhenyan" / "runtime.json"
 
 
 def machine() -> dict[str, Any]:
@@ -78,7 +84,7 @@ def runtime_versions() -> dict[str, str | None]:
 
 
 def examine(bundle: Bundle, runtime: str, seconds: float = _SECONDS) -> Verdict:
-    """Check one runtime against the probes and time it."""
+    """Check one runtime against the probes and time it; its faults are the verdict, so that the others are measured."""
     installed = _version(runtime)
     if installed is None:
         return Verdict(runtime, None)
@@ -86,8 +92,18 @@ def examine(bundle: Bundle, runtime: str, seconds: float = _SECONDS) -> Verdict:
     texts, want = probes["texts"], np.array(probes["probabilities"], dtype=np.float32)
     try:
         classifier = Classifier.load(bundle.folder, runtime=runtime, explain=False)
+        return _measure(classifier, runtime, installed, texts, want, seconds)
     except ZhenyanError as error:
         return Verdict(runtime, installed, fault=str(error))
+    except Exception as error:  # the runtimes' own errors share no class
+        said = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        return Verdict(runtime, installed, fault=f"{runtime} fails ({said}); use another runtime")
+
+
+def _measure(
+    classifier: Classifier, runtime: str, installed: str, texts: Sequence[str], want: np.ndarray, seconds: float
+) -> Verdict:
+    """How far a runtime is from the probabilities it should give, how far from itself, and its speed."""
     got = classifier.score(texts)
     flips = ((got >= classifier.thresholds) != (want >= classifier.thresholds)).any(1).mean()
     classifier.clear_cache()
@@ -146,5 +162,5 @@ def saved_choice(bundle: Bundle) -> str:
         now = {"bundle": bundle.id, "machine": machine(), "versions": runtime_versions()}
         fits = all(record[key] == value for key, value in now.items()) and record["runtime"] in RUNTIMES
         return record["runtime"] if fits else "onnxruntime"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ConfigError, OSError, ValueError, KeyError, TypeError, RecursionError):  # no home, no file, or a broken one
         return "onnxruntime"

@@ -114,7 +114,7 @@ def _read(file: Path | None) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8")) if file else {}
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: not TOML: {error}") from None
 
 

@@ -136,6 +136,14 @@ def test_a_wrong_setting_ends_with_a_message(tmp_path, arguments, environment, t
     assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("content", ["max_texts =", "max_texts = " + "[" * 100_000])
+def test_broken_toml_is_told(tmp_path, content):
+    file = tmp_path / "service.toml"
+    file.write_text(content)
+    done = zhenyan("serve", "--settings", "--config", file)
+    assert done.returncode == 2 and "service.toml: not TOML: " in done.stderr and "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("content", ["[]", "{", "[" * 100_000, '{"a": {"sha256": "\u00e9", "created": ""}}', None])
 def test_a_broken_key_file_is_told_at_the_start(tmp_path, content):
     file = tmp_path / "keys.json"

@@ -70,7 +70,7 @@ def test_a_threshold_that_is_missing_is_named(folder):
         load_bundle(changed(folder, sha256=hashes, bundle_id=bundle_id("zhenyan", hashes)))
 
 
-@pytest.mark.parametrize("text", ["[]", '"abc"', "{", "null"])
+@pytest.mark.parametrize("text", ["[]", '"abc"', "{", "null", "[" * 100_000])
 def test_a_manifest_that_is_no_object_is_refused(folder, text):
     (folder / "manifest.json").write_text(text)
     with pytest.raises(BundleError, match="copy the bundle again"):
@@ -89,6 +89,23 @@ def test_what_is_no_bundle_folder_is_refused(tmp_path):
             load_bundle(tmp_path / wrong)
     with pytest.raises(BundleError, match="expected a path, given int 3"):
         load_bundle(3)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b", "circle"])
+def test_what_is_no_path_is_refused(tmp_path, name):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(BundleError, match=r"bundle folder: .* is no path \(.*\); name the folder of a bundle"):
+        Classifier.load(f"{tmp_path}/{name}")
+
+
+@pytest.mark.parametrize("command", [["bundle"], ["score", "data/samples/stream.srt", "-o", "never.jsonl"]])
+def test_a_file_that_cannot_be_read_is_named(folder, command):
+    """Whoever runs the tests may read everything; but nobody reads the first page of a process's memory."""
+    (folder / "model.onnx").unlink()
+    (folder / "model.onnx").symlink_to("/proc/self/mem")
+    result = CliRunner().invoke(app, [*command, "--model", str(folder)])
+    assert isinstance(result.exception, BundleError)
+    assert f"{folder / 'model.onnx'}: can't be read (Input/output error); give the" in str(result.exception)
 
 
 def test_the_command_line_tells_its_version_and_a_wrong_bundle(tmp_path):

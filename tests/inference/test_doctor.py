@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -81,6 +82,43 @@ def test_a_runtime_that_cannot_run_the_model_is_shown_and_left_out(small, monkey
     assert examine(load_bundle(small), "openvino", 0.01).fault == "model.onnx: OpenVINO can't run it"
 
 
+@pytest.mark.parametrize(("fault", "words"), [
+    (None, "the model gave a score that is not a number"),
+    (RuntimeError("Check failed:\nout of memory"), r"onnxruntime fails \(out of memory\); use another runtime"),
+    (ValueError(), r"onnxruntime fails \(ValueError\)"),
+])  # fmt: skip
+def test_a_runtime_that_fails_while_it_scores_is_shown_and_the_others_are_measured(small, monkeypatch, fault, words):
+    """The other runtimes' sessions are ONNX Runtime's, so that OpenVINO need not be installed."""
+
+    def broken(ids, mask):
+        if fault:
+            raise fault
+        return np.full((len(ids), 14), np.nan, np.float32)
+
+    monkeypatch.setattr("zhenyan.inference.classifier.open_session",
+                        lambda model, runtime, _: broken if runtime == "onnxruntime" else OnnxSession(model, 1))  # fmt: skip
+    monkeypatch.setattr(doctor, "_version", lambda runtime: "1")
+    monkeypatch.setattr(doctor, "examine", lambda bundle, runtime: examine(bundle, runtime, 0.01))
+    _, (first, *others), best = doctor.run(small)
+    assert re.search(words, first.fault) and not first.sound
+    assert all(other.sound for other in others) and best in others
+
+
+def test_a_user_without_a_home_has_no_saved_choice_and_is_told_where_one_could_be(small, monkeypatch):
+    """As under a user id that the system doesn't know, with no HOME."""
+    monkeypatch.delenv("XDG_CACHE_HOME")
+
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert saved_choice(load_bundle(small)) == "onnxruntime"
+    monkeypatch.setattr(doctor, "examine", lambda bundle, runtime: verdict(runtime))
+    result = CliRunner().invoke(app, ["doctor", "--model", str(small), "--save"])
+    assert "fastest sound runtime: onnxruntime" in result.output
+    assert isinstance(result.exception, ConfigError) and "set XDG_CACHE_HOME to a folder" in str(result.exception)
+
+
 def test_a_runtime_that_is_missing_is_not_measured(small, monkeypatch):
     monkeypatch.setattr(doctor, "_version", lambda runtime: None)
     assert examine(load_bundle(small), "openvino") == Verdict("openvino", None)
@@ -100,7 +138,7 @@ def test_auto_takes_what_was_saved_for_this_bundle_machine_and_version(small, mo
     for key, other in (("bundle", "another"), ("machine", {}), ("versions", {}), ("runtime", "nonsense")):
         doctor.choice_file().write_text(json.dumps(record | {key: other}))
         assert saved_choice(load_bundle(small)) == "onnxruntime"
-    for broken in ("", "[]", "{}", "{"):
+    for broken in ("", "[]", "{}", "{", "[" * 100_000):
         doctor.choice_file().write_text(broken)
         assert saved_choice(load_bundle(small)) == "onnxruntime"
     assert isinstance(Classifier.load(small, runtime="auto", threads=1).session, OnnxSession)
