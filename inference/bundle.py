@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +43,9 @@ class Label:
     section: str
     definition: str
     core: bool
-    articles: tuple[Mapping[str, Any], ...]
+    articles: tuple[Mapping[str, Any], ...] = field(hash=False)
     responsible: tuple[str, ...]
-    penalty: Mapping[str, Any]
+    penalty: Mapping[str, Any] = field(hash=False)
     definition_zh: str = ""
     law_as_of: str = ""
     law_as_of_zh: str = ""
@@ -73,9 +73,9 @@ class Bundle:
     """A verified bundle; paths are absolute, thresholds are in the order of `labels`."""
 
     folder: Path
-    manifest: Mapping[str, Any]
-    labels: tuple[Label, ...]
-    thresholds: tuple[float, ...]
+    manifest: Mapping[str, Any] = field(repr=False, hash=False)
+    labels: tuple[Label, ...] = field(repr=False)
+    thresholds: tuple[float, ...] = field(repr=False)
 
     @property
     def id(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -35,22 +37,22 @@ class Prediction:
 
     text: str
     labels: tuple[str, ...]
-    scores: dict[str, float]
+    scores: dict[str, float] = field(hash=False)
     evidence: tuple[Evidence, ...] = ()
     truncated: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class Classifier:
     """Scores texts with one bundle, for several threads at once. A text's score doesn't depend on neighbours or batch."""
 
     bundle: Bundle
     session: Session
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer = field(repr=False)
     explain: bool = True
-    thresholds: np.ndarray = field(init=False)
-    _cache: OrderedDict[str, np.ndarray] = field(init=False, default_factory=OrderedDict)
-    _remembering: threading.Lock = field(init=False, default_factory=threading.Lock)
+    thresholds: np.ndarray = field(init=False, repr=False)
+    _cache: OrderedDict[str, np.ndarray] = field(init=False, repr=False, default_factory=OrderedDict)
+    _remembering: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.thresholds = np.array(self.bundle.thresholds, dtype=np.float32)
@@ -116,31 +118,44 @@ class Classifier:
     def find_evidence(
         self, texts: Sequence[str], labels: Sequence[Sequence[str]], probabilities: np.ndarray
     ) -> list[tuple[Evidence, ...]]:
-        """For each text the spans that carry each of its `labels`, decided or not; `probabilities` as `score` gave them."""
+        """For each text the spans that carry each of its `labels`, decided or not; `probabilities` as `score` gave them.
+
+        InputError when there are not as many of both as of texts.
+        """
         self._check_labels([label for named in labels for label in named])
+        parts = [readable(text).part for text in _checked(texts)]
+        if len(labels) != len(parts):
+            raise InputError(f"labels: expected a list for each of {len(parts)} texts, given {len(labels)}")
+        if np.shape(probabilities) != (shape := (len(parts), len(self.bundle.labels))):
+            raise InputError(
+                f"probabilities: expected an array {shape} as `score` gives it, given {np.shape(probabilities)}"
+            )
         columns = [[(label, self.bundle.label_ids.index(label)) for label in named] for named in labels]
-        return find_evidence(
-            [readable(text).part for text in _checked(texts)], columns, probabilities, self._score_probes
-        )
+        return find_evidence(parts, columns, probabilities, self._score_probes)
 
     def with_thresholds(self, *, min_score: float | None = None, labels: Iterable[str] | None = None) -> Classifier:
-        """Narrow the decision: at least `min_score` for every label, only the named `labels`; scores stay the same.
+        """A classifier that decides less: at least `min_score` for every label, only the named `labels`.
 
+        Both count from the bundle's thresholds. Scores stay the same: it shares this one's model and what it remembers,
+        and this one decides as before.
         ConfigError when `min_score` isn't from 0 to 1, or when `labels` names none or one that the bundle lacks.
         """
         thresholds = np.array(self.bundle.thresholds, dtype=np.float32)
         if min_score is not None:
-            if isinstance(min_score, bool | str) or not 0 <= min_score <= 1:
+            if isinstance(min_score, bool) or not isinstance(min_score, Real) or not 0 <= float(min_score) <= 1:
                 raise ConfigError(f"min_score: expected a number from 0 to 1, given {min_score!r}")
-            thresholds = np.maximum(thresholds, np.float32(min_score))
+            thresholds = np.maximum(thresholds, np.float32(float(min_score)))
         if labels is not None:
+            if not isinstance(labels, Iterable):
+                raise ConfigError(f"labels: expected label names, given {labels!r}")
             wanted = [labels] if isinstance(labels, str) else list(labels)
             if not wanted:
                 raise ConfigError(f"labels: names none; this bundle has {', '.join(self.bundle.label_ids)}")
             self._check_labels(wanted)
             thresholds[[label not in wanted for label in self.bundle.label_ids]] = np.inf
-        self.thresholds = thresholds
-        return self
+        narrowed = copy.copy(self)
+        narrowed.thresholds = thresholds
+        return narrowed
 
     def clear_cache(self) -> None:
         """Forget remembered scores: what follows is then the same as in a new process, to the last bit."""
@@ -148,7 +163,8 @@ class Classifier:
             self._cache.clear()
 
     def _check_labels(self, named: Sequence[str]) -> None:
-        if unknown := sorted(map(str, set(named) - set(self.bundle.label_ids))):
+        known = self.bundle.label_ids
+        if unknown := sorted({str(label) for label in named if not isinstance(label, str) or label not in known}):
             raise ConfigError(f"unknown label {', '.join(unknown)}; this bundle has {', '.join(self.bundle.label_ids)}")
 
     def _predict(self, texts: list[str], explain: bool) -> list[Prediction]:
@@ -228,13 +244,18 @@ class Classifier:
 
 
 def _checked(texts: Iterable[str]) -> Iterator[str]:
-    """`texts` one by one; InputError names the place of what is no text.
+    """`texts` one by one, as plain str (NumPy's strings are a subclass); InputError names the place of what is no text.
 
     InputError also for a single text, which would be read character by character, and for nothing to go through.
     """
-    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):
+    if isinstance(texts, str | bytes | Mapping) or not _can_be_gone_through(texts):
         raise InputError(f"texts: expected several texts, given {type(texts).__name__}; put a single text into a list")
     for place, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"texts[{place}]: expected str, given {type(text).__name__}")
-        yield text
+        yield str.__str__(text)  # what a subclass's own __str__ gives may be something else
+
+
+def _can_be_gone_through(texts: object) -> bool:
+    """Whether it has places to go through; NumPy's array without dimensions is an Iterable that has none."""
+    return isinstance(texts, Iterable) and getattr(texts, "ndim", 1) != 0

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from zhenyan.inference import Classifier
 from zhenyan.inference import classifier as module
+from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.errors import BundleError, ConfigError, InputError, MissingExtra, ZhenyanError
 from zhenyan.inference.session import RUNTIMES, OnnxSession, open_session
 from zhenyan.inference.windows import MAX_CHARS
@@ -167,7 +168,7 @@ def test_evidence_behind_stacked_marks_is_cut_from_the_text_as_it_stands(fresh):
 
 @pytest.mark.parametrize(("texts", "words"), [
     ("全网第一", "texts: expected several texts, given str; put a single text into a list"),
-    (b"abc", "given bytes"), ({"a": 1}, "given dict"), (None, "given NoneType"), (7, "given int"),
+    (np.array("好"), "expected several texts, given ndarray"), (b"abc", "given bytes"), ({"a": 1}, "given dict"), (None, "given NoneType"), (7, "given int"),
     (["好", None], r"texts\[1\]: expected str, given NoneType"), ([float("nan")], r"texts\[0\]: expected str, given float"),
     ([b"abc"], "given bytes"),
 ])  # fmt: skip
@@ -177,6 +178,20 @@ def test_evidence_behind_stacked_marks_is_cut_from_the_text_as_it_stands(fresh):
 def test_what_is_no_list_of_texts_is_refused(fresh, ask, texts, words):
     with pytest.raises(InputError, match=words):
         ask(fresh, texts)
+
+
+def test_texts_come_back_as_plain_strings(fresh):
+    """NumPy's would be written into files and answers as what they are not."""
+    (prediction,) = fresh.predict(np.array([CLAIM]))
+    assert type(prediction.text) is str and {type(e.text) for e in prediction.evidence} == {str}
+
+
+def test_evidence_is_asked_for_with_labels_and_probabilities_for_each_text(fresh):
+    scores = fresh.score([CLAIM])
+    with pytest.raises(InputError, match="labels: expected a list for each of 1 texts, given 2"):
+        fresh.find_evidence([CLAIM], [["food_safety"], ["price_fraud"]], scores)
+    with pytest.raises(InputError, match=r"probabilities: expected an array \(1, 14\) as .* given \(14,\)"):
+        fresh.find_evidence([CLAIM], [["food_safety"]], scores[0])
 
 
 def test_a_text_that_is_none_is_named_by_its_place_in_the_whole_stream(fresh):
@@ -206,15 +221,42 @@ def test_decisions_follow_thresholds(fresh):
         label for label, score, threshold in zip(fresh.bundle.label_ids, scores[0], fresh.bundle.thresholds, strict=True)
         if score >= np.float32(threshold)
     )  # fmt: skip
-    fresh.with_thresholds(labels=[fresh.bundle.label_ids[-1]])
-    assert set(fresh.decide(np.ones(len(fresh.thresholds)))) == {fresh.bundle.label_ids[-1]}
+    narrowed = fresh.with_thresholds(labels=[fresh.bundle.label_ids[-1]])
+    assert set(narrowed.decide(np.ones(len(fresh.thresholds)))) == {fresh.bundle.label_ids[-1]}
     assert fresh.with_thresholds(min_score=1.0).decide(scores[0]) == ()
     assert (fresh.score([CLAIM]) == scores).all()
     with pytest.raises(ConfigError, match="unknown label nonsense; this bundle has"):
         fresh.with_thresholds(labels=["nonsense"])
 
 
+def test_a_narrowed_classifier_leaves_the_other_as_it_was_and_shares_model_and_memory(fresh):
+    before, decided = fresh.thresholds.copy(), fresh.predict([CLAIM], explain=False)[0].labels
+    narrowed = fresh.with_thresholds(min_score=1.0)
+    assert narrowed is not fresh and narrowed.predict([CLAIM])[0].labels == ()
+    assert (fresh.thresholds == before).all() and fresh.predict([CLAIM], explain=False)[0].labels == decided != ()
+    narrowed.session = Counting(fresh.session)
+    assert (narrowed.score([CLAIM]) == fresh.score([CLAIM])).all() and narrowed.session.rows == 0
+    narrowed.clear_cache()
+    assert not fresh._cache
+
+
+def test_what_it_shows_is_short_and_none_of_the_texts(fresh):
+    fresh.score([CLAIM])
+    assert CLAIM not in repr(fresh) and len(repr(fresh)) < 500 and str(fresh.bundle.folder) in repr(fresh)
+
+
+def test_classifiers_predictions_bundles_and_labels_may_be_keys(fresh):
+    (one,), (two,) = fresh.predict([CLAIM]), fresh.predict([CLAIM])
+    assert one is not two and {one, two} == {one}
+    again = load_bundle(fresh.bundle.folder)
+    assert {fresh.bundle, again} == {again} and len({*again.labels, *fresh.bundle.labels}) == len(again.labels)
+    other = fresh.with_thresholds(min_score=0.5)
+    assert {fresh: 1, other: 2}[other] == 2 and fresh != other
+
+
 @pytest.mark.parametrize(("asked", "words"), [
+    ({"min_score": [0.5]}, r"min_score: expected a number from 0 to 1, given \[0.5\]"), ({"labels": 5}, "labels: expected label names, given 5"),
+    ({"labels": [["food_safety"]]}, r"unknown label \['food_safety'\]"), ({"min_score": np.array([0.5])}, "given array"),
     ({"min_score": float("nan")}, "min_score: expected a number from 0 to 1, given nan"), ({"min_score": 2}, "given 2"),
     ({"min_score": -0.1}, "given -0.1"), ({"min_score": "0.5"}, "given '0.5'"), ({"min_score": True}, "given True"),
     ({"labels": []}, "labels: names none; this bundle has"), ({"labels": "food"}, "unknown label food;"),
