@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, TextIO, cast
 
 from zhenyan.inference.errors import InputError, Unavailable
 from zhenyan.inference.io.items import Damage, Meter, Options
+from zhenyan.inference.io.names import local_file
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _SAMPLE = 1 << 20
@@ -35,8 +36,11 @@ def filesystem(address: str) -> tuple[Any, str]:
 
     try:
         return fsspec.core.url_to_fs(address)
-    except (ImportError, ValueError, OSError) as error:
+    except (ImportError, ValueError) as error:
         raise InputError(f"{address}: {error}; is the fsspec filesystem for this address installed?") from None
+    except Exception as error:  # every filesystem has errors of its own
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{address}: {reason}; check that the address is whole, and what it names") from None
 
 
 def inner_address(path: str) -> str:
@@ -91,11 +95,21 @@ def _raw(path: str) -> Iterator[BinaryIO]:
 
 def _opened(system: Any | None, name: str, path: str) -> BinaryIO:
     try:
-        return open(name, "rb") if system is None else cast(BinaryIO, system.open(name, "rb"))
+        return open(local_file(name), "rb") if system is None else cast(BinaryIO, system.open(name, "rb"))
     except PermissionError as error:  # that won't pass
         raise InputError(f"{path}: {error.strerror or error}") from None
     except OSError as error:
         raise Unavailable(f"{path}: {error.strerror or error}") from None
+    except Exception as error:  # an archive's
+        if system is None:
+            raise
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: str, error: Exception) -> InputError:
+    return InputError(
+        f"{path}: {str(error) or type(error).__name__}; get the file again, or unpack it and name it there"
+    )
 
 
 @contextmanager
@@ -186,7 +200,7 @@ def read_as(path: str, lines: TextIO) -> str:
 def _check_encoding(name: str) -> None:
     try:
         "".encode(name)
-    except LookupError:
+    except (LookupError, ValueError):  # "undefined" encodes nothing, a NUL is no name
         raise InputError(f"--encoding {name!r} is unknown; usual ones are utf-8, gb18030, big5, utf-16") from None
 
 
@@ -216,6 +230,10 @@ class _Readable(io.RawIOBase):
                 raise
             kind = InputError if isinstance(error, PermissionError) else Unavailable
             raise kind(f"{self._path}: {error.strerror or error}") from None
+        except Exception as error:  # an archive's
+            if not self._path:
+                raise
+            raise _damaged(self._path, error) from None
         buffer[: len(data)] = data
         self._meter.read += len(data)
         return len(data)

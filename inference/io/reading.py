@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -11,7 +10,9 @@ from pathlib import Path
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import asr, documents, tables, workbooks
+from zhenyan.inference.io.folders import in_folder, of_glob
 from zhenyan.inference.io.items import Damage, Item, Options, Reject
+from zhenyan.inference.io.names import local_file, real_path, shown
 from zhenyan.inference.io.opening import COMPRESSIONS, filesystem, inner_address, is_remote, plain_suffix
 from zhenyan.inference.io.splitting import split_items
 
@@ -38,39 +39,45 @@ _BY_PROGRAMS = ("~$", ".~lock.", "._")
 __all__ = ["READERS", "Item", "Options", "Reject", "read_items", "resolve_inputs"]
 
 
-def resolve_inputs(inputs: Sequence[str]) -> list[str]:
+def resolve_inputs(inputs: Sequence[str], notes: list[str] | None = None) -> list[str]:
     """Files that the given files, folders (searched through), globs and addresses name, in a fixed order.
 
-    InputError when one names nothing, or a file whose ending no reader knows.
+    A folder that can't be listed stands among them, so that whoever reads them says so. What a folder holds and no
+    reader knows goes to `notes`. InputError when an input names nothing, or a file whose ending no reader knows.
     """
     files: list[str] = []
     for name in inputs:
-        found = _resolve(name)
+        found, left_out = _resolve(name)
         if not found:
             raise InputError(
-                f"{name}: no such file, folder or glob with readable files ({' '.join(READERS)}, also .gz .zst)"
+                f"{shown(name)}: no such file, folder or glob with readable files "
+                f"({' '.join(READERS)}, also .gz .zst){left_out and f'; {left_out}'}"
             )
-        files += found
+        if left_out and notes is not None:
+            notes.append(f"{shown(name)}: {left_out}")
+        files += map(shown, found)
     return list(dict.fromkeys(files))
 
 
-def _resolve(name: str) -> list[str]:
+def _resolve(name: str) -> tuple[list[str], str]:
+    """What an input names, and what it holds that isn't read, in words."""
     if not name.strip():
         raise InputError("an input's name is empty; name a file, a folder, a glob or an address")
     if name.startswith("file://"):
         name = filesystem(name)[1]
     if is_remote(name):
-        return _resolve_remote(name)
-    path = Path(name)
+        return _resolve_remote(name), ""
+    path = Path(real_path(name))
     try:
         if path.is_dir():
-            return sorted(str(p) for p in path.rglob("*") if p.is_file() and _is_readable(p.name))
+            found = in_folder(str(path), _is_readable)
+            return found.inputs(), found.left_out()
         if path.exists():
             _check_ending(name)
-            return [name]
+            return [name], ""
     except OSError as error:
-        raise InputError(f"{name}: {error.strerror or error}") from None
-    return sorted(hit for hit in glob.glob(name, recursive=True) if os.path.isfile(hit) and _is_readable(hit))
+        raise InputError(f"{shown(name)}: {error.strerror or error}") from None
+    return of_glob(name, _is_readable).inputs(), ""
 
 
 def _resolve_remote(name: str) -> list[str]:
@@ -82,8 +89,8 @@ def _resolve_remote(name: str) -> list[str]:
     system, path = filesystem(name)
     try:
         paths = system.glob(path) if glob.has_magic(path) else system.find(path)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{name}: {error}") from None
+    except Exception as error:  # every filesystem has errors of its own
+        raise InputError(f"{name}: {str(error) or type(error).__name__}; check the address and what it names") from None
     return sorted(_address(name, path, p) for p in paths if _is_readable(p))
 
 
@@ -119,6 +126,9 @@ def _check_ending(name: str) -> None:
 def read_items(path: str, options: Options) -> Iterator[Item | Reject]:
     """Items and rejects of one file, in order. InputError when the file as a whole can't be read."""
     suffix, damage = plain_suffix(path), Damage()
+    if suffix not in READERS:
+        local_file(path)  # a folder that can't be listed
+        _check_ending(path)
     items = READERS[suffix](path, replace(options, damage=damage))
     return split_items(_undamaged(items, path, options, damage), options, asr=suffix == ".json")
 

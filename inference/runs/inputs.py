@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from zhenyan.inference.errors import InputError, Unavailable
 from zhenyan.inference.io.items import Item, Options, Reject
+from zhenyan.inference.io.names import local_file, real_path
 from zhenyan.inference.io.opening import filesystem, is_remote
 from zhenyan.inference.io.reading import read_items, resolve_inputs
 
@@ -41,7 +43,7 @@ def input_files(inputs: Sequence[str], written: Sequence[Path], notes: list[str]
     An output may lie in a folder that is scored: its own rows and parts must not become input when the run goes on.
     A file that is named twice, by two paths, goes to `notes`.
     """
-    named = [path for path in resolve_inputs(inputs) if path in inputs or not _written_by_run(path)]
+    named = [path for path in resolve_inputs(inputs, notes) if path in inputs or not _written_by_run(path)]
     files = list(_each_once(named, notes))
     if not files:
         raise InputError(f"{', '.join(inputs)}: holds nothing but outputs of earlier runs")
@@ -66,7 +68,7 @@ def _written_by_run(path: str) -> bool:
     if is_remote(path):
         return False
     name = Path(path)
-    return Path(path + ".run").is_dir() or any(parent.suffix == ".run" for parent in name.parents)
+    return os.path.isdir(path + ".run") or any(parent.suffix == ".run" for parent in name.parents)
 
 
 def digest(path: str) -> str:
@@ -75,7 +77,7 @@ def digest(path: str) -> str:
         if is_remote(path):
             system, name = filesystem(path)
             return str(system.ukey(name))
-        with open(path, "rb") as file:
+        with open(local_file(path), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
@@ -87,7 +89,7 @@ def size(path: str) -> int:
         if is_remote(path):
             system, name = filesystem(path)
             return int(system.size(name) or 0)
-        return Path(path).stat().st_size
+        return Path(real_path(path)).stat().st_size
     except (OSError, InputError):
         return 0
 
@@ -112,7 +114,7 @@ def stamps(files: Sequence[str]) -> list[tuple[int, int] | None]:
 
 def _stamp(path: str) -> tuple[int, int] | None:
     try:
-        found = Path(path).stat()
+        found = Path(real_path(path)).stat()
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns

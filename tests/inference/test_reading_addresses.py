@@ -78,3 +78,46 @@ def test_an_empty_name_is_not_the_working_folder(tmp_path, monkeypatch, name):
     with pytest.raises(InputError, match="name is empty"):
         resolve_inputs([name])
     assert resolve_inputs(["."]) == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("zip://a.txt::{}", "File is not a zip file; check that the address is whole"),
+        ("github://a", "'org' and 'repo'; check that the address is whole"),
+        ("http://", "check the address and what it names"),
+        ("nothing://a", "is the fsspec filesystem for this address installed"),
+    ],
+)
+def test_whatever_a_filesystem_raises_is_said_with_its_address(tmp_path, address, words):
+    (tmp_path / "copy.csv").write_text("no archive", encoding="utf-8")
+    address = address.format(tmp_path / "copy.csv")
+    with pytest.raises(InputError) as error:
+        resolve_inputs([address])
+    assert str(error.value).startswith(f"{address}: ") and words in str(error.value)
+
+
+def test_a_filesystem_that_fails_without_a_word_is_named(monkeypatch):
+    class Silent(System):
+        def find(self, path):
+            raise KeyError
+
+    monkeypatch.setattr(reading, "filesystem", lambda name: (Silent(), "x"))
+    with pytest.raises(InputError, match="hdfs://x: KeyError; check the address"):
+        resolve_inputs(["hdfs://x"])
+
+
+@pytest.mark.parametrize(
+    ("offset", "byte", "words"),
+    [(60, 0xFF, "get the file again, or unpack it"), (6, 1, "password required.*unpack it and name it there")],
+)
+def test_a_damaged_or_locked_archive_is_said(tmp_path, offset, byte, words):
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("x.txt", f"{LINE}\n" * 90)
+    data = bytearray(archive.read_bytes())
+    data[offset] = byte
+    data[data.index(b"PK\1\2") + 8] |= byte == 1  # the flag of a password stands twice
+    archive.write_bytes(data)
+    with pytest.raises(InputError, match=words):
+        list(read_items(f"zip://x.txt::{archive}", Options()))

@@ -149,3 +149,18 @@ def test_damage_beside_the_text_is_noted_and_a_mark_of_earlier_damage_is_a_chara
     given(tmp_path / "a.csv", f"text,b\n{FIRST},1\n{FIRST},".encode() + b"\xff\n")
     assert [item.text for item in read_items(path, options)] == [FIRST, FIRST]
     assert ["line 3 has damaged bytes" in note for note in options.notes] == [True]
+
+
+@pytest.mark.parametrize("name", ["undefined", "nothing", "base64", "utf\0"])
+def test_an_encoding_that_is_none_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match=r"--encoding '.*' is unknown; usual ones are utf-8"):
+        outline(given(tmp_path / "a.txt", FIRST), encoding=name)
+
+
+def test_damaged_utf_8_is_told_from_gbk_by_how_much_of_it_is_whole():
+    words = THIRD * 100
+    other = words[:3].encode("gb18030")
+    damaged = (words[:20].encode() + other) * 9  # 91 of 100 bytes in whole characters
+    assert damaged.decode("gb18030") and detect_encoding(damaged, complete=True) == "utf-8"
+    mixed = words[:200].encode("gb18030") + words[:600].encode()  # 82
+    assert mixed.decode("gb18030") and detect_encoding(mixed, complete=True) == "gb18030"

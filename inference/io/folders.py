@@ -1,0 +1,163 @@
+"""Files in folders and of globs, with the folders that can't be listed, and what is left out.
+
+pathlib and glob pass over what they can't list or look at, so that nobody would know that it wasn't scored.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+_ENDING = re.compile(r"\.[a-z0-9]{1,8}$")
+_OF_SYSTEMS = ("desktop.ini", "thumbs.db")
+_LINKED, _BROKEN, _OTHER = "linked folder", "broken link", "other file"
+_KINDS = 8  # of endings that a note names
+_REMEDIES = {
+    ".zip": "read a zip by zip://::FILE.zip",
+    ".xls": "save .xls as .xlsx",
+    ".doc": "save documents as .txt",
+    ".docx": "save documents as .txt",
+    ".lrc": "save .lrc as .srt",
+    ".rar": "unpack archives",
+    ".7z": "unpack archives",
+    ".tgz": "unpack archives",
+    ".tar": "unpack archives",
+    _LINKED: "name linked folders themselves",
+}
+
+IsReadable = Callable[[str], bool]
+
+
+@dataclass
+class Found:
+    """What a folder or glob holds: files to read, folders that can't be listed, and how much of what else."""
+
+    files: list[str] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
+    left: Counter[str] = field(default_factory=Counter)
+
+    def inputs(self) -> list[str]:
+        """The files in order; a folder that can't be listed is an input that can't be read."""
+        return sorted({*self.files, *self.unlisted})
+
+    def left_out(self) -> str:
+        """What isn't read and how it could be, in words; empty when there is nothing."""
+        named = [(kind, count) for kind, count in self.left.most_common() if kind != _OTHER]
+        kinds = Counter(dict(named[:_KINDS]))
+        if more := self.left.total() - kinds.total():
+            kinds[_OTHER] = more
+        words = ", ".join(f"{count:,} {kind}{_plural(kind, count)}" for kind, count in kinds.items())
+        remedies = "; ".join(dict.fromkeys(_REMEDIES[kind] for kind in kinds if kind in _REMEDIES))
+        return words and f"left out {words}" + (f"; {remedies}" if remedies else "")
+
+
+def _plural(kind: str, count: int) -> str:
+    return "s" if count > 1 and not kind.startswith(".") else ""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A name in a folder: "folder", "file", or what else it is."""
+
+    path: str
+    name: str
+    kind: str
+
+
+def in_folder(folder: str, is_readable: IsReadable) -> Found:
+    """Files in a folder and those below it; linked folders are left out, for they may lead round in circles."""
+    found = Found()
+    waiting = [_Entry("" if os.path.normpath(folder) == "." else os.path.join(folder, "").rstrip("/"), "", "folder")]
+    while waiting:
+        inside = waiting.pop()
+        for entry in _listed(inside.path, found):
+            if entry.kind == "folder":
+                waiting.append(entry)
+            elif entry.kind == "file" and is_readable(entry.name):
+                found.files.append(entry.path)
+            elif not _goes_unsaid(os.path.relpath(entry.path, folder)):
+                found.left[_ending(entry.name) if entry.kind == "file" else entry.kind] += 1
+    return found
+
+
+def of_glob(pattern: str, is_readable: IsReadable) -> Found:
+    """Files that a glob names, as the module glob has it."""
+    found = Found()
+    root, *parts = _parts(pattern)
+    waiting = [(root, parts)]
+    while waiting:
+        folder, (part, *after) = waiting.pop()
+        if glob.has_magic(part):
+            waiting += _matched(folder, part, after, found)
+        elif after:
+            waiting.append((os.path.join(folder, part), after))
+        elif os.path.isfile(path := os.path.join(folder, part)):
+            found.files.append(path)
+    found.files = [path for path in found.files if is_readable(path)]
+    return found
+
+
+def _parts(pattern: str) -> list[str]:
+    """Where a glob begins, "" for the working folder, and its parts."""
+    drive, rest = os.path.splitdrive(pattern)
+    parts = re.split(r"[/\\]" if os.sep == "\\" else "/", rest)
+    return [drive + os.sep, *parts[1:]] if not parts[0] else [drive, *parts]
+
+
+def _matched(folder: str, part: str, after: list[str], found: Found) -> Iterator[tuple[str, list[str]]]:
+    """Takes the files that a glob's part names in a folder, or gives the folders in which to go on, with what parts."""
+    if part == "**" and after:
+        yield folder, after
+    for entry in _listed(folder, found):
+        named = fnmatch.fnmatch(entry.name, part) and (part.startswith(".") or not entry.name.startswith("."))
+        if named and not after and entry.kind == "file":
+            found.files.append(entry.path)
+        elif named and part == "**" and _is_below(entry):
+            yield entry.path, [part, *after]
+        elif named and after and part != "**" and entry.kind in ("folder", _LINKED):
+            yield entry.path, after
+
+
+def _is_below(entry: _Entry) -> bool:
+    """Whether it is a folder, and no link to one in which it lies: that would lead round in circles."""
+    if entry.kind != _LINKED:
+        return entry.kind == "folder"
+    linked, here = os.path.realpath(entry.path), os.path.realpath(os.path.dirname(entry.path) or ".")
+    return os.path.commonpath((linked, here)) != linked
+
+
+def _listed(folder: str, found: Found) -> Iterable[_Entry]:
+    try:
+        with os.scandir(folder or ".") as entries:
+            return [_Entry(os.path.join(folder, entry.name), entry.name, _kind(entry)) for entry in entries]
+    except (FileNotFoundError, NotADirectoryError):  # a glob's, or it went away
+        return ()
+    except OSError:
+        found.unlisted.append(folder or ".")
+        return ()
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    try:
+        if entry.is_symlink():
+            return _LINKED if entry.is_dir() else "file" if entry.is_file() else _BROKEN
+        return "folder" if entry.is_dir() else "file" if entry.is_file() else _OTHER
+    except OSError:  # a link to itself; else whoever opens it says what is wrong
+        return _BROKEN if entry.is_symlink() else "file"
+
+
+def _ending(name: str) -> str:
+    found = _ENDING.search(name.lower())
+    return found.group() if found else _OTHER
+
+
+def _goes_unsaid(path: str) -> bool:
+    """Whether nobody means it to be read: what is hidden, systems' and spreadsheets' own files, and runs' folders."""
+    *folders, name = path.split(os.sep)
+    hidden = any(part.startswith(".") for part in (*folders, name))
+    return hidden or name.startswith("~$") or name.lower() in _OF_SYSTEMS or any(f.endswith(".run") for f in folders)
