@@ -105,6 +105,8 @@ class Tracker:
         if self.problem and not patient and time.monotonic() < self._again:
             return False
         lines = (self.folder / JOURNAL).read_text(encoding="utf-8").splitlines()
+        if not lines:  # cut off before, or amid, its first entry
+            return True
         try:
             client = self._client(json.loads(lines[0])["time"])
             for line in lines[self.sent :]:
@@ -114,7 +116,7 @@ class Tracker:
         except Exception as error:  # whatever the client raises: training must go on
             self._unreachable(error)
             return False
-        self.problem = ""
+        self.problem, self._wait = "", _PATIENCE
         return True
 
     def _unreachable(self, error: Exception) -> None:

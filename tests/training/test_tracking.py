@@ -152,6 +152,33 @@ def test_sync_of_a_folder_without_a_run_says_what_to_give(tmp_path):
         cli_registry.sync(tmp_path)
 
 
+@pytest.mark.parametrize("left", ["", '{"kind": "params", "ti'], ids=["nothing", "a torn line"])
+def test_an_empty_journal_is_nothing_to_send(small_config, monkeypatch, capsys, left):
+    """A run that was killed before its first entry was whole; its server isn't even asked."""
+    folder = new_folder(small_config.model_copy(update={"tracking": AWAY}))
+    (folder / JOURNAL).write_text(left, encoding="utf-8")
+    cli_registry.sync(folder)
+    assert capsys.readouterr().out == f"{folder}: its journal is empty, there is nothing to send\n"
+
+
+def test_a_server_that_was_back_is_waited_for_as_short_as_at_first(tmp_path, here, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(tracking.time, "monotonic", lambda: now[0])
+    tracker = Tracker(made(tmp_path / "run"), AWAY, "run", QUIET)
+    waited = []
+    for _ in range(3):
+        tracker.metrics({"m": 1.0}, 1)
+        waited.append(tracker._again - now[0])
+        now[0] = tracker._again
+    assert waited == [60, 120, 240]
+    tracker.config = here
+    tracker.metrics({"m": 2.0}, 2)
+    assert tracker.sent == 4 and not tracker.problem
+    monkeypatch.setattr(tracker, "_send", lambda *_: 1 / 0)
+    tracker.metrics({"m": 3.0}, 3)
+    assert tracker.problem and tracker._again - now[0] == 60
+
+
 def test_sync_takes_the_login_from_the_environment(monkeypatch, small_config):
     """What a run keeps has none, so a server that wants one gets it from MLFLOW_TRACKING_URI or USERNAME and PASSWORD."""
     asked = []
