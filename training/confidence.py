@@ -5,11 +5,13 @@ Confident learning: Northcutt, Jiang, Chuang, "Confident Learning: Estimating Un
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.normalise import normalise
 from zhenyan.training.baselines import TfidfBaseline
 from zhenyan.training.calibration import fit_scaling
 from zhenyan.training.dataset import targets
@@ -69,14 +71,29 @@ def group_folds(groups: Sequence[str], count: int, seed: int) -> np.ndarray:
 
 
 def out_of_fold(cells: Cells, folds: int = 5, seed: int = 0) -> np.ndarray:
-    """Calibrated probability of each label from a model trained on the other groups, float64 (rows, labels)."""
+    """Calibrated probability of each label from a model trained on the other groups, float64 (rows, labels).
+
+    InputError when the other groups' rows are too few to learn any wording from.
+    """
     fold = group_folds(cells.groups, folds, seed)
     raw = np.zeros(cells.given.shape)
     for number in range(fold.max() + 1):
         train, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        model = TfidfBaseline(cells.labels).fit([cells.texts[i] for i in train], cells.given[train], cells.seen[train])
+        texts = [cells.texts[i] for i in train]
+        _check_wording(texts)
+        model = TfidfBaseline(cells.labels).fit(texts, cells.given[train], cells.seen[train])
         raw[held] = model.score([cells.texts[i] for i in held])
     return calibrate(cells, raw)
+
+
+def _check_wording(texts: Sequence[str]) -> None:
+    """InputError unless two of the texts share a character: the baseline learns only what stands in two."""
+    shared = Counter(character for text in texts for character in set(normalise(text).lower()))
+    if max(shared.values(), default=0) < 2:
+        raise InputError(
+            f"only {len(texts):,} rows of other groups to judge some rows by, and no character stands in two of them: "
+            "nothing can be learnt; give more labelled rows"
+        )
 
 
 def calibrate(cells: Cells, raw: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.training import cli_data
 from zhenyan.training.agreement import ANY, Agreement, agreement
 from zhenyan.training.audit import bundle_opinion, contradictions, find_suspects, fix_records, nearest_disagreeing
 from zhenyan.training.cli import data
@@ -275,13 +276,25 @@ def test_a_planted_error_is_found_decided_and_fixed(copied):
         (["-o", "f.jsonl", "--precision-report", "corpus/b01.jsonl"], "--precision-report corpus/b01.jsonl"),
         (["-o", "f.jsonl", "--precision-report", "f.jsonl"], "--precision-report f.jsonl"),
         (["-o", "f.jsonl", "--unseen", "b99"], "--unseen b99: .*name it with --features"),
+        (["-o", "cache"], "--output cache: is a folder; give a file to write"),
+        (["-o", "hashed.jsonl/f.jsonl"], "--output hashed.jsonl/f.jsonl: hashed.jsonl: .*; give a folder that may"),
+        (["-o", "f.jsonl", "--precision-report", "hashed.jsonl/p"], "--precision-report hashed.jsonl/p: hashed"),
     ],
 )
-def test_an_audit_that_would_mislead_or_overwrite_is_refused(copied, options, words):
+def test_an_audit_that_would_mislead_or_overwrite_is_refused(copied, monkeypatch, options, words):
+    monkeypatch.setattr(cli_data, "_read", lambda *_: pytest.fail("refused only after rows were read"))
     before = (copied / "corpus/b01.jsonl").read_bytes()
     result = CliRunner().invoke(data, ["audit", "corpus", *options])
     assert isinstance(result.exception, ConfigError) and re.search(words, str(result.exception))
     assert (copied / "corpus/b01.jsonl").read_bytes() == before and not (copied / "f.jsonl").exists()
+
+
+def test_rows_too_few_to_learn_from_are_named(tmp_path):
+    rows = [{"text": text, "labels": [], "batch": text} for text in ("降压茶", "两盒", "拍一下")]
+    file = save(tmp_path / "rows.jsonl", *rows)
+    result = CliRunner().invoke(data, ["audit", str(file), "-o", str(tmp_path / "f.jsonl"), "--folds", "3"])
+    assert isinstance(result.exception, InputError)
+    assert "only 2 rows of other groups" in str(result.exception) and "more labelled rows" in str(result.exception)
 
 
 def test_fixes_add_remove_and_exchange_and_again_change_nothing(copied):
