@@ -156,8 +156,10 @@ def evaluate(
     rows: Annotated[
         list[str] | None,
         typer.Option(
+            "--rows",
             "--set",
-            help="Labelled JSON Lines files to measure on, written or hashed; the written test split by default.",
+            help="Labelled JSON Lines files to measure on, written or hashed; the written test split by default. "
+            "`--set` is the older name.",
         ),
     ] = None,
     baselines: Annotated[bool, typer.Option(help="Also measure a word list and TF-IDF + logistic regression.")] = True,

@@ -12,9 +12,13 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training.extras import need_extra
 
 _CONFIG = Annotated[Path, typer.Option(help="Configuration with the label schema, rows and MLflow address.")]
-_SET = Annotated[
+_ROWS = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Labelled JSON Lines files, written or hashed; the written test split by default."),
+    typer.Option(
+        "--rows",
+        "--set",
+        help="Labelled JSON Lines files, written or hashed; the written test split by default. `--set` is the older name.",
+    ),
 ]
 _DEFAULT = Path("configs/train/default.yaml")
 
@@ -56,7 +60,7 @@ def _measure(
 def compare(
     a: Annotated[str, typer.Argument(help="Bundle folder, runs:/ID or models:/zhenyan@champion.")],
     b: Annotated[str, typer.Argument(help="The other one.")],
-    set_: _SET = None,
+    rows: _ROWS = None,
     config: _CONFIG = _DEFAULT,
     evasion: Annotated[bool, typer.Option(help="Also compare under every disguise (slow).")] = False,
     flips: Annotated[int, typer.Option(min=0, help="Print this many rows that are decided differently.")] = 10,
@@ -65,7 +69,7 @@ def compare(
     need_extra()
     from zhenyan.training.compare import comparison_view
 
-    found, _ = _measure(a, b, config, set_, evasion, other=True)
+    found, _ = _measure(a, b, config, rows, evasion, other=True)
     console = Console(width=140)
     for table in comparison_view(found):
         console.print(table)
@@ -78,7 +82,7 @@ def compare(
 
 def promote(
     candidate: Annotated[str, typer.Argument(help="Bundle folder, runs:/ID or models:/zhenyan@challenger.")],
-    set_: _SET = None,
+    rows: _ROWS = None,
     config: _CONFIG = _DEFAULT,
     gates: Annotated[
         Path | None, typer.Option(help="Bounds the candidate must satisfy; configs/gates.yaml by default.")
@@ -93,15 +97,15 @@ def promote(
     from zhenyan.training import registry
     from zhenyan.training.config import load_config
 
-    if challenger and (set_ or gates):
-        raise ConfigError("--challenger measures nothing: leave --set and --gates to the promotion after it")
+    if challenger and (rows or gates):
+        raise ConfigError("--challenger measures nothing: leave --rows and --gates to the promotion after it")
     settings = load_config(config)
     shelf = registry.Registry(settings.tracking, name)
     champion = shelf.version(registry.CHAMPION)
     with TemporaryDirectory(prefix="zhenyan-") as scratch:
         folder = registry.resolve(candidate, settings.tracking, Path(scratch))
         if champion and not challenger:
-            _pass_gates(candidate, f"models:/{name}/{champion.number}", folder, config, set_, gates)
+            _pass_gates(candidate, f"models:/{name}/{champion.number}", folder, config, rows, gates)
             if shelf.version(registry.CHAMPION) != champion:
                 raise ConfigError(f"{name}: another version became champion meanwhile; run promote again")
         version = shelf.registered(candidate) or shelf.add(folder)
@@ -160,4 +164,7 @@ def sync(
         tracker = Tracker(folder, config, folder.name)
         if not tracker.flush(patient=True):
             raise ConfigError(f"MLflow at {shown_uri(config)}: {tracker.problem}; nothing is lost, try again later")
+        if tracker.run_id is None:
+            typer.echo(f"{folder}: its journal is empty, there is nothing to send")
+            continue
         typer.echo(f"MLflow at {shown_uri(config)} has everything of {folder} (run {tracker.run_id})")
