@@ -124,6 +124,8 @@ def load_yaml(path: Path) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not YAML that can be read: lists or sections are nested too deeply") from None
 
 
 def _instead_of(path: Path) -> str:

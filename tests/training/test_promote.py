@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
 
 import pytest
 import typer
@@ -15,6 +14,7 @@ from zhenyan.inference.bundle import DEFAULT_BUNDLE
 from zhenyan.inference.cli import main
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli_registry
+from zhenyan.training import compare as comparing
 from zhenyan.training.compare import Comparison, Difference, speeds
 from zhenyan.training.config import TrackingConfig
 from zhenyan.training.export import write_manifest
@@ -62,12 +62,20 @@ def test_each_bound_refuses_alone_is_named_and_can_be_switched_off(found, name, 
 
 def test_labels_with_few_rows_do_not_count():
     assert failed(comparison({"food_safety": 0.5}), Gates(min_positives=51)) == []
+    assert failed(comparison({"food_safety": 0.5}), Gates(min_positives=50)) == ["fall of F1, food_safety"]
+
+
+def test_a_better_candidate_passes():
+    schema = load_schema()
+    better = comparison(dict.fromkeys(["any violation", "core labels, micro", *schema.ids], -0.09))
+    assert failed(better) == []
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [("core_micro_drop: 3", "core_micro_drop: input should be less than or equal to 1, found 3"),
-     ("latency: 2", "latency: no such key; there are latency_ratio, any_violation_drop")],
+     ("latency: 2", "latency: no such key; there are latency_ratio, any_violation_drop"),
+     ("x: " + "[" * 5000, r"gates.yaml: not YAML that can be read: lists or sections are nested too deeply")],
 )  # fmt: skip
 def test_faults_in_the_gates_file_are_named(tmp_path, text, message):
     (tmp_path / "gates.yaml").write_text(text, encoding="utf-8")
@@ -93,7 +101,7 @@ def test_a_planted_regression_of_the_bundled_model_is_refused(tmp_path, root, mo
     (planted / "thresholds.json").write_text(json.dumps(thresholds), encoding="utf-8")
     write_manifest(planted, json.loads((planted / "manifest.json").read_text(encoding="utf-8"))["precision"])
     monkeypatch.chdir(root)
-    options = ["--set", tmp_path / "set.jsonl", "--config", tmp_path / "config.yaml"]
+    options = ["--rows", tmp_path / "set.jsonl", "--config", tmp_path / "config.yaml"]
     monkeypatch.setattr(sys, "argv", ["zhenyan", "promote", str(planted), *map(str, options)])
     with pytest.raises(SystemExit) as exited:
         main()
@@ -114,8 +122,9 @@ def test_what_can_not_be_measured_or_registered_is_said_before_it_is_tried(tmp_p
     rows, config = tmp_path / "set.jsonl", ["--config", tmp_path / "config.yaml"]
     rows.write_text('{"text": "今天两盒装", "labels": ["no_such"]}\n', encoding="utf-8")
     for command, message in (
-        (["compare", DEFAULT_BUNDLE, DEFAULT_BUNDLE, "--set", rows], r"set\.jsonl:1: unknown label no_such"),
+        (["compare", DEFAULT_BUNDLE, DEFAULT_BUNDLE, "--rows", rows], r"set\.jsonl:1: unknown label no_such"),
         (["promote", DEFAULT_BUNDLE, "--name", "bad/name"], "--name 'bad/name': a registered model's name"),
+        (["promote", DEFAULT_BUNDLE, "--challenger", "--rows", rows], "leave --rows and --gates to the promotion"),
         (["promote", DEFAULT_BUNDLE, "--challenger", "--set", rows], "--challenger measures nothing"),
         (["promote", DEFAULT_BUNDLE, "--challenger", "--gates", rows], "--challenger measures nothing"),
     ):
@@ -124,27 +133,34 @@ def test_what_can_not_be_measured_or_registered_is_said_before_it_is_tried(tmp_p
     hashed = {"id": "1", "sha256": "0" * 64, "doc": "0" * 64, "start": 0, "end": 5, "labels": []}
     rows.write_text(json.dumps(hashed) + "\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="1 hashed labels find no text"):
-        called("compare", DEFAULT_BUNDLE, DEFAULT_BUNDLE, "--set", rows, *config)
+        called("compare", DEFAULT_BUNDLE, DEFAULT_BUNDLE, "--rows", rows, *config)
     rows.write_text('{"text": "今天两盒装", "labels": []}\n', encoding="utf-8")
     with pytest.raises(ConfigError, match=r"both are zhenyan-\w+; give two models"):
-        called("compare", DEFAULT_BUNDLE, DEFAULT_BUNDLE, "--set", rows, *config)
+        called("compare", DEFAULT_BUNDLE, DEFAULT_BUNDLE, "--rows", rows, *config)
 
 
-def test_speeds_are_measured_in_turns():
-    asked: list[tuple[str, int]] = []
+def test_speeds_are_measured_in_turns(monkeypatch):
+    """By a clock that only the models move; an empty cache is no part of what is measured, an outlier no median."""
+    clock, asked = [100.0], []
 
     class Timed:
-        def __init__(self, name: str, seconds: float) -> None:
-            self.name, self.seconds = name, seconds
+        def __init__(self, name: str, *seconds: float) -> None:
+            self.name, self.seconds, self.cached = name, list(seconds), True
 
         def clear_cache(self) -> None:
-            asked.append((self.name, 0))
+            self.cached = False
+            clock[0] += 7
 
         def score(self, texts: list[str]) -> None:
-            asked.append((self.name, len(texts)))
-            time.sleep(self.seconds)
+            assert not self.cached, "a cached line takes no time"
+            self.cached = True
+            asked.append((self.name, *texts))
+            clock[0] += self.seconds.pop(0)
 
-    slow, fast = speeds([Timed("a", 0.004), Timed("b", 0.001)], ["一", "二", "三"], alone=2)
-    alone = [item for item in asked if item[1] == 1]
-    assert [name for name, _ in alone] == ["a", "b", "a", "b"] and len(asked) == 2 * (len(alone) + 2)
-    assert slow["latency_ms"] > fast["latency_ms"] and fast["lines_per_second"] > slow["lines_per_second"]
+    monkeypatch.setattr(comparing.time, "perf_counter", lambda: clock[0])
+    pair = [Timed("a", 0.004, 0.9, 0.005, 0.02), Timed("b", 0.001, 0.001, 0.9, 0.005)]
+    slow, fast = speeds(pair, ["一", "二", "三", "四"], alone=3)
+    assert asked[:6] == [(name, text) for text in "一二三" for name in "ab"]
+    assert asked[6:] == [(name, *"一二三四") for name in "ab"]
+    assert slow == pytest.approx({"latency_ms": 5, "lines_per_second": 200})
+    assert fast == pytest.approx({"latency_ms": 1, "lines_per_second": 800})

@@ -65,6 +65,13 @@ def test_both_aliases_move(registry):
     assert first.client.aliases == {CHAMPION: "3"}
 
 
+def test_promoting_the_champion_again_forgets_no_previous(registry):
+    shelf = registry(champion="3", previous="1")
+    promote(shelf)
+    assert shelf.client.aliases == {CHAMPION: "3", PREVIOUS: "1"}
+    assert shelf.rollback()[0].number == "1"
+
+
 @pytest.mark.parametrize(
     ("move", "before"),
     [
