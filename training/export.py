@@ -138,7 +138,7 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
         for folder in (fp32, final):
             write_probes(folder, model, tokenizer, corpus.validation, config)
             write_manifest(folder, config.export.precision if folder is final else "fp32")
-        checks = gate(model, tokenizer, fp32, final, corpus.validation, schema, config)
+        checks = gate(model, tokenizer, fp32, final, corpus.validation, config)
         console.print(gate_table(checks))
         if not all(check.passed for check in checks):
             console.print("[red]the gate failed: no bundle was written[/]")
@@ -307,9 +307,8 @@ def write_manifest(folder: Path, precision: str, **extra: Any) -> dict[str, Any]
 
 
 def gate(
-    model: MultiLabelClassifier, tokenizer: Any, fp32: Path, final: Path, rows: list[Row], schema: Schema,
-    config: TrainConfig,
-) -> list[Check]:  # fmt: skip
+    model: MultiLabelClassifier, tokenizer: Any, fp32: Path, final: Path, rows: list[Row], config: TrainConfig
+) -> list[Check]:
     """Compare torch with ONNX fp32, and fp32 with the final file, on the validation rows."""
     data = labelled(rows, model.labels)
     texts = data.texts

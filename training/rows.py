@@ -1,11 +1,11 @@
-"""The row of the data contract, and reading and writing it with messages that name file and line."""
+"""The row of the data contract, and reading it with messages that name file and line."""
 
 from __future__ import annotations
 
 import glob
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -166,14 +166,3 @@ def read_all(patterns: Sequence[str | Path]) -> tuple[list[Row], list[str]]:
     if not rows and not faults:
         raise InputError(f"{', '.join(map(str, patterns))}: no row; write one JSON object a line")
     return rows, faults
-
-
-def write_rows(path: Path, rows: Iterable[Row]) -> int:
-    """Write rows as JSON Lines; returns how many."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    count = 0
-    with path.open("w", encoding="utf-8") as out:
-        for row in rows:
-            count += 1
-            out.write(json.dumps(row_to_json(row), ensure_ascii=False) + "\n")
-    return count

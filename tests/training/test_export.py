@@ -7,13 +7,16 @@ import io
 import json
 import tempfile
 
+import numpy as np
 import pytest
 import typer
 from rich.console import Console
 from typer.testing import CliRunner
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli
-from zhenyan.training.export import export_run, place, tidy
+from zhenyan.training.config import ExportConfig
+from zhenyan.training.evaluate import Labelled
+from zhenyan.training.export import compare_decisions, export_run, place, tidy
 from zhenyan.training.train import train
 
 
@@ -41,6 +44,38 @@ def test_thresholds_are_chosen_anew_without_training(small_config, tmp_path):
         assert all(f"{one[name]:.3f}" in out.getvalue() for name in ("precision", "recall", "review_load"))
         assert f"| {one['threshold']:.3f} |" in card
     assert manifest["bundle_id"] != read(plain / "manifest.json")["bundle_id"] and "review load" in out.getvalue()
+
+
+FLIPS, MICRO, OF_A = "rows with a flipped decision", "fall of micro F1", "fall of F1, a"
+
+
+@pytest.mark.parametrize(
+    ("flipped", "refused"),
+    [
+        ([], []),
+        ([(60, 0)], []),  # one row of a hundred: at the bound
+        ([(60, 0), (61, 1)], [FLIPS]),  # false alarms that go: F1 rises
+        ([(0, 0)], [MICRO]),  # a label's bound is at least what one of its rows is worth
+        ([(0, 0), (1, 0)], [FLIPS, MICRO, OF_A]),
+        ([(99, 1), (98, 1)], [FLIPS]),  # where nobody looked no F1 falls, but a user's decision is another
+    ],
+)
+def test_the_gate_refuses_flips_and_falls(flipped, refused):
+    """A hundred rows, twenty of them with label a, which all are found; two false alarms; b has no rows."""
+    exact = np.zeros((100, 2))
+    exact[:20, 0] = exact[60, 0] = exact[61, 1] = 0.9
+    truth, seen = exact > 0.5, np.ones((100, 2), dtype=bool)
+    truth[60:] = seen[98:, 1] = False
+    given = exact.copy()
+    for cell in flipped:
+        given[cell] = 1 - exact[cell]
+    data = Labelled([], truth, seen, np.arange(100))
+    bounds = ExportConfig(max_flip_rate=0.01, max_f1_drop=0.01)
+    checks = compare_decisions(data, exact, given, np.full(2, 0.5), ["a", "b"], bounds, 20)
+    assert [check.name for check in checks] == [FLIPS, MICRO, OF_A]
+    assert [check.name for check in checks if not check.passed] == refused
+    few = compare_decisions(data, exact, given, np.full(2, 0.5), ["a", "b"], bounds, 21)
+    assert OF_A not in [check.name for check in few]
 
 
 @pytest.mark.parametrize(
