@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -13,10 +14,20 @@ import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training import cli
+from zhenyan.training import cli, evasion
 from zhenyan.training.baselines import TfidfBaseline
 from zhenyan.training.config import ThresholdConfig
-from zhenyan.training.evaluate import decider, evaluate, evasion_table, label_columns, labelled
+from zhenyan.training.evaluate import (
+    comparison_table,
+    decider,
+    evaluate,
+    evasion_table,
+    label_columns,
+    labelled,
+    minimal_pairs,
+    quality,
+    slices,
+)
 from zhenyan.training.evaluation_run import Options, evaluate_bundle
 from zhenyan.training.mistakes import FALSE_ALARM, MISSED, hardest, nearest_rows
 from zhenyan.training.rows import Row, read_rows, text_key
@@ -61,11 +72,80 @@ def test_rows_in_which_nobody_looked_are_no_compliant_rows():
     assert evaluate(data, scores, scores >= 0.5, SCHEMA)["false_alarms"]["all"] == {"rows": 1, "rate": 1.0}
 
 
+def cells_of(rows: int, *cells: tuple[int, int]) -> np.ndarray:
+    """Decisions or truth, bool (rows, labels): True in the named cells."""
+    array = np.zeros((rows, len(SCHEMA.ids)), dtype=bool)
+    for cell in cells:
+        array[cell] = True
+    return array
+
+
 def test_evasion_is_measured_where_somebody_looked():
-    data = labelled([Row("降血压的茶", ("food_safety",), annotated=("food_safety",))], SCHEMA.ids)
-    everything = lambda texts: np.ones((len(texts), len(SCHEMA.ids)), dtype=bool)  # noqa: E731
-    found = evasion_table(data, everything, SCHEMA)
-    assert found["plain"] == 1 and found["worst_fall"] == 0
+    rows = [Row("降血压的茶", ("food_safety",), annotated=("food_safety",)), Row("两盒装", annotated=("food_safety",))]
+    plain = lambda texts: cells_of(2, (0, FOOD), (1, FRAUD))  # noqa: E731
+    found = evasion_table(labelled(rows, SCHEMA.ids), plain, SCHEMA)
+    assert found["plain"] == 1 and found["mean_fall"] == found["worst_fall"] == 0
+
+
+def test_the_worst_disguise_is_the_one_with_the_largest_fall(monkeypatch):
+    """Of two rows the first disguise hides none, the second both, the third one."""
+    changes = {
+        "none": lambda text, _: text,
+        "all": lambda text, _: "藏",
+        "one": lambda text, _: text.replace("茶", "藏"),
+    }
+    monkeypatch.setattr(evasion, "TRANSFORMS", changes)
+    data = labelled([Row("降压茶", ("food_safety",)), Row("降压酒", ("food_safety",))], SCHEMA.ids)
+    seen = lambda texts: cells_of(2, *((i, FOOD) for i, text in enumerate(texts) if "藏" not in text))  # noqa: E731
+    found = evasion_table(data, seen, SCHEMA)
+    assert {name: one["fall"] for name, one in found["transforms"].items()} == pytest.approx(
+        {"none": 0, "all": 1, "one": 1 / 3}
+    )
+    assert found["worst_fall"] == 1 and found["mean_fall"] == pytest.approx(4 / 9)
+
+
+def test_scores_count_where_somebody_looked_only():
+    """The row that nobody looked at for price fraud has the worst score there is, and the decision that it makes."""
+    rows = [Row("原价九百九", ("price_fraud",)), Row("降压茶", annotated=("food_safety",)), Row("两盒装")]
+    data = labelled(rows, SCHEMA.ids)
+    scores = scores_of(3, price_fraud=[0.8, 1.0, 0.2])
+    found = quality(data, scores, scores >= 0.5, SCHEMA)
+    assert found["labels"]["price_fraud"]["predicted"] == 1 and found["micro"]["precision"] == 1
+    assert found["average_precision"] == {"price_fraud": 1}
+    cells = 2 * len(SCHEMA.ids) + 1
+    assert found["calibration_error"] == pytest.approx(2 * 0.2 / cells)
+
+
+def test_pairs_are_right_when_both_sides_are():
+    """Two right, one right and one wrong, and a row whose counterpart isn't there."""
+    pairs = ["p", "p", "q", "q", "r"]
+    data = labelled(
+        [Row(f"第{i}行", ("food_safety",), meta={"pair": pair}) for i, pair in enumerate(pairs)], SCHEMA.ids
+    )
+    decided = cells_of(5, (0, FOOD), (1, FRAUD), (2, FOOD), (4, FOOD))  # of another label is right here, too
+    assert minimal_pairs(data, decided) == {"pairs": 2, "both_right": 0.5}
+
+
+@pytest.mark.parametrize(("copies", "shown"), [(15, True), (14, False)])
+def test_slices_need_fifteen_rows(copies, shown):
+    rows = [Row(f"第{i}行", ("food_safety",), channel="copy" if i < copies else "live") for i in range(copies + 15)]
+    found = slices(labelled(rows, SCHEMA.ids), cells_of(len(rows), *((i, FOOD) for i in range(copies))), SCHEMA)
+    assert ("channel" in found) == shown
+    if shown:
+        assert {name: (one["rows"], one["any_violation"]["f1"]) for name, one in found["channel"].items()} == {
+            "copy": (15, 1), "live": (15, 0)}  # fmt: skip
+
+
+def test_the_table_counts_rows_with_the_label_not_those_decided():
+    data = labelled([Row("降压茶", ("food_safety",)), Row("两盒装"), Row("三盒装")], SCHEMA.ids)
+    decided = cells_of(3, (0, FOOD), (1, FOOD), (2, FOOD))
+    out = io.StringIO()
+    table = comparison_table({"it": quality(data, decided * 0.9, decided, SCHEMA)}, SCHEMA, "set")
+    Console(file=out, width=160).print(table)
+    assert table.row_count == 4  # any violation, core, all, and the one label that a row has
+    for words in ("any violation", "all labels, micro", "food_safety"):
+        (line,) = [line for line in out.getvalue().splitlines() if words in line]
+        assert line.split("│")[2].strip() == "1" and "0.33 1.00 0.500" in line
 
 
 def test_a_bundle_may_know_other_labels_than_the_schema(classifier):
@@ -182,7 +262,7 @@ def test_a_hashed_set_is_joined_and_a_missing_text_is_said(measuring_config, tmp
     cache, settings = tmp_path / "cache", yaml.safe_load(measuring_config.read_text(encoding="utf-8"))
     settings["data"]["public_cache"] = str(cache)
     measuring_config.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    command = ["evaluate", "--set", str(hashed), "--config", str(measuring_config), "--no-baselines"]
+    command = ["evaluate", "--rows", str(hashed), "--config", str(measuring_config), "--no-baselines"]
     app = typer.Typer()
     cli.register(app)
     with pytest.raises(ConfigError, match="1 hashed labels find no text"):

@@ -46,6 +46,26 @@ def test_interval_holds_the_value_and_groups_widen_it(arrays):
     assert by_room.high - by_room.low > by_row.high - by_row.low
 
 
+def test_an_interval_leaves_out_a_fortieth_on_either_side(arrays):
+    truth, decided = arrays
+    weights = resamples(None, len(truth), 0)
+    counts = [(weights @ cells.sum(1)).astype(float) for cells in (truth & decided, decided, truth)]
+    samples = np.sort(2 * counts[0] / (counts[1] + counts[2]))
+    found = score(truth, decided)
+    assert len(samples) == 1000
+    assert samples[24] <= found.low <= samples[25] and samples[974] <= found.high <= samples[975]
+
+
+def test_labels_that_no_row_has_count_in_no_average(arrays):
+    truth, decided = arrays
+    truth[:, [1, 4]] = False  # a core label and another; both are decided somewhere
+    found = report(truth, decided, list("abcde"), ["a", "b"])
+    each = f1_score(truth, decided, average=None, zero_division=0)
+    assert each[1] == each[4] == 0 and decided[:, [1, 4]].any()
+    assert found["macro_f1"] == pytest.approx(each[[0, 2, 3]].mean())
+    assert found["core_macro_f1"] == pytest.approx(each[0])
+
+
 def test_rows_of_a_single_group_are_resampled_one_by_one(arrays):
     assert score(*arrays, np.array(["b25"] * 400)) == score(*arrays)
 
@@ -75,15 +95,43 @@ def test_calibration_error_of_perfect_and_of_overconfident():
     assert calibration_error(truth, np.clip(p * 2, 0, 1)) > 0.1
 
 
-def test_threshold_policies():
-    truth = np.array([0] * 80 + [1] * 20, dtype=bool)
-    scores = np.concatenate([np.linspace(0, 0.6, 80), np.linspace(0.4, 1, 20)])
-    best = choose(truth, scores, ThresholdConfig(policy="f1"))
-    precise = choose(truth, scores, ThresholdConfig(policy="precision", target=0.95))
-    complete = choose(truth, scores, ThresholdConfig(policy="recall", target=0.95))
-    assert complete["threshold"] < best["threshold"] < precise["threshold"] + 1e-9
-    assert precise["precision"] >= 0.95 and complete["recall"] >= 0.95
-    assert complete["review_load"] > precise["review_load"]
+def every_cut(truth, scores):
+    """Score, precision, recall and review load at each distinct score, falling: what deciding from there on would give."""
+    for cut in sorted(set(scores.tolist()), reverse=True):
+        decided = scores >= cut
+        hits = int((truth & decided).sum())
+        yield cut, hits / decided.sum(), hits / truth.sum(), decided.mean()
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("target", [0.5, 0.8, 0.95])
+def test_threshold_policies_by_brute_force(seed, target):
+    """The lowest cut that keeps the precision, the highest that reaches the recall; scores have ties."""
+    rng = np.random.default_rng(seed)
+    truth = rng.random(120) < 0.3
+    scores = np.clip(0.3 * truth + 0.7 * rng.random(120), 0.01, 0.99).round(2)
+    cuts = list(every_cut(truth, scores))
+    keeps = [one for one in cuts if one[1] >= target] or [max(cuts, key=lambda one: one[1])]
+    reaches = [one for one in cuts if one[2] >= target]
+    for policy, expected in (("precision", keeps[-1]), ("recall", reaches[0])):
+        found = choose(truth, scores, ThresholdConfig(policy=policy, target=target))
+        below = max((one[0] for one in cuts if one[0] < expected[0]), default=0.0)
+        assert found["threshold"] == pytest.approx((expected[0] + below) / 2)  # halfway: no rounding flips it
+        assert (found["precision"], found["recall"], found["review_load"]) == pytest.approx(expected[1:])
+        assert found["chosen_by"] == f"policy {policy}, target {target}"
+
+
+def test_a_threshold_below_the_lowest_score_lies_halfway_to_zero():
+    found = choose(np.array([True, True, False, True]), np.array([0.9, 0.8, 0.6, 0.4]),
+                   ThresholdConfig(policy="recall", target=1.0, min_positives=3))  # fmt: skip
+    assert found["threshold"] == pytest.approx(0.2) and found["recall"] == 1
+
+
+@pytest.mark.parametrize(("positives", "chosen"), [(10, True), (9, False)])
+def test_so_many_positives_are_enough(positives, chosen):
+    config = ThresholdConfig(policy="recall", min_positives=10, fallback=0.77)
+    found = choose(np.arange(40) < positives, np.linspace(0.9, 0.1, 40), config)
+    assert ("fallback" not in found["chosen_by"]) == chosen == (found["threshold"] != 0.77)
 
 
 def test_too_few_positives_say_so():
