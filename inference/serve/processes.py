@@ -13,6 +13,11 @@ from zhenyan.inference.errors import ZhenyanError
 
 log = logging.getLogger("zhenyan.serve")
 
+_SENT_WHEN: dict[int, str] = {
+    signal.SIGBUS: "is the disk of TMPDIR full, where the metrics are kept?",
+    signal.SIGKILL: "killed by hand, or because memory ran out",
+}
+
 
 def _leave(*_: object) -> None:
     raise SystemExit(0)
@@ -48,9 +53,21 @@ def fork(body: Callable[..., None], *arguments: Any) -> int:
         os._exit(code)
 
 
-def ended(child: int = -1) -> int:
-    """Process id of a child that has ended (any, by default), or 0."""
+def ended(child: int = -1) -> tuple[int, str]:
+    """Process id of a child that has ended (any, by default) and how it did; 0 and nothing where none has."""
     try:
-        return os.waitpid(child, os.WNOHANG)[0]
+        dead, status = os.waitpid(child, os.WNOHANG)
     except ChildProcessError:
-        return 0
+        return 0, ""
+    return (dead, _told(os.waitstatus_to_exitcode(status))) if dead else (0, "")
+
+
+def _told(code: int) -> str:
+    """An exit code in words; of a signal, which leaves no other trace, also what usually sends it."""
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # real-time signals have no names
+        name = f"signal {-code}"
+    return name + (f" ({_SENT_WHEN[-code]})" if -code in _SENT_WHEN else "")

@@ -80,10 +80,14 @@ class Supervisor:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(late, signal.SIGKILL)
             self.ending[late] = float("inf")
-        while dead := ended():
+        while True:
+            dead, how = ended()
+            if not dead:
+                return
             self._forget(dead)
             if dead == self.current:
                 self.current = None
+                self.log.error("generation ended", extra={"fields": {"generation": dead, "ended": how}})
                 self._revive()
 
     def _forget(self, dead: int) -> None:
@@ -126,12 +130,19 @@ class Supervisor:
                 count += len(os.read(reader, 64))
             if count >= self.settings.workers:
                 return True
-            if ended(child):
+            dead, how = ended(child)
+            if dead:
                 self._forget(child)
+                self._tell_not_ready(child, how)
                 return False
             time.sleep(0.02)
+        if not self.stopping:
+            self._tell_not_ready(child, f"not ready after {_START_SECONDS:.0f} seconds, stopped")
         self._end(child)
         return False
+
+    def _tell_not_ready(self, child: int, how: str) -> None:
+        self.log.error("generation ended before it was ready", extra={"fields": {"generation": child, "ended": how}})
 
     def _replace(self) -> None:
         """A new generation beside the old one; the old one stays when the new one can't start."""

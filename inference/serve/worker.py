@@ -138,8 +138,9 @@ class _Nursery:
             if not told and (self._stopping or os.getppid() != self._parent):
                 told = self._stopping = True
                 self._stop()
-            if (dead := ended()) in self._born:
-                self._bury(dead)
+            dead, how = ended()
+            if dead in self._born:
+                self._bury(dead, how)
             else:
                 time.sleep(0.05)
         if self._keep_dying:
@@ -152,14 +153,14 @@ class _Nursery:
     def _spawn(self) -> None:
         self._born[fork(_work, *self._arguments)] = time.monotonic()
 
-    def _bury(self, dead: int) -> None:
+    def _bury(self, dead: int, how: str) -> None:
         from prometheus_client.multiprocess import mark_process_dead
 
         mark_process_dead(dead)
         lived = time.monotonic() - self._born.pop(dead)
         if self._stopping:
             return
-        log.error("worker died", extra={"fields": {"worker": dead, "lived": round(lived, 1)}})
+        log.error("worker died", extra={"fields": {"worker": dead, "lived": round(lived, 1), "ended": how}})
         self._quick = 0 if lived > _QUICK else self._quick + 1
         if self._keep_dying:
             self._stopping = True

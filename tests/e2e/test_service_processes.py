@@ -100,6 +100,7 @@ def test_a_dead_generation_is_replaced_and_leaves_no_orphans(tmp_path, workers):
         old = service.pids()[1:]
         os.kill(old[0], signal.SIGKILL)
         service.wait_for("workers died, starting again")
+        assert service.log("generation ended")[0]["ended"].startswith("SIGKILL (killed by hand")
         eventually(lambda: not any(map(alive, old)))
         ask(service, 5)
         assert len(service.workers()) == workers
@@ -142,6 +143,25 @@ def test_reload_takes_the_new_bundle_and_keeps_the_old_when_it_is_broken(tmp_pat
             httpx.post(f"{service.url}/v1/classify", json=BODY, trust_env=False).json()["model"]
             == manifest["bundle_id"]
         )
+
+
+@pytest.mark.parametrize(("workers", "ends"), [(1, "SIGBUS (is the disk of TMPDIR full"), (2, "exit status 1")])
+def test_a_reload_that_fails_without_a_word_of_its_own_tells_how_the_process_ended(tmp_path, workers, ends):
+    """As when the disk of the metrics is full: they are mapped into memory, and writing them is a fault."""
+    full = tmp_path / "full"
+    before = (
+        "import os, signal\nimport zhenyan.inference.serve.worker as worker\nwork = worker._work\n"
+        f"worker._work = lambda *a: os.kill(os.getpid(), signal.SIGBUS) if os.path.exists({str(full)!r}) else work(*a)"
+    )
+    with serving(tmp_path, "--workers", str(workers), before=before) as service:
+        full.touch()
+        service.hang_up()
+        service.wait_for("reload failed: the new model could not be started; the old one stays")
+        (line,) = service.log("generation ended before it was ready")
+        assert line["ended"].startswith(ends)
+        assert all(line["ended"].startswith("SIGBUS") for line in service.log("worker died"))
+        assert len(service.log("worker died")) == (0 if workers == 1 else 6)
+        ask(service, 5)
 
 
 def test_it_gives_up_when_no_worker_can_start_again(tmp_path):
