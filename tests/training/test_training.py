@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pytest
 import torch
 import typer
 from rich.console import Console
-from transformers import AutoTokenizer
 from typer.testing import CliRunner
 from zhenyan.inference import Classifier
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli
 from zhenyan.training import train as training
 from zhenyan.training.calibration import fit_scaling
-from zhenyan.training.config import DistilConfig, EncoderConfig, EvasionConfig, LossConfig
-from zhenyan.training.dataset import Collator
+from zhenyan.training.config import DistilConfig, EncoderConfig, LossConfig
 from zhenyan.training.encoders.load import load_encoder
 from zhenyan.training.export import export_run, place
 from zhenyan.training.losses import label_loss, positive_weights
@@ -185,24 +182,25 @@ def test_a_blend_stands_between_start_and_end(run, small_config, quiet):
 
 
 def test_masked_labels_and_weights_change_the_loss_as_they_should():
-    config = LossConfig(pos_weight_cap=4, pos_weight_power=1)
-    logits = torch.tensor([[2.0, 2.0], [-1.0, 3.0]])
-    target = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
-    ones = torch.ones(2)
-    full, masked = torch.ones(2, 2), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    pos = positive_weights(target, full, config)
-    assert pos.tolist() == [1.0, 1.0]
-    assert positive_weights(torch.tensor([[1.0]] + [[0.0]] * 9), torch.ones(10, 1), config).tolist() == [4.0]
-    before = label_loss(logits, target, full, ones, pos, config)
-    other = logits.clone()
-    other[:, 1] = 50.0
-    assert (
-        label_loss(logits, target, masked, ones, pos, config)
-        == label_loss(other, target, masked, ones, pos, config)
-        < before
-    )
-    light = label_loss(logits, target, full, torch.tensor([1.0, 0.0]), pos, config)
-    assert light == pytest.approx(label_loss(logits[:1], target[:1], full[:1], ones[:1], pos, config).item())
+    logits, target = torch.tensor([[2.0, -1.0], [-1.0, 3.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    mask, weight, pos = torch.tensor([[1.0, 1.0], [1.0, 0.0]]), torch.tensor([1.0, 0.5]), torch.tensor([3.0, 1.0])
+    sure, less = np.log1p(np.exp(-2.0)), np.log1p(np.exp(-1.0))  # what a right answer costs, at logits of 2 and 1
+    first, second = (3 * sure + less) / 2, (less + 0) / 2
+    found = label_loss(logits, target, mask, weight, pos, LossConfig())
+    assert found.item() == pytest.approx((first + 0.5 * second) / 1.5)
+    smoothed = label_loss(logits[:1, :1], torch.ones(1, 1), torch.ones(1, 1), torch.ones(1), torch.ones(1),
+                          LossConfig(label_smoothing=0.1))  # fmt: skip
+    assert smoothed.item() == pytest.approx(0.9 * sure + 0.1 * (sure + 2))
+
+
+@pytest.mark.parametrize(
+    ("positives", "negatives", "power", "expected"),
+    [(1, 9, 1, 4.0), (1, 9, 0.5, 3.0), (2, 6, 1, 3.0), (9, 1, 1, 1.0), (0, 9, 1, 1.0), (1, 9, 0, 1.0)],
+)
+def test_rare_labels_weigh_more_between_one_and_the_cap(positives, negatives, power, expected):
+    target = torch.tensor([[1.0]] * positives + [[0.0]] * negatives)
+    config = LossConfig(pos_weight_cap=4, pos_weight_power=power)
+    assert positive_weights(target, torch.ones_like(target), config).tolist() == [expected]
 
 
 def test_choice_of_checkpoint_ignores_what_nobody_annotated():
@@ -319,19 +317,3 @@ def test_unknown_encoder_is_named(source, monkeypatch):
 def test_a_missing_folder_is_no_hub_id(source):
     with pytest.raises(ConfigError, match=r"no encoder at folder '.*' \(no such folder\)"):
         load_encoder(source)
-
-
-def test_batches_are_spliced_or_disguised_as_a_whole(tiny_encoder):
-    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
-    rows = [{"row": i, "text": f"这款面膜第{i}天见效", "target": [float(i % 2)], "mask": [1.0], "weight": 1.0,
-             "written_live": False} for i in range(8)]  # fmt: skip
-    partners = datasets.Dataset.from_list(rows)
-    changes = EvasionConfig(probability=0.0, splice=0.5, speech=0.0)
-    widths = set()
-    for epoch in range(20):
-        collator = Collator(tokenizer, 64, 3, changes, partners, epoch)
-        batch = collator(rows)
-        lengths = batch["attention_mask"].sum(1)
-        widths.add("spliced" if (lengths > 15).all() else "plain" if (lengths < 15).all() else "mixed")
-        assert torch.equal(collator(rows)["input_ids"], batch["input_ids"])
-    assert widths == {"spliced", "plain"}
