@@ -107,7 +107,9 @@ def find_columns(names: Iterable[str], options: Options, path: str) -> Columns:
     InputError lists the columns there are when none holds the text.
     """
     names = list(names)
-    lowered = {str(name).strip().lower(): name for name in names}
+    lowered: dict[str, str] = {}
+    for name in names:  # of text and Text the first is read; the other stays a field of its own
+        lowered.setdefault(_plain(name), name)
 
     def pick(asked: str | None, usual: tuple[str, ...], flag: str) -> str | None:
         if asked is not None:
@@ -122,13 +124,20 @@ def find_columns(names: Iterable[str], options: Options, path: str) -> Columns:
             f"{path}: no text column; its columns are {', '.join(map(str, names)) or '(none)'}; name one with --text-column"
         )
     if options.text_column is None:
-        _note_others(text, [lowered[name] for name in TEXT_COLUMNS if name in lowered], options, path)
+        known = [
+            name for usual in TEXT_COLUMNS if usual in lowered for name in dict.fromkeys(names) if _plain(name) == usual
+        ]
+        _note_others(text, known, options, path)
     return Columns(
         text,
         pick(options.start_column, START_COLUMNS, "--start-column"),
         pick(options.end_column, END_COLUMNS, "--end-column"),
         pick(options.stream_column, STREAM_COLUMNS, "--stream-column"),
     )
+
+
+def _plain(name: str) -> str:
+    return str(name).strip().lower()
 
 
 def _note_others(text: str, known: Sequence[str], options: Options, path: str) -> None:

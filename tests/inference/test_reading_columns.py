@@ -62,6 +62,44 @@ def test_repeated_columns_are_numbered_or_refused(tmp_path):
             list(read_items(str(tmp_path / "b" / name), Options()))
 
 
+def test_numbers_pass_over_names_that_are_taken(tmp_path):
+    path = given(tmp_path / "a.csv", f"文案,备注,备注,备注.2,备注\n{LINE},甲,乙,丙,丁\n")
+    (item,) = read_items(path, Options())
+    assert item.record == {"text": LINE, "文案": LINE, "备注": "甲", "备注.3": "乙", "备注.2": "丙", "备注.4": "丁"}
+
+
+@pytest.mark.parametrize(
+    ("header", "read"), [("text,Text", "text"), ("Text,text,x", "Text"), ("TEXT,文案,text", "TEXT")]
+)
+def test_of_columns_that_differ_in_case_the_first_is_read(tmp_path, header, read):
+    names = header.split(",")
+    path = given(tmp_path / "a.csv", f"{header}\n{header.replace('ext', 'ext!').replace('EXT', 'EXT!')}\n")
+    options = Options()
+    (item,) = read_items(path, options)
+    assert item.text == f"{read}!"
+    others = {name: name.replace("ext", "ext!") for name in names if name != read}
+    kept = {f"input.{name}" if name == "text" else name: value for name, value in others.items()}
+    assert kept.items() <= item.record.items()
+    said = ", ".join(sorted({*others} - {"x"}))
+    assert options.notes == [f"{path}: the text is read from {read}, not from {said}; name another with --text-column"]
+
+
+def test_times_in_columns_that_differ_in_case(tmp_path):
+    (item,) = read_items(given(tmp_path / "a.csv", f"text,Start,start\n{LINE},1,2\n"), Options())
+    assert item.record == {"text": LINE, "Start": "1", "start": 1.0, "input.start": "2"}
+
+
+def test_a_header_is_known_in_any_case_and_with_spaces(tmp_path):
+    path = given(tmp_path / "a.jsonl", json.dumps({" Text ": LINE, "START": 3}))
+    (item,) = read_items(path, Options())
+    assert (item.text, item.record["start"]) == (LINE, 3.0)
+
+
+def test_rows_of_json_lines_may_name_their_text_differently(tmp_path):
+    path = given(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in ({"text": "甲"}, {"content": "乙"})))
+    assert [item.text for item in read_items(path, Options())] == ["甲", "乙"]
+
+
 def test_a_column_that_no_row_of_json_lines_has_is_an_error_as_in_csv(tmp_path):
     rows = [{"a": 1}, {"said": LINE}, {"text": LINE}]
     path = given(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
@@ -102,6 +140,11 @@ def test_a_rows_own_fields_are_kept_under_another_name(tmp_path):
     assert (row["text"], row["start"], row["end"], row["stream"], row["model"]) == (LINE, 1.0, 2.0, "新", "m")
     again = scored(read_one(tmp_path, row, **options))
     assert again == row  # scored again: an earlier judgement is replaced, nothing piles up
+
+
+def test_a_field_that_is_called_as_another_is_kept_under_keeps_its_value():
+    row = scored({"text": LINE, "model": "P70", "input.model": "旧"})
+    assert (row["model"], row["input.model"], row["input.input.model"]) == ("m", "旧", "P70")
 
 
 def test_a_field_that_only_repeats_what_was_read_gets_no_second_name(tmp_path):
