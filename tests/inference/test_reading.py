@@ -40,6 +40,7 @@ def test_encodings_are_detected_and_said(tmp_path, encoding):
 def test_detection_is_not_fooled_by_a_cut_character():
     assert detect_encoding(("好" * 100).encode()[:-1], complete=False) == "utf-8"
     assert detect_encoding(("好" * 100).encode("gb18030"), complete=True) == "gb18030"
+    assert detect_encoding(("好" * 100).encode("gb18030")[:-1], complete=False) == "gb18030"
 
 
 def test_broken_json_lines_lose_only_themselves(tmp_path):
@@ -78,8 +79,8 @@ def test_subtitles_with_bad_times_duplicate_numbers_and_crlf(tmp_path):
             "3\r\n00:00:10,000 --> 00:00:11,000\r\n \r\n")  # fmt: skip
     items, rejects = read(write(tmp_path / "a.srt", text))
     assert items[0].record == {"text": "喝这个茶 三高降", "start": 1.0, "end": 3.5, "stream": "a"}
-    assert items[1].record["end"] >= items[1].record["start"]
-    assert len(items) + len(rejects) >= 2
+    assert items[1].record == {"text": "倒着的", "start": 9.0, "end": 9.0, "stream": "a"}
+    assert len(items) == 2 and [(r.place, r.reason) for r in rejects] == [("cue 3", "the cue is empty")]
 
 
 def test_vtt_and_ass(tmp_path):
@@ -170,7 +171,10 @@ def test_minutes_are_cut_into_utterances(tmp_path, name, row, split, cut):
             at = item.record["text_offset"]
             assert MINUTE[at : at + len(item.text)] == item.text and len(item.text) <= 160
         assert "".join(i.text for i in items) == MINUTE
-        assert "start" not in items[0].record or items[-1].record["end"] == 60.0
+        assert [i.record["text_offset"] for i in items] == [0, 16, 34, 52, 70, 88, 248]
+        times = {name: row[name] for name in ("start", "end") if name in row} if isinstance(row, dict) else {}
+        assert times.keys() == {"start", "end"} & items[0].record.keys()
+        assert not times or (items[0].record["start"], items[-1].record["end"]) == (0.0, 60.0)
 
 
 def test_an_utterance_has_the_times_of_its_words(tmp_path):
@@ -188,7 +192,9 @@ def test_an_utterance_has_the_times_of_its_words(tmp_path):
 def test_no_word_is_lost_in_cutting(text):
     spans = split_utterances(text)
     assert all(0 < end - start <= 160 and text[start:end].strip() == text[start:end] for start, end in spans)
-    assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
+    for before, after in itertools.pairwise(spans):  # cut after a sentence, or in one that is too long
+        assert before[1] <= after[0]
+        assert text[before[1] - 1] in "。？." or after[0] - before[0] > 80
     kept = {at for start, end in spans for at in range(start, end)}
     assert not [c for at, c in enumerate(text) if at not in kept and c not in " \n。.？"]
 

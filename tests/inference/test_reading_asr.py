@@ -192,3 +192,17 @@ def test_what_is_cut_grows_no_faster_than_the_recording(tmp_path, name):
     assert records[0]["words"] == row["words"] and records[0]["plain"] == row["plain"]
     assert not any({"words", "info", "plain", "asr"} & r.keys() for r in records[1:])
     assert len(json.dumps(records)) < 3 * len(json.dumps(row))
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ([{"key": "a", "sentence_info": [{"text": LINE, "start": 0, "end": 900, "spk": 1}]}], {"spk": 1}),
+        ({"ResultDetail": [tencent()[1]]}, {"SpeakerId": 1}),
+        ({"segments": [{"text": LINE, "id": 7, "speaker": "SPEAKER_01", "tokens": [1]}]}, {"id": 7, "speaker": "SPEAKER_01"}),
+        ({"sentences": [PARAFORMER[0] | {"speaker_id": 0}]}, {"speaker_id": 0}),
+    ],
+)  # fmt: skip
+def test_who_speaks_is_kept(tmp_path, value, kept):
+    (item,) = read_items(given(tmp_path / "a.json", value), Options())
+    assert {key: item.record[key] for key in item.record.keys() - {"text", "start", "end", "stream"}} == kept

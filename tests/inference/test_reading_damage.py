@@ -164,3 +164,14 @@ def test_damaged_utf_8_is_told_from_gbk_by_how_much_of_it_is_whole():
     assert damaged.decode("gb18030") and detect_encoding(damaged, complete=True) == "utf-8"
     mixed = words[:200].encode("gb18030") + words[:600].encode()  # 82
     assert mixed.decode("gb18030") and detect_encoding(mixed, complete=True) == "gb18030"
+
+
+def test_blank_lines_of_a_table_are_no_rows_and_places_are_last_lines(tmp_path):
+    path = given(tmp_path / "a.csv", f'文案,屏\n\n{FIRST},1\n , \n"上\n下",2\n{THIRD}\n,\n{SECOND},3\n')
+    found = [(i.place, i.reason if isinstance(i, Reject) else i.text) for i in read_items(path, Options())]
+    assert found == [
+        ("line 3", FIRST),
+        ("line 6", "上\n下"),
+        ("line 7", "1 fields, the header has 2"),
+        ("line 9", SECOND),
+    ]

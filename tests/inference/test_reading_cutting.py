@@ -1,0 +1,68 @@
+"""Where running speech is cut into utterances, and which times they have."""
+
+import json
+
+import pytest
+from zhenyan.inference.io import Options, read_items
+from zhenyan.inference.io.utterances import MAX_CHARS, MIN_CHARS, split_utterances
+
+LONG = "喝这个茶三高就降下来了啊啊啊。"  # MIN_CHARS letters
+SHORT = "喝这个茶三高就降下来了啊啊。"
+
+
+def parts(text):
+    return [text[start:end] for start, end in split_utterances(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("好。行。喝这个茶三高就降下来了啊啊。嗯。", [(0, 20)]),  # short ones join the next, the last one before
+        (LONG + LONG, [(0, 15), (15, 30)]),
+        (SHORT + SHORT + SHORT, [(0, 42)]),
+        (LONG + "嗯。", [(0, 17)]),
+        (f" {LONG}  {LONG}\n", [(1, 16), (18, 33)]),
+        ("嗯。", [(0, 2)]),
+        ("。。 ", []),
+        ("", []),
+    ],
+)
+def test_short_sentences_are_joined(text, spans):
+    assert MIN_CHARS == 14 and split_utterances(text) == spans
+
+
+@pytest.mark.parametrize(
+    ("pauses", "length", "cuts"),
+    [
+        ((20, 90, 150), 200, [150, 200]),  # at the last pause that is near enough
+        ((20, 90), 200, [90, 200]),
+        ((20, 80), 200, [160, 200]),  # none in the second half: where it is full
+        ((81,), 200, [81, 200]),
+        ((160,), 200, [160, 200]),
+        ((), 160, [160]),
+        ((), 321, [160, 320, 321]),
+        ((150, 300), 400, [150, 300, 400]),
+    ],
+)
+def test_a_long_sentence_is_cut_at_its_pauses(pauses, length, cuts):
+    letters = ["说"] * length
+    for at in pauses:
+        letters[at - 1] = "，"
+    assert MAX_CHARS == 160
+    assert split_utterances("".join(letters)) == list(zip([0, *cuts], cuts, strict=False))
+
+
+def test_a_full_stop_of_ascii_ends_sentences_only_where_it_stands_between_words():
+    price = "今天这个茶只要9.9元一盒大家放心拍。"
+    assert parts(price + price) == [price, price]
+    spoken = "今天这个茶大家放心拍明天就发货."
+    assert parts(spoken + spoken) == [spoken, spoken]
+
+
+def test_a_row_without_an_end_is_cut_without_times(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"file": "a.mp4", "start": 0.0, "text": LONG * 12}), encoding="utf-8")
+    items = list(read_items(str(path), Options(split=True)))
+    assert [(i.text, i.record["text_offset"], i.record.get("end")) for i in items] == [
+        (LONG, n * len(LONG), None) for n in range(12)
+    ]
