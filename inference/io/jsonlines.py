@@ -37,6 +37,8 @@ def _finite(value: Any) -> Any:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A file to write beside `path`, flushed and renamed to it at the end: a reader sees the whole file or the old one."""
+    if not path.name:
+        raise InputError(f"{path}: is a folder; name a file")
     part = path.with_name(f".{path.name}.tmp")
     try:
         yield part

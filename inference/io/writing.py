@@ -14,6 +14,7 @@ from typing import Any
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import dump_line, replacing
+from zhenyan.inference.io.names import is_text, shown
 
 _PARQUET_ROWS = 1024  # converted at once: rows of Python take ten times the memory of Arrow's
 _PARQUET_BATCHES = 32  # in a row group
@@ -206,6 +207,8 @@ def check_output(path: Path) -> None:
         raise InputError(
             f"{path}: outputs are written to this machine's disks; name a local file and copy it from there"
         )
+    if not is_text(str(path)):  # it stands in the run's manifest and on the page
+        raise InputError(f"{shown(str(path))}: the output's name isn't UTF-8; name another")
     if path.suffix not in WRITERS:
         raise InputError(
             f"{path}: ending {path.suffix or '(none)'!r} is no output format; writable are {' '.join(WRITERS)}"

@@ -1,9 +1,14 @@
 """Writing: what a format can't hold is cleaned or noted, what can't be written is said."""
 
+import csv
+import os
+from pathlib import Path
+
 import pyarrow.parquet as parquet
 import pytest
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import check_output, write_output
+from zhenyan.inference.io.jsonlines import replacing
 
 
 def test_parquet_with_a_field_name_that_is_no_text(tmp_path):
@@ -37,3 +42,29 @@ def test_a_formula_behind_a_character_that_no_cell_holds_is_text(tmp_path):
     cells = [cell for row in openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows() for cell in row]
     assert [cell.value for cell in cells] == ["text", "'=1+1", f"'{formula[1:]}", "'@x"]
     assert {cell.data_type for cell in cells} == {"s"}
+
+
+@pytest.mark.parametrize(("ending", "delimiter"), [("csv", ","), ("tsv", "\t")])
+def test_a_table_of_text_is_safe_to_open_in_a_spreadsheet(tmp_path, ending, delimiter):
+    path = tmp_path / f"a.{ending}"
+    rows = [
+        {"labels": ["a", "b"], "=1+1": "=2+2", "text": "好", "scores": {"a": 0.5, "b": 0.25}, "model": "m"},
+        {"labels": [], "text": "-3", "late\0": -3, "scores": {"a": 1.0, "b": 0.0}, "model": "m"},
+    ]
+    write_output(path, lambda: rows)
+    assert path.read_bytes().startswith("\ufeff".encode())  # else spreadsheets take it for GBK
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header, *found = csv.reader(file, delimiter=delimiter)
+    assert header == ["'=1+1", "text", "late", "labels", "score.a", "score.b", "model"]  # what was added comes last
+    assert found == [["'=2+2", "好", "", "a; b", "0.5", "0.25", "m"], ["", "-3", "-3", "", "1.0", "0.0", "m"]]
+
+
+def test_an_output_whose_name_isnt_utf_8_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"茶\.csv: the output's name isn't UTF-8; name another"):
+        check_output(tmp_path / os.fsdecode("茶.csv".encode("gbk")))
+
+
+@pytest.mark.parametrize("path", [".", "/"])
+def test_a_path_without_a_name_is_a_folder(path):
+    with pytest.raises(InputError, match="is a folder; name a file"), replacing(Path(path)):
+        pass
