@@ -11,7 +11,7 @@ from zhenyan.inference.review import log, schema
 from zhenyan.inference.review.desk import Wanted
 from zhenyan.inference.review.errors import Conflict
 from zhenyan.inference.review.intake import take_in
-from zhenyan.inference.review.listing import find
+from zhenyan.inference.review.listing import Filter, find, list_findings
 from zhenyan.inference.review.settings import Settings
 from zhenyan.inference.review.undo import undo
 
@@ -151,7 +151,7 @@ def test_decisions_and_their_log(site, clock, labels, action, after):
     assert entry.at == clock.now
 
 
-def test_filters_and_order(tmp_path, database):
+def test_filters(tmp_path, database):
     records = [
         finding(1),
         finding(2, label="price_fraud"),
@@ -164,6 +164,24 @@ def test_filters_and_order(tmp_path, database):
     assert site.desk.claim(ann, Wanted(stream="乙")).finding.key == "f000003"
     assert site.desk.claim(ann, Wanted(label="price_fraud", stream="乙")) is None
     assert site.desk.waiting(ann, Wanted()) == 4
+
+
+@pytest.mark.parametrize(("sort", "order"), [("risk", [1, 2, 3, 4, 5]), ("stream", [4, 3, 5, 2, 1])])
+def test_what_comes_next_is_as_it_was_asked_for(tmp_path, database, sort, order):
+    """By risk, or by stream and time: what has no time first, of one time the first in the run."""
+    places = {1: ("b", 5.0), 2: ("a", 9.0), 3: ("a", 3.0), 4: ("a", None), 5: ("a", 3.0)}
+    records = [
+        finding(n, stream=stream, times=[{"place": "x"} | ({} if start is None else {"start": start})])
+        for n, (stream, start) in places.items()
+    ]
+    site = make_site(tmp_path, records, database)
+    ann, given = user(site, "ann"), []
+    while item := site.desk.claim(ann, Wanted(sort=sort)):
+        given.append(item.finding.key)
+        site.desk.decide(ann, item.reading, item.version, None)
+    assert given == [f"f{n:06d}" for n in order]
+    for shown in (Filter(state="", sort=sort), Filter(state="accepted", sort=sort)):
+        assert [row.key for row in list_findings(database, site.run, shown).rows] == given
 
 
 def test_a_skipped_finding_goes_to_others_and_comes_back_when_opened(site):

@@ -8,7 +8,7 @@ import functools
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,8 @@ def _write_jsonl(path: Path, rows: Rows) -> None:
         out.writelines(map(dump_line, rows()))
 
 
-def _write_csv(path: Path, rows: Rows, delimiter: str = ",") -> None:
-    names = _columns(rows())
+def _write_csv(path: Path, rows: Rows, delimiter: str = ",", columns: Sequence[str] = ()) -> None:
+    names = columns or _columns(rows())
     with path.open("w", encoding="utf-8-sig", newline="") as out:  # the mark lets spreadsheets see UTF-8
         writer = csv.writer(out, delimiter=delimiter)
         writer.writerow(map(_guard, map(_clean, names)))
@@ -219,6 +219,13 @@ def check_output(path: Path) -> None:
         raise InputError(f"{path}: {error.strerror or error}") from None
     if folder:
         raise InputError(f"{path}: is a folder; name a file")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write rows whose columns are known as CSV, in one pass over them, atomically."""
+    check_output(path)
+    with replacing(path) as part:
+        _write_csv(part, lambda: rows, columns=columns)
 
 
 def write_output(path: Path, rows: Rows) -> list[str]:

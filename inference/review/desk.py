@@ -204,8 +204,8 @@ class Desk:
         return Item(row.id, row.version, row.kind == "settle", row.lease_until, about)
 
     def _release(self, connection: Connection, user: User) -> None:
-        mine = sa.and_(reading.c.reviewer_id == user.id, reading.c.state == "open",
-                       reading.c.finding_id.in_(sa.select(finding.c.id).where(finding.c.run_id == self.run.id)))  # fmt: skip
+        here = sa.exists().where(finding.c.id == reading.c.finding_id, finding.c.run_id == self.run.id)
+        mine = sa.and_(reading.c.reviewer_id == user.id, reading.c.state == "open", here)
         values = {"reviewer_id": None, "leased": None, "lease_until": None}
         connection.execute(reading.update().where(mine).values(version=reading.c.version + 1, **values))
 
@@ -262,7 +262,7 @@ def _matching(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
 def ordering(sort: str) -> list[sa.ColumnElement[Any]]:
     """Columns to sort findings by: "risk", or "stream" and time."""
     if sort == "stream":
-        return [finding.c.stream, sa.func.coalesce(finding.c.start, 0.0), finding.c.position]
+        return [finding.c.stream, finding.c.start.nulls_first(), finding.c.position]
     return [finding.c.risk.desc(), finding.c.position]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,10 @@ import sqlalchemy as sa
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.schema import finding, reading, reviewer, skipped
+
+TABLE = ("finding", "stream", "start", "end", "text", "label", "score", "threshold", "risk", "repeats", "state",
+         "decided_labels", "reviewers", "decided", "skipped_by", "place", "model")  # columns of `table_rows`  # fmt: skip
+_KEPT = ("id", "text", "label", "stream", "place")  # what of a record a row of the corpus is made of
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,9 @@ class Reviewed:
 
 @dataclass
 class Held:
-    """Lines that were held back from the rows, by reason."""
+    """How many lines became rows, and how many were held back, by reason."""
 
+    given: int = 0
     undecided: int = 0
     contradictory: int = 0
 
@@ -96,7 +101,8 @@ def corpus_rows(run: Run, findings: Iterable[Reviewed], held: Held | None = None
     lines: dict[tuple[str, str, str], list[Reviewed]] = defaultdict(list)
     for one in findings:
         place = one.record["place"]
-        lines[place["file"], place["place"], one.record["text"]].append(one)
+        kept = {name: one.record[name] for name in _KEPT}  # all lines wait until the last finding is seen
+        lines[place["file"], place["place"], one.record["text"]].append(replace(one, record=kept))
     for group in lines.values():
         decided = [one for one in group if one.labels is not None]
         if len(decided) < len(group):
@@ -107,6 +113,7 @@ def corpus_rows(run: Run, findings: Iterable[Reviewed], held: Held | None = None
         if given & denied:
             held.contradictory += 1
             continue
+        held.given += 1
         yield _row(run, decided, sorted(given), sorted(given | denied))
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from zhenyan.inference.bundle import Label
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.jsonlines import write_atomic
-from zhenyan.inference.io.writing import write_output
+from zhenyan.inference.io.writing import write_csv, write_output
 from zhenyan.inference.review import log
 from zhenyan.inference.review.database import Database
-from zhenyan.inference.review.exchange import Held, corpus_rows, reviewed, table_rows
+from zhenyan.inference.review.exchange import TABLE, Held, corpus_rows, reviewed, table_rows
 from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.labelstudio import configuration, tasks
 from zhenyan.inference.review.listing import find
@@ -33,11 +33,10 @@ def write_export(database: Database, run: Run, kind: str, path: Path, labels: Se
                           "change the output's ending or --to")  # fmt: skip
     if kind == "rows":
         held = Held()
-        rows = list(corpus_rows(run, reviewed(database, run), held))
-        write_output(path, lambda: iter(rows))
-        return [f"{len(rows):,} rows", *filter(None, str(held).split("\n"))]
+        write_output(path, lambda: corpus_rows(run, reviewed(database, run), held))
+        return [f"{held.given:,} rows", *filter(None, str(held).split("\n"))]
     if kind == "csv":
-        write_output(path, lambda: table_rows(run, reviewed(database, run)))
+        write_csv(path, TABLE, table_rows(run, reviewed(database, run)))
         return []
     write_atomic(path, _json_list(tasks(run, reviewed(database, run))))
     beside = path.with_suffix(".config.xml")

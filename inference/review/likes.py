@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 from zhenyan.inference.review import log
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.outcome import CLOSED
@@ -20,6 +21,7 @@ from zhenyan.inference.runs.findings import alike, trigrams
 _CHARS = 1000  # of a text that are compared
 _LATE = 500  # log entries looked at again: on PostgreSQL a lower number may be committed after a higher one
 _BATCH = 500
+_LOOK = 25
 
 
 @dataclass(frozen=True)
@@ -33,57 +35,65 @@ class Past:
     labels: tuple[str, ...]
     decided: datetime
     text: str
-    grams: frozenset[str]
 
 
 @dataclass
 class Memory:
-    """Decided findings by their trigrams, kept in this process and brought up to date from the log."""
+    """Ids of findings by the trigrams of their texts, kept in this process; what was decided is read when asked for.
+
+    A finding's text never changes, so one that was decided once stays: it counts only while its decision stands.
+    """
 
     database: Database
-    _past: dict[int, Past] = field(default_factory=dict)
-    _index: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    _index: dict[str, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("q")))
+    _known: set[int] = field(default_factory=set)
     _last: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def like(self, finding_id: int, text: str, limit: int = 5) -> list[Past]:
         """Decided findings with a like text, the most alike first; never the finding itself."""
         grams = trigrams(text[:_CHARS])
+        self.refresh()
         with self._lock:
-            self._refresh()
-            shared = Counter(other for gram in grams for other in self._index.get(gram, ()))
-            near = [self._past[other] for other, _ in shared.most_common(50 * limit) if other != finding_id]
-        return [past for past in near if alike(past.grams, grams)][:limit]
+            shared: Counter[int] = Counter()
+            for gram in grams:
+                shared.update(self._index.get(gram, ()))
+        near = [other for other, _ in shared.most_common(50 * limit + 1) if other != finding_id]
+        return self._decided(near, grams, limit)
 
-    def _refresh(self) -> None:
-        with self.database.read() as connection:
+    def refresh(self) -> None:
+        """Take in what was decided since; the first time, everything: a server does so before its first request."""
+        with self._lock, self.database.read() as connection:
             last = connection.scalar(sa.select(sa.func.max(log.table.c.id))) or 0
             if last == self._last:
                 return
-            changed = sa.select(log.table.c.finding_id).where(log.table.c.id > self._last - _LATE).distinct()
-            ids = [value for value in connection.scalars(changed) if value is not None]
-            for start in range(0, len(ids), _BATCH):
-                self._read(connection, ids[start : start + _BATCH])
-        self._last = int(last)
+            query = sa.select(finding.c.id).join(log.table, log.table.c.finding_id == finding.c.id)
+            query = query.where(log.table.c.id > self._last - _LATE, finding.c.state.in_(CLOSED)).distinct()
+            new = [key for key in connection.scalars(query) if key not in self._known]
+            for start in range(0, len(new), _BATCH):
+                self._read(connection, new[start : start + _BATCH])
+            self._last = int(last)
 
     def _read(self, connection: Connection, ids: Sequence[int]) -> None:
-        for row in connection.execute(sa.select(finding).where(finding.c.id.in_(ids))):
-            if row.state not in CLOSED:
-                self._forget(row.id)
-            elif row.id not in self._past or self._past[row.id].decided != row.decided:
-                self._forget(row.id)
-                self._remember(row)
+        query = sa.select(finding.c.id, finding.c.record).where(finding.c.id.in_(ids))
+        for key, record in connection.execute(query):
+            self._known.add(key)
+            for gram in trigrams(record["text"][:_CHARS]):
+                self._index[gram].append(key)
 
-    def _remember(self, row: Any) -> None:
-        text = row.record["text"]
-        grams = trigrams(text[:_CHARS])
-        self._past[row.id] = Past(
-            row.key, row.run_id, row.label, row.state, tuple(row.labels), row.decided, text, grams
-        )  # fmt: skip
-        for gram in grams:
-            self._index[gram].add(row.id)
+    def _decided(self, near: Sequence[int], grams: frozenset[str], limit: int) -> list[Past]:
+        """The first of them that are decided and alike; as a rule these come at once, so few are read."""
+        found: list[Past] = []
+        with self.database.read() as connection:
+            for start in range(0, len(near), _LOOK):
+                query = sa.select(finding).where(finding.c.id.in_(near[start : start + _LOOK]))
+                rows = {row.id: row for row in connection.execute(query.where(finding.c.state.in_(CLOSED)))}
+                some = [rows[key] for key in near[start : start + _LOOK] if key in rows]
+                found += [_past(row) for row in some if alike(trigrams(row.record["text"][:_CHARS]), grams)]
+                if len(found) >= limit:
+                    break
+        return found[:limit]
 
-    def _forget(self, finding_id: int) -> None:
-        if (past := self._past.pop(finding_id, None)) is not None:
-            for gram in past.grams:
-                self._index[gram].discard(finding_id)
+
+def _past(row: Row[Any]) -> Past:
+    return Past(row.key, row.run_id, row.label, row.state, tuple(row.labels), row.decided, row.record["text"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,13 +58,20 @@ class Listing:
 def list_findings(database: Database, run: Run, shown: Filter) -> Listing:
     """The page of findings that `shown` asks for."""
     conditions = shown.conditions(run)
-    query = sa.select(finding).where(*conditions).order_by(*ordering(shown.sort))
     with database.read() as connection:
         counts = {name: _counts(connection, run, finding.c[name]) for name in ("state", "label", "stream")}
         total = int(connection.scalar(sa.select(sa.func.count()).select_from(finding).where(*conditions)) or 0)
-        rows = list(connection.execute(query.limit(PAGE).offset((shown.page - 1) * PAGE)))
+        rows = _page(connection, conditions, shown)
     states = {state: counts["state"].get(state, 0) for state in STATES}
     return Listing(rows, total, states, counts["label"], counts["stream"])
+
+
+def _page(connection: Connection, conditions: Sequence[sa.ColumnElement[bool]], shown: Filter) -> list[Row[Any]]:
+    """Rows of one page. Its ids come first, from an index alone: sorting rows would carry all their records along."""
+    query = sa.select(finding.c.id).where(*conditions).order_by(*ordering(shown.sort))
+    ids = list(connection.scalars(query.limit(PAGE).offset((shown.page - 1) * PAGE)))
+    rows = {row.id: row for row in connection.execute(sa.select(finding).where(finding.c.id.in_(ids)))}
+    return [rows[key] for key in ids]
 
 
 def _counts(connection: Connection, run: Run, column: sa.Column[str]) -> dict[str, int]:

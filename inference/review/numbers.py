@@ -7,7 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta, timezone
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from zhenyan.inference.review.schema import finding, reading, reviewer
 from zhenyan.inference.review.settings import Settings
 
 _Z = 1.96  # 95 percent
+_BEIJING = timezone(timedelta(hours=8))  # the page says so; a day of UTC would end in the middle of a morning there
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Pace:
-    """One reviewer's decisions; hours count at most the pause of the settings for each finding."""
+    """One reviewer's decisions; hours count at most the pause of the settings for each finding, days are Beijing's."""
 
     who: str
     decisions: int
@@ -80,11 +81,15 @@ def kappa(pairs: Sequence[tuple[Hashable, Hashable]]) -> float | None:
 
 def precision(database: Database, run: Run) -> list[Precision]:
     """By label, the most decided first. Only what was decided counts, so the riskiest findings weigh most."""
-    query = sa.select(finding.c.label, finding.c.labels)
+    many = sa.func.count().label("many")
+    query = sa.select(finding.c.label, finding.c.labels, many).group_by(finding.c.label, finding.c.labels)
+    query = query.where(finding.c.run_id == run.id, finding.c.state.in_(CLOSED))
+    decided: Counter[str] = Counter()
+    stand: Counter[str] = Counter()
     with database.read() as connection:
-        rows = connection.execute(query.where(finding.c.run_id == run.id, finding.c.state.in_(CLOSED))).all()
-    decided = Counter(row.label for row in rows)
-    stand = Counter(row.label for row in rows if row.label in row.labels)
+        for row in connection.execute(query):
+            decided[row.label] += row.many
+            stand[row.label] += row.many * (row.label in row.labels)
     return [
         Precision(label, stand[label], count, stand[label] / count, *wilson(stand[label], count))
         for label, count in decided.most_common()
@@ -95,7 +100,14 @@ def agreement(database: Database, run: Run) -> list[Agreement]:
     """Over all findings that were read twice, then for each pair of reviewers."""
     query = sa.select(reading.c.finding_id, finding.c.label, reading.c.labels, reviewer.c.name)
     query = query.select_from(reading.join(finding).join(reviewer, reading.c.reviewer_id == reviewer.c.id))
-    done = (finding.c.run_id == run.id, reading.c.kind == "read", reading.c.state == "done")
+    other = reading.alias("other")
+    twice = sa.exists().where(
+        other.c.finding_id == reading.c.finding_id,
+        other.c.id != reading.c.id,
+        other.c.kind == "read",
+        other.c.state == "done",
+    )
+    done = (finding.c.run_id == run.id, reading.c.kind == "read", reading.c.state == "done", twice)
     with database.read() as connection:
         rows = connection.execute(query.where(*done).order_by(reading.c.finding_id, reading.c.number)).all()
     every: list[tuple[Any, Any]] = []
@@ -133,5 +145,5 @@ def pace(entries: Iterable[Mapping[str, Any]], pause: float) -> list[Pace]:
     for entry in entries:
         count[entry["who"]] += 1
         seconds[entry["who"]] += min(entry["seconds"] or 0.0, pause)
-        days[entry["who"]].add(entry["at"].date())
+        days[entry["who"]].add(entry["at"].astimezone(_BEIJING).date())
     return [Pace(who, n, seconds[who] / 3600, len(days[who])) for who, n in count.most_common()]

@@ -115,8 +115,13 @@ finding = Table(
     Column("labels", Json),  # what was decided; NULL while open or disputed
     Column("decided", Moment),
     UniqueConstraint("run_id", "key"),
-    Index("finding_by_risk", "run_id", "state", "risk"),
-    Index("finding_by_stream", "run_id", "stream"),
+    # The queue's orders and choices, all columns that they look at included: records are wide and only a page's are read.
+    Index("finding_by_risk", "run_id", "state", "risk", "position", "stream"),
+    Index("finding_by_label", "run_id", "label", "state", "risk", "position", "stream"),
+    Index("finding_by_time", "run_id", "state", "stream", "start", "position"),
+    Index("finding_by_rank", "run_id", "risk", "position", "stream", "label"),
+    Index("finding_by_stream", "run_id", "stream", "start", "position"),
+    Index("finding_in_order", "run_id", "position"),
 )  # fmt: skip
 
 reading = Table(
@@ -159,4 +164,5 @@ log = Table(
     Column("after", Json),
     Column("seconds", Float),  # from lease to decision
     Column("undoes", ForeignKey("log.id"), unique=True),
+    Index("log_by_reviewer", "reviewer_id", "id"),
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import select
 import socket
 import struct
@@ -35,10 +36,16 @@ def bind(host: str, port: int) -> socket.socket:
     except (OSError, TypeError, UnicodeError) as error:  # TypeError: the name can't be encoded
         listener.close()
         why = error.strerror if isinstance(error, OSError) else "not a host name"
-        hint = "; the port goes into --port" if host.count(":") == 1 else ""
-        raise ConfigError(f"cannot listen on {host}:{port}: {why}{hint}") from None
+        raise ConfigError(f"cannot listen on {host}:{port}: {why}; {_remedy(host, error)}") from None
     listener.listen()
     return listener
+
+
+def _remedy(host: str, error: Exception) -> str:
+    if host.count(":") == 1:
+        return "the port goes into --port"
+    taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+    return "choose another --port" if taken else "name an address of this machine with --host"
 
 
 def address(listener: socket.socket) -> str:

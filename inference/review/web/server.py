@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 
 import uvicorn
-from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.review.web.app import create_app
 from zhenyan.inference.review.web.site import Site
+from zhenyan.inference.serve.sockets import bind
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; ConfigError when the address can't be had."""
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port") from None
-
-
 def serve(site: Site, host: str, port: int, proxy: str | None) -> None:
     """Serve until interrupted. Forwarded headers are believed only from `proxy`."""
-    with listen(host, port) as listener:
+    with bind(host, port) as listener:
+        site.memory.refresh()  # with many decisions this takes seconds, which no reviewer's request should
         scheme = "https" if site.settings.https else "http"
         address = f"[{host}]" if ":" in host else host
         print(f"reviewing {site.run.name}: {scheme}://{address}:{listener.getsockname()[1]}", flush=True)
