@@ -18,10 +18,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.review import schema
+from zhenyan.inference.review.errors import CannotWrite
 from zhenyan.inference.runs.store import REVIEW, RunFolder
 
 _LOCK = 7_401_205_308  # advisory lock that two sites starting at once on one PostgreSQL take in turn
 _WRITES = "zhenyan_writes"
+_FULL, _READ_ONLY = ("its disk is full", "磁盘已满"), ("it is read-only", "数据库为只读")
+_UNWRITABLE = {  # how SQLite's names of errors and PostgreSQL's codes begin
+    "SQLITE_FULL": _FULL, "53100": _FULL, "SQLITE_READONLY": _READ_ONLY, "25006": _READ_ONLY,
+    "SQLITE_BUSY": ("another program holds it", "其他程序正在占用"),
+    "SQLITE_IOERR": ("its disk doesn't take the data", "磁盘读写错误"),
+    "SQLITE_CANTOPEN": ("its file can't be opened", "无法打开数据库文件"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,17 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that commits when the block ends and rolls back when it raises."""
-        with self.engine.execution_options(**{_WRITES: True}).begin() as connection:
-            yield connection
+        """A transaction that commits when the block ends and rolls back when it raises.
+
+        CannotWrite when the disk is full, the database read-only or in another process's hands.
+        """
+        try:
+            with self.engine.execution_options(**{_WRITES: True}).begin() as connection:
+                yield connection
+        except sa.exc.DBAPIError as error:
+            if why := _why(error.orig):
+                raise CannotWrite(*why) from None
+            raise
 
     @contextmanager
     def alone(self) -> Iterator[Connection]:
@@ -58,6 +74,12 @@ class Database:
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
+
+
+def _why(error: BaseException | None) -> tuple[str, str] | None:
+    """Why nothing can be written, in English and Chinese; None for what isn't the database's state."""
+    code = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None) or ""
+    return next((why for start, why in _UNWRITABLE.items() if code.startswith(start)), None)
 
 
 def database_url(folder: RunFolder | None, url: str | None) -> URL:

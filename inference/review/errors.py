@@ -39,6 +39,14 @@ class LoginLocked(Said):
         self.until = until
 
 
+class CannotWrite(Said):
+    """The database takes nothing more; `english` and `chinese` say why."""
+
+    def __init__(self, english: str, chinese: str) -> None:
+        super().__init__(f"the review database can't be written: {english}; nothing was recorded, repeat it once that is mended",
+                         f"审查数据库无法写入：{chinese}；本次操作未记录，请排除问题后重试")  # fmt: skip
+
+
 class NotLoggedIn(Said):
     """The request needs a login."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from zhenyan.inference.review.accounts import Accounts
 from zhenyan.inference.review.database import insert_new
-from zhenyan.inference.review.errors import LoginLocked, LoginRefused
+from zhenyan.inference.review.errors import CannotWrite, LoginLocked, LoginRefused
 from zhenyan.inference.review.intake import storable
 from zhenyan.inference.review.schema import login, reviewer, throttle
 
@@ -68,7 +69,8 @@ class Logins:
         if row is None or now - row.seen > settings.idle or now - row.created > settings.lifetime:
             return None
         if now - row.seen > _SEEN_EVERY:
-            with self.accounts.database.write() as connection:
+            # With a full disk pages can still be read; the login then ends an hour after it was last noted.
+            with suppress(CannotWrite), self.accounts.database.write() as connection:
                 connection.execute(login.update().where(login.c.token == token).values(seen=now))
         return User(row.reviewer_id, row.name, row.role, token)
 

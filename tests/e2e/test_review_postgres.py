@@ -5,6 +5,7 @@ import threading
 import pytest
 from review_contract import *  # noqa: F403
 from review_contract_logins import *  # noqa: F403
+from review_contract_runs import *  # noqa: F403
 from review_helpers import make_bundle, make_run
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.review.database import database_url, open_database
@@ -55,3 +56,7 @@ def test_sites_that_start_at_once_migrate_and_take_in_once(tmp_path, postgres_ur
         thread.join()
     assert faults == []
     assert len(set(runs)) == 1
+
+
+def test_an_older_database_is_brought_up_to_date(tmp_path, postgres_url, monkeypatch):
+    check_upgrade(postgres_url, tmp_path, monkeypatch)  # noqa: F405

@@ -4,9 +4,11 @@ import pytest
 import sqlalchemy as sa
 from review_contract import *  # noqa: F403
 from review_contract_logins import *  # noqa: F403
-from review_helpers import PEOPLE
+from review_contract_runs import *  # noqa: F403
+from review_helpers import PEOPLE, make_site
 from zhenyan.inference.errors import ConfigError, InputError
-from zhenyan.inference.review.database import database_url, open_database
+from zhenyan.inference.review.database import _why, database_url, open_database
+from zhenyan.inference.review.errors import CannotWrite
 from zhenyan.inference.review.intake import check_labels, known_run
 from zhenyan.inference.runs.store import RunFolder
 
@@ -69,3 +71,27 @@ def test_runs_that_cannot_be_reviewed(tmp_path, site):
     with pytest.raises(InputError, match="hasn't finished"):
         take_in(site.database, site.folder, site.settings)  # noqa: F405
     assert known_run(site.database, site.folder) is None
+
+
+def test_an_older_database_is_brought_up_to_date(tmp_path, monkeypatch):
+    check_upgrade(f"sqlite:///{tmp_path}/old.db", tmp_path, monkeypatch)  # noqa: F405
+
+
+def test_a_full_disk_is_told_and_takes_no_part_of_a_decision(tmp_path):
+    site = make_site(tmp_path)
+    ann = user(site, "ann")  # noqa: F405
+    item = site.desk.claim(ann, Wanted())  # noqa: F405
+    sa.event.listen(site.database.engine, "begin", lambda c: c.exec_driver_sql("PRAGMA max_page_count=1"))
+    with pytest.raises(CannotWrite, match=r"its disk is full; nothing was recorded"):
+        while True:
+            with site.database.write() as connection:
+                log.append(connection, site.settings.clock(), "ann", "x" * 20)  # noqa: F405
+    with pytest.raises(CannotWrite, match="its disk is full"):
+        site.desk.decide(ann, item.reading, item.version, None)
+    assert site.desk.current(ann) == item
+
+
+def test_postgresqls_word_for_a_full_disk_is_known():
+    psycopg = pytest.importorskip("psycopg")
+    assert _why(psycopg.errors.DiskFull()) == ("its disk is full", "磁盘已满")
+    assert _why(psycopg.errors.UniqueViolation()) is None

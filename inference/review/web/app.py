@@ -12,7 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from zhenyan.inference.errors import ZhenyanError
-from zhenyan.inference.review.errors import AccountError, Conflict, Forbidden, LoginLocked, NotLoggedIn
+from zhenyan.inference.review.errors import AccountError, CannotWrite, Conflict, Forbidden, LoginLocked, NotLoggedIn
 from zhenyan.inference.review.web import account, team, work
 from zhenyan.inference.review.web.guard import confine, find_user, protected, read_form
 from zhenyan.inference.review.web.site import Site, render
@@ -53,6 +53,11 @@ def _add_errors(app: FastAPI) -> None:
     async def mistaken(request: Request, fault: ZhenyanError) -> Response:
         status = next((code for kind, code in _STATUS.items() if isinstance(fault, kind)), 400)
         return _refusal(request, status, str(fault), getattr(fault, "zh", str(fault)))
+
+    @app.exception_handler(CannotWrite)
+    async def unwritable(request: Request, fault: CannotWrite) -> Response:
+        log.error("%s %s: %s", request.method, request.url.path, fault)
+        return _refusal(request, 503, str(fault), fault.zh)
 
     @app.exception_handler(sa.exc.IntegrityError)
     async def beaten(request: Request, _: Exception) -> Response:
