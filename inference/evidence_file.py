@@ -21,8 +21,8 @@ from zhenyan.inference.errors import BundleError, InputError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.law import citation
 from zhenyan.inference.runs.scoring import DIGITS
-from zhenyan.inference.runs.store import FINDINGS, MANIFEST, RunFolder
-from zhenyan.inference.session import package
+from zhenyan.inference.runs.store import FINDINGS, MANIFEST, RunFolder, object_bytes
+from zhenyan.inference.session import RUNTIMES, package
 
 FORMAT = 1
 TOLERANCE = 1e-5
@@ -68,6 +68,11 @@ def make_case(
     record = next((record for record in folder.findings() if record["id"] == finding), None)
     if record is None:
         raise InputError(f"{folder.path}: no finding {finding!r:.40}; their ids are in {FINDINGS}, f000001 and so on")
+    if record["label"] not in bundle.label_ids:
+        raise InputError(
+            f"{folder.path / FINDINGS}: damaged, {finding} has the label {record['label']!r:.40}; score anew with --restart"
+        )
+    files = _files(record)
     options = {name: manifest["options"].get(name) for name in _OPTIONS}
     record["threshold"] = round(
         max(record["threshold"], options["min_score"] or 0.0), DIGITS
@@ -76,15 +81,22 @@ def make_case(
         "format": FORMAT, "made": datetime.now(UTC).isoformat(timespec="seconds"), "finding": record,
         "options": options,
         "law": _law(bundle, record["label"], [record["label"]] if standing is None else standing),
-        "versions": _versions(manifest["options"]["runtime"], bundle),
+        "versions": _versions(manifest["options"].get("runtime", RUNTIMES[0]), bundle),
         "sha256": {
             "text": text_digest(record["text"]), FINDINGS: sha256(folder.path / FINDINGS),
             MANIFEST: sha256(folder.path / MANIFEST), "bundle": dict(bundle.manifest["sha256"]),
-            "inputs": {item["path"]: item["sha256"] for item in manifest["inputs"]},
+            "inputs": {item["path"]: item.get("sha256") for item in manifest["inputs"] if item["path"] in files},
         },
         "decisions": list(decisions),
     }  # fmt: skip
     return case | {"digest": digest(case)}
+
+
+def _files(finding: Mapping[str, Any]) -> set[str]:
+    """The input files that a finding is of: a case is no list of the run's other files, which may name other rooms."""
+    times = finding.get("times")
+    told = [finding.get("place"), *(times if isinstance(times, list) else [])]
+    return {time["file"] for time in told if isinstance(time, dict) and isinstance(time.get("file"), str)}
 
 
 def _law(bundle: Bundle, given: str, standing: Sequence[str]) -> dict[str, Any]:
@@ -117,11 +129,8 @@ def write_case(case: Mapping[str, Any], path: Path) -> None:
 
 
 def case_bytes(case: Mapping[str, Any]) -> bytes:
-    """The file's bytes: UTF-8, or ASCII with escapes where the text can't be UTF-8."""
-    try:
-        return json.dumps(case, ensure_ascii=False, indent=1).encode()
-    except UnicodeEncodeError:
-        return json.dumps(case, indent=1).encode()
+    """The file's bytes."""
+    return object_bytes(case)
 
 
 def read_case(path: Path) -> dict[str, Any]:
@@ -130,7 +139,7 @@ def read_case(path: Path) -> dict[str, Any]:
         case = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `zhenyan evidence RUN FINDING -o {path.name}` makes one") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a JSON file ({error})") from None
     if not isinstance(case, dict) or case.get("format") != FORMAT:
         found = case.get("format") if isinstance(case, dict) else type(case).__name__
@@ -201,15 +210,26 @@ def _same_score(case: Mapping[str, Any], classifier: Classifier) -> list[Check]:
 
 
 def _notes(case: Mapping[str, Any]) -> list[Check]:
-    """Versions and inputs: worth knowing, but the score is the proof."""
+    """Versions and the finding's files: worth knowing, but the score is the proof.
+
+    Cases of before name every input of the run; only those of the finding are looked at.
+    """
     checks = []
     for name in ("zhenyan", "onnxruntime", "openvino", "tokenizers"):
         if name in case["versions"]:
             checks.append(_equal(name, case["versions"][name], _installed(name), note=True))
+    files = _files(case["finding"])
     for path, known in _mapping(case["sha256"], "inputs").items():
-        here = sha256(Path(path)) if Path(path).is_file() else "not here"
-        checks.append(_equal(f"input {path}", known, here, note=True))
+        if path in files:
+            checks.append(_equal(f"input {path}", known, _file_digest(Path(path)), note=True))
     return checks
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        return sha256(path) if path.is_file() else "not here"
+    except OSError as error:  # such as a file of somebody else, or a name too long for this disk
+        return f"not readable here: {error.strerror or error}"
 
 
 def _installed(name: str) -> str:

@@ -45,9 +45,11 @@ def make_run(folder: Path, findings: Sequence[Mapping[str, Any]], streams: Seque
     path = folder / "out.jsonl.run"
     path.mkdir()
     verdicts = {name: sum(s["verdict"] == name for s in streams) for name in ("high", "medium", "low", "none")}
-    summary = {"rows": 100, "hits": 9, "rejects": 1, "findings": len(findings), "streams": verdicts, "notes": []}
+    summary = {"rows": 100, "hits": 9, "rejects": 1, "findings": len(findings), "streams": verdicts, "notes": [],
+               "output_sha256": "0" * 64}  # fmt: skip
     (path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
-    (path / "manifest.json").write_text(json.dumps({"inputs": [{"path": "a.jsonl"}]}), encoding="utf-8")
+    manifest = {"bundle": "b", "output": "out.jsonl", "thresholds": {}, "options": {}, "inputs": [{"path": "a.jsonl"}]}
+    (path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     (path / "findings.jsonl").write_bytes(b"".join(map(dump_line, findings)))
     (path / "streams.jsonl").write_bytes(b"".join(map(dump_line, streams)))
     return RunFolder(path)

@@ -85,7 +85,8 @@ def make_run(folder: Path, findings: list[dict], bundle: str) -> RunFolder:
     }  # fmt: skip
     (path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     (path / "findings.jsonl").write_bytes(b"".join(map(dump_line, findings)))
-    (path / "summary.json").write_text(json.dumps({"rows": 100, "findings": len(findings)}), encoding="utf-8")
+    summary = {"rows": 100, "hits": 9, "rejects": 0, "findings": len(findings), "output_sha256": "0" * 64}
+    (path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     return RunFolder(path)
 
 

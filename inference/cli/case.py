@@ -12,8 +12,9 @@ from rich.text import Text
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.cli.table import printable
+from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.evidence_file import Check, make_case, read_case, verify, write_case
-from zhenyan.inference.runs.store import REVIEW, RunFolder
+from zhenyan.inference.runs.store import REVIEW, REVIEWED, RunFolder
 
 _MODEL = Annotated[Path | None, typer.Option(help="Bundle folder; the bundled model by default.")]
 EXIT_DIFFERS = 1
@@ -38,7 +39,13 @@ def evidence(
 
 
 def _decisions(folder: RunFolder, finding: str, database: str | None) -> tuple[list[dict[str, Any]], list[str] | None]:
-    """The finding's log and the labels decided on; neither where the run was never reviewed."""
+    """The finding's log and the labels decided on; neither where the run was never reviewed.
+
+    ConfigError when it was, but elsewhere: the case would say that nothing is decided.
+    """
+    elsewhere = folder.reviewed_in
+    if database is None and elsewhere:
+        raise ConfigError(f"{_reviewed(folder)}; name the database whose decisions go in with --database")
     if database is None and not (folder.path / REVIEW).exists():
         return [], None
     from zhenyan.inference.cli.review import review_database
@@ -48,7 +55,15 @@ def _decisions(folder: RunFolder, finding: str, database: str | None) -> tuple[l
         from zhenyan.inference.review.intake import known_run
 
         found = known_run(review, folder)
+        if found is None and elsewhere:
+            raise ConfigError(f"{_reviewed(folder)}, not in the --database given; name the one whose decisions go in")
         return (decisions(review, found, finding), standing(review, found, finding)) if found else ([], None)
+
+
+def _reviewed(folder: RunFolder) -> str:
+    here = folder.path / REVIEW
+    places = [*folder.reviewed_in, *([f"sqlite:///{here.resolve()}"] if here.exists() else [])]
+    return f"{folder.path / REVIEWED}: this run was reviewed in {', '.join(places)}"
 
 
 def verify_case(
@@ -62,7 +77,9 @@ def verify_case(
     given = read_case(case)
     classifier = Classifier.load(model, runtime=str(given["versions"].get("runtime", "onnxruntime")), explain=False)
     checks = verify(given, classifier)
-    Console().print(_table(checks))
+    console = Console()
+    console.print(_table(checks))
+    console.print(f"{sum(check.same for check in checks):,} of {len(checks):,} checks agree", highlight=False)
     if not all(check.same or check.note for check in checks):
         typer.echo(f"{case}: differs", err=True)
         raise typer.Exit(EXIT_DIFFERS)
@@ -70,9 +87,11 @@ def verify_case(
 
 
 def _table(checks: list[Check]) -> Table:
+    """What differs, and the score; what agrees is only counted."""
     table = Table("", "what", "in the case", "here")
     for check in checks:
-        mark = "same" if check.same else "note" if check.note else "[bold red]DIFFERS[/]"
-        shown = ("", "") if check.same and not isinstance(check.case, float) else (str(check.case), str(check.here))
-        table.add_row(mark, *(Text(printable(value)) for value in (check.name, shown[0][:80], shown[1][:80])))
+        if not check.same or check.name == "score":
+            mark = "same" if check.same else "note" if check.note else "[bold red]DIFFERS[/]"
+            told = (str(value)[:80] for value in (check.case, check.here))
+            table.add_row(mark, *(Text(printable(value)) for value in (check.name, *told)))
     return table

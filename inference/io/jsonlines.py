@@ -58,11 +58,3 @@ def write_atomic(path: Path, chunks: Iterable[bytes]) -> None:
     """Write all chunks, or leave `path` as it was; InputError when the disk is full or the folder can't be written."""
     with replacing(path) as part, part.open("wb", buffering=_BUFFER) as out:
         out.writelines(chunks)
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Records of a JSON Lines file that this package wrote; none when it doesn't exist."""
-    if path.exists():
-        with path.open("rb") as lines:
-            for line in lines:
-                yield json.loads(line)

@@ -29,7 +29,7 @@ from zhenyan.inference.runs.inputs import (
     work_units,
 )
 from zhenyan.inference.runs.scoring import RunOptions, score_part
-from zhenyan.inference.runs.store import MANIFEST, REVIEW, REVIEWED, RunFolder, tally
+from zhenyan.inference.runs.store import MANIFEST, REVIEW, REVIEWED, RunFolder, object_bytes, tally
 
 # Parts in, (number, lines) out: each part once, in any order, and only a few taken ahead of what is given back.
 Engine = Callable[[Iterator[Work]], Generator[tuple[int, bytes], None, None]]
@@ -77,7 +77,7 @@ def begin(folder: RunFolder, manifest: dict[str, Any], restart: bool) -> None:
         _keep_decisions(folder)
     if restart or not folder.done():  # nothing would be lost, so whatever was asked before doesn't matter
         folder.clear()
-        write_atomic(folder.path / MANIFEST, [json.dumps(manifest, ensure_ascii=False, indent=1).encode()])
+        write_atomic(folder.path / MANIFEST, [object_bytes(manifest)])
     elif different := changed(folder.manifest, manifest):
         raise InputError(
             f"{folder.path} holds a run that differs in {different}; add --restart to score anew, or name another output"
@@ -86,16 +86,16 @@ def begin(folder: RunFolder, manifest: dict[str, Any], restart: bool) -> None:
 
 def _keep_decisions(folder: RunFolder) -> None:
     """InputError when a run scored anew would no longer be the one that was reviewed."""
-    review, elsewhere = folder.path / REVIEW, folder.path / REVIEWED
+    review = folder.path / REVIEW
     if _holds_decisions(review):
         raise InputError(
             f"{review}: the decisions in it would be lost to the run scored anew; name another output, "
             "or take them out with `zhenyan review-export` and move the file away"
         )
-    if elsewhere.exists():
-        places = ", ".join(elsewhere.read_text(encoding="utf-8", errors="replace").splitlines())
+    if (folder.path / REVIEWED).exists():
+        places = ", ".join(folder.reviewed_in)
         raise InputError(
-            f"{elsewhere}: this run was taken into {places}; decisions there would no longer belong to it once it is scored "
+            f"{folder.path / REVIEWED}: this run was taken into {places}; decisions there would no longer belong to it once it is scored "
             "anew: name another output, or, if there are none or `zhenyan review-export` took them out, move the file away"
         )
 
@@ -115,14 +115,15 @@ def changed(old: dict[str, Any], new: dict[str, Any]) -> str:
     """What differs between two manifests, in words; empty when nothing does."""
     if old.get("format") != new["format"]:
         return f"format ({old.get('format')}, now {new['format']})"
-    before = {item["path"]: item["sha256"] for item in old["inputs"]}
+    before = {item["path"]: item.get("sha256") for item in old["inputs"]}
     after = {item["path"]: item["sha256"] for item in new["inputs"]}
     parts = [f"input {path}" for path in sorted({*before, *after}) if before.get(path) != after.get(path)]
     parts += ["the order of the inputs"] if not parts and list(before) != list(after) else []
     parts += [f"bundle ({old['bundle']}, now {new['bundle']})"] if old["bundle"] != new["bundle"] else []
     for section in ("options", "reading"):
-        for key in sorted({*old[section], *new[section]}):
-            was, now = old[section].get(key), new[section].get(key)
+        before, after = old.get(section) or {}, new[section]
+        for key in sorted({*before, *after}):
+            was, now = before.get(key), after.get(key)
             parts += [f"option {key} ({json.dumps(was)}, now {json.dumps(now)})"] if was != now else []
     return ", ".join(parts[:5]) + (f" and {len(parts) - 5} more" if len(parts) > 5 else "")
 

@@ -6,20 +6,38 @@ import errno
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io.jsonlines import read_lines
 
 MANIFEST, SUMMARY, REJECTS = "manifest.json", "summary.json", "rejects.jsonl"
-FINDINGS, STREAMS = "findings.jsonl", "streams.jsonl"
+FINDINGS, STREAMS, NOTES = "findings.jsonl", "streams.jsonl", "notes.txt"
 REVIEW = "review.db"
 REVIEWED = "reviewed.txt"  # which databases elsewhere the findings were taken into
 _LOCK = "lock"
+
+Fields = Mapping[str, type | tuple[type, ...]]
+_NUMBER = (int, float)
+# Fields that are used, each with what it has to be, of every version's files: a damaged one is said, not stumbled over.
+_MANIFEST: Fields = {"bundle": str, "output": str, "thresholds": dict, "options": dict, "inputs": list}
+_INPUT: Fields = {"path": str}
+_SUMMARY: Fields = {"rows": int, "hits": int, "rejects": int, "findings": int, "output_sha256": str}
+_NOW: Fields = {"streams": dict, "notes": list}  # of a summary, since format 3
+_FINDING: Fields = {
+    "id": str, "stream": str, "label": str, "score": _NUMBER, "threshold": _NUMBER, "risk": _NUMBER, "count": int,
+    "text": str, "evidence": list, "context": bool, "place": dict, "times": list, "before": list, "after": list,
+}  # fmt: skip
+_PLACE: Fields = {"place": str}
+_SPAN: Fields = {"start": int, "end": int}
+_STREAM: Fields = {
+    "stream": str, "verdict": str, "risk": _NUMBER, "findings": int, "labels": dict, "lines": int, "hits": int,
+    "first": int, "last": int,
+}  # fmt: skip
+_ANEW = "score anew with --restart"
 
 # How a part's lines begin. A row with labels is a "hit": most rows have none, and telling them apart by their first
 # bytes spares parsing them. A part ends with one "part" line, which tells the streams in it.
@@ -40,38 +58,58 @@ class RunFolder:
     @classmethod
     def existing(cls, path: Path) -> RunFolder:
         """A finished run, named by its folder or its output file; InputError when there is none, or it hasn't finished."""
-        for folder in (path, path.with_name(path.name + ".run")):
-            if (folder / MANIFEST).is_file():
-                run = cls(folder)
-                _ = run.summary
-                return run
-        raise InputError(f"{path}: no scoring run here; `zhenyan score INPUT -o {path.name or 'out.jsonl'}` makes one")
+        named = path if path.name not in ("", "..") else path.resolve()  # "." has no name, and so no sibling
+        folders = (named, named.with_name(named.name + ".run")) if named.name else (named,)
+        try:
+            found = next((folder for folder in folders if (folder / MANIFEST).is_file()), None)
+        except OSError as error:  # such as a name too long, or a folder that may not be read
+            raise InputError(f"{path}: {error.strerror or error}; name a run's folder or its output file") from None
+        if found is None:
+            raise InputError(
+                f"{path}: no scoring run here; `zhenyan score INPUT -o {path.name or 'out.jsonl'}` makes one"
+            )
+        run = cls(found)
+        _ = run.summary
+        return run
 
     @property
     def manifest(self) -> dict[str, Any]:
         """What the run was asked; InputError when the file is damaged."""
-        return self._read(MANIFEST, "inputs")
+        manifest = self._read(MANIFEST, _MANIFEST)
+        for number, item in enumerate(manifest["inputs"], 1):
+            _check(item, _INPUT, f"{self.path / MANIFEST}: input {number}")
+        return manifest
 
     @property
     def summary(self) -> dict[str, Any]:
         """Counts of the finished run; InputError when it hasn't finished, or the file is damaged."""
         if not (self.path / SUMMARY).exists():
             raise InputError(f"{self.path}: this run hasn't finished; repeat its command to go on")
-        return self._read(SUMMARY, "rows")
+        return self._read(SUMMARY, _SUMMARY)
 
-    def _read(self, name: str, field: str) -> dict[str, Any]:
-        """An object of this run's; `field` is one that every version wrote."""
+    def check_summary(self) -> None:
+        """InputError when a finished run of this version lacks a count that is told at the end."""
+        self._read(SUMMARY, {**_SUMMARY, **_NOW})
+
+    def _read(self, name: str, fields: Fields) -> dict[str, Any]:
+        """An object of this run's that has these fields."""
         path = self.path / name
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: can't be read ({error}); score anew with --restart") from None
-        if not isinstance(found, dict) or field not in found:
-            raise InputError(f"{path}: damaged, no field {field!r}; score anew with --restart")
-        return found
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{path}: can't be read ({error}); {_ANEW}") from None
+        return _check(found, fields, f"{path}")
+
+    @property
+    def reviewed_in(self) -> list[str]:
+        """Databases elsewhere into which the findings were taken for review, without users and passwords."""
+        path = self.path / REVIEWED
+        return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
 
     def keep_from(self, path: Path) -> None:
         """InputError when writing `path` would destroy this run: its output, or a file in its folder."""
+        if not path.name:
+            raise InputError(f"{path}: is a folder; name a file")
         folder, target = self.path.resolve(), path.resolve()
         if target == folder.with_name(folder.name.removesuffix(".run")) or folder in (target, *target.parents):
             raise InputError(f"{path}: belongs to the run {self.path}; choose another output")
@@ -92,7 +130,7 @@ class RunFolder:
         """Forget the run; its manifest goes last, for parts without one would belong to no known run."""
         shutil.rmtree(self.path / "parts")
         (self.path / "parts").mkdir()
-        for name in (SUMMARY, REJECTS, FINDINGS, STREAMS, MANIFEST):
+        for name in (SUMMARY, REJECTS, FINDINGS, STREAMS, NOTES, MANIFEST):
             (self.path / name).unlink(missing_ok=True)
 
     def part(self, number: int) -> Path:
@@ -110,12 +148,50 @@ class RunFolder:
                 yield from part
 
     def findings(self) -> Iterator[dict[str, Any]]:
-        """Findings by falling risk."""
-        return read_lines(self.path / FINDINGS)
+        """Findings by falling risk; InputError at a line that is damaged."""
+        for place, finding in self._records(FINDINGS):
+            _check(finding, _FINDING, place)
+            _check(finding["place"], _PLACE, f"{place}: place")
+            for name, fields in (("times", _PLACE), ("evidence", _SPAN)):
+                for item in finding[name]:
+                    _check(item, fields, f"{place}: {name}")
+            if not finding["times"]:
+                raise InputError(f"{place}: damaged, field 'times' is empty; {_ANEW}")
+            yield finding
 
     def streams(self) -> Iterator[dict[str, Any]]:
-        """Streams by falling risk, those without a finding last."""
-        return read_lines(self.path / STREAMS)
+        """Streams by falling risk, those without a finding last; InputError at a line that is damaged."""
+        for place, stream in self._records(STREAMS):
+            yield _check(stream, _STREAM, place)
+
+    def _records(self, name: str) -> Iterator[tuple[str, Any]]:
+        """What the lines of a file hold, each with its place; none when there is no such file."""
+        path = self.path / name
+        if path.exists():
+            with path.open("rb") as lines:
+                for number, line in enumerate(lines, 1):
+                    try:
+                        yield f"{path} line {number}", json.loads(line)
+                    except (ValueError, RecursionError) as error:
+                        raise InputError(f"{path} line {number}: can't be read ({error}); {_ANEW}") from None
+
+
+def _check(found: Any, fields: Fields, place: str) -> dict[str, Any]:
+    """An object with these fields; InputError names the first that is missing or something else."""
+    if not isinstance(found, dict):
+        raise InputError(f"{place}: damaged, {found!r:.40} is no object; {_ANEW}")
+    for name, kind in fields.items():
+        if not isinstance(found.get(name), kind):
+            raise InputError(f"{place}: damaged, field {name!r} is {found.get(name)!r:.40}; {_ANEW}")
+    return found
+
+
+def object_bytes(value: Mapping[str, Any]) -> bytes:
+    """An object as an indented JSON file: UTF-8, or ASCII with escapes where a text or file name can't be UTF-8."""
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=1).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=1).encode()
 
 
 def tally(lines: bytes) -> Counter[str]:

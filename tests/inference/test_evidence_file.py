@@ -1,14 +1,23 @@
 """The evidence file of a case: what is in it, and what `verify` notices."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from review_helpers import finding, make_bundle, make_run
+from typer.testing import CliRunner
 from zhenyan.inference.bundle import DEFAULT_BUNDLE, bundle_id, load_bundle
-from zhenyan.inference.errors import BundleError, InputError
+from zhenyan.inference.cli import app
+from zhenyan.inference.cli import case as case_module
+from zhenyan.inference.errors import BundleError, ConfigError, InputError
 from zhenyan.inference.evidence_file import digest, make_case, read_case, verify, write_case
+from zhenyan.inference.review.database import database_url, open_database
+from zhenyan.inference.review.intake import take_in
+from zhenyan.inference.review.settings import Settings
+from zhenyan.inference.runs.store import REVIEWED, RunFolder
 
 TEXT = "喝了这个茶三高就降下来了"
 
@@ -47,6 +56,10 @@ def differing(case, classifier, notes=False):
 
 def resealed(case):
     return case | {"digest": digest(case)}
+
+
+def zhenyan(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def test_a_case_has_all_that_is_needed(case, bundle):
@@ -145,6 +158,7 @@ def test_a_label_the_bundle_lacks(case, bundle):
     ("content", "said"),
     [
         ("{", "not a JSON file"),
+        ("[" * 100_000, "not a JSON file"),
         ("[]", "no case file of format 1, found 'list'"),
         ('{"format": 7}', "found 7"),
         ('{"format": 1}', "field 'finding' is missing"),
@@ -171,6 +185,9 @@ def test_an_altered_case_never_ends_in_a_traceback(case, bundle):
 def test_cases_that_cannot_be_made(run, bundle, tmp_path):
     with pytest.raises(InputError, match="no finding 'f9'"):
         make_case(run, bundle, "f9")
+    odd = make_run(tmp_path / "odd", [finding(1, label="no_such")], bundle.id)
+    with pytest.raises(InputError, match=r"findings\.jsonl: damaged, f000001 has the label 'no_such'.*--restart"):
+        make_case(odd, bundle, "f000001")
     other = make_run(tmp_path / "other", [finding(1, TEXT)], "other-1")
     with pytest.raises(BundleError, match="--model"):
         make_case(other, bundle, "f000001")
@@ -180,6 +197,120 @@ def test_text_that_is_no_utf8(bundle, tmp_path):
     made = make_case(make_run(tmp_path / "odd", [finding(1, "坏\ud800\x00字")], bundle.id), bundle, "f000001")
     write_case(made, tmp_path / "case.json")
     assert differing(read_case(tmp_path / "case.json"), Stub(bundle)) == []
+
+
+def test_a_case_names_the_files_of_its_finding_only(bundle, tmp_path):
+    times = [{"place": "line 1", "file": name} for name in ("a.jsonl", "b.jsonl")]
+    run = make_run(tmp_path, [finding(1, TEXT), finding(2, TEXT, times=times)], bundle.id)
+    inputs = [{"path": f"{letter}.jsonl", "sha256": letter * 64} for letter in "abcdef"]
+    (run.path / "manifest.json").write_text(json.dumps(run.manifest | {"inputs": inputs}), encoding="utf-8")
+    for key, letters in (("f000001", "a"), ("f000002", "ab")):
+        case = make_case(run, bundle, key)
+        assert case["sha256"]["inputs"] == {f"{letter}.jsonl": letter * 64 for letter in letters}
+        assert differing(case, Stub(bundle), notes=True) == [f"input {letter}.jsonl" for letter in letters]
+
+
+def test_cases_that_name_every_input_of_the_run_are_checked_for_those_of_the_finding(case, bundle, tmp_path):
+    (tmp_path / "other.jsonl").write_text("")
+    digests = case["sha256"] | {"inputs": {"a.jsonl": "0" * 64, str(tmp_path / "other.jsonl"): "0" * 64}}
+    write_case(resealed(case | {"sha256": digests}), tmp_path / "case.json")
+    checks = verify(read_case(tmp_path / "case.json"), Stub(bundle))
+    assert [check.name for check in checks if check.name.startswith("input")] == ["input a.jsonl"]
+    assert all(check.same or check.note for check in checks)
+
+
+def test_verify_shows_what_differs_and_counts_the_rest(case, bundle, tmp_path, monkeypatch):
+    write_case(case, tmp_path / "case.json")
+    for score, code, verdict in ((0.9, 0, "the same, score 0.90000"), (0.4, 1, "differs")):
+        loaded = type("Loaded", (), {"load": staticmethod(lambda *_, score=score, **__: Stub(bundle, score))})
+        monkeypatch.setattr(case_module, "Classifier", loaded)
+        done = zhenyan("verify", tmp_path / "case.json")
+        assert (done.exit_code, done.stderr) == (code, f"{tmp_path / 'case.json'}: {verdict}\n")
+        same = sum(check.same for check in verify(case, Stub(bundle, score)))
+        assert done.stdout.splitlines()[-1] == f"{same} of {same + 1 + 2 * code} checks agree"
+        assert "input a.jsonl" in done.stdout and "score" in done.stdout and "sha256 of the text" not in done.stdout
+
+
+def test_a_file_that_may_not_be_read_is_a_note(case, bundle):
+    long = "长" * 300
+    place = case["finding"]["place"] | {"file": long}
+    odd = case | {"finding": case["finding"] | {"place": place}, "sha256": case["sha256"] | {"inputs": {long: "0"}}}
+    (note,) = (check for check in verify(resealed(odd), Stub(bundle)) if check.name.startswith("input"))
+    assert note.note and note.here == "not readable here: File name too long"
+
+
+@pytest.fixture
+def elsewhere(tmp_path, run):
+    """The URL of a database that the run was taken into."""
+    url = f"sqlite:///{tmp_path}/team.db"
+    database = open_database(database_url(None, url), make=True)
+    take_in(database, run, Settings())
+    database.close()
+    return url
+
+
+def test_no_case_says_undecided_of_a_run_that_was_reviewed_elsewhere(run, bundle, elsewhere, tmp_path):
+    words = ("evidence", run.path, "f000001", "-o", tmp_path / "case.json", "--model", bundle.folder)
+    for here in (False, True):
+        if here:
+            open_database(database_url(run, None), make=True).close()
+        refused = zhenyan(*words).exception
+        assert isinstance(refused, ConfigError)
+        assert f"{REVIEWED}: this run was reviewed in {elsewhere}" in str(refused) and "with --database" in str(refused)
+        assert (f"sqlite:///{run.path}/review.db" in str(refused)) is here
+    other = f"sqlite:///{tmp_path}/other.db"
+    open_database(database_url(None, other), make=True).close()
+    refused = zhenyan(*words, "--database", other).exception
+    assert isinstance(refused, ConfigError) and f"{elsewhere}, sqlite" in str(refused)
+    assert "not in the --database given" in str(refused) and not (tmp_path / "case.json").exists()
+    assert zhenyan(*words, "--database", elsewhere).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("findings.jsonl", '{"id": "f000001"', r"findings\.jsonl line 1: can't be read"),
+        ("findings.jsonl", "[" * 100_000, r"findings\.jsonl line 1: can't be read"),
+        ("findings.jsonl", "3", r"findings\.jsonl line 1: damaged, 3 is no object"),
+        ("findings.jsonl", '{"id": "f000001"}', r"findings\.jsonl line 1: damaged, field 'stream' is None"),
+        ("findings.jsonl", {"times": []}, r"findings\.jsonl line 1: damaged, field 'times' is empty"),
+        ("findings.jsonl", {"times": [{}]}, r"findings\.jsonl line 1: times: damaged, field 'place' is None"),
+        ("findings.jsonl", {"place": {}}, r"findings\.jsonl line 1: place: damaged, field 'place' is None"),
+        ("findings.jsonl", {"evidence": [{"start": 1}]}, r"line 1: evidence: damaged, field 'end' is None"),
+        ("manifest.json", '{"inputs": []}', r"manifest\.json: damaged, field 'bundle' is None"),
+        ("manifest.json", "{", r"manifest\.json: can't be read"),
+        ("summary.json", '{"rows": 1}', r"summary\.json: damaged, field 'hits' is None"),
+    ],
+)
+@pytest.mark.parametrize(
+    "words", [("evidence", "RUN", "f000001"), ("review-export", "RUN", "--to", "labelstudio")], ids=lambda w: w[0]
+)
+def test_damaged_files_of_a_run_are_named(run, bundle, tmp_path, words, name, content, said):
+    damaged = content if isinstance(content, str) else json.dumps(finding(1, TEXT) | content)
+    (run.path / name).write_text(damaged, encoding="utf-8")
+    output = tmp_path / ("case.json" if words[0] == "evidence" else "tasks.json")
+    words = (run.path if word == "RUN" else word for word in words)
+    refused = zhenyan(*words, "-o", output, "--model", bundle.folder).exception
+    assert isinstance(refused, InputError) and "score anew with --restart" in str(refused)
+    assert re.search(said, str(refused)), refused
+
+
+def test_damaged_inputs_of_a_manifest_are_named(run):
+    (run.path / "manifest.json").write_text(json.dumps(run.manifest | {"inputs": [{}]}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"manifest\.json: input 1: damaged, field 'path' is None.*--restart"):
+        _ = run.manifest
+
+
+def test_a_run_is_found_from_within_and_odd_names_are_no_runs(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(run.path)
+    assert RunFolder.existing(Path(".")).path == run.path.resolve()  # its name stands in the review and in messages
+    monkeypatch.chdir(tmp_path)
+    for name in (".", "/", "..", "x" * 300, "a\0b"):
+        with pytest.raises(InputError, match=r"no scoring run here; `zhenyan score|File name too long; name a run's"):
+            RunFolder.existing(Path(name))
+    for name in (".", "/"):
+        with pytest.raises(InputError, match="is a folder; name a file"):
+            run.keep_from(Path(name))
 
 
 @pytest.mark.skipif(not (DEFAULT_BUNDLE / "manifest.json").exists(), reason="no bundled model here")

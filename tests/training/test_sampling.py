@@ -55,10 +55,12 @@ def run(tmp_path):
         "bundle": "b-1",
         "output": "out.jsonl",
         "thresholds": {"x": 0.3, "y": 0.9},
+        "options": {},
         "inputs": [{"path": "in.txt"}],
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    (folder / "summary.json").write_text(json.dumps({"rows": 4, "rejects": 2}))
+    summary = {"rows": 4, "hits": 1, "rejects": 2, "findings": 1, "output_sha256": ""}
+    (folder / "summary.json").write_text(json.dumps(summary))
     return output
 
 
