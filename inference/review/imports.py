@@ -12,6 +12,8 @@ from zhenyan.inference.review import log
 from zhenyan.inference.review.accounts import check_name
 from zhenyan.inference.review.database import insert, insert_new
 from zhenyan.inference.review.desk import Desk
+from zhenyan.inference.review.errors import AccountError
+from zhenyan.inference.review.intake import storable
 from zhenyan.inference.review.labelstudio import Annotation, newest
 from zhenyan.inference.review.schema import finding, reading, reviewer, skipped
 
@@ -32,7 +34,7 @@ def take_annotations(desk: Desk, labels: Sequence[str], annotations: Iterable[An
     with desk.database.alone() as connection:
         for one in newest(annotations):
             _check_labels(one, labels)
-            query = sa.select(finding).where(finding.c.run_id == desk.run.id, finding.c.key == one.key)
+            query = sa.select(finding).where(finding.c.run_id == desk.run.id, finding.c.key == storable(one.key))
             about = connection.execute(query.with_for_update()).first()
             if about is None:
                 raise InputError(f"{one.place}: no finding {one.key!r:.40} in this run")
@@ -50,7 +52,10 @@ def _check_labels(one: Annotation, labels: Sequence[str]) -> None:
 
 
 def _reviewer(connection: Connection, desk: Desk, one: Annotation, done: Imported) -> int:
-    name = check_name(one.annotator)
+    try:
+        name = check_name(one.annotator)
+    except AccountError as error:
+        raise InputError(f"{one.place}: {error}") from None
     query = sa.select(reviewer.c.id).where(reviewer.c.name == name)
     if (known := connection.scalar(query)) is not None:
         return int(known)

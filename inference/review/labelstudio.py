@@ -19,6 +19,7 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.review.exchange import Look, Reviewed
 from zhenyan.inference.review.intake import Run
 
+_MOST_SECONDS = 10**9  # thirty years: a task may have been open for long, but not for that long
 _CHOICES, _EVIDENCE, _TEXT = "labels", "evidence", "text"  # names of the controls in the labelling configuration
 
 
@@ -123,6 +124,8 @@ def read_tasks(path: Path) -> Iterator[tuple[dict[str, Any], Any, str]]:
     except (OSError, ValueError, csv.Error) as error:
         kind = "CSV" if is_csv else "JSON"
         raise InputError(f"{path}: not a {kind} file ({error}); export JSON or JSON_MIN from Label Studio") from None
+    except RecursionError:
+        raise InputError(f"{path}: values nested too deeply for an export; export JSON or JSON_MIN again") from None
     if not isinstance(exported, list):
         raise InputError(f"{path}: expected a list of tasks, found {type(exported).__name__}; export JSON or JSON_MIN")
     for number, task in enumerate(exported, 1):
@@ -180,16 +183,14 @@ def _full(task: Mapping[str, Any], key: str, place: str) -> Iterator[Annotation]
         if not isinstance(one, dict) or not isinstance(one.get("result", []), list):
             raise InputError(f"{where}: expected an object with a list 'result'")
         labels = None if one.get("was_cancelled") else _chosen(one.get("result", []), where)
-        who = one.get("reviewer") or _annotator(one.get("completed_by"))
-        yield Annotation(key, who, labels, _moment(one.get("created_at")), _number(one.get("lead_time")), where)
+        yield _said(one, "completed_by", key, labels, where)
 
 
 def _chosen(result: Sequence[Any], where: str) -> tuple[str, ...]:
     chosen: list[str] = []
     for region in result:
         if isinstance(region, dict) and region.get("type") == "choices" and region.get("from_name") == _CHOICES:
-            value = region.get("value", {}).get("choices")
-            chosen += _labels(value, where)
+            chosen += _labels(region.get("value"), where)
     return tuple(dict.fromkeys(chosen))
 
 
@@ -197,37 +198,56 @@ def _minimal(task: Mapping[str, Any], key: str, place: str, unclear: Unclear) ->
     if _CHOICES not in task:
         unclear.rows += 1
         return
-    labels = tuple(dict.fromkeys(_labels(task[_CHOICES], place)))
-    who = task.get("reviewer") or _annotator(task.get("annotator"))
-    at, seconds = _moment(task.get("created_at")), _number(task.get("lead_time"))
-    yield Annotation(key, who, labels, at, seconds, place)
+    yield _said(task, "annotator", key, tuple(dict.fromkeys(_labels(task[_CHOICES], place))), place)
 
 
 def _labels(value: Any, where: str) -> list[str]:
     """One choice as text, several as {"choices": [...]} or a list of either."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return _labels(value.get("choices"), where)
-    if isinstance(value, list):
-        return [label for one in value for label in _labels(one, where)]
-    raise InputError(f"{where}: 'choices' must be text or a list, found {type(value).__name__}")
+    given = [label for one in (value if isinstance(value, list) else [value]) for label in _choices(one)]
+    for one in given:
+        if not isinstance(one, str):
+            raise InputError(f"{where}: 'choices' must be text or a list of texts, found {type(one).__name__}")
+    return given
 
 
-def _annotator(value: Any) -> str:
+def _choices(value: Any) -> list[Any]:
+    inside = value.get("choices") if isinstance(value, dict) else value
+    return inside if isinstance(inside, list) else [inside]
+
+
+def _said(
+    one: Mapping[str, Any], annotator: str, key: str, labels: tuple[str, ...] | None, where: str
+) -> Annotation:  # fmt: skip
+    """The annotation, its annotator and times checked; `annotator` is the field in which Label Studio names them."""
+    who = one.get("reviewer") or _annotator(one.get(annotator), annotator, where)
+    if not isinstance(who, str):
+        raise InputError(f"{where}: 'reviewer' must be a reviewer's name, found {type(who).__name__}")
+    return Annotation(key, who, labels, _moment(one.get("created_at")), _seconds(one.get("lead_time"), where), where)
+
+
+def _annotator(value: Any, field: str, where: str) -> str:
     """Label Studio names annotators by number, or by an object with an e-mail."""
     if isinstance(value, dict):
         value = value.get("email") or value.get("id")
-    return f"label-studio:{value}" if isinstance(value, int) else str(value or "label-studio")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"label-studio:{value}"
+    if not isinstance(value, str | None):
+        raise InputError(f"{where}: {field!r} must be an e-mail or a number, found {type(value).__name__}")
+    return value or "label-studio"
 
 
 def _moment(value: Any) -> datetime | None:
+    """In UTC, which a time without a zone is taken for; None for what is no time, or lies beyond the calendar in UTC."""
     try:
         moment = datetime.fromisoformat(str(value))
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _seconds(value: Any, where: str) -> float | None:
+    """A `lead_time`; InputError when it is none, for it would spoil the hours of its annotator."""
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is None or (known and 0 <= value <= _MOST_SECONDS):
+        return None if value is None else float(value)
+    raise InputError(f"{where}: 'lead_time' must be 0 to {_MOST_SECONDS:,} seconds, found {value!r:.40}")

@@ -1,0 +1,155 @@
+"""Label Studio's fields one by one: what each may hold, what is refused, what survives the way out and back."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from review_helpers import LABELS, make_site, user
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.review.database import database_url, open_database
+from zhenyan.inference.review.exchange import reviewed
+from zhenyan.inference.review.exports import decisions
+from zhenyan.inference.review.imports import take_annotations
+from zhenyan.inference.review.labelstudio import Unclear, read_annotations, tasks
+from zhenyan.inference.review.listing import find
+
+CHOICE = {"from_name": "labels", "to_name": "text", "type": "choices", "value": {"choices": ["price_fraud"]}}
+
+
+def take(site, path):
+    return take_annotations(site.desk, LABELS, read_annotations(path, site.run, Unclear()))
+
+
+def task(site, annotations, field="annotations", finding="f000001"):
+    return {"data": {"finding": finding, "run": site.run.digest, "text": "x"}, field: annotations}
+
+
+def write(tmp_path, *given):
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps(given), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("annotation", "said"),
+    [
+        ({"reviewer": 5}, "'reviewer' must be a reviewer's name, found int"),
+        ({"reviewer": ["a"]}, "'reviewer' must be a reviewer's name, found list"),
+        ({"completed_by": ["a"]}, "'completed_by' must be an e-mail or a number, found list"),
+        ({"completed_by": {"email": {}, "id": []}}, "'completed_by' must be an e-mail or a number, found list"),
+        ({"completed_by": True}, "'completed_by' must be an e-mail or a number, found bool"),
+        ({"reviewer": "n" * 70}, "expected 1 to 60 printable characters"),
+        ({"completed_by": int("9" * 400)}, "expected 1 to 60 printable characters"),
+        ({"result": [CHOICE | {"value": ["price_fraud", 3]}]}, "'choices' must be text or a list of texts, found int"),
+        ({"result": [CHOICE | {"value": None}]}, "'choices' must be text or a list of texts, found NoneType"),
+        (
+            {"result": [CHOICE | {"value": {"choices": {"a": 1}}}]},
+            "'choices' must be text or a list of texts, found dict",
+        ),
+        (
+            {"result": [CHOICE | {"value": {"choices": [["a"]]}}]},
+            "'choices' must be text or a list of texts, found list",
+        ),
+        ({"lead_time": int("9" * 400)}, "'lead_time' must be 0 to 1,000,000,000 seconds, found 99999"),
+        ({"lead_time": float("nan")}, "'lead_time' must be 0 to 1,000,000,000 seconds, found nan"),
+        ({"lead_time": -1}, "'lead_time' must be 0 to 1,000,000,000 seconds, found -1"),
+        ({"lead_time": "long"}, "'lead_time' must be 0 to 1,000,000,000 seconds, found 'long'"),
+        ({"lead_time": True}, "'lead_time' must be 0 to 1,000,000,000 seconds, found True"),
+    ],
+)
+def test_values_of_another_kind_are_named_with_their_place(site, tmp_path, annotation, said):
+    path = write(
+        tmp_path, task(site, [{"result": [CHOICE]}]), task(site, [{"result": []} | annotation], finding="f000002")
+    )
+    with pytest.raises(InputError) as caught:
+        take(site, path)
+    assert str(caught.value).startswith(f"{path}: task 2, annotation 1: ")
+    assert said in str(caught.value)
+    assert [find(site.database, site.run, f"f{n:06d}")[0].state for n in (1, 2)] == ["open", "open"]
+
+
+@pytest.mark.parametrize(("field", "kind"), [("reviewer", "a reviewer's name"), ("annotator", "an e-mail or a number")])
+def test_json_min_is_held_to_the_same(site, tmp_path, field, kind):
+    row = {"finding": "f000001", "run": site.run.digest, "labels": "price_fraud", field: [1]}
+    with pytest.raises(InputError, match=f"task 1: '{field}' must be {kind}, found list"):
+        take(site, write(tmp_path, row))
+
+
+@pytest.mark.parametrize("content", ["[" * 200_000, '[{"a": ' * 100_000])
+@pytest.mark.parametrize("ending", ["json", "csv"])
+def test_deep_nesting_is_said(site, tmp_path, content, ending):
+    path = tmp_path / f"deep.{ending}"
+    path.write_text(content if ending == "json" else f'labels\n"{content[:100_000].replace(chr(34), chr(34) * 2)}"\n')
+    with pytest.raises(InputError, match=r"nested too deeply") as caught:
+        take(site, path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_choice_nested_in_lists_is_refused_and_not_followed(site, tmp_path):
+    path = tmp_path / "deep.json"
+    deep = "[" * 900 + "]" * 900
+    path.write_text(f'[{{"finding": "f000001", "run": "{site.run.digest}", "labels": {deep}}}]')
+    with pytest.raises(InputError, match="task 1: 'choices' must be text"):
+        take(site, path)
+
+
+@pytest.mark.parametrize("key", ["f\0", "\ud800"])
+def test_a_finding_that_no_database_could_hold_is_unknown(site, tmp_path, key):
+    with pytest.raises(InputError, match="task 1, annotation 1: no finding"):
+        take(site, write(tmp_path, task(site, [{"result": []}], finding=key)))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("2026-11-24T10:00:00", "2026-11-24T11:00:00Z"), ("2026-11-24T18:30:00+08:00", "2026-11-24T11:00:00")],
+)
+def test_times_with_and_without_a_zone_are_told_apart(site, tmp_path, first, second):
+    """Whichever comes first in the file: a time without a zone is UTC."""
+    given = [{"result": [], "created_at": first}, {"result": [CHOICE], "created_at": second}]
+    for number, order in enumerate((given, given[::-1]), 1):
+        take(site, write(tmp_path, task(site, order, finding=f"f{number:06d}")))
+        row, _ = find(site.database, site.run, f"f{number:06d}")
+        assert row.labels == ["price_fraud"]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-10:00", "yesterday", 5, None])
+def test_a_time_that_is_none_is_the_time_of_the_import(site, clock, tmp_path, moment):
+    take(site, write(tmp_path, task(site, [{"result": [], "created_at": moment}])))
+    _, (reading,) = find(site.database, site.run, "f000001")
+    assert reading.decided == clock.now
+
+
+def test_older_exports_call_them_completions(site, tmp_path):
+    done = take(site, write(tmp_path, task(site, [{"result": [CHOICE], "lead_time": 7.5}], "completions")))
+    assert done.decisions == 1
+    assert find(site.database, site.run, "f000001")[0].labels == ["price_fraud"]
+
+
+def test_tasks_tell_how_long_a_decision_took_and_who_settled(tmp_path, clock):
+    site = make_site(tmp_path, clock=clock, second_share=1.0)
+    for name, labels, seconds in (("ann", None, 12), ("ben", [], 30), ("lea", [], 7)):
+        item = site.desk.open(user(site, name), "f000001")
+        clock.forward(seconds=seconds)
+        site.desk.decide(user(site, name), item.reading, item.version, labels)
+    made = next(tasks(site.run, reviewed(site.database, site.run)))["annotations"]
+    assert [(one["reviewer"], one["lead_time"], one["ground_truth"]) for one in made] == [
+        ("ann", 12.0, False), ("ben", 30.0, False), ("lea", 7.0, True),
+    ]  # fmt: skip
+
+
+def test_times_and_seconds_survive_the_way_to_another_database(site, clock, tmp_path):
+    item = site.desk.open(user(site, "ann"), "f000001")
+    clock.forward(seconds=42)
+    site.desk.decide(user(site, "ann"), item.reading, item.version, None)
+    made = list(tasks(site.run, reviewed(site.database, site.run)))
+    for annotation in made[0]["annotations"]:  # as Label Studio may write it, without the zone
+        annotation["created_at"] = annotation["created_at"].replace("+00:00", "")
+    other = make_site(tmp_path, database=open_database(database_url(None, f"sqlite:///{tmp_path}/other.db")))
+    take(other, write(tmp_path, *made))
+    _, (reading,) = find(other.database, other.run, "f000001")
+    assert reading.decided == datetime(2026, 11, 24, 9, 0, 42, tzinfo=UTC)
+    with other.database.read() as connection:
+        seconds = connection.exec_driver_sql("SELECT seconds FROM log WHERE action = 'import'").scalar()
+    assert (seconds, decisions(other.database, other.run, "f000001")[0]["who"]) == (42.0, "ann")
