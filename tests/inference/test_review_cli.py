@@ -1,6 +1,7 @@
 """The review commands: people, exports, imports, evidence, and messages for mistakes."""
 
 import json
+import socket
 import subprocess
 import sys
 
@@ -55,6 +56,10 @@ def test_people_come_change_and_go(tmp_path):
         (["reviewers", "list", "--run", "NOWHERE"], InputError, "no scoring run here"),
         (["review", "RUN", "--model", "NOWHERE"], BundleError, "no such file"),
         (["review", "RUN", "--model", "BUNDLE", "--host", "203.0.113.1"], ConfigError, "cannot listen on 203.0.113.1"),
+        (["review", "RUN", "--model", "BUNDLE", "--host", "203.0.113.1"], ConfigError, "of this machine with --host"),
+        (["review", "RUN", "--model", "BUNDLE", "--host", "no.invalid"], ConfigError, "of this machine with --host"),
+        (["review", "RUN", "--model", "BUNDLE", "--host", "é" * 80], ConfigError, "not a host name"),
+        (["review", "RUN", "--model", "BUNDLE", "--host", "localhost:80"], ConfigError, "the port goes into --port"),
         (
             ["review-export", "RUN", "--to", "xml", "-o", "x.xml", "--model", "BUNDLE"],
             ConfigError,
@@ -71,6 +76,14 @@ def test_mistakes_are_named(site, tmp_path, words, kind, said):
     assert isinstance(result.exception, kind)
     assert isinstance(result.exception, ZhenyanError)
     assert said in str(result.exception)
+
+
+def test_a_port_that_is_taken_is_said(site, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = zhenyan("review", site.folder.path, "--model", tmp_path / "bundle", "--port", port)
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception) == f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another --port"
 
 
 def test_exports_imports_and_evidence(site, tmp_path):

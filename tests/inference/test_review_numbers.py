@@ -1,7 +1,9 @@
 """Kappa, intervals, precision, agreement, throughput, and the rules of outcomes."""
 
+from datetime import UTC, datetime
+
 import pytest
-from review_helpers import Clock, make_site, user
+from review_helpers import Browser, Clock, make_site, user
 from zhenyan.inference.review import numbers
 from zhenyan.inference.review.outcome import Reading, outcome, second_read, verdict
 
@@ -79,3 +81,54 @@ def test_numbers_of_a_review(tmp_path):
     assert (ann.decisions, round(ann.hours, 4), ann.per_hour) == (4, round(120 / 3600, 4), pytest.approx(120))
     assert ben.hours == pytest.approx(4 * 300 / 3600)
     assert [p.who for p in numbers.throughput(site.database, site.run, site.settings, "ben")] == ["ben"]
+
+
+def at(hour, day=24):
+    return datetime(2026, 11, day, hour, 30, tzinfo=UTC)
+
+
+def test_a_decision_whose_time_is_unknown_counts_no_hours():
+    (pace,) = numbers.pace([{"who": "a", "seconds": None, "at": at(3)}], 300)
+    assert (pace.decisions, pace.hours, pace.days, pace.per_hour) == (1, 0, 1, None)
+
+
+@pytest.mark.parametrize(("seconds", "per_hour"), [(1, None), (59, None), (60, 60)])
+def test_less_than_a_minute_gives_no_pace(seconds, per_hour):
+    (pace,) = numbers.pace([{"who": "a", "seconds": seconds, "at": at(3)}], 300)
+    assert pace.per_hour == (None if per_hour is None else pytest.approx(per_hour))
+
+
+@pytest.mark.parametrize(
+    ("moments", "days"),
+    [
+        ([at(3), at(4)], 1),
+        ([at(23, 23), at(3)], 1),  # 7:30 and 11:30 of one morning in Beijing
+        ([at(15), at(16)], 2),  # 23:30 and 0:30
+        ([at(3), at(3, 25), at(4, 25)], 2),
+    ],
+)
+def test_days_are_beijings(moments, days):
+    (pace,) = numbers.pace([{"who": "a", "seconds": 5, "at": moment} for moment in moments], 300)
+    assert pace.days == days
+
+
+def test_pairs_are_named_in_one_order_and_a_lead_who_settles_is_no_reader(tmp_path):
+    site = make_site(tmp_path, second_share=1.0)
+    for key, names in (("f000001", ("ben", "ann")), ("f000002", ("ann", "ben"))):
+        for name in names:
+            item = site.desk.open(user(site, name), key)
+            site.desk.decide(user(site, name), item.reading, item.version, None if name == "ann" else [])
+    before = numbers.agreement(site.database, site.run)
+    assert [(one.who, one.pairs, one.same) for one in before] == [("", 2, 0.0), ("ann – ben", 2, 0.0)]
+    item = site.desk.open(user(site, "lea"), "f000001")
+    assert item.settles
+    site.desk.decide(user(site, "lea"), item.reading, item.version, None)
+    assert numbers.agreement(site.database, site.run) == before
+
+
+def test_the_page_says_whose_days_it_counts(tmp_path):
+    site = make_site(tmp_path)
+    item = site.desk.open(user(site, "lea"), "f000001")
+    site.desk.decide(user(site, "lea"), item.reading, item.version, None)
+    assert "Days (UTC+8)" in Browser(site, "lea").get("/numbers").text
+    assert "天数（北京时间）" in Browser(site, "lea", language="zh").get("/numbers").text
