@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from zhenyan.inference.law import citation, penalty
 from zhenyan.inference.runs.store import RunFolder
 from zhenyan.inference.runs.streams import HIGH, MEDIUM
 
-MAX_FINDINGS = 20_000  # shown; the run's folder holds all of them
+MAX_FINDINGS = 20_000  # shown, some of each heading; the run's folder holds all of them
 MAX_STREAMS, MAX_MARKS = 200, 800  # shown, and marks on the timeline of each
 RESPONSIBLE = {
     "operator": ("直播间运营者/商家", "room operator or seller"), "host": ("主播", "host"),
@@ -46,12 +47,12 @@ class Timeline:
         start, end = (stream["start"], stream.get("end", 0.0)) if timed else (stream["first"], stream["last"])
         return cls(start, max(end, start), timed)
 
-    def add(self, finding: Mapping[str, Any]) -> None:
-        """A mark for each time of a finding, as far as there is room."""
+    def add(self, finding: Mapping[str, Any], number: int = 0) -> None:
+        """A mark for each time of the finding of this number, as far as there is room."""
         key = "start" if self.timed else "row"
         for time in [time for time in finding["times"] if key in time][: MAX_MARKS - len(self.marks)]:
             mark = {"at": time[key], "label": finding["label"], "id": finding["id"], "risk": finding["risk"]}
-            self.marks.append(mark | {"x": round(self.place(time[key]), 1)})
+            self.marks.append(mark | {"number": number, "x": round(self.place(time[key]), 1)})
 
     def place(self, at: float) -> float:
         """Where on a line 995 long."""
@@ -103,21 +104,41 @@ def hue(place: int, count: int) -> str:
     return f"hsl({degrees:.0f} 60% {27 if 36 <= degrees <= 200 else 38}%)"
 
 
-def draw(findings: Iterable[Mapping[str, Any]], timelines: Mapping[str, Timeline]) -> Counter[str]:
-    """Put the findings on the timelines of their streams; returns how many there are of each label."""
-    labels: Counter[str] = Counter()
-    for finding in findings:
-        labels[finding["label"]] += 1
+def draw(findings: Iterable[Mapping[str, Any]], timelines: Mapping[str, Timeline]) -> list[str]:
+    """Put the findings on the timelines of their streams; returns the label of each, for there may be millions."""
+    labels = []
+    for number, finding in enumerate(findings):
+        labels.append(sys.intern(finding["label"]))
         if finding["stream"] in timelines:
-            timelines[finding["stream"]].add(finding)
+            timelines[finding["stream"]].add(finding, number)
     return labels
+
+
+def chosen(labels: Sequence[str], room: int) -> list[bool]:
+    """Which of the findings with these labels, riskiest first, are shown.
+
+    Half of the room is shared out evenly, so that no heading is crowded out by riskier ones; the riskiest fill the rest.
+    """
+    counts = Counter(labels)
+    share = room // (2 * max(1, len(counts)))
+    left = room - sum(min(count, share) for count in counts.values())
+    seen: Counter[str] = Counter()
+    shown = []
+    for label in labels:
+        seen[label] += 1
+        of_rest = seen[label] > share
+        shown.append(not of_rest or left > 0)
+        left -= of_rest and left > 0
+    return shown
 
 
 def write_report(folder: RunFolder, bundle: Bundle, path: Path) -> None:
     """Write the report of a finished run to `path`, atomically."""
     streams = list(itertools.islice((s for s in folder.streams() if s["findings"]), MAX_STREAMS))
     timelines = {stream["stream"]: Timeline.of(stream) for stream in streams}
-    by_label = draw(folder.findings(), timelines)
+    given = draw(folder.findings(), timelines)
+    shown, by_label = chosen(given, MAX_FINDINGS), Counter(given)
+    hidden = by_label - Counter(itertools.compress(given, shown))
     colours = {label.id: hue(place, len(bundle.labels)) for place, label in enumerate(bundle.labels)}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -127,7 +148,7 @@ def write_report(folder: RunFolder, bundle: Bundle, path: Path) -> None:
     page = environment.get_template("report.html.jinja").stream(
         bundle=bundle, labels={label.id: label for label in bundle.labels}, responsible=RESPONSIBLE, colours=colours,
         summary=folder.summary, inputs=folder.manifest["inputs"], streams=streams, timelines=timelines,
-        findings=itertools.islice(folder.findings(), MAX_FINDINGS), hidden=max(0, by_label.total() - MAX_FINDINGS),
+        findings=itertools.compress(folder.findings(), shown), shown=shown, hidden=hidden.most_common(),
         by_label=by_label.most_common(), most=max(by_label.values(), default=1),
     )  # fmt: skip
     write_atomic(path, (chunk.encode("utf-8", "replace") for chunk in page))

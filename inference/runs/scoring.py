@@ -70,9 +70,10 @@ def _streams(scored: Sequence[tuple[Placed, Prediction]]) -> dict[str, Any]:
         known["lines"] += 1
         known["hits"] += bool(prediction.labels)
         known["last"] = number
-        for key, choose in (("start", min), ("end", max)):
-            if isinstance(own.get(key), int | float):
-                known[key] = choose(known.get(key, own[key]), own[key])
+        start, end = (own[key] if isinstance(own.get(key), int | float) else None for key in ("start", "end"))
+        for key, choose, time in (("start", min, start), ("end", max, start if end is None else end)):
+            if time is not None:  # a row with a start alone goes on until then at least
+                known[key] = choose(known.get(key, time), time)
     return {"kind": "part", "rows": len(scored), "streams": list(streams.values())}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from contrast import POOR_CONTRAST
 from report_helpers import HOSTILE, finding, make_run, many_findings, stream_record
-from zhenyan.inference import load_bundle
+from zhenyan.inference import load_bundle, report
 from zhenyan.inference.law import citation
 from zhenyan.inference.report import write_report
 
@@ -35,12 +35,12 @@ def page(tmp_path, chromium):
 
 def test_a_reviewer_finds_their_way(page):
     shown = page.locator("article:visible")
-    assert page.locator("#shown").inner_text() == "10000 / 10000"
+    assert page.locator("#shown").inner_text() == "显示 10,000 项，共 10,000 项"
     page.locator("#label").select_option("price_fraud")
-    assert page.locator("#shown").inner_text() == "1000 / 10000" and shown.count() == 1000
+    assert page.locator("#shown").inner_text() == "显示 1,000 项，共 1,000 项" and shown.count() == 1000
     page.locator("#label").select_option("")
     page.locator("#find").fill("f000123")
-    assert page.locator("#shown").inner_text() == "1 / 10000"
+    assert page.locator("#shown").inner_text() == "显示 1 项，共 10,000 项"
     shown.locator("summary").click()
     assert shown.get_by_text("前一句").is_visible()
 
@@ -51,7 +51,22 @@ def test_the_law_stands_in_the_cards_near_the_window_and_is_searched_for_all(pag
     page.locator("#f009990").scroll_into_view_if_needed()
     page.locator("#f009990 dl").get_by_text(citation(label.articles)[0]).first.wait_for()
     page.locator("#find").fill(citation(label.articles)[0])
-    assert page.locator("#shown").inner_text() == "1000 / 10000"
+    assert page.locator("#shown").inner_text() == "显示 1,000 项，共 10,000 项"
+
+
+def test_the_status_tells_how_many_of_a_heading_are_left_out(tmp_path, chromium, monkeypatch):
+    monkeypatch.setattr(report, "MAX_FINDINGS", 40)
+    page = chromium.new_page()
+    page.goto(
+        write(tmp_path, [finding(n, label="food_safety" if n <= 60 else "price_fraud") for n in range(1, 91)]).as_uri()
+    )
+    page.get_by_role("button", name="English / 中文").click()
+    assert page.locator("#shown").inner_text() == "40 of 90 shown"
+    page.locator("#label").select_option("price_fraud")
+    assert page.get_by_role("status").inner_text() == "10 of 30 shown" and page.locator("article:visible").count() == 10
+    page.locator("svg g[data-label=price_fraud]").last.dispatch_event("click")  # a mark of a finding left out
+    assert page.locator("#label").input_value() == "price_fraud" and page.url.endswith("report.html")
+    page.close()
 
 
 def test_without_script_a_card_leads_to_its_law(tmp_path, chromium):
@@ -81,7 +96,8 @@ def test_a_mark_of_the_timeline_leads_to_a_card_that_the_filter_hides(page):
         assert not page.locator("#f000005").is_visible()
         mark.dispatch_event("click")
         page.locator("#f000005").wait_for(state="visible")
-        assert (page.locator("#label").input_value(), page.locator("#shown").inner_text()) == ("", "10000 / 10000")
+        assert page.locator("#label").input_value() == ""
+        assert page.locator("#shown").inner_text() == "显示 10,000 项，共 10,000 项"
     page.locator("#find").fill("f000123")
     page.evaluate("location.hash = '#f000007'")
     page.locator("#f000007").wait_for(state="visible")

@@ -1,6 +1,7 @@
 """The report: everything a reviewer needs, nothing that leaves the page, whatever the text holds."""
 
 import colorsys
+import json
 import re
 from dataclasses import replace
 
@@ -135,8 +136,49 @@ def test_ten_thousand_findings_and_more_streams_than_are_shown(page, monkeypatch
     monkeypatch.setattr(module, "MAX_STREAMS", 5)
     found = [finding(n, stream=f"s{n % 7}") for n in range(1, 10_001)]
     text = page(found, [stream_record(f"s{n}", found[n::7]) for n in range(7)])
-    assert text.count("<article") == 9_000 and "1000 more findings" in text
+    assert text.count("<article") == 9_000 and "1,000 more findings" in text
     assert text.count('<section class="stream">') == 5 and "2 more streams" in text
+
+
+def test_no_heading_is_crowded_out_by_riskier_ones(page, monkeypatch):
+    monkeypatch.setattr(module, "MAX_FINDINGS", 20)
+    found = [finding(n, label="food_safety" if n <= 60 else "price_fraud") for n in range(1, 91)]
+    text = page(found, [stream_record("茶叶直播间", found, start=0.0, end=500.0)])
+    shown = re.findall(r'<article id="f0*(\d+)" data-label="(\w+)"', text)
+    assert [int(number) for number, _ in shown] == [*range(1, 16), *range(61, 66)]  # a quarter of the room at least
+    assert '<option value="" data-found="90">' in text and '<option value="price_fraud" data-found="30">' in text
+    names = {label.id: label.name_en for label in load_bundle().labels}
+    assert "70 more findings" in text
+    assert f"{names['food_safety']}</span> 45 · " in text and f"{names['price_fraud']}</span> 25</p>" in text
+    links = set(re.findall(r'<a href="#(f\d+)" tabindex', text))
+    assert links == {f"f{int(number):06d}" for number, _ in shown}  # no mark leads nowhere
+    assert text.count("未列出 not listed") == 70 and text.count("<rect") == 90
+
+
+@pytest.mark.parametrize(
+    ("labels", "room", "shown"),
+    [
+        ("aab", 3, "yyy"),
+        ("", 3, ""),
+        ("aaaaaaab", 4, "yyynnnny"),  # one at least of each heading, the riskiest fill the rest
+        ("aaaabbbb", 4, "yyynynnn"),
+        ("abababab", 1, "ynnnnnnn"),
+    ],
+)
+def test_which_findings_are_shown(labels, room, shown):
+    assert "".join("ny"[one] for one in module.chosen(labels, room)) == shown
+
+
+def test_a_stream_with_start_times_only_has_a_timeline(tmp_path, score):
+    source = tmp_path / "a.jsonl"
+    rows = [{"text": "喝完这个茶三高就降下来了 药都停了", "start": at, "stream": "s"} for at in (0, 600, 3600)]
+    source.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    folder = score(source, tmp_path / "out.jsonl", part_rows=2)
+    (stream,) = folder.streams()
+    assert (stream["start"], stream["end"]) == (0, 3600)
+    write_report(folder, load_bundle(), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert sorted({float(x) for x in re.findall(r'<rect x="([\d.]+)"', text)}) == [0.0, 165.8, 995.0]
 
 
 def test_ten_thousand_findings_are_a_few_megabytes_with_each_law_once(page):
