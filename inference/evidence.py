@@ -19,6 +19,9 @@ _MAX_PIECES = 48  # a longer text is cut into coarser pieces, so that the work s
 _PART = 192  # characters: of a longer text only the part that carries the label most is probed
 _OVERLAP = 32  # characters that neighbouring parts share
 _KEEP = 0.5  # pieces that matter at least this share of the most important one
+# Between two characters of a number (its point, separators and percent sign, too) or of a word in Latin letters.
+_LATIN = "A-Za-zÀ-ÖØ-öø-ɏＡ-Ｚａ-ｚ"
+_INSIDE = re.compile(rf"(?<=[\d{_LATIN}])(?=[\d{_LATIN}])|(?<=\d)(?=[%％‰]|[.,．]\d)|(?<=\d[.,．])(?=\d)")
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,36 @@ def find_evidence(
         drops = _logit(part.given)[None, :] - without[at : at + len(cut)]
         at += len(cut)
         for label, column in part.labels if cut else ():
-            for start, end in _merge(cut, drops[:, column]):
-                where = part.base + start, part.base + end
-                found[part.owner].append(Evidence(*where, part.text[start:end], label))
+            text = texts[part.owner]
+            spans_found = [(part.base + start, part.base + end) for start, end in _merge(cut, drops[:, column])]
+            for start, end in _whole_words(text, spans_found):
+                found[part.owner].append(Evidence(start, end, text[start:end], label))
     return [tuple(sorted(each, key=lambda e: (e.start, e.end, e.label))) for each in found]
+
+
+def _whole_words(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, widened so that none cuts a number or a word in Latin letters; those that meet then are joined."""
+    wide: list[tuple[int, int]] = []
+    for start, end in spans:
+        if wide and end <= wide[-1][1]:
+            continue  # within the word before; a run of letters may be as long as the text
+        while _INSIDE.match(text, start) and not (wide and start <= wide[-1][1]):
+            start -= 1
+        while _INSIDE.match(text, end):
+            end += 1
+        wide.append((start, end))
+    return _joined(wide)
+
+
+def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, those that touch or overlap as one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in spans:
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _parts(
@@ -108,10 +137,4 @@ def _merge(spans: Sequence[tuple[int, int]], drops: np.ndarray) -> list[tuple[in
     """Spans that matter, neighbours joined; the single most important one when none lowers the score."""
     best = float(drops.max())
     keep = [span for span, drop in zip(spans, drops, strict=True) if drop >= _KEEP * best and drop > 0]
-    merged: list[tuple[int, int]] = []
-    for start, end in keep or [spans[int(drops.argmax())]]:
-        if merged and merged[-1][1] == start:
-            merged[-1] = (merged[-1][0], end)
-        else:
-            merged.append((start, end))
-    return merged
+    return _joined(keep or [spans[int(drops.argmax())]])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from zhenyan.inference.evidence import find_evidence, pieces
+from zhenyan.inference.evidence import _merge, find_evidence, pieces
 
 
 def score(texts):
@@ -45,3 +45,45 @@ def test_the_work_does_not_grow_with_the_length(length):
     assert all(text[e.start : e.end] == e.text for e in found[0])
     assert any(set("降血压") & set(e.text) for e in found[0] if e.label == "food_safety")
     assert sum(probed) < 1.3 * len(text) + 40_000
+
+
+def found_for(text, *needed):
+    """The evidence for a label that fires where all of `needed` stand in the text."""
+
+    def fires(texts):
+        return np.array([[0.9 if all(words in t for words in needed) else 0.1] for t in texts])
+
+    (found,) = find_evidence([text], [[("label", 0)]], fires([text]), fires)
+    assert all(text[e.start : e.end] == e.text for e in found)
+    return [(e.start, e.end) for e in found]
+
+
+@pytest.mark.parametrize(("text", "needed", "spans"), [
+    ("仅需19.9元", ["9元"], [(2, 7)]), ("仅需19.9元", ["仅需"], [(0, 6)]), ("到手1,299.50元整", ["50元"], [(2, 12)]),
+    ("投资回报率稳定8%起", ["稳定8"], [(4, 9)]), ("含量达到９９．５％以上", ["以上"], [(4, 11)]),
+    ("维生素DHA藻油软糖", ["HA藻"], [(3, 8)]), ("里面有Omega3的油", ["的油"], [(3, 11)]), ("含Protéine多多", ["ine"], [(1, 11)]),
+    ("A1B2C3D4E5F6", ["A1", "E5"], [(0, 12)]), ("第1.第二点，好2，3个", ["3个"], [(10, 12)]), ("能降血压的茶真好", ["降血"], [(0, 4)]),
+    ("a" * 30_000 + "，降血压", ["a" * 29_999], [(0, 30_000)]),
+])  # fmt: skip
+def test_no_number_and_no_latin_word_is_cut(text, needed, spans):
+    assert found_for(text, *needed) == spans
+
+
+def test_a_number_on_the_edge_of_the_part_that_is_probed_is_shown_whole():
+    text = "始" + "好" * 188 + "价99888元" + "好" * 300
+    assert found_for(text, "始", "价9") == [(0, 4), (188, 195)]
+
+
+@pytest.mark.parametrize(("drops", "spans"), [
+    ([1, 0.6, 0.55], [(0, 8), (9, 13)]), ([1, 0.4, 0.1], [(0, 4)]), ([1, 0.5, 0.49], [(0, 8)]),
+    ([-1, -0.2, -0.5], [(4, 8)]), ([0, 0, -1], [(0, 4)]), ([0.1, 0, 1], [(9, 13)]),
+])  # fmt: skip
+def test_pieces_that_matter_half_as_much_as_the_best_are_kept_and_neighbours_joined(drops, spans):
+    assert _merge([(0, 4), (4, 8), (9, 13)], np.array(drops)) == spans
+
+
+def test_evidence_stands_in_the_order_of_the_text():
+    text = "全国第一，早上好，这个茶能降血压的"
+    (found,) = find_evidence([text], [[("food_safety", 0), ("false_propaganda", 1)]], score([text]), score)
+    assert (found[0].label, found[-1].label) == ("false_propaganda", "food_safety")
+    assert [e.start for e in found] == sorted(e.start for e in found)
