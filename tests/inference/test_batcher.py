@@ -173,6 +173,42 @@ def test_leavers_are_not_scored():
     assert not any("走" in text for batch, _ in scorer.calls for text in batch)
 
 
+def test_one_who_leaves_while_being_scored_stops_nobody():
+    """The batch is handed out to a future that is cancelled already."""
+
+    async def body(batcher):
+        loop, gone = asyncio.get_running_loop(), threading.Event()
+
+        def leave():
+            leaver.cancel()
+            gone.set()
+
+        def scorer(texts, explain):
+            loop.call_soon_threadsafe(leave)
+            assert gone.wait(10)
+            return [Prediction(text, (), {}) for text in texts]
+
+        batcher.predict = scorer
+        leaver = batcher.submit(["走"], False)
+        with pytest.raises(asyncio.CancelledError):
+            await leaver
+        batcher.predict = Scorer()
+        assert texts(await asyncio.wait_for(batcher.submit(["二"], False), 10)) == ["二"]
+        assert batcher.running
+
+    run(Scorer(), body)
+
+
+def test_a_job_that_fails_in_its_first_portion_is_no_longer_waited_for():
+    async def body(batcher):
+        with pytest.raises(ValueError, match="坏"):
+            await batcher.submit(["坏" * 92, "长" * 92, "长" * 92], False)
+        assert texts(await batcher.submit(["二"], False)) == ["二"]
+        assert batcher.waiting == 0
+
+    run(Scorer(), body)
+
+
 def test_stop_finishes_what_is_queued():
     async def main():
         batcher = Batcher(Scorer(0.0005), 100, 0.0, 60.0)
@@ -200,3 +236,12 @@ def test_pace_is_weighted_by_time(fast):
         pace.add(1_000, 1.0)
         pace.add(fast, 1e-6)
     assert pace.seconds_for(1_000) == pytest.approx(1 / (1 + fast / 1_000), rel=0.1)
+
+
+def test_pace_forgets_what_was_long_ago():
+    pace = Pace()
+    for _ in range(100):
+        pace.add(100, 1.0)
+    for _ in range(10):
+        pace.add(1_000, 1.0)
+    assert pace.seconds_for(1_000) == pytest.approx(1, rel=0.1)

@@ -18,13 +18,20 @@ from zhenyan.inference.normalise import normalise
         ("降🔥血🔥压，好", "降血压,好"),
         ("a\ud800b\0c", "abc"),
         ("\u202e压血降\u202c", "压血降"),
+        ("治\U000e0041病", "治病"),
+        ("降\U0001f929血", "降血"),
+        ("降\u180b血", "降血"),
+        ("\u3400*\u3401", "\u3400\u3401"),
+        ("大 中 小", "大中小"),
     ],
 )
 def test_disguises_are_undone(disguised, plain):
     assert normalise(disguised) == plain
 
 
-@pytest.mark.parametrize("text", ["秋冬新款 加绒 卫衣", "维C+钙", "12.5-13.0kg", "A/B两款", "补钙+补铁", "第一, 第二"])
+@pytest.mark.parametrize(
+    "text", ["秋冬新款 加绒 卫衣", "维C+钙", "12.5-13.0kg", "A/B两款", "补钙+补铁", "第一, 第二", "尺码 大 小"]
+)
 def test_ordinary_writing_stays(text):
     assert normalise(text) == text
 

@@ -33,6 +33,12 @@ def test_of_stacked_marks_as_many_are_read_as_a_word_may_have(stack):
     assert plain[0] == "降" and plain.endswith("血压") and len(plain) <= 3 + 2 * MAX_MARKS
 
 
+def test_as_many_marks_as_stream_safe_text_may_have_are_read():
+    """UAX #15, section 13: 30 in a row."""
+    text = "a" + "\u0301\u0316" * 15 + "治病"
+    assert readable(text) == (text, normalise(text), True)
+
+
 def test_marks_are_all_that_normalising_makes_marks_of():
     for code in range(sys.maxunicode + 1):
         marks = all(map(unicodedata.combining, unicodedata.normalize("NFKD", chr(code))))
