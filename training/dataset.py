@@ -15,6 +15,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training import evasion
 from zhenyan.training.config import DataConfig, EvasionConfig, TrainConfig
+from zhenyan.training.evasion import asides
 from zhenyan.training.public import documents, join_labels, load_sources
 from zhenyan.training.rows import Row, read_rows
 from zhenyan.training.schema import Schema
@@ -205,20 +206,23 @@ class Collator:
         return batch
 
     def _changed(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows, perhaps roughened (each by itself), spliced, disguised (all or none)."""
+        """The rows, perhaps roughened (each by itself), spliced, given asides, disguised (all or none)."""
         assert self.changes is not None
         batch = random.Random(f"{self.seed}:{self.epoch}:batch:{items[0]['row']}")
         spliced = self.partners is not None and batch.random() < self.changes.splice
         disguised = batch.random() < self.changes.probability
-        return [self._changed_row(item, spliced, disguised) for item in items]
+        beside = batch.random() < self.changes.asides
+        return [self._changed_row(item, spliced, beside, disguised) for item in items]
 
-    def _changed_row(self, item: dict[str, Any], spliced: bool, disguised: bool) -> dict[str, Any]:
+    def _changed_row(self, item: dict[str, Any], spliced: bool, beside: bool, disguised: bool) -> dict[str, Any]:
         assert self.changes is not None
         rng = random.Random(f"{self.seed}:{self.epoch}:{item['row']}")
         if item["written_live"] and rng.random() < self.changes.speech:
             item = {**item, "text": evasion.roughen(item["text"], rng)}
         if spliced and self.partners is not None:
             item = splice(item, self.partners[rng.randrange(len(self.partners))], rng)
+        if beside:
+            item = {**item, "text": asides.aside(item["text"], rng)}
         if disguised:
             item = {**item, "text": evasion.augment(item["text"], rng, evasion.check_names(self.changes.transforms))}
         return item

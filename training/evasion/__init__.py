@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training.evasion import sound, written
+from zhenyan.training.evasion import asides, sound, written
 
 Transform = Callable[[str, random.Random], str]
 
@@ -31,15 +31,19 @@ TRANSFORMS: dict[str, Transform] = {
     "drop_words": written.drop,
     "repeat_words": written.repeat,
     "fillers": written.fillers,
+    "disclaimer": asides.disclaimer,
+    "wink": asides.wink,
 }
+_MEASURED_ONLY = ("disclaimer", "wink")  # training adds other phrases, by `asides.aside`
 _SPEECH = (sound.mishear, written.repeat, written.fillers, written.cut)
 
 
 def check_names(names: Sequence[str] | None) -> list[str]:
-    """The named transforms, all of them for None; ConfigError for an unknown name."""
-    if unknown := sorted(set(names or ()) - set(TRANSFORMS)):
-        raise ConfigError(f"evasion: unknown transform {', '.join(unknown)}; allowed: {', '.join(TRANSFORMS)}")
-    return list(TRANSFORMS if names is None else names)
+    """The named transforms for training rows, all of them for None; ConfigError for an unknown name."""
+    allowed = [name for name in TRANSFORMS if name not in _MEASURED_ONLY]
+    if unknown := sorted(set(names or ()) - set(allowed)):
+        raise ConfigError(f"evasion: unknown transform {', '.join(unknown)}; allowed: {', '.join(allowed)}")
+    return allowed if names is None else list(names)
 
 
 def disguise(text: str, name: str, seed: int) -> str:
