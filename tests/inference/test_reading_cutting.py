@@ -53,7 +53,7 @@ def test_a_long_sentence_is_cut_at_its_pauses(pauses, length, cuts):
 
 
 def test_a_full_stop_of_ascii_ends_sentences_only_where_it_stands_between_words():
-    price = "今天这个茶只要9.9元一盒大家放心拍。"
+    price = "今天这个茶大家放心拍明天就发货9.9元一盒。"  # long enough to end at the 9
     assert parts(price + price) == [price, price]
     spoken = "今天这个茶大家放心拍明天就发货."
     assert parts(spoken + spoken) == [spoken, spoken]
