@@ -121,6 +121,12 @@ def test_threshold_policies_by_brute_force(seed, target):
         assert found["chosen_by"] == f"policy {policy}, target {target}"
 
 
+def test_a_floor_that_no_cut_keeps_gives_the_most_precise_one():
+    truth, scores = np.array([False, True, True, True, False]), np.array([0.9, 0.8, 0.6, 0.4, 0.2])
+    found = choose(truth, scores, ThresholdConfig(policy="precision", target=0.9, min_positives=3))
+    assert found["threshold"] == pytest.approx(0.3) and found["precision"] == pytest.approx(0.75)
+
+
 def test_a_threshold_below_the_lowest_score_lies_halfway_to_zero():
     found = choose(np.array([True, True, False, True]), np.array([0.9, 0.8, 0.6, 0.4]),
                    ThresholdConfig(policy="recall", target=1.0, min_positives=3))  # fmt: skip
