@@ -21,10 +21,10 @@ from zhenyan.inference.runs.inputs import PART_ROWS
 from zhenyan.inference.runs.job import Engine, Job, Progress, local_engine, run_job
 from zhenyan.inference.runs.ray_engine import ClusterOptions, ray_engine
 from zhenyan.inference.runs.scoring import RunOptions, open_classifier
-from zhenyan.inference.runs.store import REJECTS, RunFolder
+from zhenyan.inference.runs.store import NOTES, REJECTS, SUMMARY, RunFolder
 
 EXIT_REJECTS, EXIT_HITS = 3, 4
-MAX_NOTES = 10  # printed
+MAX_NOTES = 10  # kinds printed
 _TIME = "seconds, h:mm:ss, or date and time"
 
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help=(
@@ -101,7 +101,7 @@ def score(
     chosen_engine = make_engine(engine, bundle, options, threads, ray_address, actors)
     with Reporter(console, restart=restart) as reporter:
         folder = run_job(job, bundle, chosen_engine, reporter)
-    say_notes(folder.summary["notes"], console)
+    say_notes(folder, console)
     finish(folder, output, report, show, bundle, console)
     summary = folder.summary
     if fail_on_hit and summary["findings"]:
@@ -149,12 +149,16 @@ def finish(folder: RunFolder, output: Path, report: Path | None, show: int, bund
         console.print(printable(f"report: {report}"), markup=False)
 
 
-def say_notes(notes: list[str], console: Console) -> None:
-    """What readers noted of the files, the first few in full."""
+def say_notes(folder: RunFolder, console: Console) -> None:
+    """What readers noted of the files, by kind."""
+    notes = folder.summary["notes"]
+    noted = folder.summary.get("noted", len(notes))  # runs of before notes were told by kind lack it
     for note in notes[:MAX_NOTES]:
         console.print(f"note: {printable(note, '')}", markup=False)
-    if len(notes) > MAX_NOTES:
-        console.print(f"note: and {len(notes) - MAX_NOTES:,} more, in the run's summary.json", markup=False)
+    if noted > len(notes[:MAX_NOTES]):
+        where = folder.path / (NOTES if (folder.path / NOTES).exists() else SUMMARY)
+        more = f"and {len(notes) - MAX_NOTES:,} more kinds; " if len(notes) > MAX_NOTES else ""
+        console.print(printable(f"note: {more}all {noted:,} notes: {where}"), markup=False)
 
 
 class Reporter:

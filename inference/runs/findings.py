@@ -159,7 +159,8 @@ def collect(folder: RunFolder, bundle: Bundle, labels: Counter[str]) -> Iterator
 
 def _counted(found: Iterable[Finding], labels: Counter[str]) -> Iterator[Finding]:
     for hit in found:
-        labels[hit.label] += not hit.context
+        if not hit.context:  # it is of two rows, neither of which carries the label
+            labels[hit.label] += 1
         yield hit
 
 

@@ -13,10 +13,21 @@ from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.io.jsonlines import dump_line, write_atomic
 from zhenyan.inference.io.writing import write_output
 from zhenyan.inference.runs.findings import collect
-from zhenyan.inference.runs.store import FINDINGS, HIT, REJECT, REJECTS, ROW, STREAMS, SUMMARY, RunFolder
+from zhenyan.inference.runs.notes import by_kind, note_lines
+from zhenyan.inference.runs.store import (
+    FINDINGS,
+    HIT,
+    NOTES,
+    REJECT,
+    REJECTS,
+    ROW,
+    STREAMS,
+    SUMMARY,
+    RunFolder,
+    object_bytes,
+)
 from zhenyan.inference.runs.streams import VERDICTS, stream_lines
 
-_NOTES = 1000  # kept in the summary: one for each file in an unusual encoding
 _ROW_FIELD = b',"row":'  # what comes before it holds numbers and places, never this
 
 
@@ -37,13 +48,21 @@ def finish(
         write_atomic(output, output_lines(folder, files))
     else:
         notes = [*notes, *write_output(output, lambda: map(json.loads, output_lines(folder, files)))]
+    notes = list(dict.fromkeys(notes))
+    if notes:
+        write_atomic(folder.path / NOTES, note_lines(notes))
     summary = {
         "rows": counts["rows"], "hits": counts["hits"], "rejects": counts["rejects"],
-        "findings": sum(1 for _ in (folder.path / FINDINGS).open("rb")),
+        "findings": _line_count(folder.path / FINDINGS),
         "labels": {label: labels[label] for label in sorted(labels)}, "streams": _verdicts(folder),
-        "notes": list(dict.fromkeys(notes))[:_NOTES], "output_sha256": file_digest(output),
+        "notes": by_kind(notes, frozenset(files)), "noted": len(notes), "output_sha256": file_digest(output),
     }  # fmt: skip
-    write_atomic(folder.path / SUMMARY, [json.dumps(summary, ensure_ascii=False, indent=1).encode()])
+    write_atomic(folder.path / SUMMARY, [object_bytes(summary)])
+
+
+def _line_count(path: Path) -> int:
+    with path.open("rb") as lines:
+        return sum(1 for _ in lines)
 
 
 def _verdicts(folder: RunFolder) -> dict[str, int]:
@@ -56,6 +75,7 @@ def is_finished(folder: RunFolder, output: Path) -> bool:
     """Whether the run has ended and its output is still as it was written."""
     if not (folder.path / SUMMARY).exists() or not output.exists():
         return False
+    folder.check_summary()
     return file_digest(output) == folder.summary["output_sha256"]
 
 

@@ -30,7 +30,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Work:
-    """One part to score, and the item that came before it (for context across the cut)."""
+    """One part to score, and the last item before it (for context across the cut); rejects between don't part them."""
 
     number: int
     before: Placed | None
@@ -175,7 +175,8 @@ def work_units(
         if len(buffer) == part_rows or chars >= PART_CHARS:
             if number not in done:
                 yield Work(number, before, tuple(buffer))
-            before, number, buffer, chars = buffer[-1], number + 1, [], 0
+            before = next((placed for placed in reversed(buffer) if isinstance(placed.item, Item)), before)
+            number, buffer, chars = number + 1, [], 0
     if buffer and number not in done:
         yield Work(number, before, tuple(buffer))
 

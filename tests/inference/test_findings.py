@@ -1,6 +1,19 @@
-"""Merging repeats, context hits, order."""
+"""Merging repeats, context hits, order, and what is told of a run's streams."""
 
-from zhenyan.inference.runs.findings import alike, hits, risk, trigrams
+import json
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+from zhenyan.inference.io.items import Item
+from zhenyan.inference.io.jsonlines import dump_line
+from zhenyan.inference.law import marks, says
+from zhenyan.inference.runs.findings import Finding, alike, collect, hits, merged, risk, trigrams
+from zhenyan.inference.runs.finish import output_lines
+from zhenyan.inference.runs.inputs import Placed
+from zhenyan.inference.runs.scoring import neighbours
+from zhenyan.inference.runs.store import RunFolder
+from zhenyan.inference.runs.streams import stream_lines, verdict
 
 INPUTS = [{"path": "a.srt"}]
 
@@ -27,3 +40,126 @@ def test_like_claims():
     assert alike(trigrams("这个茶喝完三高就降下来了"), trigrams("这个茶喝完啊三高就降下来了"))
     assert not alike(trigrams("这个茶喝完三高就降下来了"), trigrams("今天二号链接拍两盒"))
     assert risk(0.8, 5) > risk(0.8, 1) == 0.8
+
+
+@pytest.mark.parametrize(
+    ("findings", "risk", "said"),
+    [(0, 0.9, "none"), (1, 0.8, "high"), (1, 0.79999, "medium"), (1, 0.5, "medium"), (1, 0.49, "low")],
+)
+def test_the_bounds_of_verdicts(findings, risk, said):
+    assert verdict(findings, risk) == said
+
+
+def of(score, context=False, place="cue 1", text="这个茶喝完三高就降下来了"):
+    """A finding whose every field tells its place."""
+    at = {"file": "a.srt", "place": place}
+    return Finding("s", "x", score, text, [{"place": place}], at, context, [f"↑{place}"], [f"↓{place}"], [at])
+
+
+def told(finding):
+    """All that a finding takes from its best hit."""
+    return finding.score, finding.text, finding.evidence, finding.place, finding.context, finding.before, finding.after
+
+
+def test_a_finding_is_that_of_its_best_hit():
+    other = "这个茶喝完啊三高就降下来了"
+    (known,) = merged([of(0.6), of(0.9, place="cue 2", text=other), of(0.7, place="cue 3")])
+    assert told(known) == told(of(0.9, place="cue 2", text=other))
+    assert (known.count, [time["place"] for time in known.times]) == (3, ["cue 1", "cue 2", "cue 3"])
+
+
+def test_two_lines_together_never_replace_one_that_says_it_alone():
+    (known,) = merged([of(0.6), of(0.9, context=True, place="cue 2")])
+    assert told(known) == told(of(0.6)) and known.count == 2
+    (known,) = merged([of(0.6, context=True), of(0.9, place="cue 2")])
+    assert told(known) == told(of(0.9, place="cue 2"))
+
+
+def test_the_bounds_of_likeness():
+    def grams(*numbers):
+        return frozenset(map(str, numbers))
+
+    ten = grams(*range(10))
+    assert alike(ten, grams(*range(6), *range(20, 24)))  # six of ten are shared
+    assert not alike(ten, grams(*range(5), *range(20, 25)))
+    assert alike(ten, grams(*range(5))) and not alike(ten, grams(*range(4)))  # half as long at least
+    assert risk(0.5, 8) < risk(0.5, 9) == risk(0.5, 900) == 1 - 0.5**3
+
+
+@pytest.mark.parametrize(("gap", "together"), [(0.0, True), (20.0, True), (20.1, False), (-1.1, False)])
+def test_how_far_neighbours_may_lie_apart(gap, together):
+    first, second = (
+        Placed(0, Item({"text": "好", "stream": "s", "start": at, "end": at + 4}, "cue")) for at in (1.0, 5.0 + gap)
+    )
+    assert neighbours(first, second) is together
+
+
+def test_a_finding_has_its_own_labels_evidence_and_keeps_id_and_recording():
+    evidence = [{"start": 0, "end": 1, "text": "一", "label": label} for label in ("food_safety", "price_fraud")]
+    entry = row(1, "一句", ["food_safety", "price_fraud"], evidence=evidence, id="r7", file="店.mp4")
+    context = {**entry["row"], "kind": "context", "file": 0, "number": 2, "places": ["cue 1", "cue 2"],
+               "recording": "店.mp4"}  # fmt: skip
+    alone, pair = (list(hits([one], INPUTS)) for one in (entry, context))
+    for found in (alone, pair):
+        assert [[span["label"] for span in finding.evidence] for finding in found] == [["food_safety"], ["price_fraud"]]
+    for finding in alone:
+        assert (finding.place["id"], finding.place["recording"]) == ("r7", "店.mp4")
+        assert finding.times[0]["recording"] == "店.mp4" and "id" not in finding.times[0]
+
+
+def folder_of(path, *parts, min_score=None):
+    """A run of these parts."""
+    folder = RunFolder(path)
+    (path / "parts").mkdir()
+    for number, lines in enumerate(parts):
+        folder.part(number).write_bytes(b"".join(map(dump_line, lines)))
+    manifest = {
+        "bundle": "b",
+        "output": "out.jsonl",
+        "thresholds": {},
+        "options": {"min_score": min_score},
+        "inputs": INPUTS,
+    }
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_findings_tell_the_least_score_and_pairs_are_no_rows_of_a_label(tmp_path):
+    rows = [
+        row(n, f"{text}不一样的一句", ["x"]) | {"kind": "hit"} for n, text in enumerate(("甲乙丙丁戊", "子丑寅卯辰巳"))
+    ]
+    pair = {"kind": "context", "file": 0, "places": ["cue 1", "cue 2"], "index": 2, "stream": "s", "labels": ["y"],
+            "scores": {"y": 0.9}, "text": "两句", "evidence": []}  # fmt: skip
+    bundle, counted = SimpleNamespace(label_ids=["x", "y"], thresholds=[0.4, 0.8]), Counter()
+    folder = folder_of(tmp_path, [*rows, pair], min_score=0.6)
+    found = [json.loads(line) for line in collect(folder, bundle, counted)]
+    assert sorted((one["label"], one["threshold"]) for one in found) == [("x", 0.6), ("x", 0.6), ("y", 0.8)]
+    assert dict(counted) == {"x": 2}  # no entry of 0 for what findings count
+
+
+def part(start=None, end=None, lines=1):
+    times = {key: at for key, at in (("start", start), ("end", end)) if at is not None}
+    return {"kind": "part", "rows": lines, "streams": [{"file": 0, "stream": "s", "lines": lines, "hits": 0, "first": 1,
+                                                      "last": lines, **times}]}  # fmt: skip
+
+
+def test_times_of_a_stream_span_its_parts_timed_or_not(tmp_path):
+    parts = [[part(5.0, 9.0)], [part()], [part(2.0, 30.0, 2)], [part(3.0, 4.0)]]
+    (stream,) = map(json.loads, stream_lines(folder_of(tmp_path, *parts)))
+    assert (stream["start"], stream["end"], stream["lines"], stream["first"], stream["last"]) == (2.0, 30.0, 5, 1, 5)
+
+
+def test_a_source_of_the_rows_own_stays_the_only_one(tmp_path):
+    folder = folder_of(tmp_path, [row(1, "一", source="店"), row(2, "二")])
+    first, second = output_lines(folder, ["a.srt", "b.srt"])
+    assert first.count(b'"source":') == 1 and json.loads(first)["source"] == "店"
+    assert json.loads(second)["source"] == "a.srt cue 2"
+    assert [json.loads(line).get("source") for line in output_lines(folder, ["a.srt"])] == ["店", None]
+
+
+def test_what_an_article_says_and_what_to_know_before_citing():
+    assert says({"says": "It says.", "says_zh": "它说。"}) == ("它说。", "It says.")
+    assert says({"says": "It says."}) == ("It says.", "It says.") and says({}) == ("", "")
+    assert marks({"verified": "case", "check": True}) == (
+        "（仅见于案例，引用前请核对）", " (seen applied only, check before citing)")  # fmt: skip
+    assert marks({"verified": "text"}) == ("", "")

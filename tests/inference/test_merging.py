@@ -125,12 +125,13 @@ def test_neighbours_are_read_together_wherever_a_part_is_cut(tmp_path, part_rows
     rows = [{"text": t, "stream": "s", "start": 5.0 * n, "end": 5.0 * n + 4} for n, t in enumerate(said)]
     rows[5] |= {"start": 90.0}  # long after the line before
     path = tmp_path / "a.jsonl"
-    path.write_bytes(b"".join(map(dump_line, rows)))
+    lines = [dump_line(row) for row in rows]
+    path.write_bytes(b"".join([lines[0], b"{broken\n", *lines[1:4], b"{broken\n", b"3\n", b"\xff\n", *lines[4:]]))
     parts = [score_part(Together(), work, True) for work in work_units([str(path)], Options(), (), part_rows)]
     entries = [json.loads(line) for part in parts for line in part.splitlines()]
-    assert len(parts) == -(-len(said) // part_rows) and sum(e["kind"] == "row" for e in entries) == len(said)
+    assert len(parts) == -(-(len(said) + 4) // part_rows) and sum(e["kind"] == "row" for e in entries) == len(said)
     pairs = [e for e in entries if e["kind"] == "context"]
-    assert [e["places"] for e in pairs] == [["line 1", "line 2"], ["line 4", "line 5"]]
+    assert [e["places"] for e in pairs] == [["line 1", "line 3"], ["line 5", "line 9"]]
     found = hits(_near_hits(line for part in parts for line in part.splitlines()), [{"path": str(path)}])
     assert [f.times[0]["row"] for f in found] == [2, 5]  # rows of the output
     assert (pairs[0]["start"], pairs[0]["end"], pairs[0]["text"]) == (0.0, 9.0, f"{said[0]} {said[1]}")

@@ -90,8 +90,9 @@ def test_a_file_named_by_several_paths_is_scored_once(tmp_path, monkeypatch, sou
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "alone.jsonl").read_bytes()
     assert list(folder.findings()) == list(alone.findings())
     assert [item["path"] for item in folder.manifest["inputs"]] == [source.name]
-    assert folder.summary["notes"][-1] == f"link.jsonl: the same file as {source.name}, scored once"
-    assert len(folder.summary["notes"]) == 3
+    others = f"./{source.name}, {source}, link.jsonl"
+    assert folder.summary["notes"] == [f"3 files: the same file as {source.name}, scored once: {others}"]
+    assert folder.summary["noted"] == 3
 
 
 @pytest.fixture

@@ -7,14 +7,25 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 from rich.console import Console
 from zhenyan.inference.cli.score import say_notes
 from zhenyan.inference.cli.table import findings_table, printable
 from zhenyan.inference.runs import RunFolder
+from zhenyan.inference.runs.notes import by_kind, note_lines
+from zhenyan.inference.runs.store import object_bytes
 
 STEERING = "房间\x1b]0;taken\x07\x1b[2J\u202e倒着\x9b31m"
 HIT = "喝完这个茶三高就降下来了 药都停了"
+
+
+def noted(folder, notes, **more):
+    """The run's summary has these notes."""
+    path = folder.path / "summary.json"
+    found = {key: value for key, value in folder.summary.items() if key != "noted"}
+    path.write_text(json.dumps(found | {"notes": notes, **more}), encoding="utf-8")
 
 
 def zhenyan(*words, **environment):
@@ -64,7 +75,8 @@ def test_no_name_or_note_steers_the_terminal(tmp_path, score, classifier):
     source.write_text(json.dumps({"text": HIT, "stream": STEERING, "start": 1.0}), encoding="utf-8")
     folder, console = score(source, tmp_path / "out.jsonl"), Console(file=io.StringIO(), width=60)
     console.print(findings_table(folder, classifier.bundle, 50))
-    say_notes([f"a.xlsx: read sheet {STEERING}\nerror: made up"], console)
+    noted(folder, [f"a.xlsx: read sheet {STEERING}\nerror: made up"])
+    say_notes(folder, console)
     told = console.file.getvalue()
     assert "房间" in told and "a.xlsx" in told and "\nerror" not in told
     assert not any(c != "\n" and not c.isprintable() for c in told)
@@ -76,3 +88,82 @@ def test_errors_do_not_steer_the_terminal_either(tmp_path, command):
     code, told = command("score", source, "-o", tmp_path / "out.jsonl", "--text-column", "文案")
     assert code == 2 and "一列房间" in told and "\x1b]" not in told and "\u202e" not in told
     assert printable("a\x1b[2Jb\nc") == "a [2Jb\nc"
+
+
+def test_notes_are_told_by_kind_and_none_is_lost(tmp_path, score, classifier, texts):
+    for number in range(12):
+        (tmp_path / f"a{number:02d}.txt").write_text(texts[0], encoding="gb18030")
+    (tmp_path / "b: c.txt").write_bytes("大家好\n欢迎来到直播间\n".encode() * 20_000 + "坏\n".encode("gb18030"))
+    paths = sorted(map(str, tmp_path.glob("*.txt")))
+    folder, console = score(paths, tmp_path / "out.jsonl"), Console(file=io.StringIO(), width=400)
+    say_notes(folder, console)
+    many, rare, where = console.file.getvalue().splitlines()
+    assert many == (f"note: 12 files: read as gb18030; name --encoding if that is wrong: {', '.join(paths[:3])} …")
+    assert rare.startswith(f"note: {paths[-1]}: read as utf-8, of which line 40001 has damaged bytes; save")
+    assert where == f"note: all 13 notes: {folder.path / 'notes.txt'}"
+    every = (folder.path / "notes.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split(": read as")[0] for line in every] == paths
+    assert (folder.summary["noted"], len(folder.summary["notes"])) == (13, 2)
+
+
+@pytest.mark.parametrize(
+    ("notes", "told"),
+    [
+        ([], []),
+        (["no place"], ["no place"]),
+        (["a.xlsx: read sheet 一; not read: 二", "b.xlsx: read sheet 三; not read: 四, 五 (hidden)"],
+         ["2 files: read sheet …; not read: …: a.xlsx, b.xlsx"]),
+        (["l: the same file as a, scored once", "m: the same file as a, scored once"],
+         ["2 files: the same file as a, scored once: l, m"]),
+        ([f"{n}.txt: read as utf-8, of which line {n} has damaged bytes; save" for n in range(4)],
+         ["4 files: read as utf-8, of which … has damaged bytes; save: 0.txt, 1.txt, 2.txt …"]),
+        (["x: y.txt: read as gb18030", "z.txt: read as gb18030"], ["2 files: read as gb18030: x: y.txt, z.txt"]),
+        (["a.txt: read as gb18030", "a.txt: read as utf-16"], ["a.txt: read as gb18030", "a.txt: read as utf-16"]),
+    ],
+)  # fmt: skip
+def test_kinds_of_notes(notes, told):
+    assert by_kind(notes, {"x: y.txt", "z.txt"}) == told
+
+
+def test_more_kinds_of_notes_than_are_printed(tmp_path, source, score):
+    folder, console = score(source, tmp_path / "out.jsonl"), Console(file=io.StringIO(), width=400)
+    noted(folder, [f"note {n}" for n in range(13)], noted=2500)
+    say_notes(folder, console)
+    noted(folder, [f"note {n}" for n in range(13)])  # of before they were told by kind
+    say_notes(folder, console)
+    told = console.file.getvalue().splitlines()
+    assert told[10] == f"note: and 3 more kinds; all 2,500 notes: {folder.path / 'summary.json'}"
+    assert told[21] == f"note: and 3 more kinds; all 13 notes: {folder.path / 'summary.json'}" and len(told) == 22
+
+
+def test_damaged_runs_are_named_when_their_findings_are_shown(tmp_path, source, command):
+    words = ("score", source, "-o", tmp_path / "out.jsonl", "--show", 5, "--no-evidence")
+    command(*words)
+    run = RunFolder.existing(tmp_path / "out.jsonl").path
+    (run / "summary.json").write_text('{"rows": 1}')
+    code, told = command(*words)
+    assert code == 2 and "summary.json: damaged, field 'hits' is None; score anew with --restart" in told
+    assert command(*words, "--restart")[0] == 3
+    (run / "findings.jsonl").write_text("{broken")
+    code, told = command(*words)
+    assert code == 2 and "findings.jsonl line 1: can't be read" in told and "score anew with --restart" in told
+
+
+def test_file_names_that_are_not_utf8_are_like_any_other(tmp_path, command):
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/room\xff\xb2.txt"))
+    odd.write_text(f"{HIT}\n", encoding="gb18030")
+    (tmp_path / "b.txt").write_text("大家好\n", encoding="utf-8")
+    for ending in (".jsonl", ".csv", ".xlsx", ".parquet"):
+        output = odd.with_suffix(ending)
+        words = ("score", odd, tmp_path / "b.txt", "-o", output, "--report", odd.with_suffix(".html"))
+        for _ in range(2):  # the second time the run is known
+            assert command(*words, "--no-evidence", "--show", 1)[0] == 0
+        folder = RunFolder.existing(output)
+        assert folder.manifest["output"] == output.name and next(folder.findings())["text"] == HIT
+        assert "room" in folder.summary["notes"][0]
+
+
+def test_a_summary_holds_notes_of_any_name():
+    assert json.loads(object_bytes({"notes": ["坏\udcff.txt"]})) == {"notes": ["坏\udcff.txt"]}
+    assert "好".encode() in object_bytes({"notes": ["好"]})
+    assert list(note_lines(["坏\udcff.txt: read\nas"])) == ["坏\\udcff.txt: read as\n".encode()]
