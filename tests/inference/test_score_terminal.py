@@ -149,18 +149,17 @@ def test_damaged_runs_are_named_when_their_findings_are_shown(tmp_path, source, 
     assert code == 2 and "findings.jsonl line 1: can't be read" in told and "score anew with --restart" in told
 
 
-def test_file_names_that_are_not_utf8_are_like_any_other(tmp_path, command):
+def test_a_file_name_that_is_not_utf8_is_scored_like_any_other(tmp_path, command):
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/room\xff\xb2.txt"))
     odd.write_text(f"{HIT}\n", encoding="gb18030")
     (tmp_path / "b.txt").write_text("大家好\n", encoding="utf-8")
     for ending in (".jsonl", ".csv", ".xlsx", ".parquet"):
-        output = odd.with_suffix(ending)
-        words = ("score", odd, tmp_path / "b.txt", "-o", output, "--report", odd.with_suffix(".html"))
+        output = tmp_path / f"out{ending}"
+        words = ("score", odd, tmp_path / "b.txt", "-o", output, "--report", tmp_path / "out.html")
         for _ in range(2):  # the second time the run is known
             assert command(*words, "--no-evidence", "--show", 1)[0] == 0
         folder = RunFolder.existing(output)
-        assert folder.manifest["output"] == output.name and next(folder.findings())["text"] == HIT
-        assert "room" in folder.summary["notes"][0]
+        assert next(folder.findings())["text"] == HIT and "room" in folder.summary["notes"][0]
 
 
 def test_a_summary_holds_notes_of_any_name():
