@@ -16,12 +16,18 @@ from run_helpers import PART, QUICK, ROWS
 from zhenyan.inference.errors import InputError, ZhenyanError
 from zhenyan.inference.io import Options, read_items, writing
 from zhenyan.inference.runs import Job, RunFolder, RunOptions, local_engine, run_job
+from zhenyan.inference.runs.streams import verdict
 
 
 def contents(folder: RunFolder, output: Path) -> list[bytes]:
     """Everything a run is asked for."""
     names = ("findings.jsonl", "streams.jsonl", "rejects.jsonl")
     return [output.read_bytes(), *((folder.path / name).read_bytes() for name in names)]
+
+
+def read_labels(cell):
+    """The labels of a row: a list, or in one cell of a table with "; " between them."""
+    return cell if isinstance(cell, list) else [label for label in str(cell or "").split("; ") if label]
 
 
 def no_engine(works):
@@ -166,6 +172,8 @@ def test_every_format_holds_every_row(tmp_path, source, score, texts, ending):
     assert {item.record["model"] for item in items} == {folder.manifest["bundle"]}
     hits = [bool(item.record["labels"]) for item in items]
     assert sum(hits) == folder.summary["hits"] and folder.summary["rows"] == ROWS
+    labels = {label for item in items for label in read_labels(item.record["labels"])}
+    assert labels and labels <= set(folder.manifest["thresholds"])
     names = (
         {"scores"}
         if ending in (".jsonl", ".parquet")
@@ -199,6 +207,7 @@ def test_context_adds_findings_and_changes_no_row(tmp_path, source, score):
     alone, both = (list(folder.findings()) for folder in folders)
     assert [f for f in both if not f["context"]] == [f | {"id": g["id"]} for f, g in zip(
         alone, (g for g in both if not g["context"]), strict=True)]  # fmt: skip
+    assert any(f["context"] for f in both)
 
 
 def test_every_stream_gets_a_verdict(tmp_path, score, texts):
@@ -211,6 +220,7 @@ def test_every_stream_gets_a_verdict(tmp_path, score, texts):
     assert (busy["stream"], busy["lines"], busy["first"], busy["last"]) == ("busy", ROWS, 1, ROWS)
     assert (busy["start"], busy["hits"]) == (0.0, folder.summary["hits"])
     found = list(folder.findings())
+    assert busy["verdict"] == verdict(len(found), found[0]["risk"]) != "none"
     assert busy["findings"] == sum(busy["labels"].values()) == len(found) and busy["risk"] == found[0]["risk"]
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").open("rb")]
     for finding in found:
