@@ -23,7 +23,12 @@ from zhenyan.training.trainer import EpochSampler, training_arguments
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(small_config, tmp_path, sample_texts):
-    plain = {"probability": 0.0, "speech": 0.0, "splice": 0.0}  # disguises are drawn for each batch of each process
+    plain = {
+        "probability": 0.0,
+        "speech": 0.0,
+        "splice": 0.0,
+        "asides": 0.0,
+    }  # disguises are drawn for each batch of each process
     config = small_config.model_copy(
         update={
             "evasion": small_config.evasion.model_copy(update=plain),
