@@ -106,9 +106,7 @@ def read_json(path: Path) -> Any:
     except (FileNotFoundError, NotADirectoryError):
         raise BundleError(f"{path}: no such file; is {path.parent} a bundle folder?") from None
     except OSError as error:
-        raise BundleError(
-            f"{path}: can't be read ({error.strerror}); give the bundle's files to this user, or copy the bundle again"
-        ) from None
+        raise _unreadable(path, error) from None
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not JSON ({error}); copy the bundle again") from None
 
@@ -118,9 +116,13 @@ def _digest(path: Path) -> str:
     try:
         return sha256(path)
     except OSError as error:
-        raise BundleError(
-            f"{path}: can't be read ({error.strerror}); give the bundle's files to this user, or copy the bundle again"
-        ) from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> BundleError:
+    return BundleError(
+        f"{path}: can't be read ({error.strerror}); give the bundle's files to this user, or copy the bundle again"
+    )
 
 
 def bundle_id(name: str, hashes: Mapping[str, str]) -> str:

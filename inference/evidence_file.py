@@ -125,12 +125,7 @@ def _versions(runtime: str, bundle: Bundle) -> dict[str, Any]:
 
 def write_case(case: Mapping[str, Any], path: Path) -> None:
     """Write a case as JSON, whole or not at all; lone surrogates stay escaped."""
-    write_atomic(path, [case_bytes(case)])
-
-
-def case_bytes(case: Mapping[str, Any]) -> bytes:
-    """The file's bytes."""
-    return object_bytes(case)
+    write_atomic(path, [object_bytes(case)])
 
 
 def read_case(path: Path) -> dict[str, Any]:

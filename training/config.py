@@ -105,9 +105,7 @@ class EvasionConfig(_Strict):
     transforms: list[str] | None = None  # null: all
     speech: Share = 0.4  # a written live line is roughened to sound like recognised speech
     splice: Share = 0.15  # of batches whose texts are joined to other rows', with the labels of both
-    asides: Share = (
-        0.15  # of batches whose texts get a disclaimer, a refusal to say more or a wink, which change no label
-    )
+    asides: Share = 0.15  # of batches whose texts get a disclaimer or a wink beside them, which change no label
 
     @field_validator("transforms")
     @classmethod

@@ -2,7 +2,8 @@
 
 A claim stands whatever is said beside it, and a lawful line stays lawful. In the rows that were labelled such phrases stand
 almost only on one side (disclaimers beside lawful talk, winks beside code), so that a model takes them for the answer; lines of
-both kinds are given them in training. What is measured are phrases by another author that training never adds.
+both kinds are given them in training. What is measured are phrases by another author that are never added there; some
+rows hold one of their own.
 """
 
 from __future__ import annotations

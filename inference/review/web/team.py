@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, RedirectResponse, Response
-from zhenyan.inference.evidence_file import case_bytes, make_case
+from zhenyan.inference.evidence_file import make_case
 from zhenyan.inference.review import log, numbers
 from zhenyan.inference.review.errors import AccountError, Conflict, Forbidden
 from zhenyan.inference.review.exports import ENDINGS, decisions, standing, write_export
@@ -21,6 +21,7 @@ from zhenyan.inference.review.outcome import CLOSED
 from zhenyan.inference.review.settings import ROLES, may
 from zhenyan.inference.review.web.guard import field, needs
 from zhenyan.inference.review.web.site import render, site_of
+from zhenyan.inference.runs.store import object_bytes
 
 router = APIRouter()
 Reviewer = Annotated[User, Depends(needs("reviewer"))]
@@ -61,7 +62,7 @@ def case(request: Request, user: Lead, key: str) -> Response:
     decided = (decisions(site.database, site.run, key), standing(site.database, site.run, key))
     made = make_case(site.folder, site.bundle, key, *decided)
     name = f'attachment; filename="case-{key}.json"'  # a finding of this run: its key is plain
-    return Response(case_bytes(made), media_type="application/json", headers={"Content-Disposition": name})
+    return Response(object_bytes(made), media_type="application/json", headers={"Content-Disposition": name})
 
 
 @router.get("/numbers")
