@@ -67,6 +67,9 @@ class EncoderConfig(_Strict):
     dropout: Share = 0.1  # of the pooled vector
     licence: str | None = None  # of the encoder, for the model card; null: what `source` is known for
     inner_dropout: Share = 0.0  # inside the encoder; CPUs draw its masks one by one, at half the speed of training
+    frozen: Annotated[int, Field(ge=0)] = (
+        0  # so many layers, from the lowest, stay as they are, and the embeddings; 0: all learn
+    )
 
 
 class PretrainConfig(_Strict):

@@ -26,7 +26,7 @@ from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.checkpoints import newest_checkpoint
 from zhenyan.training.config import DistilConfig, ThresholdConfig, TrainConfig, as_record, dump_config
 from zhenyan.training.dataset import Corpus, Lessons, crossed, load_corpus, origin, to_dataset
-from zhenyan.training.encoders.load import check_length, keep_layers, load_encoder, set_dropout
+from zhenyan.training.encoders.load import check_length, freeze, keep_layers, load_encoder, set_dropout
 from zhenyan.training.evaluate import Labelled, curves, labelled, quality
 from zhenyan.training.losses import positive_weights
 from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model, save_model, width_of
@@ -276,9 +276,10 @@ def condition_model(
 
 
 def _ready(model: MultiLabelClassifier, config: TrainConfig) -> MultiLabelClassifier:
-    """Plain attention, which at these lengths trains faster on CPUs than the fused kernel; dropout as configured."""
+    """Plain attention, which at these lengths trains faster on CPUs than the fused kernel; dropout, frozen layers as configured."""
     model.encoder.set_attn_implementation("eager")
     set_dropout(model.encoder, config.encoder.inner_dropout)
+    freeze(model.encoder, config.encoder.frozen)
     return model
 
 

@@ -101,7 +101,11 @@ def test_a_missing_column_tells_the_encoding_that_was_used(tmp_path):
         ("a.csv", f'"id,文案\n1,{FIRST}\n', "not closed in the header"),
         ("a.xlsx", bytes.fromhex("d0cf11e0a1b11ae1") + b"\0" * 600, "without a password"),
         ("a.csv.gz", b"text\nnot compressed\n", "gzip file is damaged.*get it again"),
-        ("a.csv.gz", gzip.compress(f"文案\n{FIRST * 900}\n".encode(), mtime=0)[:-9], "gzip file is damaged.*get it again"),
+        (
+            "a.csv.gz",
+            gzip.compress(f"文案\n{FIRST * 900}\n".encode(), mtime=0)[:-9],
+            "gzip file is damaged.*get it again",
+        ),
         ("a.csv.zst", b"text\nnot compressed\n", "zstd file is damaged.*get it again"),
         ("a.parquet.gz", gzip.compress(b"not", mtime=0), "not a readable Parquet file"),
     ],

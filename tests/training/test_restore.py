@@ -16,12 +16,12 @@ from zhenyan.inference.bundle import DEFAULT_BUNDLE, MANIFEST
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import DistilConfig
 from zhenyan.training.encoders.load import load_encoder
+from zhenyan.training.encoders.onnx_weights import parameters
 from zhenyan.training.encoders.origin import encoder_origin
 from zhenyan.training.export import export_run, to_onnx
 from zhenyan.training.modelling import MultiLabelClassifier, load_model
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.quantise import quantise_weights
-from zhenyan.training.restore import parameters
 from zhenyan.training.train import train
 
 
@@ -38,7 +38,7 @@ def test_weights_of_every_architecture_come_back_by_name(name, tmp_path):
         torch.nn.init.normal_(value, std=0.02)
     to_onnx(model, tmp_path / "fp32.onnx")
     quantise_weights(tmp_path / "fp32.onnx", tmp_path / "int8.onnx")
-    exact, rounded = (parameters(onnx.load(str(tmp_path / f"{kind}.onnx"))) for kind in ("fp32", "int8"))
+    exact, rounded = (parameters(onnx.load(str(tmp_path / f"{kind}.onnx")), "model.") for kind in ("fp32", "int8"))
     for key, value in model.state_dict().items():
         if value.is_floating_point():
             assert torch.equal(exact[f"model.{key}"], value), key

