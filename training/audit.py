@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 from zhenyan.inference.classifier import Classifier
-from zhenyan.inference.normalise import normalise
 from zhenyan.training.baselines import TfidfBaseline
 from zhenyan.training.confidence import Cells, class_thresholds, doubt
 from zhenyan.training.duplicates import Shingles
@@ -91,7 +90,7 @@ def nearest_disagreeing(cells: Cells, found: Sequence[Suspect]) -> Iterator[list
 
     (row number, cosine of TF-IDF vectors), closest first, at most NEAREST.
     """
-    vectors = TfidfBaseline(cells.labels).vectorizer.fit_transform([normalise(text) for text in cells.texts])
+    vectors = TfidfBaseline(cells.labels).learn_ngrams(cells.texts)
     groups = np.asarray(cells.groups)
     for start in range(0, len(found), _BLOCK):
         block = found[start : start + _BLOCK]

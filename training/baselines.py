@@ -15,6 +15,7 @@ from zhenyan.training.schema import load_yaml
 from zhenyan.training.thresholds import choose_all
 
 WORD_LIST = Path("configs/wordlist.yaml")
+_FEW = 100  # of fewer texts, no two may have an n-gram in common
 
 
 def word_list(texts: Sequence[str], labels: list[str], path: Path = WORD_LIST) -> np.ndarray:
@@ -42,11 +43,17 @@ class TfidfBaseline:
 
     def fit(self, texts: Sequence[str], truth: np.ndarray, mask: np.ndarray | None = None) -> TfidfBaseline:
         """Train on texts and boolean truth (texts, labels); `mask`, alike, is False where nobody looked for the label."""
-        features = self.vectorizer.fit_transform([normalise(text) for text in texts])
+        features = self.learn_ngrams(texts)
         seen = np.ones(truth.shape, dtype=bool) if mask is None else mask
         self.models = [_fit_label(features[seen[:, i]], truth[seen[:, i], i]) for i in range(truth.shape[1])]
         self.thresholds = np.full(len(self.labels), 0.5)
         return self
+
+    def learn_ngrams(self, texts: Sequence[str]) -> Any:
+        """The texts' features, sparse (texts, n-grams), by the n-grams of these texts from now on."""
+        if len(texts) < _FEW:
+            self.vectorizer.set_params(min_df=1)
+        return self.vectorizer.fit_transform([normalise(text) for text in texts])
 
     def score(self, texts: Sequence[str]) -> np.ndarray:
         """Probabilities, (texts, labels)."""

@@ -135,6 +135,7 @@ def audit(
     from zhenyan.training.confidence import Cells, blend, out_of_fold
     from zhenyan.training.edits import corpus_line, replace_files
     from zhenyan.training.rows import expand
+    from zhenyan.training.sample_output import make_folder
     from zhenyan.training.schema import load_schema
 
     if unseen and features is None:
@@ -142,10 +143,10 @@ def audit(
             f"--unseen {', '.join(unseen)}: says what a bundle wasn't trained on; name it with --features"
         )
     _keep_inputs("--output", output, expand(paths))
+    make_folder("--output", output)
     if precision_report is not None:
         _keep_inputs("--precision-report", precision_report, [*expand(paths), output])
-    for option, place in (("--output", output), ("--precision-report", precision_report)):
-        _make_folder(option, place)
+        make_folder("--precision-report", precision_report)
     labels, rows = load_schema(schema), _read(paths, cache)
     for row in rows:
         labels.check(row.labels, row.origin)
@@ -168,20 +169,6 @@ def _keep_inputs(option: str, output: Path, inputs: list[Path]) -> None:
     """ConfigError when an output would be written over what is read, or over another output."""
     if output.resolve() in {path.resolve() for path in inputs}:
         raise ConfigError(f"{option} {output}: the command reads this file or writes it otherwise; give another name")
-
-
-def _make_folder(option: str, output: Path | None) -> None:
-    """Make an output's folder before minutes of work; ConfigError when it can't be made or a folder is in its place."""
-    if output is None:
-        return
-    if output.is_dir():
-        raise ConfigError(f"{option} {output}: is a folder; give a file to write")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{option} {output}: {error.filename}: {error.strerror}; give a folder that may be written"
-        ) from None
 
 
 def _read(paths: list[str], cache: Path) -> list[Any]:

@@ -18,5 +18,5 @@ def _value(key: str, text: str) -> Any:
 
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {key}: not YAML: {text!r} ({getattr(error, 'problem', error)})") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"--set {key}: not YAML: {text!r:.200} ({getattr(error, 'problem', error)})") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from zhenyan.inference.errors import InputError
+from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.inference.io.jsonlines import dump_line, write_atomic
 from zhenyan.inference.review.labelstudio import configuration
 from zhenyan.training.candidates import Candidates, Opinion
@@ -20,16 +20,23 @@ from zhenyan.training.schema import Schema
 ENDINGS = (".jsonl", ".json")
 
 
+def make_folder(option: str, output: Path) -> None:
+    """Make an output's folder before minutes of work; ConfigError when it can't be made or a folder is in the file's place."""
+    if output.is_dir():
+        raise ConfigError(f"{option} {output}: is a folder; give a file to write")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{option} {output}: {error.filename}: {error.strerror}; give a folder that may be written"
+        ) from None
+
+
 def check_output(path: Path) -> None:
-    """Make the output's folder; InputError when its ending is neither rows nor tasks or the folder can't be made."""
+    """Make the output's folder; InputError when its ending is neither rows nor tasks, ConfigError as `make_folder`."""
     if path.suffix not in ENDINGS:
         raise InputError(f"{path}: ending {path.suffix or '(none)'!r}; .jsonl writes rows, .json Label Studio tasks")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{path}: {error.filename}: {error.strerror}; give --output a folder that may be written"
-        ) from None
+    make_folder("--output", path)
 
 
 def write_sample(path: Path, candidates: Candidates, sample: Sample, schema: Schema) -> list[str]:

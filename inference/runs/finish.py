@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.bundle import Bundle
+from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import dump_line, write_atomic
 from zhenyan.inference.io.writing import write_output
 from zhenyan.inference.runs.findings import collect
@@ -39,16 +40,18 @@ def finish(
     counts: Mapping[str, int],
     notes: Sequence[str],
 ) -> None:
-    """Write everything that comes of the parts; the summary last, for it marks the run as finished."""
+    """Write everything that comes of the parts; the summary last, for it marks the run as finished.
+
+    InputError when a part isn't what a run wrote.
+    """
     labels: Counter[str] = Counter()
-    write_atomic(folder.path / FINDINGS, collect(folder, bundle, labels))
-    write_atomic(folder.path / STREAMS, stream_lines(folder))
-    write_atomic(folder.path / REJECTS, reject_lines(folder, files) if counts["rejects"] else ())
-    if output.suffix == ".jsonl":
-        write_atomic(output, output_lines(folder, files))
-    else:
-        notes = [*notes, *write_output(output, lambda: map(json.loads, output_lines(folder, files)))]
-    notes = list(dict.fromkeys(notes))
+    try:
+        write_atomic(folder.path / FINDINGS, collect(folder, bundle, labels))
+        write_atomic(folder.path / STREAMS, stream_lines(folder))
+        write_atomic(folder.path / REJECTS, reject_lines(folder, files) if counts["rejects"] else ())
+        notes = list(dict.fromkeys([*notes, *_write_rows(folder, output, files)]))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{folder.path / 'parts'}: a part is damaged ({error}); score anew with --restart") from None
     if notes:
         write_atomic(folder.path / NOTES, note_lines(notes))
     summary = {
@@ -58,6 +61,14 @@ def finish(
         "notes": by_kind(notes, frozenset(files)), "noted": len(notes), "output_sha256": file_digest(output),
     }  # fmt: skip
     write_atomic(folder.path / SUMMARY, [object_bytes(summary)])
+
+
+def _write_rows(folder: RunFolder, output: Path, files: Sequence[str]) -> list[str]:
+    """Write the output; returns what should be said of it."""
+    if output.suffix != ".jsonl":
+        return write_output(output, lambda: map(json.loads, output_lines(folder, files)))
+    write_atomic(output, output_lines(folder, files))
+    return []
 
 
 def _line_count(path: Path) -> int:

@@ -50,6 +50,7 @@ def test_bad_config_names_key_and_value(tmp_path, text, words):
     ("items", "words"),
     [
         (["optim.epochs=[1"], r"--set optim\.epochs: not YAML: '\[1'"),
+        (["optim.epochs=" + "[" * 5000], r"--set optim\.epochs: not YAML: '\[{199} \("),
         (["=3"], "--set =3: expected NAME=VALUE"),
         (["pretrain=null", "pretrain.epochs=1"], "pretrain is null here; write --set 'pretrain={}' before it"),
         (["optim=3", "optim.epochs=1"], "optim is not a section"),

@@ -158,6 +158,13 @@ def test_a_bundle_may_know_other_labels_than_the_schema(classifier):
     assert not decider(classifier, labels)(texts)[:, 0].any()
 
 
+def test_the_baseline_learns_from_texts_that_share_nothing():
+    baseline = TfidfBaseline(["a"]).fit(["根治", "好看", "包邮"], np.array([[True], [False], [False]]))
+    scores = baseline.score(["根治", "好看", "包邮"])[:, 0]
+    assert scores[0] > max(scores[1:])
+    assert TfidfBaseline(["a"]).fit(["根治"], np.array([[True]])).score(["根治"]).tolist() == [[0.0]]
+
+
 def test_tfidf_baseline_learns_nothing_from_rows_nobody_looked_at():
     texts = ["降血压 茶", "降血压 酒", "两盒 茶", "三盒 酒"] * 6
     truth = np.array([[True], [True], [False], [False]] * 6)
