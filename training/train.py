@@ -25,7 +25,7 @@ from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.checkpoints import newest_checkpoint
 from zhenyan.training.config import DistilConfig, ThresholdConfig, TrainConfig, as_record, dump_config
-from zhenyan.training.dataset import Corpus, Lessons, crossed, load_corpus, origin, to_dataset
+from zhenyan.training.dataset import Corpus, crossed, load_corpus, origin, to_dataset
 from zhenyan.training.encoders.load import check_length, freeze, keep_layers, load_encoder, set_dropout
 from zhenyan.training.evaluate import Labelled, curves, labelled, quality
 from zhenyan.training.losses import positive_weights
@@ -36,9 +36,10 @@ from zhenyan.training.progress import ProgressBar, Stopped, TrackMetrics
 from zhenyan.training.provenance import describe, read_journal
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
+from zhenyan.training.teachers import learn_from
 from zhenyan.training.thresholds import choose_all
 from zhenyan.training.tracking import NoTracker, Tracker
-from zhenyan.training.trainer import build_trainer, uses_bf16
+from zhenyan.training.trainer import build_trainer
 
 MODEL, THRESHOLDS, METRICS, CONFIG = "model", "thresholds.json", "metrics.json", "config.yaml"
 START = "start.safetensors"
@@ -298,37 +299,6 @@ def training_rows(config: TrainConfig, corpus: Corpus) -> list[Row]:
         real = [row.text for row in corpus.train if origin(row) == "real"]
         lines = lines + crossed(real, config.distil.crossed, config.seed)
     return corpus.train + [Row(text, annotated=(), meta={"source": "unlabelled"}) for text in lines]
-
-
-def learn_from(config: TrainConfig, schema: Schema, rows: Sequence[Row]) -> Lessons:
-    """Ask every teacher about every text; about written and moved rows others where `distil.written` names them."""
-    distil = config.distil
-    assert distil is not None
-    texts = np.array([row.text for row in rows], dtype=object)
-    if distil.written is None:
-        return Lessons(*ask(distil.teachers, config, schema, texts), np.full(len(rows), distil.weight, np.float32))
-    answers, share = np.zeros((len(rows), len(schema.ids)), np.float32), np.zeros(len(rows), np.float32)
-    real = np.array([origin(row) == "real" for row in rows])
-    for chosen, taught in ((real, distil), (~real, distil.written)):
-        if not chosen.any():
-            continue
-        answers[chosen], _ = ask(taught.teachers, config, schema, texts[chosen])
-        share[chosen] = taught.weight
-    return Lessons(answers, np.zeros((len(rows), 1), np.float32), share)
-
-
-def ask(
-    teachers: Sequence[Path], config: TrainConfig, schema: Schema, texts: Sequence[str] | np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The teachers' mean probabilities (texts, labels), and the first one's pooled states (texts, hidden)."""
-    answers: list[np.ndarray] = []
-    states = np.zeros((len(texts), 0), np.float32)
-    for folder in teachers:
-        teacher, tokenizer, meta = load_model(folder, schema.ids, schema.changes)
-        logits, pooled = predict(_ready(teacher, config), tokenizer, texts, meta["max_tokens"], uses_bf16(config.optim))
-        states = states if answers else pooled
-        answers.append(sigmoid(logits))
-    return np.asarray(np.mean(answers, axis=0, dtype=np.float32)), states
 
 
 def finish_run(

@@ -14,6 +14,7 @@ from rich.console import Console
 from transformers import BertConfig, BertModel
 from zhenyan.inference.bundle import DEFAULT_BUNDLE
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training import teachers as asking
 from zhenyan.training import train as training
 from zhenyan.training.config import DistilConfig, LossConfig, WrittenLessonsConfig
 from zhenyan.training.dataset import SPLICE_CHARS, crossed
@@ -22,6 +23,7 @@ from zhenyan.training.modelling import MultiLabelClassifier, load_model, save_mo
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import load_schema
+from zhenyan.training.teachers import ask, learn_from
 
 LINES = ["家人们这款面霜用完皮肤水润润的", "拍一单少一单啊想要的抓紧手速", "今天直播间下单的都给大家发顺丰"]
 
@@ -78,12 +80,51 @@ def test_written_and_moved_rows_can_have_teachers_of_their_own(teachers, small_c
     schema = load_schema(config.data.label_schema)
     metas = [{"room": "r-1"}, {"batch": "b01"}, {"room": "r-1", "rewriter": "c01"}]
     rows = [Row(text, meta=meta) for text, meta in zip(LINES, metas, strict=True)]
-    lessons = training.learn_from(config, schema, rows)
+    lessons = learn_from(config, schema, rows)
     assert lessons.share.tolist() == pytest.approx([0.9, 0.25, 0.25])
     for row, folder in enumerate((plain, surer, surer)):
         model, tokenizer, _ = load_model(folder, schema.ids)
         logits, _ = predict(model, tokenizer, [LINES[row]], 64)
         assert np.allclose(lessons.answers[row], sigmoid(logits)[0], atol=1e-5)
+
+
+def test_what_a_teacher_answered_is_not_asked_again(teachers, small_config, monkeypatch):
+    config = with_teachers(small_config, teachers=teachers, hidden_weight=0)
+    schema, asked = load_schema(config.data.label_schema), []
+    real = asking.predict
+    monkeypatch.setattr(asking, "predict", lambda *args: asked.extend(args[2]) or real(*args))
+    first, states = ask(teachers[:1], config, schema, LINES[:2])
+    again, _ = ask(teachers, config, schema, [LINES[1], LINES[0], LINES[1], LINES[2]])
+    assert asked == [*LINES[:2], LINES[2], LINES[1], LINES[0], LINES[2]] and states.shape == (2, 0)
+    asked.clear()
+    alone, _ = ask(teachers[:1], config, schema, [LINES[1], LINES[0]])
+    assert not asked and alone.tolist() == first[::-1].tolist()
+    assert again[0].tolist() == again[2].tolist() != alone[0].tolist()
+    head = teachers[0] / "head.safetensors"
+    head.write_bytes((teachers[1] / "head.safetensors").read_bytes())
+    ask(teachers[:1], config, schema, LINES[:1])
+    assert asked == LINES[:1], "another model under the same name is asked itself"
+    for kept in (config.cache / "answers").iterdir():
+        kept.write_bytes(kept.read_bytes()[:-30])
+    ask(teachers[1:], config, schema, LINES[:1])
+    assert asked == LINES[:1] * 2, "a damaged file is asked again"
+
+
+def test_answers_are_kept_while_a_teacher_is_still_asked(teachers, small_config, monkeypatch):
+    config = with_teachers(small_config, teachers=teachers[:1], hidden_weight=0)
+    schema, real = load_schema(config.data.label_schema), asking.predict
+    monkeypatch.setattr(asking, "_ASKED_AT_ONCE", 2)
+
+    def cut(*args):
+        if LINES[2] in args[2]:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(asking, "predict", cut)
+    with pytest.raises(KeyboardInterrupt):
+        ask(teachers[:1], config, schema, LINES)
+    monkeypatch.setattr(asking, "predict", lambda *args: pytest.fail("asked before"))
+    assert ask(teachers[:1], config, schema, LINES[:2])[0].shape == (2, len(schema.ids))
 
 
 def test_training_with_crossed_lines_and_two_kinds_of_teachers(teachers, small_config, tmp_path, monkeypatch):
