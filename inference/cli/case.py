@@ -14,6 +14,7 @@ from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.cli.table import printable
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.evidence_file import Check, make_case, read_case, verify, write_case
+from zhenyan.inference.runs.job import holds_decisions
 from zhenyan.inference.runs.store import REVIEW, REVIEWED, RunFolder
 
 _MODEL = Annotated[Path | None, typer.Option(help="Bundle folder; the bundled model by default.")]
@@ -41,7 +42,7 @@ def evidence(
 def _decisions(folder: RunFolder, finding: str, database: str | None) -> tuple[list[dict[str, Any]], list[str] | None]:
     """The finding's log and the labels decided on; neither where the run was never reviewed.
 
-    ConfigError when it was, but elsewhere: the case would say that nothing is decided.
+    ConfigError when it was, but not in the database asked: the case would say that nothing is decided.
     """
     elsewhere = folder.reviewed_in
     if database is None and elsewhere:
@@ -55,15 +56,17 @@ def _decisions(folder: RunFolder, finding: str, database: str | None) -> tuple[l
         from zhenyan.inference.review.intake import known_run
 
         found = known_run(review, folder)
-        if found is None and elsewhere:
-            raise ConfigError(f"{_reviewed(folder)}, not in the --database given; name the one whose decisions go in")
+        if found is None and (elsewhere or holds_decisions(folder.path / REVIEW)):
+            raise ConfigError(
+                f"{_reviewed(folder)}, not in the --database given (or ZHENYAN_DATABASE); name the one whose decisions go in"
+            )
         return (decisions(review, found, finding), standing(review, found, finding)) if found else ([], None)
 
 
 def _reviewed(folder: RunFolder) -> str:
-    here = folder.path / REVIEW
-    places = [*folder.reviewed_in, *([f"sqlite:///{here.resolve()}"] if here.exists() else [])]
-    return f"{folder.path / REVIEWED}: this run was reviewed in {', '.join(places)}"
+    here, elsewhere = folder.path / REVIEW, folder.reviewed_in
+    places = [*elsewhere, *([f"sqlite:///{here.resolve()}"] if here.exists() else [])]
+    return f"{folder.path / REVIEWED if elsewhere else folder.path}: this run was reviewed in {', '.join(places)}"
 
 
 def verify_case(

@@ -10,7 +10,7 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 _ENDING = re.compile(r"\.[a-z0-9]{1,8}$")
@@ -80,8 +80,20 @@ def in_folder(folder: str, is_readable: IsReadable) -> Found:
                 waiting.append(entry)
             elif entry.kind == "file" and is_readable(entry.name):
                 found.files.append(entry.path)
-            elif not _goes_unsaid(os.path.relpath(entry.path, folder)):
+            elif not _goes_unsaid(os.path.relpath(entry.path, folder).split(os.sep)):
                 found.left[_ending(entry.name) if entry.kind == "file" else entry.kind] += 1
+    return found
+
+
+def of_listing(paths: Iterable[str], folder: str, is_readable: IsReadable) -> Found:
+    """Files that a filesystem elsewhere lists below a folder; "/" parts their names, whatever the system here."""
+    found = Found()
+    for path in paths:
+        parts = path.lstrip("/").removeprefix(folder.strip("/")).lstrip("/").split("/")
+        if is_readable(path):
+            found.files.append(path)
+        elif _is_file(parts[-1]) and not _goes_unsaid(parts):
+            found.left[_ending(parts[-1])] += 1
     return found
 
 
@@ -156,8 +168,13 @@ def _ending(name: str) -> str:
     return found.group() if found else _OTHER
 
 
-def _goes_unsaid(path: str) -> bool:
+def _is_file(name: str) -> bool:
+    """Whether a listed name below a folder is a file's: none is the folder's own, "?C=M;O=A" sorts a web server's list."""
+    return bool(name) and not name.startswith("?")
+
+
+def _goes_unsaid(parts: Sequence[str]) -> bool:
     """Whether nobody means it to be read: what is hidden, systems' and spreadsheets' own files, and runs' folders."""
-    *folders, name = path.split(os.sep)
+    *folders, name = parts
     hidden = any(part.startswith(".") for part in (*folders, name))
     return hidden or name.startswith("~$") or name.lower() in _OF_SYSTEMS or any(f.endswith(".run") for f in folders)

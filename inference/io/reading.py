@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import asr, documents, tables, workbooks
-from zhenyan.inference.io.folders import in_folder, of_glob
+from zhenyan.inference.io.folders import in_folder, of_glob, of_listing
 from zhenyan.inference.io.items import Damage, Item, Options, Reject
 from zhenyan.inference.io.names import local_file, real_path, shown
 from zhenyan.inference.io.opening import COMPRESSIONS, filesystem, inner_address, is_remote, plain_suffix
@@ -66,7 +66,7 @@ def _resolve(name: str) -> tuple[list[str], str]:
     if name.startswith("file://"):
         name = filesystem(name)[1]
     if is_remote(name):
-        return _resolve_remote(name), ""
+        return _resolve_remote(name)
     path = Path(real_path(name))
     try:
         if path.is_dir():
@@ -80,18 +80,21 @@ def _resolve(name: str) -> tuple[list[str], str]:
     return of_glob(name, _is_readable).inputs(), ""
 
 
-def _resolve_remote(name: str) -> list[str]:
+def _resolve_remote(name: str) -> tuple[list[str], str]:
+    """As `_resolve`; of a glob nothing is left out, as on this machine."""
     if _PASSWORD.search(name):  # addresses stand in manifests, findings and evidence files
         raise InputError(
             f"{_PASSWORD.sub('://***@', name)}: an address with a password isn't read; give it by the environment or by "
             "the cloud's own configuration"
         )
     system, path = filesystem(name)
+    is_glob = glob.has_magic(path)
     try:
-        paths = system.glob(path) if glob.has_magic(path) else system.find(path)
+        paths = system.glob(path) if is_glob else system.find(path)
     except Exception as error:  # every filesystem has errors of its own
         raise InputError(f"{name}: {str(error) or type(error).__name__}; check the address and what it names") from None
-    return sorted(_address(name, path, p) for p in paths if _is_readable(p))
+    found = of_listing(paths, path, _is_readable)
+    return sorted(_address(name, path, p) for p in found.files), "" if is_glob else found.left_out()
 
 
 def _address(name: str, path: str, found: str) -> str:

@@ -222,7 +222,8 @@ def _said(
     who = one.get("reviewer") or _annotator(one.get(annotator), annotator, where)
     if not isinstance(who, str):
         raise InputError(f"{where}: 'reviewer' must be a reviewer's name, found {type(who).__name__}")
-    return Annotation(key, who, labels, _moment(one.get("created_at")), _seconds(one.get("lead_time"), where), where)
+    at, seconds = _moment(one.get("created_at")), _seconds(one.get("lead_time"), where)
+    return Annotation(key, who.strip(), labels, at, seconds, where)  # a reviewer's name has no outer spaces
 
 
 def _annotator(value: Any, field: str, where: str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 from zhenyan.inference.review import log
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.intake import Run
@@ -19,7 +19,9 @@ from zhenyan.inference.review.schema import finding, reading, reviewer
 from zhenyan.inference.review.settings import Settings
 
 _Z = 1.96  # 95 percent
-_BEIJING = timezone(timedelta(hours=8))  # the page says so; a day of UTC would end in the middle of a morning there
+_BEIJING = timedelta(hours=8)  # the page says so; a day of UTC would end in the middle of a morning there
+
+Answer = tuple[bool, frozenset[str]]  # whether a reader lets the finding's label stand, and all labels they gave
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,21 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     return max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2))
 
 
-def kappa(pairs: Sequence[tuple[Hashable, Hashable]]) -> float | None:
-    """Cohen's kappa of two readings; None for no pairs, or where both always give the same one answer."""
-    if not pairs:
+def kappa(pairs: Mapping[tuple[Hashable, Hashable], int]) -> float | None:
+    """Cohen's kappa of pairs of answers, each with how often it was given.
+
+    None for no pairs, or where both always give the same one answer.
+    """
+    total = sum(pairs.values())
+    if not total:
         return None
-    first, second = Counter(a for a, _ in pairs), Counter(b for _, b in pairs)
-    observed = sum(a == b for a, b in pairs) / len(pairs)
-    chance = sum(first[answer] * second[answer] for answer in first) / len(pairs) ** 2
+    first: Counter[Hashable] = Counter()
+    second: Counter[Hashable] = Counter()
+    for (a, b), many in pairs.items():
+        first[a] += many
+        second[b] += many
+    observed = sum(many for (a, b), many in pairs.items() if a == b) / total
+    chance = sum(first[answer] * second[answer] for answer in first) / total**2
     return None if chance == 1 else (observed - chance) / (1 - chance)
 
 
@@ -97,53 +107,66 @@ def precision(database: Database, run: Run) -> list[Precision]:
 
 
 def agreement(database: Database, run: Run) -> list[Agreement]:
-    """Over all findings that were read twice, then for each pair of reviewers."""
-    query = sa.select(reading.c.finding_id, finding.c.label, reading.c.labels, reviewer.c.name)
-    query = query.select_from(reading.join(finding).join(reviewer, reading.c.reviewer_id == reviewer.c.id))
-    other = reading.alias("other")
-    twice = sa.exists().where(
-        other.c.finding_id == reading.c.finding_id,
-        other.c.id != reading.c.id,
-        other.c.kind == "read",
-        other.c.state == "done",
-    )
-    done = (finding.c.run_id == run.id, reading.c.kind == "read", reading.c.state == "done", twice)
+    """Over all findings that were read twice, then for each pair of reviewers, the pair that read one first to the last."""
+    every: Counter[tuple[Answer, Answer]] = Counter()
+    pairs: dict[str, Counter[tuple[Answer, Answer]]] = defaultdict(Counter)
     with database.read() as connection:
-        rows = connection.execute(query.where(*done).order_by(reading.c.finding_id, reading.c.number)).all()
-    every: list[tuple[Any, Any]] = []
-    pairs: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
-    for _, readings in itertools.groupby(rows, key=lambda row: row.finding_id):
-        for a, b in itertools.combinations(readings, 2):
-            every.append((a, b))
-            a, b = sorted((a, b), key=lambda row: row.name)
-            pairs[f"{a.name} – {b.name}"].append((a, b))
+        rows = connection.execute(_read_twice(run)).all()
+    for row in rows:
+        one, other = _answer(row.label, row.one_labels), _answer(row.label, row.other_labels)
+        every[one, other] += row.many
+        (a, of_a), (b, of_b) = sorted([(row.one_name, one), (row.other_name, other)], key=lambda named: named[0])
+        pairs[f"{a} – {b}"][of_a, of_b] += row.many
     return [_agreement(who, of) for who, of in {"": every, **pairs}.items() if of]
 
 
-def _agreement(who: str, pairs: Sequence[tuple[Any, Any]]) -> Agreement:
-    answers = [(a.label in a.labels, b.label in b.labels) for a, b in pairs]
-    return Agreement(
-        who, len(pairs), sum(a == b for a, b in answers) / len(pairs), kappa(answers),
-        sum(set(a.labels) == set(b.labels) for a, b in pairs) / len(pairs),
+def _read_twice(run: Run) -> sa.Select[Any]:
+    """How often two readers of one finding gave which answers, in the order in which each such pair first occurs."""
+    one, other, its, others = reading.alias(), reading.alias(), reviewer.alias(), reviewer.alias()
+    columns = (
+        finding.c.label, one.c.number, other.c.number.label("after"), its.c.name.label("one_name"),
+        others.c.name.label("other_name"), one.c.labels.label("one_labels"), other.c.labels.label("other_labels"),
     )  # fmt: skip
+    both = finding.join(one, one.c.finding_id == finding.c.id).join(
+        other, sa.and_(other.c.finding_id == finding.c.id, other.c.number > one.c.number)
+    )
+    both = both.join(its, its.c.id == one.c.reviewer_id).join(others, others.c.id == other.c.reviewer_id)
+    done = (condition for each in (one, other) for condition in (each.c.kind == "read", each.c.state == "done"))
+    query = sa.select(*columns, sa.func.count().label("many")).select_from(both)
+    query = query.where(finding.c.run_id == run.id, *done).group_by(*columns)
+    return query.order_by(sa.func.min(finding.c.id), one.c.number, other.c.number)
+
+
+def _answer(label: str, labels: list[str]) -> Answer:
+    return label in labels, frozenset(labels)
+
+
+def _agreement(who: str, pairs: Mapping[tuple[Answer, Answer], int]) -> Agreement:
+    stands: Counter[tuple[Hashable, Hashable]] = Counter()
+    for (one, other), many in pairs.items():
+        stands[one[0], other[0]] += many
+    total = sum(pairs.values())
+    same = sum(many for (one, other), many in stands.items() if one == other)
+    same_labels = sum(many for (one, other), many in pairs.items() if one[1] == other[1])
+    return Agreement(who, total, same / total, kappa(stands), same_labels / total)
 
 
 def throughput(database: Database, run: Run, settings: Settings, only: str | None = None) -> list[Pace]:
-    """By reviewer, the busiest first; `only` names one reviewer."""
-    query = sa.select(log.table.c.who, log.table.c.seconds, log.table.c.at).join(finding)
-    query = query.where(finding.c.run_id == run.id, log.table.c.action.in_(log.DECISIONS), log.standing())
+    """By reviewer, the busiest first, of equally busy ones who decided first; `only` names one reviewer."""
+    entry, many, pause = log.table.c, sa.func.count(), settings.pause.total_seconds()
+    seconds = sa.case((entry.seconds > pause, pause), else_=sa.func.coalesce(entry.seconds, 0.0))
     with database.read() as connection:
-        rows = connection.execute(query if only is None else query.where(log.table.c.who == only)).all()
-    return pace((row._mapping for row in rows), settings.pause.total_seconds())
+        days = sa.func.count(sa.distinct(_day(connection, entry.at)))
+        query = sa.select(entry.who, many, sa.func.sum(seconds), days).select_from(log.table.join(finding))
+        query = query.where(finding.c.run_id == run.id, entry.action.in_(log.DECISIONS), log.standing())
+        query = query if only is None else query.where(entry.who == only)
+        rows = connection.execute(query.group_by(entry.who).order_by(many.desc(), sa.func.min(entry.id))).all()
+    return [Pace(who, decisions, total / 3600, on) for who, decisions, total, on in rows]
 
 
-def pace(entries: Iterable[Mapping[str, Any]], pause: float) -> list[Pace]:
-    """Decisions, hours and days of each reviewer; `pause` in seconds bounds the time counted for one decision."""
-    count: Counter[str] = Counter()
-    seconds: dict[str, float] = defaultdict(float)
-    days: dict[str, set[date]] = defaultdict(set)
-    for entry in entries:
-        count[entry["who"]] += 1
-        seconds[entry["who"]] += min(entry["seconds"] or 0.0, pause)
-        days[entry["who"]].add(entry["at"].astimezone(_BEIJING).date())
-    return [Pace(who, n, seconds[who] / 3600, len(days[who])) for who, n in count.most_common()]
+def _day(connection: Connection, at: sa.ColumnElement[datetime]) -> sa.ColumnElement[Any]:
+    """The day of a moment by Beijing's clock, as the database works it out."""
+    if connection.dialect.name == "postgresql":
+        return sa.func.date(sa.func.timezone(_BEIJING, at))
+    # Without its fraction: SQLite rounds to milliseconds, and the last half of one would be the next day's.
+    return sa.func.date(sa.func.substr(at, 1, 19), f"+{_BEIJING // timedelta(hours=1)} hours")

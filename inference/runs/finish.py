@@ -42,7 +42,7 @@ def finish(
 ) -> None:
     """Write everything that comes of the parts; the summary last, for it marks the run as finished.
 
-    InputError when a part isn't what a run wrote.
+    InputError when a line of a part can't be read.
     """
     labels: Counter[str] = Counter()
     try:

@@ -29,7 +29,7 @@ from zhenyan.inference.runs.inputs import (
     work_units,
 )
 from zhenyan.inference.runs.scoring import RunOptions, score_part
-from zhenyan.inference.runs.store import MANIFEST, REVIEW, REVIEWED, RunFolder, object_bytes, tally
+from zhenyan.inference.runs.store import MANIFEST, REVIEW, REVIEWED, RunFolder, is_whole, object_bytes, tally
 
 # Parts in, (number, lines) out: each part once, in any order, and only a few taken ahead of what is given back.
 Engine = Callable[[Iterator[Work]], Generator[tuple[int, bytes], None, None]]
@@ -87,7 +87,7 @@ def begin(folder: RunFolder, manifest: dict[str, Any], restart: bool) -> None:
 def _keep_decisions(folder: RunFolder) -> None:
     """InputError when a run scored anew would no longer be the one that was reviewed."""
     review = folder.path / REVIEW
-    if _holds_decisions(review):
+    if holds_decisions(review):
         raise InputError(
             f"{review}: the decisions in it would be lost to the run scored anew; name another output, "
             "or take them out with `zhenyan review-export` and move the file away"
@@ -100,7 +100,7 @@ def _keep_decisions(folder: RunFolder) -> None:
         )
 
 
-def _holds_decisions(review: Path) -> bool:
+def holds_decisions(review: Path) -> bool:
     """Whether reviewers have decided anything there; also when that can't be told."""
     if not review.exists():
         return False
@@ -160,7 +160,11 @@ def _check_report(report: Path, folder: RunFolder) -> None:
     """InputError when the report can't be written, or would destroy what the run writes."""
     folder.keep_from(report)
     made = folder.path.resolve().parents  # a run makes the folders of its output
-    if report.is_dir() or not (report.parent.is_dir() or report.parent.resolve() in made):
+    try:
+        unfit = report.is_dir() or not (report.parent.is_dir() or report.parent.resolve() in made)
+    except OSError as error:  # such as a name too long
+        raise InputError(f"--report {report}: {error.strerror or error}; name another file") from None
+    if unfit:
         raise InputError(f"--report {report}: is a folder or lies in none that exists; make the folder, or name a file")
 
 
@@ -170,10 +174,7 @@ def _score(
     """Have every part scored that isn't; returns the counts over all parts."""
     files = [item["path"] for item in inputs]
     unread = {number: item["error"] for number, item in enumerate(inputs) if "error" in item}
-    done = set(folder.done())
-    counts: Counter[str] = Counter(rows=0, hits=0, rejects=0)
-    for number in done:
-        counts.update(tally(folder.part(number).read_bytes()))
+    done, counts = _scored(folder)
     say(Progress(**dict[str, Any](counts), parts=len(done), resumed=True))
     total, meter = sum(map(size, files)), job.reading.meter
     meter.read = 0
@@ -191,3 +192,14 @@ def _score(
     if done != set(range(len(done))):
         raise ZhenyanError(f"{folder.path}: the engine lost a part; repeat the command, it goes on from there")
     return counts
+
+
+def _scored(folder: RunFolder) -> tuple[set[int], Counter[str]]:
+    """Numbers of the parts that are there, and the counts over them; one that was cut off isn't, and is scored again."""
+    done: set[int] = set()
+    counts: Counter[str] = Counter(rows=0, hits=0, rejects=0)
+    for number in folder.done():
+        if is_whole(lines := folder.part(number).read_bytes()):
+            done.add(number)
+            counts.update(tally(lines))
+    return done, counts

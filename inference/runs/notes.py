@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-_NAMED = 3  # files of a kind that are named
+_NAMED = 3  # files, folders or cells of a kind that are named
 # What differs from file to file in notes of one kind.
 _VARYING = re.compile(
     r"(?<=of which ).+(?= has damaged bytes)|(?<=read sheet ).+?(?=; not read: )|(?<=not read: ).+"
     r"|(?<=the same file as ).+(?=, scored once)|(?<=the text is read from ).+(?=; name another)"
+    r"|(?<=^left out ).+?(?=; |$)"
 )
+_NO_FILES = {"left out ": "folders", "text cut ": "cells"}  # what notes that begin so are of
 
 
 def by_kind(notes: Iterable[str], files: Collection[str]) -> list[str]:
-    """One line for each kind of note, in the order of the first: how many files, what, and the first few of them.
+    """One line for each kind of note, in the order of the first: how many files (or folders, or cells), what,
+    and the first few of them.
 
     A note that has no other of its kind stays as it is.
     """
@@ -37,8 +40,9 @@ def _line(kind: str, noted: list[tuple[str, str]]) -> str:
     if len(noted) == 1:
         return ": ".join(filter(None, (*places, *said)))
     what = next(iter(said)) if len(said) == 1 else kind
+    unit = next((unit for begin, unit in _NO_FILES.items() if kind.startswith(begin)), "files")
     more = " …" if len(places) > _NAMED else ""
-    return f"{len(noted):,} files: {what}: {', '.join(places[:_NAMED])}{more}"
+    return f"{len(noted):,} {unit}: {what}: {', '.join(places[:_NAMED])}{more}"
 
 
 def note_lines(notes: Iterable[str]) -> Iterator[bytes]:

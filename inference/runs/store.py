@@ -65,9 +65,9 @@ class RunFolder:
         except OSError as error:  # such as a name too long, or a folder that may not be read
             raise InputError(f"{path}: {error.strerror or error}; name a run's folder or its output file") from None
         if found is None:
-            raise InputError(
-                f"{path}: no scoring run here; `zhenyan score INPUT -o {path.name or 'out.jsonl'}` makes one"
-            )
+            name = path.name.removesuffix(".run")
+            output = name if Path(name).suffix else "out.jsonl"  # an output needs an ending
+            raise InputError(f"{path}: no scoring run here; `zhenyan score INPUT -o {output}` makes one")
         run = cls(found)
         _ = run.summary
         return run
@@ -199,6 +199,12 @@ def tally(lines: bytes) -> Counter[str]:
     lines = b"\n" + lines
     hits = lines.count(b"\n" + HIT)
     return Counter(rows=lines.count(b"\n" + ROW) + hits, hits=hits, rejects=lines.count(b"\n" + REJECT))
+
+
+def is_whole(lines: bytes) -> bool:
+    """Whether a part ends with its "part" line and holds as many rows as that says: a copied one may be cut off."""
+    last = lines[lines.rfind(b"\n", 0, -1) + 1 :]
+    return last.startswith(b'%b,"rows":%d,' % (PART, tally(lines)["rows"])) and last.endswith(b"\n")
 
 
 def _take(lock: int, path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from review_helpers import finding, make_bundle, make_run
+from review_helpers import finding, make_bundle, make_run, make_site, user
 from typer.testing import CliRunner
 from zhenyan.inference.bundle import DEFAULT_BUNDLE, bundle_id, load_bundle
 from zhenyan.inference.cli import app
@@ -266,6 +266,23 @@ def test_no_case_says_undecided_of_a_run_that_was_reviewed_elsewhere(run, bundle
     assert zhenyan(*words, "--database", elsewhere).exit_code == 0
 
 
+def test_no_case_says_undecided_of_a_run_that_was_reviewed_in_its_folder(tmp_path, monkeypatch):
+    """As when a team's database is named by the environment, and this run was reviewed without it."""
+    site, other = make_site(tmp_path), f"sqlite:///{tmp_path}/other.db"
+    open_database(database_url(None, other), make=True).close()
+    monkeypatch.setenv("ZHENYAN_DATABASE", other)
+    words = ("evidence", site.folder.path, "f000001", "-o", tmp_path / "case.json", "--model", site.bundle.folder)
+    assert zhenyan(*words).exit_code == 0  # nothing is decided anywhere
+    item = site.desk.open(user(site, "ann"), "f000001")
+    site.desk.decide(user(site, "ann"), item.reading, item.version, None)
+    refused, own = zhenyan(*words).exception, f"sqlite:///{site.folder.path}/review.db"
+    assert isinstance(refused, ConfigError)
+    assert str(refused).startswith(f"{site.folder.path}: this run was reviewed in {own}, not in the --database given")
+    assert zhenyan(*words, "--database", own).exit_code == 0
+    assert read_case(tmp_path / "case.json")["decisions"][-1]["action"] == "accept"
+    site.database.close()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -307,6 +324,14 @@ def test_a_run_is_found_from_within_and_odd_names_are_no_runs(run, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     for name in (".", "/", "..", "x" * 300, "a\0b"):
         with pytest.raises(InputError, match=r"no scoring run here; `zhenyan score|File name too long; name a run's"):
+            RunFolder.existing(Path(name))
+    for name, output in (
+        ("week.csv", "week.csv"),
+        ("week.csv.run", "week.csv"),
+        ("reports", "out.jsonl"),
+        ("..", "out.jsonl"),
+    ):
+        with pytest.raises(InputError, match=f"INPUT -o {output}` makes one"):
             RunFolder.existing(Path(name))
     for name in (".", "/"):
         with pytest.raises(InputError, match="is a folder; name a file"):

@@ -1,10 +1,12 @@
 """Addresses of inputs: what is found can be opened under the address it is given, and no password is kept."""
 
+import re
 import zipfile
 
 import pytest
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import Options, read_items, reading, resolve_inputs
+from zhenyan.inference.runs.inputs import input_files
 
 LINE = "喝这个茶三高就降下来了"
 
@@ -39,6 +41,52 @@ class System:
 def test_an_address_keeps_its_host(monkeypatch, address, path, found):
     monkeypatch.setattr(reading, "filesystem", lambda name: (System("/archive/x.csv", "/archive/y/z.csv"), path))
     assert resolve_inputs([address]) == found
+
+
+@pytest.fixture
+def elsewhere():
+    """The address of a folder on a filesystem that isn't this machine's, and a way to put files there."""
+    import fsspec
+
+    system = fsspec.filesystem("memory")
+
+    def given(*names):
+        for name in names:
+            system.pipe(f"/elsewhere/{name}", LINE.encode())
+        return "memory://elsewhere"
+
+    yield given
+    system.rm("/elsewhere", recursive=True)
+
+
+def test_what_a_folder_elsewhere_holds_and_nobody_reads_is_noted(elsewhere):
+    address = elsewhere("a.txt", "d/b.zip", "d/c.ZIP", "d/e.txt", "old.xls", "d/README", "~$f.xlsx", "Thumbs.db")
+    elsewhere(".hidden", ".git/x.doc", "o.run/x.db", "d/o.run/parts/1.tmp")
+    notes = []
+    assert input_files([address], [], notes) == [f"{address}/a.txt", f"{address}/d/e.txt"]
+    (note,) = notes
+    assert note.startswith(f"{address}: left out 2 .zip, ") and "1 .xls, " in note and "1 other file; " in note
+    assert note.endswith("read a zip by zip://::FILE.zip; save .xls as .xlsx")
+    assert sum(map(int, re.findall(r"\d+(?= \.?[a-z])", note))) == 4
+    for quiet in (f"{address}/*", f"{address}/a.txt"):
+        resolve_inputs([quiet], notes)
+    assert len(notes) == 1
+
+
+def test_a_folder_elsewhere_of_nothing_readable_says_what_it_holds(elsewhere):
+    address = elsewhere("b.doc")
+    with pytest.raises(InputError, match=r"no such file, folder or glob.*left out 1 \.doc; save documents as \.txt"):
+        resolve_inputs([address])
+    with pytest.raises(InputError, match=r"b\.doc: no such file[^;]*$"):  # it is named itself, nothing left it out
+        resolve_inputs([f"{address}/b.doc"])
+
+
+def test_what_a_web_server_lists_beside_its_files_is_none_left_out(monkeypatch):
+    listed = System(*(f"http://host/d/{name}" for name in ("x.txt", "", "?C=M;O=A", "e/", "e/?C=N;O=D", "e/y.rar")))
+    monkeypatch.setattr(reading, "filesystem", lambda name: (listed, name))
+    notes = []
+    assert resolve_inputs(["http://host/d"], notes) == ["http://host/d/x.txt"]
+    assert notes == ["http://host/d: left out 1 .rar; unpack archives"]
 
 
 def test_files_in_an_archive_are_found_and_read(tmp_path):

@@ -140,6 +140,30 @@ def test_ten_thousand_findings_and_more_streams_than_are_shown(page, monkeypatch
     assert text.count('<section class="stream">') == 5 and "2 more streams" in text
 
 
+def test_streams_without_a_finding_are_counted_not_shown(page, monkeypatch):
+    monkeypatch.setattr(module, "MAX_STREAMS", 1)
+    found = [finding(1, stream="有话")]
+    quiet = [stream_record(f"安静{n}", [], start=0.0, end=9.0) for n in range(2)]
+    text = page(found, [quiet[0], stream_record("有话", found, start=0.0, end=9.0), quiet[1]])
+    assert re.findall(r'<section class="stream">\s*<strong>(.*?)</strong>', text) == ["有话"]
+    assert "安静" not in text and "2 streams have no finding" in text and "1 / 3" in text
+    assert "more streams with findings" not in text
+
+
+def test_headings_come_by_their_findings_and_are_coloured_by_the_bundle(page):
+    """The most findings first, of as many the riskiest; a label's colour is its own whatever was found."""
+    given = ("public_order", "food_safety", "price_fraud", "food_safety")
+    found = [finding(n, label=label) for n, label in enumerate(given, 1)]
+    text = page(found, [stream_record("茶叶直播间", found, start=0.0, end=50.0)])
+    ordered = ["food_safety", "public_order", "price_fraud"]
+    assert re.findall(r'<details data-label="(\w+)">', text) == ordered
+    assert re.findall(r'<option value="(\w+)" data-found', text) == ordered
+    ids = load_bundle().label_ids
+    colours = re.findall(r'^\[data-label="(\w+)"\] \{ --hue:(.+) \}$', text, re.MULTILINE)
+    assert colours == [(label, hue(place, len(ids))) for place, label in enumerate(ids)]
+    assert len({colour for _, colour in colours}) == len(ids)
+
+
 def test_no_heading_is_crowded_out_by_riskier_ones(page, monkeypatch):
     monkeypatch.setattr(module, "MAX_FINDINGS", 20)
     found = [finding(n, label="food_safety" if n <= 60 else "price_fraud") for n in range(1, 91)]

@@ -77,6 +77,17 @@ def test_json_min_is_held_to_the_same(site, tmp_path, field, kind):
         take(site, write(tmp_path, row))
 
 
+def test_spaces_around_a_name_make_no_other_annotator(site, tmp_path):
+    spaces = " " * 90  # longer than a name in the log may be
+    path = write(
+        tmp_path,
+        task(site, [{"result": [CHOICE], "reviewer": "amy"}, {"result": [CHOICE], "reviewer": f"{spaces}amy\n"}]),
+    )
+    assert [one.annotator for one in read_annotations(path, site.run, Unclear())] == ["amy", "amy"]
+    assert take(site, path).decisions == 1
+    assert {entry["who"] for entry in decisions(site.database, site.run, "f000001")} == {"amy"}
+
+
 @pytest.mark.parametrize("content", ["[" * 200_000, '[{"a": ' * 100_000])
 @pytest.mark.parametrize("ending", ["json", "csv"])
 def test_deep_nesting_is_said(site, tmp_path, content, ending):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import weakref
 from contextlib import contextmanager
@@ -194,12 +195,27 @@ def test_numbers_are_added_up_by_the_database(site):
     with asked(site) as seen:
         by_label = numbers.precision(site.database, site.run)
         assert numbers.agreement(site.database, site.run) == []
+        (pace,) = numbers.throughput(site.database, site.run, site.settings)
+    assert (pace.who, pace.decisions) == ("ann", 40)
     assert {one.label: (one.stand, one.decided) for one in by_label} == {
         "food_safety": (20, 20),
         "price_fraud": (20, 20),
     }
     with site.database.read() as connection:
-        assert [len(connection.exec_driver_sql(*query).all()) for query in seen] == [2, 0]
+        assert [len(connection.exec_driver_sql(*query).all()) for query in seen] == [2, 0, 1]
+
+
+def test_readings_of_two_are_added_up_by_the_database(tmp_path):
+    site = make_site(tmp_path, [finding(n) for n in range(1, 41)], second_share=1.0)
+    for who, n in itertools.product(("ann", "ben"), range(1, 41)):
+        item = site.desk.open(user(site, who), f"f{n:06d}")
+        site.desk.decide(user(site, who), item.reading, item.version, None if n % 2 else [])
+    with asked(site) as seen:
+        every, pair = numbers.agreement(site.database, site.run)
+    assert (every.pairs, every.kappa, pair.pairs) == (40, 1.0, 40)
+    with site.database.read() as connection:
+        assert [len(connection.exec_driver_sql(*query).all()) for query in seen] == [2]  # accepted by both, rejected
+    site.database.close()
 
 
 def test_pages_of_a_long_queue_are_complete(site):

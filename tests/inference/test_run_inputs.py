@@ -95,6 +95,21 @@ def test_a_file_named_by_several_paths_is_scored_once(tmp_path, monkeypatch, sou
     assert folder.summary["noted"] == 3
 
 
+def test_a_note_that_comes_up_again_is_told_once(tmp_path, score):
+    """Each naming of a folder says what it leaves out; counted twice, the notes would speak of two folders."""
+    for name in ("a.txt", "b.xls", "d/c.doc", "d/e.txt"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text("大家好", encoding="utf-8")
+    inputs = [str(tmp_path / "in" / "d"), str(tmp_path / "in"), str(tmp_path / "in" / "d"), str(tmp_path / "in")]
+    folder = score(inputs, tmp_path / "out.jsonl")
+    told = [
+        f"{inputs[0]}: left out 1 .doc; save documents as .txt",
+        f"{inputs[1]}: left out 1 .xls, 1 .doc; save .xls as .xlsx; save documents as .txt",
+    ]
+    assert (folder.summary["notes"], folder.summary["noted"]) == (told, 2)
+    assert (folder.path / "notes.txt").read_text(encoding="utf-8").splitlines() == told
+
+
 @pytest.fixture
 def shaky(monkeypatch):
     """A disk or network that fails, while `shaky` holds a file's name, in the middle of that file."""
@@ -193,3 +208,38 @@ def test_findings_carry_the_rows_channel(tmp_path, score, texts):
     for finding in found:
         channel = rows[finding["place"]["row"] - 1]["channel"]
         assert finding["place"].get("channel") == (channel if channel != 3 else None)
+
+
+@pytest.mark.parametrize("kept", [0, 0.5, 0.9, 1], ids=["nothing", "half", "most", "all but its end"])
+def test_a_part_that_was_cut_off_is_scored_again(tmp_path, source, score, classifier, kept):
+    """As by a copy that broke off: its rows would be missing from all that is written, and nobody would know."""
+    output = tmp_path / "out.jsonl"
+    folder = score(source, output)
+    whole, part, again = output.read_bytes(), folder.part(1), []
+    lines = part.read_bytes().splitlines(keepends=True)
+    part.write_bytes(b"".join(lines[: int(kept * (len(lines) - 1))]))
+    output.unlink()
+
+    def engine(works):
+        for number, scored in local_engine(classifier, False)(works):
+            again.append(number)
+            yield number, scored
+
+    assert score(source, output, engine).summary == folder.summary
+    assert (output.read_bytes(), part.read_bytes(), again) == (whole, b"".join(lines), [1])
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv"])
+def test_a_damaged_part_is_said(tmp_path, source, score, ending):
+    output = tmp_path / f"out{ending}"
+    folder = score(source, output)
+    whole = output.read_bytes()
+    part = folder.part(0)
+    lines = part.read_bytes().splitlines(keepends=True)
+    hit = next(number for number, line in enumerate(lines) if line.startswith(b'{"kind":"hit"'))
+    part.write_bytes(b"".join([*lines[:hit], lines[hit][:40] + b"\n", *lines[hit + 1 :]]))
+    (folder.path / "summary.json").unlink()
+    with pytest.raises(InputError, match=r"out\.\w+\.run/parts: a part is damaged .*--restart"):
+        score(source, output)
+    score(source, output, restart=True)
+    assert output.read_bytes() == whole

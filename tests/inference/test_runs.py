@@ -145,21 +145,6 @@ def test_damaged_state_of_a_run(tmp_path, source, score, name, content):
     assert contents(score(source, output, restart=True), output) == whole
 
 
-@pytest.mark.parametrize("ending", [".jsonl", ".csv"])
-def test_a_damaged_part_is_said(tmp_path, source, score, ending):
-    output = tmp_path / f"out{ending}"
-    folder = score(source, output)
-    whole = contents(folder, output)
-    part = folder.part(0)
-    lines = part.read_bytes().splitlines(keepends=True)
-    hit = next(number for number, line in enumerate(lines) if line.startswith(b'{"kind":"hit"'))
-    part.write_bytes(b"".join([*lines[:hit], lines[hit][:40] + b"\n", *lines[hit + 1 :]]))
-    (folder.path / "summary.json").unlink()
-    with pytest.raises(InputError, match=r"out\.\w+\.run/parts: a part is damaged .*--restart"):
-        score(source, output, no_engine)
-    assert contents(score(source, output, restart=True), output) == whole
-
-
 def test_a_run_that_has_not_finished_is_no_finished_one(tmp_path, source, score):
     folder = score(source, tmp_path / "out.jsonl")
     assert RunFolder.existing(tmp_path / "out.jsonl") == folder

@@ -118,6 +118,10 @@ def test_notes_are_told_by_kind_and_none_is_lost(tmp_path, score, classifier, te
         ([f"{n}.txt: read as utf-8, of which line {n} has damaged bytes; save" for n in range(4)],
          ["4 files: read as utf-8, of which … has damaged bytes; save: 0.txt, 1.txt, 2.txt …"]),
         (["x: y.txt: read as gb18030", "z.txt: read as gb18030"], ["2 files: read as gb18030: x: y.txt, z.txt"]),
+        (["d: left out 3 .zip; unpack", "e: left out 1 .zip, 2 others; unpack", "f: left out 1 .docx"],
+         ["2 folders: left out …; unpack: d, e", "f: left out 1 .docx"]),
+        ([f"o.xlsx row {n}, column a: text cut after 32,767 characters" for n in range(2, 4)],
+         ["2 cells: text cut after 32,767 characters: o.xlsx row 2, column a, o.xlsx row 3, column a"]),
         (["a.txt: read as gb18030", "a.txt: read as utf-16"], ["a.txt: read as gb18030", "a.txt: read as utf-16"]),
     ],
 )  # fmt: skip

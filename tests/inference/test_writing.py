@@ -1,11 +1,13 @@
 """Writing: what a format can't hold is cleaned or noted, what can't be written is said."""
 
 import csv
+import json
 import os
 from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
+from zhenyan.inference import windows
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import check_output, write_output
 from zhenyan.inference.io.jsonlines import replacing
@@ -68,3 +70,28 @@ def test_an_output_whose_name_isnt_utf_8_is_refused(tmp_path):
 def test_a_path_without_a_name_is_a_folder(path):
     with pytest.raises(InputError, match="is a folder; name a file"), replacing(Path(path)):
         pass
+
+
+def test_rows_say_which_texts_were_read_in_part(tmp_path, score, classifier, monkeypatch):
+    """Longer than the model's window is still read whole; only what is longer than MAX_CHARS isn't."""
+    monkeypatch.setattr(windows, "MAX_CHARS", 400)
+    source, whole = tmp_path / "a.jsonl", "好看" * 200
+    assert len(classifier.tokenizer.encode(whole).ids) > classifier.bundle.max_tokens
+    texts = ["大家好", whole, f"{whole}的"]
+    source.write_text("\n".join(json.dumps({"text": text}) for text in texts), encoding="utf-8")
+    for ending in ("jsonl", "csv"):
+        score(source, tmp_path / f"out.{ending}")
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").open("rb")]
+    assert [row.get("truncated") for row in rows] == [None, None, True] and "truncated" not in rows[1]
+    with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
+        table = csv.DictReader(file)
+        assert [row["truncated"] for row in table] == ["", "", "True"] and table.fieldnames[-1] == "truncated"
+    assert rows[2]["text"] == texts[2]  # the text itself is never cut
+
+
+def test_a_table_of_texts_that_were_read_whole_has_no_column_for_it(tmp_path, score):
+    source, output = tmp_path / "a.txt", tmp_path / "out.csv"
+    source.write_text("大家好\n" + "好看" * 200, encoding="utf-8")
+    score(source, output)
+    header, *rows = csv.reader(output.open(encoding="utf-8-sig", newline=""))
+    assert "model" in header and "truncated" not in header and len(rows) == 2

@@ -152,7 +152,7 @@ def full_width(text: str, rng: random.Random) -> str:
 
 
 def drop(text: str, rng: random.Random) -> str:
-    """About one Han character in fifteen not heard; never more than a tenth of a short line."""
+    """Each Han character not heard with a chance of one in fifteen; a text of which nothing would be left stays whole."""
     return "".join(c for c in text if not (_HAN.match(c) and rng.random() < 1 / 15)) or text
 
 
