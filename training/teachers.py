@@ -1,4 +1,7 @@
-"""What a student learns from besides labels: the answers of trained models, asked once and kept."""
+"""What a student learns from besides labels: the answers of trained models, asked once and kept.
+
+Pooled states are not kept: a first teacher whose states are learned too (`distil.hidden_weight`) is asked each time.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from zhenyan.inference import normalise as normaliser
@@ -53,19 +57,18 @@ def ask(
     states = np.zeros((len(texts), 0), np.float32)
     for folder in teachers:
         if not answers and config.distil and config.distil.hidden_weight:
-            logits, states = _predict(folder, config, schema, texts)
+            logits, states = _opinion(folder, config, schema)(texts)
         else:
             logits = _remembered(folder, config, schema, texts)
         answers.append(sigmoid(logits))
     return np.asarray(np.mean(answers, axis=0, dtype=np.float32)), states
 
 
-def _predict(
-    folder: Path, config: TrainConfig, schema: Schema, texts: Sequence[str] | np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _opinion(folder: Path, config: TrainConfig, schema: Schema) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
+    """A teacher, loaded: texts in, logits and pooled states out."""
     teacher, tokenizer, meta = load_model(folder, schema.ids, schema.changes)
     teacher.encoder.set_attn_implementation("eager")
-    return predict(teacher, tokenizer, texts, meta["max_tokens"], uses_bf16(config.optim))
+    return lambda texts: predict(teacher, tokenizer, texts, meta["max_tokens"], uses_bf16(config.optim))
 
 
 def _remembered(folder: Path, config: TrainConfig, schema: Schema, texts: Sequence[str] | np.ndarray) -> np.ndarray:
@@ -74,13 +77,20 @@ def _remembered(folder: Path, config: TrainConfig, schema: Schema, texts: Sequen
     keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16] for text in texts]
     known = _read(path)
     new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-    for start in range(0, len(new), _ASKED_AT_ONCE):
-        some = list(new)[start : start + _ASKED_AT_ONCE]
-        logits, _ = _predict(folder, config, schema, [new[key] for key in some])
+    if not new:
+        return _of(known, keys, schema)
+    opinion, asked = _opinion(folder, config, schema), list(new)
+    for start in range(0, len(asked), _ASKED_AT_ONCE):
+        some = asked[start : start + _ASKED_AT_ONCE]
+        logits, _ = opinion([new[key] for key in some])
         known.update(zip(some, logits, strict=True))
         if distributed.is_first():
             _write(path, known)
-    return np.array([known[key] for key in keys], np.float32).reshape(len(texts), len(schema.ids))
+    return _of(known, keys, schema)
+
+
+def _of(known: Mapping[bytes, np.ndarray], keys: Sequence[bytes], schema: Schema) -> np.ndarray:
+    return np.array([known[key] for key in keys], np.float32).reshape(len(keys), len(schema.ids))
 
 
 def _digest(folder: Path, config: TrainConfig, schema: Schema) -> str:

@@ -19,6 +19,7 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.review.exchange import Look, Reviewed
 from zhenyan.inference.review.intake import Run
 
+_NOBODY = "label-studio"  # who annotated where the file doesn't say
 _MOST_SECONDS = 10**9  # thirty years: a task may have been open for long, but not for that long
 _CHOICES, _EVIDENCE, _TEXT = "labels", "evidence", "text"  # names of the controls in the labelling configuration
 
@@ -223,7 +224,7 @@ def _said(
     if not isinstance(who, str):
         raise InputError(f"{where}: 'reviewer' must be a reviewer's name, found {type(who).__name__}")
     at, seconds = _moment(one.get("created_at")), _seconds(one.get("lead_time"), where)
-    return Annotation(key, who.strip(), labels, at, seconds, where)  # a reviewer's name has no outer spaces
+    return Annotation(key, who.strip() or _NOBODY, labels, at, seconds, where)  # a reviewer's name has no outer spaces
 
 
 def _annotator(value: Any, field: str, where: str) -> str:
@@ -234,7 +235,7 @@ def _annotator(value: Any, field: str, where: str) -> str:
         return f"label-studio:{value}"
     if not isinstance(value, str | None):
         raise InputError(f"{where}: {field!r} must be an e-mail or a number, found {type(value).__name__}")
-    return value or "label-studio"
+    return value or _NOBODY
 
 
 def _moment(value: Any) -> datetime | None:

@@ -199,7 +199,9 @@ def _scored(folder: RunFolder) -> tuple[set[int], Counter[str]]:
     done: set[int] = set()
     counts: Counter[str] = Counter(rows=0, hits=0, rejects=0)
     for number in folder.done():
-        if is_whole(lines := folder.part(number).read_bytes()):
+        lines = folder.part(number).read_bytes()
+        found = tally(lines)
+        if is_whole(lines, found["rows"]):
             done.add(number)
-            counts.update(tally(lines))
+            counts.update(found)
     return done, counts

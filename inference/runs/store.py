@@ -201,10 +201,10 @@ def tally(lines: bytes) -> Counter[str]:
     return Counter(rows=lines.count(b"\n" + ROW) + hits, hits=hits, rejects=lines.count(b"\n" + REJECT))
 
 
-def is_whole(lines: bytes) -> bool:
-    """Whether a part ends with its "part" line and holds as many rows as that says: a copied one may be cut off."""
+def is_whole(lines: bytes, rows: int) -> bool:
+    """Whether a part of so many rows ends with its "part" line, which says as many: a copied one may be cut off."""
     last = lines[lines.rfind(b"\n", 0, -1) + 1 :]
-    return last.startswith(b'%b,"rows":%d,' % (PART, tally(lines)["rows"])) and last.endswith(b"\n")
+    return last.startswith(b'%b,"rows":%d,' % (PART, rows)) and last.endswith(b"\n")
 
 
 def _take(lock: int, path: Path) -> None:

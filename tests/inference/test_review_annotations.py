@@ -86,6 +86,8 @@ def test_spaces_around_a_name_make_no_other_annotator(site, tmp_path):
     assert [one.annotator for one in read_annotations(path, site.run, Unclear())] == ["amy", "amy"]
     assert take(site, path).decisions == 1
     assert {entry["who"] for entry in decisions(site.database, site.run, "f000001")} == {"amy"}
+    blank = write(tmp_path, task(site, [{"result": [CHOICE], "reviewer": "  "}]))
+    assert [one.annotator for one in read_annotations(blank, site.run, Unclear())] == ["label-studio"]
 
 
 @pytest.mark.parametrize("content", ["[" * 200_000, '[{"a": ' * 100_000])

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+import onnx
 import torch
+from google.protobuf.message import DecodeError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.encoders.onnx_weights import parameters
@@ -93,9 +95,6 @@ def from_onnx(file: Path) -> PreTrainedModel:
     Its weights are as exact as the file holds them: int8 with a scale for each column costs little before fine-tuning.
     ConfigError when the file isn't ONNX, or operations were fused so that weights can't be told apart.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
     try:
         found = parameters(onnx.load(str(file)))
     except DecodeError:

@@ -51,8 +51,9 @@ class _Graph:
         for node in model.graph.node:
             for name in node.input:
                 self.takers.setdefault(name, []).append(node)
-        for name in [name for name in self.constants if name.endswith(_STORED)]:
-            self.constants[name.removesuffix(_STORED)] = self._restored(name.removesuffix(_STORED))
+        for name in [name.removesuffix(_STORED) for name in self.constants if name.endswith(_STORED)]:
+            if f"{name}_scale" in self.constants and f"{name}_zero_point" in self.constants:
+                self.constants[name] = self._restored(name)
 
     def _restored(self, name: str) -> np.ndarray:
         stored, zero, scale = (self.constants[name + end] for end in (_STORED, "_zero_point", "_scale"))
