@@ -68,10 +68,6 @@ def make_case(
     record = next((record for record in folder.findings() if record["id"] == finding), None)
     if record is None:
         raise InputError(f"{folder.path}: no finding {finding!r:.40}; their ids are in {FINDINGS}, f000001 and so on")
-    if record["label"] not in bundle.label_ids:
-        raise InputError(
-            f"{folder.path / FINDINGS}: damaged, {finding} has the label {record['label']!r:.40}; score anew with --restart"
-        )
     files = _files(record)
     options = {name: manifest["options"].get(name) for name in _OPTIONS}
     record["threshold"] = round(

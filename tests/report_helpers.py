@@ -48,7 +48,9 @@ def make_run(folder: Path, findings: Sequence[Mapping[str, Any]], streams: Seque
     summary = {"rows": 100, "hits": 9, "rejects": 1, "findings": len(findings), "streams": verdicts, "notes": [],
                "output_sha256": "0" * 64}  # fmt: skip
     (path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
-    manifest = {"bundle": "b", "output": "out.jsonl", "thresholds": {}, "options": {}, "inputs": [{"path": "a.jsonl"}]}
+    thresholds = dict.fromkeys((found["label"] for found in findings), 0.5)
+    manifest = {"bundle": "b", "output": "out.jsonl", "thresholds": thresholds, "options": {},
+                "inputs": [{"path": "a.jsonl"}]}  # fmt: skip
     (path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     (path / "findings.jsonl").write_bytes(b"".join(map(dump_line, findings)))
     (path / "streams.jsonl").write_bytes(b"".join(map(dump_line, streams)))

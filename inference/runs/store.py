@@ -6,7 +6,7 @@ import errno
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,9 @@ _FINDING: Fields = {
     "id": str, "stream": str, "label": str, "score": _NUMBER, "threshold": _NUMBER, "risk": _NUMBER, "count": int,
     "text": str, "evidence": list, "context": bool, "place": dict, "times": list, "before": list, "after": list,
 }  # fmt: skip
-_PLACE: Fields = {"place": str}
+_PLACE: dict[str, type | tuple[type, ...]] = {"place": str}
 _SPAN: Fields = {"start": int, "end": int}
+_SECONDS = ("start", "end")  # of a place, where there are time codes
 _STREAM: Fields = {
     "stream": str, "verdict": str, "risk": _NUMBER, "findings": int, "labels": dict, "lines": int, "hits": int,
     "first": int, "last": int,
@@ -149,15 +150,9 @@ class RunFolder:
 
     def findings(self) -> Iterator[dict[str, Any]]:
         """Findings by falling risk; InputError at a line that is damaged."""
+        labels = self.manifest["thresholds"]
         for place, finding in self._records(FINDINGS):
-            _check(finding, _FINDING, place)
-            _check(finding["place"], _PLACE, f"{place}: place")
-            for name, fields in (("times", _PLACE), ("evidence", _SPAN)):
-                for item in finding[name]:
-                    _check(item, fields, f"{place}: {name}")
-            if not finding["times"]:
-                raise InputError(f"{place}: damaged, field 'times' is empty; {_ANEW}")
-            yield finding
+            yield _checked(finding, labels, place)
 
     def streams(self) -> Iterator[dict[str, Any]]:
         """Streams by falling risk, those without a finding last; InputError at a line that is damaged."""
@@ -174,6 +169,21 @@ class RunFolder:
                         yield f"{path} line {number}", json.loads(line)
                     except (ValueError, RecursionError) as error:
                         raise InputError(f"{path} line {number}: can't be read ({error}); {_ANEW}") from None
+
+
+def _checked(finding: Any, labels: Container[str], place: str) -> dict[str, Any]:
+    """A finding all of whose fields can be used; `labels` are those of the run's bundle."""
+    _check(finding, _FINDING, place)
+    if finding["label"] not in labels:
+        raise InputError(f"{place}: damaged, {finding['label']!r:.40} is no label of the run's bundle; {_ANEW}")
+    if not finding["times"]:
+        raise InputError(f"{place}: damaged, field 'times' is empty; {_ANEW}")
+    for name, items in (("place", [finding["place"]]), ("times", finding["times"])):
+        for item in items:
+            _check(item, _PLACE | {key: _NUMBER for key in _SECONDS if key in item}, f"{place}: {name}")
+    for item in finding["evidence"]:
+        _check(item, _SPAN, f"{place}: evidence")
+    return finding
 
 
 def _check(found: Any, fields: Fields, place: str) -> dict[str, Any]:
