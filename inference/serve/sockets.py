@@ -48,10 +48,10 @@ def _remedy(host: str, error: Exception) -> str:
     return "choose another --port" if taken else "name an address of this machine with --host"
 
 
-def address(listener: socket.socket) -> str:
+def address(listener: socket.socket, scheme: str = "http") -> str:
     """Where it listens, as a URL."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def refuse_new(listener: socket.socket, patience: float = 10.0) -> None:

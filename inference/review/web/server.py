@@ -7,7 +7,7 @@ import sys
 import uvicorn
 from zhenyan.inference.review.web.app import create_app
 from zhenyan.inference.review.web.site import Site
-from zhenyan.inference.serve.sockets import bind
+from zhenyan.inference.serve.sockets import address, bind
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -17,8 +17,7 @@ def serve(site: Site, host: str, port: int, proxy: str | None) -> None:
     with bind(host, port) as listener:
         site.memory.refresh()  # with many decisions this takes seconds, which no reviewer's request should
         scheme = "https" if site.settings.https else "http"
-        address = f"[{host}]" if ":" in host else host
-        print(f"reviewing {site.run.name}: {scheme}://{address}:{listener.getsockname()[1]}", flush=True)
+        print(f"reviewing {site.run.name}: {address(listener, scheme)}", flush=True)
         if not (site.settings.https or host in _LOOPBACK):
             print("note: passwords travel unencrypted; put an https proxy before it and give --https --proxy ADDRESS",
                   file=sys.stderr)  # fmt: skip
