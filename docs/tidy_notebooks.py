@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 BAR = re.compile(r"^.*\d+%\|.*$\n?", re.MULTILINE)  # tqdm
+HERE = f"{Path(__file__).resolve().parents[1]}/"
 
 
 def tidy(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -28,7 +29,8 @@ def tidy(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 kept.append(output | {"text": text})
     for output in kept:
         if output["output_type"] == "stream":
-            output["text"] = BAR.sub("", re.sub(r"[^\n]*\r(?!\n)", "", output["text"])).splitlines(keepends=True)
+            shown = re.sub(r"[^\n]*\r(?!\n)", "", output["text"]).replace(HERE, "")
+            output["text"] = BAR.sub("", shown).splitlines(keepends=True)
     return [output for output in kept if output.get("text", True)]
 
 

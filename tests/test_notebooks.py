@@ -99,6 +99,6 @@ def test_outputs_are_tidied() -> None:
     spec.loader.exec_module(module)
     stream = {"output_type": "stream", "name": "stdout"}
     figure = {"output_type": "display_data", "data": {}}
-    found = module.tidy([stream | {"text": ["a\n10%|#\r90%|##\r"]}, stream | {"name": "stderr", "text": "warning"},
+    found = module.tidy([stream | {"text": [f"{ROOT}/a\n10%|#\r90%|##\r"]}, stream | {"name": "stderr", "text": "warning"},
                          stream | {"text": "100%|###|\nb"}, figure, stream | {"text": "50%|#| 1/2\n"}])  # fmt: skip
     assert found == [stream | {"text": ["a\n", "b"]}, figure]

@@ -152,4 +152,4 @@ def comparison_view(found: Comparison) -> list[Table]:
     facts_table = Table("", *found.facts)
     for name in next(iter(found.facts.values())):
         facts_table.add_row(name, *(f"{values[name]:.3f}" for values in found.facts.values()))
-    return [scores, worse, facts_table]
+    return [scores, *([worse] if worse.row_count else []), facts_table]

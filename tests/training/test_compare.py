@@ -41,9 +41,11 @@ def test_only_slices_that_are_clearly_worse_are_listed():
         "length: over 60": Difference(0.8, 0.9, 0.05, 0.2, 40),
     }
     out = io.StringIO()
-    _, worse, _ = comparison_view(Comparison("a", "b", 90, {}, found, [], {"a": {"x": 1.0}, "b": {"x": 1.0}}))
+    facts = {"a": {"x": 1.0}, "b": {"x": 1.0}}
+    _, worse, _ = comparison_view(Comparison("a", "b", 90, {}, found, [], facts))
     Console(file=out, width=120).print(worse)
     assert "channel: live" in out.getvalue() and worse.row_count == 1
+    assert len(comparison_view(Comparison("a", "b", 90, {}, {}, [], facts))) == 2  # no heading without a slice below it
 
 
 def test_slices_resample_whole_rooms():
