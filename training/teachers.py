@@ -26,6 +26,8 @@ from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema
 from zhenyan.training.trainer import uses_bf16
 
+_Opinion = Callable[[Any], tuple[np.ndarray, np.ndarray]]  # texts in, logits and pooled states out
+
 _ASKED_AT_ONCE = 8192  # answers are kept after so many texts, so that a cut costs minutes
 
 
@@ -64,8 +66,8 @@ def ask(
     return np.asarray(np.mean(answers, axis=0, dtype=np.float32)), states
 
 
-def _opinion(folder: Path, config: TrainConfig, schema: Schema) -> Callable[[Any], tuple[np.ndarray, np.ndarray]]:
-    """A teacher, loaded: texts in, logits and pooled states out."""
+def _opinion(folder: Path, config: TrainConfig, schema: Schema) -> _Opinion:
+    """A teacher, loaded."""
     teacher, tokenizer, meta = load_model(folder, schema.ids, schema.changes)
     teacher.encoder.set_attn_implementation("eager")
     return lambda texts: predict(teacher, tokenizer, texts, meta["max_tokens"], uses_bf16(config.optim))
@@ -77,20 +79,20 @@ def _remembered(folder: Path, config: TrainConfig, schema: Schema, texts: Sequen
     keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16] for text in texts]
     known = _read(path)
     new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-    if not new:
-        return _of(known, keys, schema)
-    opinion, asked = _opinion(folder, config, schema), list(new)
+    if new:
+        _ask_anew(_opinion(folder, config, schema), new, known, path)
+    return np.array([known[key] for key in keys], np.float32).reshape(len(keys), len(schema.ids))
+
+
+def _ask_anew(opinion: _Opinion, new: Mapping[bytes, str], known: dict[bytes, np.ndarray], path: Path) -> None:
+    """Add the logits of the new texts to what is known, and keep all of it after every few thousand."""
+    asked = list(new)
     for start in range(0, len(asked), _ASKED_AT_ONCE):
         some = asked[start : start + _ASKED_AT_ONCE]
         logits, _ = opinion([new[key] for key in some])
         known.update(zip(some, logits, strict=True))
         if distributed.is_first():
             _write(path, known)
-    return _of(known, keys, schema)
-
-
-def _of(known: Mapping[bytes, np.ndarray], keys: Sequence[bytes], schema: Schema) -> np.ndarray:
-    return np.array([known[key] for key in keys], np.float32).reshape(len(keys), len(schema.ids))
 
 
 def _digest(folder: Path, config: TrainConfig, schema: Schema) -> str:

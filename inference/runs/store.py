@@ -31,7 +31,7 @@ _FINDING: Fields = {
     "id": str, "stream": str, "label": str, "score": _NUMBER, "threshold": _NUMBER, "risk": _NUMBER, "count": int,
     "text": str, "evidence": list, "context": bool, "place": dict, "times": list, "before": list, "after": list,
 }  # fmt: skip
-_PLACE: dict[str, type | tuple[type, ...]] = {"place": str}
+_PLACE: Fields = {"place": str}
 _SPAN: Fields = {"start": int, "end": int}
 _SECONDS = ("start", "end")  # of a place, where there are time codes
 _STREAM: Fields = {
@@ -180,7 +180,8 @@ def _checked(finding: Any, labels: Container[str], place: str) -> dict[str, Any]
         raise InputError(f"{place}: damaged, field 'times' is empty; {_ANEW}")
     for name, items in (("place", [finding["place"]]), ("times", finding["times"])):
         for item in items:
-            _check(item, _PLACE | {key: _NUMBER for key in _SECONDS if key in item}, f"{place}: {name}")
+            seconds = {key: _NUMBER for key in _SECONDS if key in item}
+            _check(item, {**_PLACE, **seconds}, f"{place}: {name}")
     for item in finding["evidence"]:
         _check(item, _SPAN, f"{place}: evidence")
     return finding

@@ -185,6 +185,9 @@ def test_an_altered_case_never_ends_in_a_traceback(case, bundle):
 def test_cases_that_cannot_be_made(run, bundle, tmp_path):
     with pytest.raises(InputError, match="no finding 'f9'"):
         make_case(run, bundle, "f9")
+    odd = make_run(tmp_path / "odd", [finding(1, label="no_such")], bundle.id)
+    with pytest.raises(InputError, match=r"findings\.jsonl line 1: damaged, 'no_such' is no label.*--restart"):
+        make_case(odd, bundle, "f000001")
     other = make_run(tmp_path / "other", [finding(1, TEXT)], "other-1")
     with pytest.raises(BundleError, match="--model"):
         make_case(other, bundle, "f000001")
