@@ -156,7 +156,7 @@ def test_zhenyan_train_downloads_its_encoder(hub, few, tmp_path, root):
         command += ["--set", "encoder.source=hfl/no-such-model"]
         missing = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert missing.returncode == 2 and "Traceback" not in missing.stderr
-    assert "encoder.source: no encoder at Hub id 'hfl/no-such-model'" in " ".join(missing.stderr.split())
+    assert "encoder.source: no encoder at folder or Hub id 'hfl/no-such-model'" in " ".join(missing.stderr.split())
 
 
 def test_models_of_other_families_are_refused(tmp_path):

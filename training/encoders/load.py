@@ -64,7 +64,7 @@ def _names_folder(source: str) -> bool:
 
 def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     there = Path(source).is_dir()
-    place = "folder" if there or _names_folder(source) else "Hub id"
+    place = "folder" if there or _names_folder(source) else "folder or Hub id"
     try:
         if place == "folder" and not there:
             raise OSError("no such folder")
@@ -79,7 +79,8 @@ def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokeniz
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(
             f"encoder.source: no encoder at {place} {source!r} ({reason}); "
-            f"give a Hub id you can reach, a folder with config.json and model.safetensors, or {OFFLINE_DEFAULT!r}"
+            "give a Hub id you can reach, a folder with config.json and model.safetensors or one ONNX file, or "
+            f"{OFFLINE_DEFAULT!r}; configs/train/*.yaml tell at their head how to get one that is neither"
         ) from None
 
 
