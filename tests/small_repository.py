@@ -29,8 +29,20 @@ COPIED = (
     "pyproject.toml",
 )
 ROWS = {
-    "data/corpus": {"b01": 60, "b02": 40, "b20": 40, "b22": 60, "b24": 40, "b25": 40, "b30": 40,
-                    "b36": 20, "b37": 20, "b40": 20, "b42": 20, "b43": 20},
+    "data/corpus": {
+        "b01": 60,
+        "b02": 40,
+        "b20": 40,
+        "b22": 60,
+        "b24": 40,
+        "b25": 40,
+        "b30": 40,
+        "b36": 20,
+        "b37": 20,
+        "b40": 20,
+        "b42": 20,
+        "b43": 20,
+    },
     "data/rooms": {"s01": 40},
 }
 PUBLIC = 40  # rows of b03 that play public lines: fetched from a file, labels committed by hash
