@@ -80,7 +80,7 @@ def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokeniz
         raise ConfigError(
             f"encoder.source: no encoder at {place} {source!r} ({reason}); "
             "give a Hub id you can reach, a folder with config.json and model.safetensors or one ONNX file, or "
-            f"{OFFLINE_DEFAULT!r}; configs/train/*.yaml tell at their head how to get one that is neither"
+            f"{OFFLINE_DEFAULT!r}; how to get the one of configs/train/bert.yaml stands at that file's head"
         ) from None
 
 
