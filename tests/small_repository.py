@@ -42,6 +42,9 @@ ROWS = {
         "b40": 20,
         "b42": 20,
         "b43": 20,
+        "b49": 20,
+        "b50": 20,
+        "b55": 20,
     },
     "data/rooms": {"s01": 40},
 }
@@ -111,7 +114,8 @@ def _shrink_configs(configs: Path, encoder: Path) -> None:
     _merge(configs / "train/student.yaml", {"encoder": {"layers": [0, 1]}, "optim": {"epochs": 1}})
     _merge(configs / "train/afresh.yaml", {"optim": {"epochs": 1}})
     _merge(configs / "train/crossed.yaml", {"distil": {"crossed": 40}, "optim": {"epochs": 1}})
-    _merge(configs / "train/asides.yaml", {"distil": {"crossed": 40}})
+    for name in ("asides", "sharpen"):
+        _merge(configs / f"train/{name}.yaml", {"distil": {"crossed": 40}})
     _merge(configs / "train/bert.yaml", {"encoder": {"source": str(encoder), "layers": [0, 1], "frozen": 1}})
     for last in ("finish", "moved", "release"):
         _merge(configs / f"train/{last}.yaml", {"export": {"max_flip_rate": 1.0}})

@@ -23,6 +23,12 @@ from zhenyan.inference.normalise import normalise
         ("降\u180b血", "降血"),
         ("\u3400*\u3401", "\u3400\u3401"),
         ("大 中 小", "大中小"),
+        ("氵台疒了米唐尿疒丙", "治疗糖尿病"),
+        ("纟且艹氵各", "组落"),
+        ("氵*台疒🔥丙", "治病"),
+        ("疒了 氵台 礻申", "疗治神"),
+        ("亻 言 我", "信我"),
+        ("返还:辶反辶不不辶", "返还:返还还"),
     ],
 )
 def test_disguises_are_undone(disguised, plain):
@@ -30,7 +36,18 @@ def test_disguises_are_undone(disguised, plain):
 
 
 @pytest.mark.parametrize(
-    "text", ["秋冬新款 加绒 卫衣", "维C+钙", "12.5-13.0kg", "A/B两款", "补钙+补铁", "第一, 第二", "尺码 大 小"]
+    "text",
+    [
+        "秋冬新款 加绒 卫衣",
+        "维C+钙",
+        "12.5-13.0kg",
+        "A/B两款",
+        "补钙+补铁",
+        "第一, 第二",
+        "尺码 大 小",
+        "女子日月木木禾口",
+        "月半前到货",
+    ],
 )
 def test_ordinary_writing_stays(text):
     assert normalise(text) == text
