@@ -29,26 +29,26 @@ _SPACED = re.compile(f"(?<![{_HAN}])[{_HAN}](?:[ .\\-'\"&/+=]{{1,2}}[{_HAN}](?![
 _SPACES = re.compile(r"\s+")
 
 
+@lru_cache
+def _table(name: str) -> dict[str, str]:
+    """The file's lines, two columns: what is written, and the character that it stands for.
+
+    t2s.tsv: traditional to simplified (derived from OpenCC, Apache-2.0). parts.tsv: two parts to the character that they make (derived
+    from the dictionary chaizi, CC BY 3.0); one of the two is hardly ever a word of its own (氵, 疒, 夅), so that the pair stands in no ordinary
+    text; 米唐 and 弓虽 besides.
+    """
+    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
+    return dict(line.split("\t") for line in lines)
+
+
 @lru_cache(maxsize=1)
 def _simplified() -> dict[int, str]:
-    """Traditional to simplified, character by character (table derived from OpenCC, Apache-2.0)."""
-    text = Path(__file__).with_name("t2s.tsv").read_text(encoding="utf-8")
-    return {ord(line[0]): line[2] for line in text.splitlines()}
-
-
-@lru_cache(maxsize=1)
-def _parts() -> dict[str, str]:
-    """Two parts and the character that they make (derived from the dictionary chaizi, CC BY 3.0).
-
-    One of the two is hardly ever a word of its own (氵, 疒, 夅), so that the pair stands in no ordinary text; 米唐 and 弓虽 besides.
-    """
-    text = Path(__file__).with_name("parts.tsv").read_text(encoding="utf-8")
-    return {line[:2]: line[3] for line in text.splitlines()}
+    return str.maketrans(_table("t2s.tsv"))
 
 
 def _joined(text: str) -> str:
     """`text` with characters that were written as two parts, 氵台 for 治, put together again, from the left."""
-    parts, out = _parts(), [""]
+    parts, out = _table("parts.tsv"), [""]
     if parts.keys().isdisjoint(map(operator.add, text, text[1:])):  # nearly always so, and quicker to see
         return text
     for character in text:
