@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 from zhenyan.inference.bundle import sha256
 from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.training.rows import Row, expand, iter_records, read_rows, row_from_json, text_key
 from zhenyan.training.schema import explain, load_yaml
 
@@ -34,6 +35,14 @@ class Source(BaseModel):
     url: str
     sha256: str | None
     split: bool = True  # false: only read for labels, never as unlabelled text
+    records: dict[str, str] = {}  # published as a JSON list: our name of a field -> theirs; kept as one record a line
+    measuring: frozenset[str] = frozenset()  # hashed names of the rooms that are for measuring only
+
+    def places(self) -> list[str]:
+        """Where a copy may hold it: in ours, in a clone of the publishers' repository, in a folder of such clones."""
+        owner_on = self.url.split("://")[-1].split("/")[1:]  # owner, repository, commit, path
+        inside = "/".join(owner_on[3:])
+        return [self.local, *([inside, f"{owner_on[1]}/{inside}"] if inside else [])]
 
 
 class _Sources(BaseModel):
@@ -93,21 +102,60 @@ def fetch(
 
 
 def _bring(source: Source, local: Path | None, target: Path) -> None:
+    """Put one checked source at `target`; InputError, and nothing left of it, when it can't be had or isn't what is expected."""
     part = target.with_suffix(target.suffix + ".part")
-    if local is not None:
-        if not (local / source.local).is_file():
-            raise InputError(f"{local / source.local}: no such file; --from wants the folder that holds {source.local}")
-        shutil.copyfile(local / source.local, part)
-    else:
-        _download(source.url, part)
-    if source.sha256 and (found := sha256(part)) != source.sha256:
-        part.unlink()
-        raise InputError(f"{source.name}: SHA-256 is {found}, expected {source.sha256}; the published file has changed")
-    part.replace(target)
+    try:
+        if local is not None:
+            shutil.copyfile(_copy_in(local, source), part)
+        else:
+            _download(source.url, part)
+        if source.sha256 and (found := sha256(part)) != source.sha256:
+            raise InputError(
+                f"{source.name}: SHA-256 is {found}, expected {source.sha256}; the published file has changed"
+            )
+        if source.records:
+            _one_a_line(source, part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _copy_in(folder: Path, source: Source) -> Path:
+    """The file in a local copy; InputError names the places where it may stand."""
+    copies = [folder / place for place in source.places() if (folder / place).is_file()]
+    if not copies:
+        raise InputError(
+            f"{folder / source.local}: no such file; --from wants a folder that holds {' or '.join(source.places())}"
+        )
+    return copies[0]
+
+
+def _one_a_line(source: Source, part: Path) -> None:
+    """A published JSON list of records becomes one record a line, named as ours, the rooms for measuring marked.
+
+    A copy that stands in lines already is left as it is. InputError when the records lack a field.
+    """
+    text = _content(part)
+    if not text.lstrip().startswith("["):
+        return
+    try:
+        rows = [{ours: record[theirs] for ours, theirs in source.records.items()} for record in json.loads(text)]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{source.name}: expected a JSON list of records with {', '.join(source.records.values())} ({error!r}); "
+            "the published file has changed"
+        ) from None
+    marked = ({**row, "gold_room": room_name(row.get("room")) in source.measuring} for row in rows)
+    part.write_bytes(b"".join(map(dump_line, marked)))
+
+
+def room_name(room: Any) -> str | None:
+    """The hashed name under which label records and splits know a room; None for no room."""
+    return f"r-{text_key(str(room))[:8]}" if room else None
 
 
 def _download(url: str, part: Path) -> None:
-    """Write what `url` serves to `part`; InputError, and no file, when it isn't served whole."""
+    """Write what `url` serves to `part`; InputError when it isn't served whole."""
     try:
         with urllib.request.urlopen(url, timeout=60) as reply, part.open("wb") as out:
             shutil.copyfileobj(reply, out)
@@ -115,7 +163,6 @@ def _download(url: str, part: Path) -> None:
         if told.isdigit() and size < int(told):  # the connection's end is the file's end for `reply`
             raise OSError(f"cut off after {size:,} of {int(told):,} bytes")
     except (OSError, http.client.HTTPException) as error:
-        part.unlink(missing_ok=True)
         raise InputError(f"{url}: {error}; fetch again, or by other means and use --from FOLDER") from None
 
 
@@ -126,9 +173,7 @@ def documents(path: Path) -> Iterator[Document]:
             yield from map(Document, line.split("\t")[:2])
     elif path.suffix == ".jsonl":
         for record, _ in iter_records(path):
-            room = record.get("room")
-            name = f"r-{text_key(str(room))[:8]}" if room else None
-            yield Document(str(record.get("text", "")), name, bool(record.get("gold_room")))
+            yield Document(str(record.get("text", "")), room_name(record.get("room")), bool(record.get("gold_room")))
     else:
         yield from map(Document, _texts(json.loads(_content(path))))
 

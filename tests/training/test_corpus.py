@@ -215,6 +215,60 @@ def test_fetch_from_a_copy_checks_digests(tmp_path):
     assert "--from FOLDER" in offline.missing["d.tsv"]
 
 
+PUBLISHED = "repository/asr/video_asr.json"
+RECORDS = [
+    {"plat_name": "某播", "chanel_name": room, "file_name": f"{room}.mp4", "asr_result_para": text, "status": "done"}
+    for room, text in (("甲间", "拍一发三"), ("量具间", "现在下单送两盒"), ("甲间", ""))
+]
+
+
+def stream_source(root):
+    """The committed source of the transcripts, served from another place, another room for measuring."""
+    (committed,) = (source for source in public.load_sources(root / "data/public.yaml") if source.records)
+    address = "http://127.0.0.1:9/owner/repository/commit/asr/video_asr.json"
+    return committed.model_copy(update={"url": address, "measuring": frozenset({public.room_name("量具间")})})
+
+
+def test_transcripts_are_kept_a_line_each_as_published_and_rooms_for_measuring_are_marked(root, tmp_path):
+    source = stream_source(root)
+    (tmp_path / "clones/repository/asr").mkdir(parents=True)
+    write(tmp_path / "clones" / PUBLISHED, json.dumps(RECORDS, ensure_ascii=False, indent=2))
+    for copy in (tmp_path / "clones", tmp_path / "clones/repository"):
+        report = public.fetch(tmp_path / "cache", copy, [source], lambda _: None)
+        assert report.fetched == ["streams.jsonl"]
+        kept = [json.loads(line) for line in (tmp_path / "cache/streams.jsonl").read_text("utf-8").splitlines()]
+        assert kept[1] == {
+            "text": "现在下单送两盒",
+            "room": "量具间",
+            "platform": "某播",
+            "file": "量具间.mp4",
+            "gold_room": True,
+        }
+        read = list(public.documents(tmp_path / "cache/streams.jsonl"))
+        assert [(text, measuring) for text, _, measuring in read] == [
+            ("拍一发三", False), ("现在下单送两盒", True), ("", False)
+        ]  # fmt: skip
+    lines = tmp_path / "ours"
+    (lines / "asr").mkdir(parents=True)
+    write(lines / source.local, json.dumps({"text": "拍一发三", "room": "甲间", "gold_room": False}) + "\n")
+    assert public.fetch(tmp_path / "cache", lines, [source], lambda _: None).fetched == ["streams.jsonl"]
+    assert (tmp_path / "cache/streams.jsonl").read_bytes() == (lines / source.local).read_bytes()
+
+
+@pytest.mark.parametrize("text", ["[", "[1]", '[{"text": "好"}]'])
+def test_transcripts_published_in_another_shape_are_refused(root, tmp_path, text):
+    (tmp_path / "repository/asr").mkdir(parents=True)
+    write(tmp_path / PUBLISHED, text)
+    report = public.fetch(tmp_path / "cache", tmp_path, [stream_source(root)], lambda _: None)
+    assert "expected a JSON list of records with asr_result_para" in report.missing["streams.jsonl"]
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_copy_without_the_file_names_every_place(root, tmp_path):
+    report = public.fetch(tmp_path / "cache", tmp_path, [stream_source(root)], lambda _: None)
+    assert "asr/streams.jsonl or asr/video_asr.json or repository/asr/video_asr.json" in report.missing["streams.jsonl"]
+
+
 @pytest.mark.parametrize("text", ["", "- a", "sources: []", "files: 3", "files: [{name: a}]"])
 def test_a_list_of_sources_that_is_none_is_named(tmp_path, text):
     with pytest.raises(InputError, match=r"s\.yaml: .*files"):
