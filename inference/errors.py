@@ -25,4 +25,7 @@ class MissingExtra(ZhenyanError):
     """A command needs an optional dependency that isn't installed."""
 
     def __init__(self, module: str, extra: str) -> None:
-        super().__init__(f"this needs {module}, which is not installed: pip install 'zhenyan[{extra}]'")
+        super().__init__(
+            f"this needs {module}, which is not installed: install zhenyan with its extra {extra!r}, "
+            f"in the repository: pip install '.[{extra}]'"
+        )

@@ -160,5 +160,5 @@ def test_the_base_install_makes_evidence_without_the_review_extra(tmp_path):
         "except ZhenyanError as error: print(error)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "pip install 'zhenyan[review]'" in result.stdout, result.stderr
+    assert "pip install '.[review]'" in result.stdout, result.stderr
     assert (tmp_path / "c.json").exists()
