@@ -204,7 +204,8 @@ def _pipeline(segment: Record) -> Record:
 
 def _stamp_sents(segment: Record) -> Record:
     """FunASR's older form: words with spaces between them, and the sentence's punctuation apart."""
-    text = "".join(str(segment.get("text_seg", "")).split()) + str(segment.get("punc", ""))
+    words, mark = (str(segment.get(name) or "") for name in ("text_seg", "punc"))
+    text = "".join(words.split()) + mark
     return _timed(text, segment.get("start"), segment.get("end"), _MS)
 
 

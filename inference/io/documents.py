@@ -28,6 +28,8 @@ _MOST_TAGS = 1000  # of a cue: pysubs2 takes the square of their number in time
 _TIME_TAG = re.compile(r"<\d+:[\d:.]*>")  # WebVTT: when the next word is said; pysubs2 leaves it in the words
 # A tag, so that pysubs2 drops it, and more than the two times in a line by which it knows a cue's beginning.
 _NO_TIMES = "<c 00:00.00 00:00.00 00:00.00>"
+_BRACE = re.compile(r"\{(?!\\)")  # one that begins no override such as {\an8}, in SRT and WebVTT: a part of the words
+_KEPT_BRACE = "\ue000"  # what stands for it while pysubs2 reads, which would drop all to the next }
 _ASS_EVENT = re.compile(r"\s*(Dialogue|Comment):")
 _ASS_FORMAT = re.compile(r"\s*Format:(.*)")
 
@@ -74,7 +76,8 @@ def _cue_items(number: int, event: Any, kind: str, path: str) -> Iterator[Item |
 
     drawn = event.is_drawing
     event.text = "".join(text for text, style in parse_tags(event.text) if not style.drawing)
-    words = " ".join((html.unescape(event.plaintext) if kind == "vtt" else event.plaintext).split())
+    plain = event.plaintext.replace(_KEPT_BRACE, "{")
+    words = " ".join((html.unescape(plain) if kind == "vtt" else plain).split())
     if words:
         yield Item({"text": words, "start": event.start / 1000, "end": max(event.start, event.end) / 1000,
                     "stream": stream_name(path)}, f"cue {number}")  # fmt: skip
@@ -127,6 +130,7 @@ def _text_cues(lines: Sequence[str], kind: str) -> Iterator[tuple[int, str, str]
         written = lines[at : _words_end(lines, at, end)]
         words = "\\N".join(" ".join(line.split()) for line in written[1:])  # pysubs2 is slow with many spaces after a <
         words = _TIME_TAG.sub("", words) if kind == "vtt" else words
+        words = _BRACE.sub(_KEPT_BRACE, words)
         yield at + 1, "\n".join(written), f"{_webvtt_times(lines[at])}\n{_NO_TIMES}{words}"
 
 

@@ -101,8 +101,10 @@ class Columns:
     stream: str | None
 
 
-def find_columns(names: Iterable[str], options: Options, path: str) -> Columns:
+def find_columns(names: Iterable[str], options: Options, path: str, lenient: bool = False) -> Columns:
     """Columns by option or by usual name; other usual names of a text are noted in the options, as not read.
+
+    `lenient`: a column asked for that isn't the text's may be absent, as in a row whose writer leaves out what is empty.
 
     InputError lists the columns there are when none holds the text.
     """
@@ -113,6 +115,8 @@ def find_columns(names: Iterable[str], options: Options, path: str) -> Columns:
 
     def pick(asked: str | None, usual: tuple[str, ...], flag: str) -> str | None:
         if asked is not None:
+            if asked not in names and lenient and flag != "--text-column":
+                return None
             if asked not in names:
                 raise InputError(f"{path}: no column {asked!r} ({flag}); its columns are {', '.join(map(str, names))}")
             return asked

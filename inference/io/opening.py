@@ -182,7 +182,7 @@ def open_text(path: str, options: Options) -> Iterator[TextIO]:
         buffered = io.BufferedReader(_Readable(raw), buffer_size=_SAMPLE)
         sample = buffered.peek(_SAMPLE)[:_SAMPLE]
         complete = len(sample) < _SAMPLE
-        used = options.encoding or detect_encoding(sample, complete)
+        used = _past_mark(options.encoding, sample) if options.encoding else detect_encoding(sample, complete)
         if used not in _USUAL:
             options.notes.append(f"{path}: read as {used}" + ("" if options.encoding else _OR_NAME))
         checked = io.BufferedReader(_Checked(buffered, used, options.damage or Damage()))
@@ -190,6 +190,15 @@ def open_text(path: str, options: Options) -> Iterator[TextIO]:
             yield io.TextIOWrapper(checked, encoding=used, errors="replace", newline="")
         except UnicodeError as error:
             raise InputError(f"{path}: not readable as {used}: {error}; name another --encoding") from None
+
+
+def _past_mark(encoding: str, sample: bytes) -> str:
+    """The encoding asked for, or its form that passes over the byte order mark with which the file begins."""
+    name = codecs.lookup(encoding).name
+    if name == "utf-8" and sample.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    marks = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
+    return "utf-16" if name in marks and sample.startswith(marks[name]) else encoding
 
 
 def read_as(path: str, lines: TextIO) -> str:

@@ -17,6 +17,7 @@ from zhenyan.inference.io.opening import open_seekable, open_text, plain_suffix,
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 _BATCH = 2048
 _FIRST = 1000  # lines of JSON that are looked through for the column asked for
+_SHAPES = 1000  # kinds of rows of a file whose columns are kept
 _FIRST_CHARS = 8_000_000  # in them, so that they fit in memory
 _DELIMITERS = "\t;|，,"
 _RECORD_CHARS = 1 << 26  # more than a cell holds; a quote that is never closed is found out here at the latest
@@ -26,24 +27,25 @@ def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
     """One JSON object a line; a broken line is a reject. InputError when all rows of a short file lack the column asked for."""
     with open_text(path, options) as lines:
         path = read_as(path, lines)
-        first = _first(lines) if options.text_column is not None else []
-        # A longer file may begin with rows of another kind.
-        if len(first) < _FIRST and sum(map(len, first)) < _FIRST_CHARS:
-            _check_asked((row for _, row in _objects(first) if isinstance(row, dict)), options, path)
-        columns: Columns | None = None
+        first = _first(lines) if _asked(options) else []
+        _check_asked(first, options, path)
+        known: dict[tuple[str, ...], Columns] = {}  # by a row's names: writers leave out what is empty
         for number, row in _objects(itertools.chain(first, lines)):
             if isinstance(row, Reject):
                 yield row
                 continue
-            if columns is None or columns.text not in row:
+            if (names := tuple(row)) not in known:
                 try:
-                    columns = find_columns(row, options, path)
+                    columns = find_columns(row, options, path, lenient=True)
                 except InputError as error:
-                    if columns is None and options.text_column is None and number == 1 and not row:
+                    if not known and options.text_column is None and number == 1 and not row:
                         raise
                     yield Reject(f"line {number}", str(error).removeprefix(f"{path}: "))
                     continue
-            yield make_item(row, columns, f"line {number}")
+                if len(known) >= _SHAPES:
+                    known.clear()
+                known[names] = columns
+            yield make_item(row, known[names], f"line {number}")
 
 
 def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
@@ -71,10 +73,18 @@ def _first(lines: Iterator[str]) -> list[str]:
     return first
 
 
-def _check_asked(rows: Iterator[dict[str, Any]], options: Options, path: str) -> None:
-    first = next(rows, None)
-    if first is not None and not any(options.text_column in row for row in itertools.chain([first], rows)):
-        find_columns(first, options, path)
+def _asked(options: Options) -> set[str]:
+    """The columns that were asked for by name."""
+    named = (options.text_column, options.start_column, options.end_column, options.stream_column)
+    return {name for name in named if name is not None}
+
+
+def _check_asked(first: Sequence[str], options: Options, path: str) -> None:
+    """InputError when no row has a column that was asked for; a longer file may begin with rows without the text's."""
+    names = {name: None for _, row in _objects(first) if isinstance(row, dict) for name in row}
+    longer = len(first) >= _FIRST or sum(map(len, first)) >= _FIRST_CHARS
+    if names and _asked(options) - {options.text_column if longer else None} - names.keys():
+        find_columns(names, options, path)
 
 
 def read_csv(path: str, options: Options) -> Iterator[Item | Reject]:
@@ -175,7 +185,22 @@ def read_parquet(path: str, options: Options) -> Iterator[Item | Reject]:
             names, columns = table_columns(file.schema_arrow.names, options, path)
             numbers = itertools.count(1)
             for batch in file.iter_batches(batch_size=_BATCH):
-                for record in batch.rename_columns(names).to_pylist():
+                for record in _whole_microseconds(batch.rename_columns(names)).to_pylist():
                     yield make_item(record, columns, f"row {next(numbers)}")
-        except pyarrow.ArrowException as error:
+        except (pyarrow.ArrowException, ValueError, OverflowError) as error:  # text that isn't UTF-8, a year over 9999
             raise InputError(f"{path}: not a readable Parquet file ({error})") from None
+
+
+def _whole_microseconds(batch: Any) -> Any:
+    """The batch with times in nanoseconds, as pandas writes them, cut to what Python's own types hold."""
+    import pyarrow
+
+    def fits(kind: Any) -> Any:
+        if pyarrow.types.is_timestamp(kind) and kind.unit == "ns":
+            return pyarrow.timestamp("us", kind.tz)
+        if pyarrow.types.is_duration(kind) and kind.unit == "ns":
+            return pyarrow.duration("us")
+        return pyarrow.time64("us") if kind == pyarrow.time64("ns") else kind
+
+    fields = [field.with_type(fits(field.type)) for field in batch.schema]
+    return batch.cast(pyarrow.schema(fields), safe=False)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from zhenyan.inference.errors import InputError
@@ -14,6 +15,8 @@ from zhenyan.inference.io.opening import open_seekable
 
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")  # what encrypted workbooks and those of the old format begin with
 _LOOKED_AT = 100  # rows of a sheet that isn't read, to tell whether it holds anything
+_WHOLE = 256 << 20  # bytes of XML; openpyxl takes nine times as much memory
+_NO_DATE = dt.datetime(1900, 3, 1)  # what lies before is a length of time: nobody sold then
 _CHUNK = 1 << 20  # bytes of a sheet's XML
 _TAG = 256  # bytes; no tag of merged cells is longer
 _MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^<>]*?ref=["']([A-Z]+)(\d+):[A-Z]+(\d+)["']""")
@@ -27,9 +30,10 @@ def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
     """
     from openpyxl.utils.exceptions import InvalidFileException
 
-    # AttributeError: what openpyxl makes of a chart sheet without its drawing; XML's ParseError is a SyntaxError
+    # What openpyxl makes of damage and of other programs' liberties; XML's ParseError is a SyntaxError, encryption a RuntimeError
     broken = (
-        InvalidFileException, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, SyntaxError, AttributeError,
+        InvalidFileException, zipfile.BadZipFile, zlib.error, EOFError, LookupError, ValueError, SyntaxError, AttributeError,
+        TypeError, ArithmeticError, RuntimeError,
     )  # fmt: skip
     with open_seekable(path, options) as raw:
         try:  # damage inside a sheet shows only while its rows are read
@@ -44,6 +48,7 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
     if raw.read(len(_OLE)) == _OLE:
         raise InputError(f"{path}: has a password or is an old .xls; save it as .xlsx without a password")
     raw.seek(0)
+    _check_size(raw, path)
     book = openpyxl.load_workbook(raw, read_only=True, data_only=True)
     if not book.worksheets:
         raise InputError(f"{path}: has no worksheet")
@@ -61,7 +66,27 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
     filled = [at for at, name in enumerate(names) if name != columns.text]
     merged = {at: last for at, last in _merged(sheet).items() if at[1] in filled}
     for number, row in _filled(rows, merged):
-        yield make_item(_plain(dict(zip(names, row, strict=False))), columns, f"row {number}")
+        yield make_item(_plain(_named(names, row)), columns, f"row {number}")
+
+
+def _check_size(raw: BinaryIO, path: str) -> None:
+    """InputError when what openpyxl reads whole (shared texts, styles) would fill the memory; sheets are streamed."""
+    parts = zipfile.ZipFile(raw).infolist()
+    size = sum(
+        part.file_size for part in parts if part.filename.endswith(".xml") and "/worksheets/" not in part.filename
+    )
+    raw.seek(0)
+    if size > _WHOLE:
+        raise InputError(
+            f"{path}: its texts and styles unpack to {size >> 20:,} MiB, over {_WHOLE >> 20}; save it as .csv, or in several files"
+        )
+
+
+def _named(names: Sequence[str], row: Cells) -> dict[str, Any]:
+    """A row's cells by the header's names; cells right of the header are numbered."""
+    cells = dict(zip(names, [*row, *[None] * (len(names) - len(row))], strict=False))
+    beyond = {f"column{at}": value for at, value in enumerate(row[len(names) :], len(names) + 1) if value is not None}
+    return cells | {name: value for name, value in beyond.items() if name not in cells}
 
 
 def _merged(sheet: Any) -> dict[tuple[int, int], int]:
@@ -98,15 +123,30 @@ def _filled(rows: Iterator[tuple[int, Cells]], merged: Mapping[tuple[int, int], 
 
 
 def _rows(sheet: Any, most: int | None = None) -> Iterator[tuple[int, Cells]]:
-    """Number, from 1, and cells of each row, of the first `most`, that holds something."""
+    """Number, from 1, and cells of each row, of the first `most`, that holds something.
+
+    The size that a sheet says it has is passed over: some programs that stream their sheets write A1.
+    """
+    sheet.reset_dimensions()
     for number, row in enumerate(sheet.iter_rows(values_only=True, max_row=most), 1):
         if any(value is not None for value in row):
             yield number, row
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:
-    """Cell values that JSON can hold: dates and times as text."""
-    return {
-        key: value if isinstance(value, str | int | float | bool | None) else str(value)
-        for key, value in record.items()
-    }
+    """Cell values that JSON can hold: dates and times as text, times of a day and more as hours."""
+    return {key: _value(value) for key, value in record.items()}
+
+
+def _value(value: Any) -> Any:
+    from openpyxl.utils.escape import unescape
+
+    if isinstance(value, str):
+        return unescape(value) if "_x" in value else value
+    if isinstance(value, dt.datetime) and value < _NO_DATE:  # 25:30 in a cell for times of a day
+        value -= dt.datetime(1899, 12, 31)
+    if isinstance(value, dt.timedelta):
+        seconds, rest = divmod(value, dt.timedelta(seconds=1))
+        clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        return f"{clock}.{rest.microseconds:06}" if rest else clock
+    return value if isinstance(value, int | float | bool | None) else str(value)

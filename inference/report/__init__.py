@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,10 @@ RESPONSIBLE = {
 }  # fmt: skip
 
 
+# U+200D between two of them makes one picture; elsewhere it hides.
+_EMOJI_JOIN = re.compile(
+    "(?<=[\ufe0f\u2600-\u27bf\U0001f000-\U0001faff])\u200d(?=[\u2600-\u27bf\U0001f000-\U0001faff])"
+)
 _PLACES = ((r" utterance (\d+)", r"第\1句"), (r"(?:line|row) (\d+)", r"第\1行"), (r"(?:cue|segment) (\d+)", r"第\1段"))
 
 
@@ -71,8 +76,13 @@ def marked(text: str, evidence: Iterable[Mapping[str, Any]]) -> Markup:
 
 
 def _visible(text: str) -> str:
-    """Characters that could reorder or hide the page's text become U+FFFD."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+    """Characters that could reorder or hide the page's text become U+FFFD; spaces of any width and joined emoji stay."""
+    joins = {found.start() for found in _EMOJI_JOIN.finditer(text)}
+    return "".join(c if _is_shown(c) or at in joins else "\ufffd" for at, c in enumerate(text))
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or character in "\n\t" or unicodedata.category(character) == "Zs"
 
 
 def clock(seconds: float | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.intake import Run
-from zhenyan.inference.review.schema import finding, reading, reviewer, skipped
+from zhenyan.inference.review.schema import beijing_day, finding, reading, reviewer, skipped
 
 TABLE = ("finding", "stream", "start", "end", "text", "label", "score", "threshold", "risk", "repeats", "state",
          "decided_labels", "reviewers", "decided", "skipped_by", "place", "model")  # columns of `table_rows`  # fmt: skip
@@ -125,7 +125,7 @@ def _row(run: Run, group: Sequence[Reviewed], labels: list[str], annotated: list
         "labels": labels, "annotated": annotated, "channel": place.get("channel") or ("live" if "start" in place else "copy"),
         "stream": first["stream"], "room": first["stream"],
         "reviewer": ", ".join(sorted({name for one in group for name in one.deciders})), "model": run.bundle,
-        "decided": max(one.decided for one in group if one.decided).date().isoformat(),
+        "decided": beijing_day(max(one.decided for one in group if one.decided)),
         "findings": [one.record["id"] for one in group],
     }  # fmt: skip
     return row | {key: place[key] for key in ("start", "end") if key in place}

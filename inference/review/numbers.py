@@ -15,11 +15,10 @@ from zhenyan.inference.review import log
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.outcome import CLOSED
-from zhenyan.inference.review.schema import finding, reading, reviewer
+from zhenyan.inference.review.schema import BEIJING, finding, reading, reviewer
 from zhenyan.inference.review.settings import Settings
 
 _Z = 1.96  # 95 percent
-_BEIJING = timedelta(hours=8)  # the page says so; a day of UTC would end in the middle of a morning there
 
 Answer = tuple[bool, frozenset[str]]  # whether a reader lets the finding's label stand, and all labels they gave
 
@@ -167,6 +166,6 @@ def throughput(database: Database, run: Run, settings: Settings, only: str | Non
 def _day(connection: Connection, at: sa.ColumnElement[datetime]) -> sa.ColumnElement[Any]:
     """The day of a moment by Beijing's clock, as the database works it out."""
     if connection.dialect.name == "postgresql":
-        return sa.func.date(sa.func.timezone(_BEIJING, at))
+        return sa.func.date(sa.func.timezone(BEIJING, at))
     # Without its fraction: SQLite rounds to milliseconds, and the last half of one would be the next day's.
-    return sa.func.date(sa.func.substr(at, 1, 19), f"+{_BEIJING // timedelta(hours=1)} hours")
+    return sa.func.date(sa.func.substr(at, 1, 19), f"+{BEIJING // timedelta(hours=1)} hours")

@@ -116,7 +116,8 @@ def test_odd_markup_takes_no_time(tmp_path, kind, piece):
 
 
 def test_a_cue_that_is_all_markup_is_named(tmp_path):
-    first = f"1\n00:00:01,000 --> 00:00:02,000\n{LINE}{'{' * 1001}\n\n"
+    override = "{\\"
+    first = f"1\n00:00:01,000 --> 00:00:02,000\n{LINE}{override * 1001}\n\n"
     content = f"{first}2\n00:00:03,000 --> 00:00:04,000\n{'<b>' * 499}{OTHER}{'</b>' * 499}\n"
     assert outline(tmp_path / "a.srt", content) == [("line 2", "a cue has over 1000 tags"), (OTHER, 3.0, 4.0)]
 

@@ -219,6 +219,9 @@ def test_ten_thousand_findings_are_a_few_megabytes_with_each_law_once(page):
 def test_evidence_is_marked_once_and_control_characters_are_seen():
     spans = [{"start": 2, "end": 4}, {"start": 0, "end": 3}]
     assert marked("ab<d\u202ef", spans) == "<mark>ab&lt;</mark>d\ufffdf"
+    family = "👨\u200d👩\u200d👧 ❤\ufe0f\u200d🔥 全网\u3000第一\xa0没有"
+    assert marked(family, []) == family  # spaces of any width, emoji that are joined
+    assert marked("全\u200d网", []) == "全\ufffd网"
 
 
 def test_times_and_places_are_said_in_both_languages():

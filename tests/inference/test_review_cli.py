@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.cli import app
 from zhenyan.inference.errors import BundleError, ConfigError, InputError, ZhenyanError
+from zhenyan.inference.review.accounts import check_password
+from zhenyan.inference.review.errors import AccountError
 
 
 def zhenyan(*words, stdin=""):
@@ -40,6 +42,12 @@ def test_people_come_change_and_go(tmp_path):
     assert zhenyan("reviewers", "list", "--run", run).output.startswith("王  admin  ")
     assert zhenyan("reviewers", "remove", "王", "--run", run).exit_code == 0
     assert zhenyan("reviewers", "list", "--run", run).output.strip().endswith("removed")
+
+
+def test_a_password_in_another_encoding_is_refused():
+    given = "真言密码12345678".encode("gbk").decode("utf-8", "surrogateescape")  # as a terminal in GBK sends it
+    with pytest.raises(AccountError, match="holds bytes that aren't UTF-8"):
+        check_password(given)
 
 
 @pytest.mark.parametrize(

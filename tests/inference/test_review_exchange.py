@@ -2,6 +2,7 @@
 
 import csv
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from zhenyan.inference.review.exports import decisions, write_export
 from zhenyan.inference.review.imports import take_annotations
 from zhenyan.inference.review.labelstudio import Unclear, configuration, read_annotations, tasks
 from zhenyan.inference.review.listing import find
+from zhenyan.inference.review.schema import beijing_day
 
 
 def decide(site, key, labels, name="ann"):
@@ -52,6 +54,11 @@ def test_rows_are_of_the_corpus_contract(site, tmp_path):
     assert got[0].group == "茶叶直播间"
     expected = {"reviewer": "ann", "model": site.run.bundle, "decided": "2026-11-24", "stream": "茶叶直播间"}
     assert expected.items() <= got[0].meta.items()
+
+
+def test_a_decision_is_of_the_day_on_beijings_clock():
+    assert beijing_day(datetime(2026, 11, 27, 23, 30, tzinfo=UTC)) == "2026-11-28"
+    assert beijing_day(datetime(2026, 11, 27, 15, 59, tzinfo=UTC)) == "2026-11-27"
 
 
 def test_findings_of_one_line_become_one_row(tmp_path):

@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import openpyxl
 import pyarrow.parquet as parquet
 import pytest
 from zhenyan.inference import windows
@@ -26,6 +27,12 @@ def test_text_that_a_cell_cuts_is_noted(tmp_path):
     assert write_output(tmp_path / "a.csv", lambda: rows) == []
 
 
+def test_characters_that_xml_has_no_room_for_are_left_out_of_a_workbook(tmp_path):
+    write_output(tmp_path / "a.xlsx", lambda: [{"text": "全网\uffff第一\ufffe\x01", "甲\uffff": "乙"}])
+    rows = openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows(values_only=True)
+    assert list(rows) == [("text", "甲"), ("全网第一", "乙")]
+
+
 def test_an_output_that_cant_be_written_says_what_to_name(tmp_path):
     with pytest.raises(InputError, match="name a file in a folder that exists and can be written"):
         write_output(tmp_path / "none" / "a.csv", lambda: [{"text": "好"}])
@@ -37,8 +44,6 @@ def test_an_output_that_cant_be_written_says_what_to_name(tmp_path):
 
 
 def test_a_formula_behind_a_character_that_no_cell_holds_is_text(tmp_path):
-    import openpyxl
-
     formula = '\x01=HYPERLINK("http://evil.example","x")'
     write_output(tmp_path / "a.xlsx", lambda: [{"text": formula, "\x01=1+1": "\0\x02@x"}])
     cells = [cell for row in openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows() for cell in row]
