@@ -61,7 +61,8 @@ def agreement(rows: Sequence[Row], labels: list[str]) -> dict[str, Agreement]:
     readings = [row.meta["readings"] for row in twice]
     first, second = (np.array([[label in pair[n] for label in labels] for pair in readings]) for n in (0, 1))
     seen = targets(twice, labels)[1] > 0.5
-    found = {ANY: count((first & seen).any(1), (second & seen).any(1))}
+    told = seen.all(1) | (first & second & seen).any(1)  # else what nobody looked for may be a violation
+    found = {ANY: count((first & seen)[told].any(1), (second & seen)[told].any(1))}
     for column, label in enumerate(labels):
         where = seen[:, column]
         found[label] = count(first[where, column], second[where, column])

@@ -55,7 +55,7 @@ def average(config: TrainConfig, shares: Mapping[Path, float], console: Console)
     tracker = Tracker(folder, config.tracking, folder.name, console)
     tracker.params(flatten(as_record(config)))
     parts = ", ".join(f"{model_name(path)}={share:g}" for path, share in shares.items())
-    tracker.tags(describe(config, corpus, warm_start=next(iter(shares))) | {"average": parts})
+    tracker.tags(describe(config, corpus, schema.ids, warm_start=next(iter(shares))) | {"average": parts})
     with finished(tracker):
         return Run(folder, finish_run(folder, config, schema, corpus, model, tokenizer, tracker))
 

@@ -100,7 +100,7 @@ def _scored(run: RunFolder) -> Candidates:
     labels = tuple(manifest["thresholds"])
     scores = np.array([_scores(row, labels) for row in rows], dtype=np.float64).reshape(len(rows), len(labels))
     opinion = Opinion(manifest["bundle"], labels, scores, np.array(list(manifest["thresholds"].values())))
-    records = [_plain(row, f"{output} row {number}") for number, row in enumerate(rows, 1)]
+    records = [_plain(row, str(output), f"row {number}") for number, row in enumerate(rows, 1)]
     return Candidates(records, [opinion], rejects)
 
 
@@ -117,11 +117,11 @@ def _unscored(files: Sequence[str], options: Options) -> Candidates:
             if isinstance(item, Reject):
                 rejects += 1
             else:
-                records.append(_plain(item.record, f"{path} {item.place}"))
+                records.append(_plain(item.record, str(path), item.place))
     return Candidates(records, [], rejects)
 
 
-def _plain(record: dict[str, Any], source: str) -> dict[str, Any]:
-    """The row's own fields, for a judgement that came with it is no annotation."""
+def _plain(record: dict[str, Any], file: str, place: str) -> dict[str, Any]:
+    """The row's own fields, for a judgement that came with it is no annotation; lines of one stream are one group."""
     own = {key: value for key, value in record.items() if key not in _JUDGEMENT and not key.startswith("score.")}
-    return {"source": source} | own
+    return {"source": str(record.get("stream") or file), "place": f"{file} {place}"} | own

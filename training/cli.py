@@ -198,11 +198,12 @@ def cross_validate(
     from zhenyan.inference.io.jsonlines import write_atomic
     from zhenyan.training import config as configs
     from zhenyan.training import cross_validation
+    from zhenyan.training.outputs import make_folder
 
     console = rich.console.Console()
     settings = configs.load_config(config, overrides.parse(set_))
     if record:
-        record.parent.mkdir(parents=True, exist_ok=True)  # before hours of training
+        make_folder("--json", record)  # before hours of training
     measured = cross_validation.cross_validate(settings, folds, console)
     if record:
         write_atomic(record, [json.dumps(measured, ensure_ascii=False, indent=1).encode()])

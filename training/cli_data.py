@@ -56,13 +56,14 @@ def sample(
     from zhenyan.inference.classifier import Classifier
     from zhenyan.inference.io import Options
     from zhenyan.training.candidates import candidate_files, read_candidates
+    from zhenyan.training.outputs import keep_inputs
     from zhenyan.training.rows import expand
     from zhenyan.training.sample_output import check_output, write_sample
     from zhenyan.training.sampling import choose
     from zhenyan.training.schema import load_schema
 
     labelled = labelled or ["data/corpus/*.jsonl"]
-    _keep_inputs("--output", output, [*candidate_files(inputs), *expand(labelled)])
+    keep_inputs("--output", output, [*candidate_files(inputs), *expand(labelled)])
     check_output(output)
     names, known = load_schema(schema), _read(labelled, cache)
     candidates = read_candidates(inputs, Options(text_column))
@@ -95,6 +96,8 @@ def import_annotated(
 
     if output.suffix != ".jsonl":
         raise ConfigError(f"--output {output}: ending {output.suffix or '(none)'!r}; rows are written as .jsonl")
+    if output.exists():
+        raise ConfigError(f"--output {output}: is there already and may hold labels; give another name")
     done = import_tasks(file, load_schema(schema))
     replace_files({output: [corpus_line(row_to_json(row)) for row in done.rows]})
     typer.echo(
@@ -134,22 +137,22 @@ def audit(
     from zhenyan.training import audit as auditing
     from zhenyan.training.confidence import Cells, blend, out_of_fold
     from zhenyan.training.edits import corpus_line, replace_files
+    from zhenyan.training.outputs import keep_inputs, make_folder
     from zhenyan.training.rows import expand
-    from zhenyan.training.sample_output import make_folder
     from zhenyan.training.schema import load_schema
 
     if unseen and features is None:
         raise ConfigError(
             f"--unseen {', '.join(unseen)}: says what a bundle wasn't trained on; name it with --features"
         )
-    _keep_inputs("--output", output, expand(paths))
+    keep_inputs("--output", output, expand(paths))
     make_folder("--output", output)
     if precision_report is not None:
-        _keep_inputs("--precision-report", precision_report, [*expand(paths), output])
+        keep_inputs("--precision-report", precision_report, [*expand(paths), output])
         make_folder("--precision-report", precision_report)
     labels, rows = load_schema(schema), _read(paths, cache)
     for row in rows:
-        labels.check(row.labels, row.origin)
+        labels.check_row(row)
     console = Console(width=120)
     if twice := readings.agreement(rows, labels.ids):
         console.print(readings.agreement_table(twice))
@@ -163,12 +166,6 @@ def audit(
     console.print(f"{output}: {len(found):,} suspects; set `apply` to true where the suggestion is right", markup=False)
     if precision_report is not None:
         _measure(precision_report, rows, cells, folds, seed, console)
-
-
-def _keep_inputs(option: str, output: Path, inputs: list[Path]) -> None:
-    """ConfigError when an output would be written over what is read, or over another output."""
-    if output.resolve() in {path.resolve() for path in inputs}:
-        raise ConfigError(f"{option} {output}: the command reads this file or writes it otherwise; give another name")
 
 
 def _read(paths: list[str], cache: Path) -> list[Any]:
@@ -272,7 +269,7 @@ def hash_lines(
 
     labels, rows = load_schema(schema), read_rows(paths)
     for row in rows:
-        labels.check(row.labels, row.origin)
+        labels.check_row(row)
     held, ids = existing(output)
     records = [corpus_line(record) for record in hash_rows(rows, PublicText(cache), ids)]
     replace_files({output: [held, *records]})

@@ -94,6 +94,7 @@ def promote(
 ) -> None:
     """Make a bundle the champion if it passes every gate against the present one; each failed gate is named."""
     need_extra()
+    from zhenyan.inference.bundle import load_bundle
     from zhenyan.training import registry
     from zhenyan.training.config import load_config
 
@@ -105,6 +106,10 @@ def promote(
     with TemporaryDirectory(prefix="zhenyan-") as scratch:
         folder = registry.resolve(candidate, settings.tracking, Path(scratch))
         if champion and not challenger:
+            if load_bundle(folder).id == champion.bundle_id:
+                raise ConfigError(
+                    f"{candidate} is {name} version {champion.number}, the champion already; nothing was changed"
+                )
             _pass_gates(candidate, f"models:/{name}/{champion.number}", folder, config, rows, gates)
             if shelf.version(registry.CHAMPION) != champion:
                 raise ConfigError(f"{name}: another version became champion meanwhile; run promote again")

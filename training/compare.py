@@ -47,6 +47,8 @@ class Comparison:
 
 def difference(truth: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarray | None, seed: int = 0) -> Difference:
     """Paired bootstrap (Efron & Tibshirani 1993) of the F1 difference; arrays are (rows, labels) or (rows,)."""
+    if not len(truth):
+        return Difference(0.0, 0.0, 0.0, 0.0, 0)
     truth, a, b = (np.asarray(x, dtype=bool).reshape(len(truth), -1) for x in (truth, a, b))
     weights = resamples(groups, len(truth), seed)
     positives = truth.sum(1)
@@ -65,14 +67,14 @@ def compare(a: Path, b: Path, data: Labelled, schema: Schema, evasion: bool = Tr
     scores = [label_columns(c, schema.ids, c.score(data.texts)) for c in pair]
     decided = [decider(c, schema.ids)(data.texts) & data.seen for c in pair]
     core = [schema.ids.index(label) for label in schema.core]
-    parts = {"any violation": (data.truth.any(1), decided[0].any(1), decided[1].any(1)),
-             "core labels, micro": (data.truth[:, core], decided[0][:, core], decided[1][:, core])}  # fmt: skip
+    parts = {"core labels, micro": (data.truth[:, core], decided[0][:, core], decided[1][:, core])}
     for i, label in enumerate(schema.ids):
         if data.truth[:, i].any():
             parts[label] = (data.truth[:, i], decided[0][:, i], decided[1][:, i])
     return Comparison(
         pair[0].bundle.id, pair[1].bundle.id, len(data.rows),
-        {name: difference(*arrays, data.groups) for name, arrays in parts.items()},
+        {"any violation": any_difference(data, decided[0], decided[1], data.told)}
+        | {name: difference(*arrays, data.groups) for name, arrays in parts.items()},
         slice_differences(data, *decided), flips(data, decided[0], decided[1], schema),
         {
             c.bundle.id: facts(c, data, score, schema, evasion) | speed
@@ -81,16 +83,20 @@ def compare(a: Path, b: Path, data: Labelled, schema: Schema, evasion: bool = Tr
     )  # fmt: skip
 
 
+def any_difference(data: Labelled, a: np.ndarray, b: np.ndarray, rows: np.ndarray) -> Difference:
+    """The difference in any violation over the rows chosen, bool (rows,)."""
+    return difference(data.truth[rows].any(1), a[rows].any(1), b[rows].any(1), data.groups[rows])
+
+
 def slice_differences(data: Labelled, a: np.ndarray, b: np.ndarray, least: int = 30) -> dict[str, Difference]:
     """Any-violation difference in every slice with enough rows; its groups are resampled as those of all rows are."""
     found = {}
     for name, of in SLICES.items():
         keys = np.array([of(row) for row in data.rows])
         for key in sorted(set(keys)):
-            where = keys == key
+            where = (keys == key) & data.told
             if key and where.sum() >= least and len(set(keys)) > 1:
-                arrays = (data.truth[where].any(1), a[where].any(1), b[where].any(1))
-                found[f"{name}: {key}"] = difference(*arrays, data.groups[where])
+                found[f"{name}: {key}"] = any_difference(data, a, b, where)
     return found
 
 

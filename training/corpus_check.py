@@ -101,8 +101,9 @@ def _duplicates(rows: Sequence[Row], splits: Splits, found: Findings) -> None:
                 found.notes.append(f"{where}: near duplicates ({likeness:.2f}) with other labels")
             near[row.group] += 1
     sizes = Counter(row.group for row in rows)
+    written = {row.group for row in rows if "batch" in row.meta}
     for group, pairs in near.items():
-        if "batch" in rows[0].meta and pairs > MAX_NEAR_SHARE * sizes[group]:
+        if group in written and pairs > MAX_NEAR_SHARE * sizes[group]:
             found.faults.append(f"batch {group}: {pairs} near duplicates in {sizes[group]} lines, more than 2 percent")
 
 

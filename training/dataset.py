@@ -48,7 +48,7 @@ def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("tr
             "`zhenyan data fetch` first, or set data.public_required to false to train on the written corpus alone"
         )
     for row in [*written, *real]:
-        schema.check(row.labels, row.origin)
+        schema.check_row(row)
     splits = load_splits(config.splits)
     parts = split_rows([*written, *real], splits)
     for name in needed:

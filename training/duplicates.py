@@ -40,7 +40,7 @@ class Shingles:
             if len(holders) <= _COMMON:
                 shared.update(holders)
         found = [(n, s / (len(grams) + self._sizes[n] - s)) for n, s in shared.items()]
-        return sorted([(n, o) for n, o in found if o >= self.near], key=lambda pair: -pair[1])
+        return sorted([(n, o) for n, o in found if o >= self.near], key=lambda pair: (-pair[1], pair[0]))
 
     def add(self, text: str) -> list[tuple[int, float]]:
         """`like`, then remember the text under the next number."""

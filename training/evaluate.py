@@ -40,6 +40,11 @@ class Labelled:
     groups: np.ndarray
 
     @property
+    def told(self) -> np.ndarray:
+        """Whether there is a violation is known, bool (rows,): one was found, or all labels were looked for."""
+        return np.asarray(self.truth.any(1) | self.seen.all(1))
+
+    @property
     def texts(self) -> list[str]:
         """The rows' texts."""
         return [row.text for row in self.rows]
@@ -69,7 +74,7 @@ def decider(classifier: Classifier, labels: list[str]) -> Decide:
 
 def quality(data: Labelled, scores: np.ndarray, decided: np.ndarray, schema: Schema) -> dict[str, Any]:
     """Precision, recall and F1 of decisions, calibration and ranking of scores; arrays are (rows, labels)."""
-    return report(data.truth, decided & data.seen, schema.ids, schema.core, data.groups) | {
+    return report(data.truth, decided & data.seen, schema.ids, schema.core, data.groups, data.told) | {
         "calibration_error": calibration_error(data.truth[data.seen], scores[data.seen]),
         "average_precision": average_precision(data.truth, scores, schema.ids, data.seen),
     }
@@ -124,19 +129,22 @@ def slices(data: Labelled, decided: np.ndarray, schema: Schema, least: int = 15)
         keys = np.array([of(row) for row in data.rows])
         parts = [key for key in sorted(set(keys)) if key and (keys == key).sum() >= least]
         if len(parts) > 1:
-            found[name] = {key: _brief(data.truth[keys == key], decided[keys == key], schema) for key in parts}
+            found[name] = {key: _brief(data, decided, schema, keys == key) for key in parts}
     return found
 
 
-def _brief(truth: np.ndarray, decided: np.ndarray, schema: Schema) -> dict[str, Any]:
-    full = report(truth, decided, schema.ids, schema.core)
+def _brief(
+    data: Labelled, decided: np.ndarray, schema: Schema, part: np.ndarray | slice = slice(None)
+) -> dict[str, Any]:
+    rows = (data.truth[part], decided[part])
+    full = report(*rows, schema.ids, schema.core, data.groups[part], data.told[part])
     return {"rows": full["rows"], "any_violation": full["any_violation"], "core_micro": full["core_micro"]}
 
 
 def false_alarms(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
     """Share of compliant rows with a decided label, by kind: hard rows look dangerous and aren't."""
     kinds = np.array([str(row.meta.get("kind", "")) for row in data.rows])
-    compliant = ~data.truth.any(1) & data.seen.any(1)
+    compliant = ~data.truth.any(1) & data.told
     found = {"all": compliant} | {kind: compliant & (kinds == kind) for kind in ("hard", "plain")}
     return {
         name: {"rows": int(where.sum()), "rate": float(decided[where].any(1).mean())}
@@ -157,11 +165,11 @@ def minimal_pairs(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
 
 def evasion_table(data: Labelled, decide: Decide, schema: Schema, seed: int = 0) -> dict[str, Any]:
     """Micro and any-violation F1 of the same rows under each transform, and how far they fall."""
-    plain = _brief(data.truth, decide(data.texts) & data.seen, schema)["any_violation"]["f1"]
+    plain = _brief(data, decide(data.texts) & data.seen, schema)["any_violation"]["f1"]
     found = {}
     for name in evasion.TRANSFORMS:
         texts = [evasion.disguise(text, name, seed) for text in data.texts]
-        value = _brief(data.truth, decide(texts) & data.seen, schema)["any_violation"]["f1"]
+        value = _brief(data, decide(texts) & data.seen, schema)["any_violation"]["f1"]
         found[name] = {"f1": value, "fall": plain - value}
     falls = [item["fall"] for item in found.values()]
     return {"plain": plain, "transforms": found, "mean_fall": float(np.mean(falls)), "worst_fall": float(max(falls))}

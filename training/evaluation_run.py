@@ -27,8 +27,9 @@ from zhenyan.training.evaluate import (
 from zhenyan.training.evaluation_page import write_page
 from zhenyan.training.metrics import report
 from zhenyan.training.mistakes import error_records
+from zhenyan.training.outputs import keep_inputs, make_folder
 from zhenyan.training.public import read_labelled
-from zhenyan.training.rows import Row
+from zhenyan.training.rows import Row, expand
 from zhenyan.training.schema import Schema, load_schema
 
 
@@ -62,7 +63,7 @@ def read_sets(sets: list[str], cache: Path, schema: Schema) -> list[Row]:
             f"{', '.join(sets)}: {missing:,} hashed labels find no text in {cache}; run `zhenyan data fetch` first"
         )
     for row in rows:
-        schema.check(row.labels, row.origin)
+        schema.check_row(row)
     return rows
 
 
@@ -70,8 +71,10 @@ def evaluate_bundle(
     model: Path | None, sets: list[str] | None, config_path: Path, options: Options, console: Console
 ) -> dict[str, Any]:
     """Measure, print the tables, write page and record when asked; returns everything measured, as JSON holds it."""
-    for path in filter(None, (options.record, options.page)):
-        path.parent.mkdir(parents=True, exist_ok=True)  # before minutes of measuring
+    for name, path in (("--json", options.record), ("--report", options.page)):
+        if path:  # before minutes of measuring
+            keep_inputs(name, path, list(map(Path, expand(sets or []))))
+            make_folder(name, path)
     classifier = Classifier.load(model, explain=False)
     config = load_config(config_path)
     schema = load_schema(config.data.label_schema)
@@ -136,7 +139,7 @@ def measure_baselines(data: Labelled, corpus: Corpus, config: TrainConfig, schem
         "TF-IDF + logistic regression": tfidf.decide(data.texts),
     }
     return {
-        name: report(data.truth, decided & data.seen, schema.ids, schema.core, data.groups)
+        name: report(data.truth, decided & data.seen, schema.ids, schema.core, data.groups, data.told)
         for name, decided in decisions.items()
     }
 

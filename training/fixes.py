@@ -64,6 +64,9 @@ def apply_fixes(path: Path, schema: Schema, dry_run: bool = False) -> Applied:
     when the entry isn't complete, when a label is unknown to the schema, or when there is no entry at all.
     """
     done = Applied()
+    path, *others = expand(path)
+    if others:
+        raise InputError(f"{path} and {len(others)} more: give one file of fixes")
     by_file = _decided(path, schema, done)
     if not by_file and not done.left:
         raise InputError(f"{path}: no entry; expected those of `zhenyan data audit`")
@@ -91,7 +94,7 @@ def _decided(path: Path, schema: Schema, done: Applied) -> dict[str, dict[tuple[
     """Edits by file and by (id, hash of the text); a file that is named in several spellings goes by the first."""
     by_file: dict[str, dict[tuple[str, str], _Edit]] = defaultdict(lambda: defaultdict(_Edit))
     spelling: dict[str, str] = {}
-    for record, origin in iter_records(expand(path)[0]):
+    for record, origin in iter_records(path):
         fix = _read(record, origin)
         if not fix.apply or fix.suggested == fix.given:
             done.left += 1

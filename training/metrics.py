@@ -61,10 +61,12 @@ def score(truth: np.ndarray, decided: np.ndarray, groups: np.ndarray | None = No
 
     With `groups`, whole groups (rooms, authors) are resampled (`resamples`): rows of one room are not independent.
     """
-    truth, decided = (np.asarray(a, dtype=bool).reshape(len(truth), -1) for a in (truth, decided))
+    truth, decided = (np.asarray(a, dtype=bool).reshape(len(truth), -1 if len(truth) else 1) for a in (truth, decided))
     tp, predicted, positives = (a.sum(1) for a in (truth & decided, decided, truth))
-    weights = resamples(groups, len(truth), seed)
-    samples = f1(weights @ tp, weights @ predicted, weights @ positives) if len(truth) else np.zeros(1)
+    samples = np.zeros(1)
+    if len(truth):
+        weights = resamples(groups, len(truth), seed)
+        samples = np.asarray(f1(weights @ tp, weights @ predicted, weights @ positives))
     low, high = np.quantile(samples, [0.025, 0.975])
     return Score(
         precision=float(tp.sum() / max(predicted.sum(), 1)),
@@ -78,15 +80,26 @@ def score(truth: np.ndarray, decided: np.ndarray, groups: np.ndarray | None = No
 
 
 def report(
-    truth: np.ndarray, decided: np.ndarray, labels: list[str], core: list[str], groups: np.ndarray | None = None
+    truth: np.ndarray,
+    decided: np.ndarray,
+    labels: list[str],
+    core: list[str],
+    groups: np.ndarray | None = None,
+    told: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Scores for any violation, the core labels pooled (micro), all labels pooled, macro averages and each label."""
+    """Scores for any violation, the core labels pooled (micro), all labels pooled, macro averages and each label.
+
+    `told` (rows,): where it is known whether there is a violation at all (None: everywhere).
+    """
+    known = np.ones(len(truth), dtype=bool) if told is None else told
     columns = [labels.index(label) for label in core]
     each = {label: score(truth[:, [i]], decided[:, [i]], groups) for i, label in enumerate(labels)}
     seen = [label for label in labels if each[label].positives]
     return {
         "rows": len(truth),
-        "any_violation": asdict(score(np.asarray(truth.any(1)), np.asarray(decided.any(1)), groups)),
+        "any_violation": asdict(
+            score(truth[known].any(1), decided[known].any(1), None if groups is None else groups[known])
+        ),
         "core_micro": asdict(score(truth[:, columns], decided[:, columns], groups)),
         "micro": asdict(score(truth, decided, groups)),
         "core_macro_f1": float(np.mean([each[label].f1 for label in core if each[label].positives] or [0.0])),

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,9 +24,14 @@ GPU = "GPU"
 
 
 def rows_digest(rows: Iterable[Row]) -> str:
-    """SHA-256 over texts and labels, whatever their order: equal data, equal digest."""
-    lines = sorted(f"{row.text}\0{','.join(sorted(row.labels))}" for row in rows)
+    """SHA-256 over texts, labels and what was looked for or contested, whatever their order: equal data, equal digest."""
+    lines = sorted(map(_digested, rows))
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _digested(row: Row) -> str:
+    looked_for = "" if row.annotated is None else f"\0of {','.join(sorted(row.annotated))}"
+    return f"{row.text}\0{','.join(sorted(row.labels))}{looked_for}" + ("\0contested" if row.contested else "")
 
 
 def git_commit() -> str:
@@ -55,11 +60,21 @@ def machine(optim: OptimConfig) -> dict[str, str]:
     }
 
 
-def describe(config: TrainConfig, corpus: Corpus, warm_start: Path | None = None) -> dict[str, str]:
-    """Tags of a run; `warm_start` is the model it went on from."""
+def learned(corpus: Corpus, labels: Sequence[str]) -> dict[str, str]:
+    """Tags of what a run learns: its rows, and its labels in their order."""
     return {
         "data.train": rows_digest(corpus.train),
         "data.validation": rows_digest(corpus.validation),
+        "labels": ",".join(labels),
+    }
+
+
+def describe(
+    config: TrainConfig, corpus: Corpus, labels: Sequence[str], warm_start: Path | None = None
+) -> dict[str, str]:
+    """Tags of a run; `warm_start` is the model it went on from."""
+    return {
+        **learned(corpus, labels),
         "git.commit": git_commit(),
         "encoder": config.encoder.source,
         **({"warm_start": str(warm_start)} if warm_start else {}),

@@ -8,28 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import dump_line, write_atomic
 from zhenyan.inference.review.labelstudio import configuration
 from zhenyan.training.candidates import Candidates, Opinion
 from zhenyan.training.confidence import logit
+from zhenyan.training.outputs import make_folder
 from zhenyan.training.predict import sigmoid
 from zhenyan.training.sampling import Chosen, Sample
 from zhenyan.training.schema import Schema
 
 ENDINGS = (".jsonl", ".json")
-
-
-def make_folder(option: str, output: Path) -> None:
-    """Make an output's folder before minutes of work; ConfigError when it can't be made or a folder is in the file's place."""
-    if output.is_dir():
-        raise ConfigError(f"{option} {output}: is a folder; give a file to write")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{option} {output}: {error.filename}: {error.strerror}; give a folder that may be written"
-        ) from None
 
 
 def check_output(path: Path) -> None:

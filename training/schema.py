@@ -6,11 +6,14 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from zhenyan.inference.errors import ConfigError
+
+if TYPE_CHECKING:  # which reads rows by a schema
+    from zhenyan.training.rows import Row
 
 DEFAULT_SCHEMA = Path("configs/labels.yaml")
 LabelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")]
@@ -103,6 +106,10 @@ class Schema(_Strict):
         known = next(one for one in self.labels if one.id == label)
         said = known.model_dump(exclude={"examples", "not_examples"}, exclude_none=True)
         return said | self.model_dump(include={"law_as_of", "law_as_of_zh"}, exclude_none=True)
+
+    def check_row(self, row: Row) -> None:
+        """ConfigError naming the row when one of its labels, or of those that were looked for in it, isn't in the schema."""
+        self.check([*row.labels, *(row.annotated or ())], row.origin)
 
     def check(self, labels: list[str] | tuple[str, ...], origin: str) -> None:
         """ConfigError naming `origin` when a label isn't in the schema."""

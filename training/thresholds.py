@@ -39,11 +39,15 @@ def choose(truth: np.ndarray, scores: np.ndarray, config: ThresholdConfig) -> di
     if positives < config.min_positives:
         return {"threshold": config.fallback, "positives": positives,
                 "chosen_by": f"fallback: {positives} validation positives, fewer than {config.min_positives}"}  # fmt: skip
+    if positives == len(truth):
+        return {"threshold": config.fallback, "positives": positives,
+                "chosen_by": "fallback: every validation row that was read for it carries it"}  # fmt: skip
     cuts, tp, predicted = _curve(truth, scores)
     if len(cuts) == 1:
         return {"threshold": config.fallback, "positives": positives,
                 "chosen_by": "fallback: the model scores every validation row alike"}  # fmt: skip
     precision, recall = tp / predicted, tp / positives
+    chosen_by = f"policy {config.policy}" + ("" if config.policy == "f1" else f", target {config.target}")
     if config.policy == "f1":
         values = np.asarray(f1(tp, predicted, positives))
         width = max(1, positives // 20)
@@ -52,12 +56,13 @@ def choose(truth: np.ndarray, scores: np.ndarray, config: ThresholdConfig) -> di
     elif config.policy == "precision":
         meets = np.flatnonzero(precision >= config.target)
         best = int(meets[-1]) if len(meets) else int(precision.argmax())
+        chosen_by += "" if len(meets) else ", out of reach: the highest precision"
     else:
         best = int(np.flatnonzero(recall >= config.target)[0])
     return {
         "threshold": _midpoint(cuts, best),
         "positives": positives,
-        "chosen_by": f"policy {config.policy}" + ("" if config.policy == "f1" else f", target {config.target}"),
+        "chosen_by": chosen_by,
         "precision": float(precision[best]),
         "recall": float(recall[best]),
         "review_load": float(predicted[best] / len(truth)),  # share of rows a reviewer would be shown

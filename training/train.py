@@ -7,7 +7,7 @@ import itertools
 import json
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, loa
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.pretrain import continue_pretraining, digest
 from zhenyan.training.progress import ProgressBar, Stopped, TrackMetrics
-from zhenyan.training.provenance import describe, read_journal
+from zhenyan.training.provenance import describe, learned, read_journal
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.teachers import learn_from
@@ -88,12 +88,13 @@ def train(
             f"{len(corpus.validation):,} validation rows, {len(schema.ids)} labels"
         )
         if resume:
+            check_same(resume, learned(corpus, schema.ids))
             tracker.restart()
         else:
             if warm_start:
                 console.print(warm_start_note(config, warm_start, fresh), highlight=False, soft_wrap=True)
             tracker.params(flatten(as_record(config)))
-            tracker.tags(describe(config, corpus, warm_start))
+            tracker.tags(describe(config, corpus, schema.ids, warm_start))
         bar = ProgressBar(console)
         callbacks = [bar, TrackMetrics(tracker), *callbacks]
         with finished(tracker), contextlib.closing(bar):
@@ -181,6 +182,15 @@ def began_with(run: Path, asked: Path | None) -> Path | None:
     if asked is not None and (begun is None or asked.resolve() != Path(begun).resolve()):
         raise ConfigError(f"{run}: it began from {begun or 'no trained model'}, not {asked}; leave --from away")
     return Path(begun) if begun else None
+
+
+def check_same(run: Path, learned_now: Mapping[str, str]) -> None:
+    """ConfigError when a run that was cut off learned other rows, or labels in another order, than it would go on with."""
+    begun = read_journal(run).tags
+    if changed := [name for name, value in learned_now.items() if begun.get(name, value) != value]:
+        raise ConfigError(
+            f"{run}: {', '.join(changed)} changed since it was cut off; put them back as they were, or train anew without --resume"
+        )
 
 
 def check_models(config: TrainConfig, schema: Schema, warm_start: Path | None) -> list[str]:

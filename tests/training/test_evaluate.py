@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from zhenyan.training.evaluate import (
     decider,
     evaluate,
     evasion_table,
+    false_alarms,
     label_columns,
     labelled,
     minimal_pairs,
@@ -59,7 +61,7 @@ def test_what_nobody_annotated_counts_nowhere():
     assert found["any_violation"] | {"low": 0, "high": 0} == {
         "precision": 0.5, "recall": 1, "f1": pytest.approx(2 / 3), "low": 0, "high": 0, "positives": 1, "predicted": 2,
     }  # fmt: skip
-    assert found["false_alarms"]["all"] == {"rows": 2, "rate": 0.5}
+    assert found["false_alarms"]["all"] == {"rows": 1, "rate": 1.0}  # the second may be a violation
     assert set(found["precision_recall"]) == set(found["average_precision"]) == {"food_safety"}
     assert sum(found["reliability"]["count"]) == 3 * len(SCHEMA.ids) - (len(SCHEMA.ids) - 1)
     table = np.array(found["confusion"]["table"])
@@ -134,6 +136,26 @@ def test_slices_need_fifteen_rows(copies, shown):
     if shown:
         assert {name: (one["rows"], one["any_violation"]["f1"]) for name, one in found["channel"].items()} == {
             "copy": (15, 1), "live": (15, 0)}  # fmt: skip
+
+
+def test_parts_resample_whole_rooms_too():
+    rows = [Row(f"第{i}行", ("food_safety",), meta={"room": f"r{i % 2}"}) for i in range(60)]
+    decided = cells_of(60, *((i, FOOD) for i in range(0, 60, 2)))  # right in one room, wrong in the other
+    clear = slices(
+        labelled([*rows, *(replace(row, contested=True) for row in rows)], SCHEMA.ids),
+        np.concatenate([decided] * 2),
+        SCHEMA,
+    )["contested"]["clear"]
+    assert clear["any_violation"]["high"] == 1.0
+
+
+def test_a_row_of_which_labels_are_unknown_is_no_compliant_one():
+    data = labelled(
+        [Row("降压茶", annotated=()), Row("两盒装"), Row("三盒装", ("food_safety",), annotated=("food_safety",))],
+        SCHEMA.ids,
+    )
+    assert data.told.tolist() == [False, True, True]
+    assert false_alarms(data, cells_of(3, (0, FRAUD), (1, FRAUD)) & data.seen)["all"] == {"rows": 1, "rate": 1.0}
 
 
 def test_the_table_counts_rows_with_the_label_not_those_decided():

@@ -68,6 +68,11 @@ def test_records_hold_no_text_and_join_to_the_same_rows(tmp_path, cache):
     assert (tmp_path / "labels.jsonl").read_text("utf-8") == written
 
 
+def test_an_author_batch_is_of_what_was_written_not_of_public_lines(cache):
+    (record,) = hash_rows(rows({"text": CELL, "batch": "p1", "domain": "tea"}), PublicText(cache))
+    assert "batch" not in record and record["domain"] == "tea"
+
+
 def test_more_rows_are_added_to_a_label_file(tmp_path, cache):
     labels = tmp_path / "labels.jsonl"
     for number, text in enumerate((STREAM, CELL)):

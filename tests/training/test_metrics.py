@@ -118,13 +118,15 @@ def test_threshold_policies_by_brute_force(seed, target):
         below = max((one[0] for one in cuts if one[0] < expected[0]), default=0.0)
         assert found["threshold"] == pytest.approx((expected[0] + below) / 2)  # halfway: no rounding flips it
         assert (found["precision"], found["recall"], found["review_load"]) == pytest.approx(expected[1:])
-        assert found["chosen_by"] == f"policy {policy}, target {target}"
+        assert found["chosen_by"].startswith(f"policy {policy}, target {target}")
+        assert ("out of reach" in found["chosen_by"]) == (found[policy] < target)
 
 
 def test_a_floor_that_no_cut_keeps_gives_the_most_precise_one():
     truth, scores = np.array([False, True, True, True, False]), np.array([0.9, 0.8, 0.6, 0.4, 0.2])
     found = choose(truth, scores, ThresholdConfig(policy="precision", target=0.9, min_positives=3))
     assert found["threshold"] == pytest.approx(0.3) and found["precision"] == pytest.approx(0.75)
+    assert found["chosen_by"] == "policy precision, target 0.9, out of reach: the highest precision"
 
 
 def test_a_threshold_below_the_lowest_score_lies_halfway_to_zero():
@@ -204,3 +206,19 @@ def test_thresholds_and_calibration_ignore_what_nobody_annotated():
     other[200:, 1] = 50.0
     first, second = (fit_scaling(masked, values, 10, seen) for values in (logits, other))
     assert first.slope == pytest.approx(second.slope) and first.offset == pytest.approx(second.offset)
+
+
+def test_a_label_that_every_row_carries_has_no_threshold_of_its_own():
+    found = choose(np.ones(16, dtype=bool), np.linspace(0.3, 0.9, 16), ThresholdConfig())
+    assert found["threshold"] == 0.5 and found["chosen_by"].startswith("fallback: every validation row")
+
+
+def test_rows_of_which_nobody_knows_whether_they_violate_count_for_their_labels_only():
+    truth, decided = np.array([[1, 0], [0, 0], [0, 0]], dtype=bool), np.array([[1, 0], [0, 1], [0, 0]], dtype=bool)
+    told = np.array([True, False, True])
+    found = report(truth, decided, ["a", "b"], ["a"], np.array(["x", "y", "z"]), told)
+    assert (found["any_violation"]["predicted"], found["any_violation"]["f1"]) == (1, 1.0)
+    assert found["labels"]["b"]["predicted"] == 1 and found["rows"] == 3
+    assert report(truth, decided, ["a", "b"], ["a"])["any_violation"]["predicted"] == 2
+    nobody = report(truth, decided, ["a", "b"], ["a"], np.array(["x", "y", "z"]), np.zeros(3, dtype=bool))
+    assert nobody["any_violation"]["positives"] == 0

@@ -19,7 +19,7 @@ from zhenyan.training.compare import Comparison, Difference, speeds
 from zhenyan.training.config import TrackingConfig
 from zhenyan.training.export import write_manifest
 from zhenyan.training.promote import Gates, checks, load_gates
-from zhenyan.training.registry import CHAMPION, Registry
+from zhenyan.training.registry import CHAMPION, PREVIOUS, Registry
 from zhenyan.training.schema import load_schema
 
 FACTS = {"latency_ms": 2.0, "calibration_error": 0.01, "evasion_mean_fall": 0.01, "evasion_worst_fall": 0.02}
@@ -29,7 +29,8 @@ def comparison(fallen: dict[str, float], flips: int = 0, **facts: float) -> Comp
     """Candidate b against champion a, both at F1 0.9 but for `fallen` (name -> fall)."""
     schema = load_schema()
     names = ["any violation", "core labels, micro", *schema.ids]
-    scores = {name: Difference(0.9, 0.9 - fallen.get(name, 0.0), -0.5, 0.5, 50) for name in names}
+    positives = dict.fromkeys(names[:2], 100)
+    scores = {name: Difference(0.9, 0.9 - fallen.get(name, 0.0), -0.5, 0.5, positives.get(name, 50)) for name in names}
     return Comparison("a", "b", 100, scores, {}, [{}] * flips, {"a": FACTS, "b": FACTS | facts})
 
 
@@ -63,6 +64,14 @@ def test_each_bound_refuses_alone_is_named_and_can_be_switched_off(found, name, 
 def test_labels_with_few_rows_do_not_count():
     assert failed(comparison({"food_safety": 0.5}), Gates(min_positives=51)) == []
     assert failed(comparison({"food_safety": 0.5}), Gates(min_positives=50)) == ["fall of F1, food_safety"]
+
+
+@pytest.mark.parametrize("name", ["any violation", "core labels, micro"])
+def test_rows_that_tell_nothing_let_nothing_pass(name):
+    found = comparison({})
+    found.scores[name] = Difference(0.0, 0.0, 0.0, 0.0, 0)
+    with pytest.raises(ConfigError, match=f"{name}: 0 positives among the rows measured, fewer than min_positives"):
+        checks(found, Gates(), load_schema())
 
 
 def test_a_better_candidate_passes():
@@ -108,6 +117,11 @@ def test_a_planted_regression_of_the_bundled_model_is_refused(tmp_path, root, mo
     said = capsys.readouterr()
     assert exited.value.code == 2 and "stays out" in said.err and "fall of F1, food_safety" in said.err
     assert registry.version(CHAMPION) == champion
+    monkeypatch.setattr(sys, "argv", ["zhenyan", "promote", str(DEFAULT_BUNDLE), *map(str, options)])
+    with pytest.raises(SystemExit) as exited:  # else previous would be the same bundle, and nothing to roll back to
+        main()
+    assert exited.value.code == 2 and "is zhenyan version 1, the champion already" in capsys.readouterr().err
+    assert registry.version(PREVIOUS) is None
 
 
 def called(*words):

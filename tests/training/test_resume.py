@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training.dataset import Corpus
 from zhenyan.training.export import place
 from zhenyan.training.modelling import former, labels_of
+from zhenyan.training.provenance import learned
+from zhenyan.training.rows import Row
 from zhenyan.training.schema import Change
 from zhenyan.training.tracking import JOURNAL
-from zhenyan.training.train import began_with
+from zhenyan.training.train import began_with, check_same
 
 
 def journal(folder: Path, warm_start: Path) -> Path:
@@ -28,6 +32,19 @@ def test_a_torn_journal_tells_the_warm_start(tmp_path):
     assert began_with(run, None) == model == began_with(run, model)
     with pytest.raises(ConfigError, match=r"it began from .*model, not elsewhere; leave --from away"):
         began_with(run, Path("elsewhere"))
+
+
+def test_a_run_goes_on_only_with_the_rows_and_labels_it_began_with(tmp_path):
+    corpus = Corpus([Row("甲", ("a",)), Row("乙")], [Row("丙")], [], [])
+    began = learned(corpus, ["a", "b"])
+    (tmp_path / JOURNAL).write_text(json.dumps({"kind": "tags", "value": began, "time": 1}) + "\n")
+    check_same(tmp_path, learned(corpus, ["a", "b"]))
+    with pytest.raises(ConfigError, match="labels changed since it was cut off; put them back"):
+        check_same(tmp_path, learned(corpus, ["b", "a"]))
+    for row in (Row("甲", ("b",)), Row("甲", ("a",), annotated=("a",)), Row("甲", ("a",), contested=True)):
+        changed = replace(corpus, train=[row, Row("乙")])
+        with pytest.raises(ConfigError, match=r"data\.train changed since"):
+            check_same(tmp_path, learned(changed, ["a", "b"]))
 
 
 def test_a_warm_start_that_was_moved_may_be_named(tmp_path):

@@ -165,7 +165,9 @@ def test_lines_come_from_any_readable_file(tmp_path, root):
         '{"text": "好的", "labels": ["x"], "scores": {"x": 1}, "id": 7}\n{"id": 8}\n', "utf-8"
     )
     found = read_candidates([str(tmp_path / "a.jsonl"), str(root / "data/samples")], Options())
-    assert found.records[0] == {"source": f"{tmp_path}/a.jsonl line 1", "text": "好的", "id": 7}
+    file = f"{tmp_path}/a.jsonl"
+    assert found.records[0] == {"source": file, "place": f"{file} line 1", "text": "好的", "id": 7}
+    assert {record["source"] for record in found.records if "start" in record} == {"stream"}  # one stream, one group
     assert found.rejects == 1 and not found.opinions and any("start" in record for record in found.records)
     (tmp_path / "empty.jsonl").write_text("\n")
     with pytest.raises(InputError, match="no line to choose from"):
@@ -188,7 +190,11 @@ def test_a_run_with_a_table_as_output(run):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     run.with_name("out.csv").write_text("text,labels,score.x,score.y\n好的呀,,0.25,0.5\n", encoding="utf-8-sig")
     found = read_candidates([str(folder)], Options())
-    assert found.opinions[0].probabilities.tolist() == [[0.25, 0.5]] and set(found.records[0]) == {"source", "text"}
+    assert found.opinions[0].probabilities.tolist() == [[0.25, 0.5]] and set(found.records[0]) == {
+        "source",
+        "place",
+        "text",
+    }
 
 
 def test_what_is_wrong_with_a_run_is_said(run, tmp_path):
