@@ -104,9 +104,8 @@ def _record(row: Row, public: PublicText) -> dict[str, Any]:
     record |= {"annotated": list(row.annotated)} if row.annotated is not None else {}
     record |= {"contested": True} if row.contested else {}
     record |= {"room": place.room} if place.room and base is None else {}
-    return record | {
-        key: value for key, value in row.meta.items() if key not in {*record, "base", "room", "batch"}
-    }  # a batch is of what was written
+    left_out = {*record, "base", "room", "batch"}  # a batch is of what was written
+    return record | {key: value for key, value in row.meta.items() if key not in left_out}
 
 
 def existing(path: Path) -> tuple[bytes, list[str]]:

@@ -42,9 +42,9 @@ def load_gates(path: Path = GATES) -> Gates:
 def checks(found: Comparison, gates: Gates, schema: Schema) -> list[Check]:
     """Every bound with what was measured; A is the champion, B the candidate. ConfigError when the rows can't tell anything."""
     for name in ("any violation", "core labels, micro"):
-        if (found_here := found.scores[name].positives) < gates.min_positives:
+        if (positives := found.scores[name].positives) < gates.min_positives:
             raise ConfigError(
-                f"{name}: {found_here} positives among the rows measured, fewer than min_positives ({gates.min_positives}): nothing "
+                f"{name}: {positives} positives among the rows measured, fewer than min_positives ({gates.min_positives}): nothing "
                 "can be told by them; name labelled rows with --rows"
             )
     result: list[Check] = []

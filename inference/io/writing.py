@@ -23,9 +23,8 @@ _TOO_MANY = (
     f"XLSX output: a sheet holds {_XLSX_ROWS:,} rows and this run has more; rename the run's folder from *.xlsx.run to "
     "*.csv.run or *.parquet.run and repeat the command with that ending: nothing is scored again"
 )
-_NOT_XML = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]"
-)  # XML 1.0, section 2.2; openpyxl lets the last two pass
+# What XML 1.0 has no room for (section 2.2); openpyxl lets the last two pass.
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _XLSX_CHARS = 32_767  # a cell's limit
 _XLSX_INT = 10**15  # a spreadsheet keeps 15 digits of a number; a longer id has to be text
 _ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/")  # a path makes one slash of two; one letter is a Windows drive

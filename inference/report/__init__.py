@@ -77,6 +77,8 @@ def marked(text: str, evidence: Iterable[Mapping[str, Any]]) -> Markup:
 
 def _visible(text: str) -> str:
     """Characters that could reorder or hide the page's text become U+FFFD; spaces of any width and joined emoji stay."""
+    if text.isprintable():  # nearly always
+        return text
     joins = {found.start() for found in _EMOJI_JOIN.finditer(text)}
     return "".join(c if _is_shown(c) or at in joins else "\ufffd" for at, c in enumerate(text))
 

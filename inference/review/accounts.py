@@ -31,14 +31,9 @@ def check_name(name: str) -> str:
     return name
 
 
-def is_whole(text: str) -> bool:
-    """Whether a text can be encoded: no lone surrogate, which stands for a byte that couldn't be read."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
 def check_password(password: str) -> str:
     """The password; AccountError when it is too short or too long, or was read in another encoding than it is written in."""
-    if not is_whole(password):
+    if any("\ud800" <= character <= "\udfff" for character in password):  # each a byte that couldn't be read
         raise AccountError("password: holds bytes that aren't UTF-8; give it from a terminal or a file in UTF-8",
                            "密码含有非 UTF-8 字节，请以 UTF-8 输入")  # fmt: skip
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
