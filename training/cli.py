@@ -131,7 +131,12 @@ def export(
 
 @data.command("check")
 def check(
-    paths: Annotated[list[str] | None, typer.Argument(help="JSON Lines files; the written corpus by default.")] = None,
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="JSON Lines files, written or hashed; the written corpus by default.")
+    ] = None,
+    cache: Annotated[Path, typer.Option(help="Public lines that hashed labels are joined with.")] = Path(
+        "cache/public"
+    ),
     schema: Annotated[Path, typer.Option(help="Label schema.")] = Path("configs/labels.yaml"),
     splits: Annotated[Path, typer.Option(help="Held-out groups.")] = Path("data/splits.yaml"),
     notes: Annotated[bool, typer.Option(help="Also list rows that deserve another look.")] = False,
@@ -139,14 +144,22 @@ def check(
     """Check a corpus: schema, duplicates, splits, pairs, repeated phrases; every message names file and line."""
     need_extra()
     from zhenyan.training.corpus_check import check_corpus
+    from zhenyan.training.public import is_hashed, join_labels
     from zhenyan.training.reports import print_check
-    from zhenyan.training.rows import read_all
+    from zhenyan.training.rows import expand, read_all
     from zhenyan.training.schema import load_schema
     from zhenyan.training.splits import load_splits
 
-    rows, unreadable = read_all(paths or ["data/corpus/*.jsonl"])
-    found = check_corpus(rows, load_schema(schema), load_splits(splits))
+    files = expand(paths or ["data/corpus/*.jsonl"])
+    hashed = [str(path) for path in files if is_hashed(path)]
+    rows, unreadable = read_all(texts) if (texts := [path for path in files if str(path) not in hashed]) else ([], [])
+    public, missing = join_labels(hashed, cache) if hashed else ([], 0)
+    found = check_corpus(rows, load_schema(schema), load_splits(splits), public)
     found.faults[:0] = unreadable
+    if missing:
+        found.notes.append(
+            f"{cache}: lacks the text of {missing:,} labelled public lines; `zhenyan data fetch` brings them"
+        )
     print_check(found, rich.console.Console(), notes)
     raise typer.Exit(1 if found.faults else 0)
 

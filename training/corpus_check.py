@@ -35,9 +35,9 @@ class Findings:
     empty_splits: list[str] = field(default_factory=list)  # which of validation and test have no row, and its groups
 
 
-def check_corpus(rows: Sequence[Row], schema: Schema, splits: Splits) -> Findings:
-    """All checks on the written corpus (and any real rows given with it)."""
-    found = Findings()
+def check_corpus(written: Sequence[Row], schema: Schema, splits: Splits, public: Sequence[Row] = ()) -> Findings:
+    """All checks on written rows, and on public lines all but those for repeats: hosts repeat themselves and each other."""
+    found, rows = Findings(), [*written, *public]
     for row in rows:
         if unknown := [label for label in row.labels if label not in schema.ids]:
             found.faults.append(
@@ -51,10 +51,10 @@ def check_corpus(rows: Sequence[Row], schema: Schema, splits: Splits) -> Finding
     filled = {splits.of(row) for row in rows}
     found.empty_splits += [splits.lacking(name) for name in ("validation", "test") if name not in filled]
     found.faults += _repeated_ids(rows)
-    _duplicates(rows, splits, found)
+    _duplicates(rows, len(written), splits, found)
     _pairs(rows, found)
     found.notes += [f"{row.origin}: {reason}" for row in rows for reason in broken_rulings(row)]
-    _grams(rows, found)
+    _grams(written, found)
     found.counts = count(rows, schema, splits) | found.counts
     return found
 
@@ -79,31 +79,32 @@ def _repeated_ids(rows: Iterable[Row]) -> list[str]:
     return faults
 
 
-def _duplicates(rows: Sequence[Row], splits: Splits, found: Findings) -> None:
-    """Exact duplicates are faults; near ones across splits or with other labels too; a batch may hold a few."""
+def _duplicates(rows: Sequence[Row], written: int, splits: Splits, found: Findings) -> None:
+    """Exact duplicates are faults; near ones across splits or with other labels too; a batch may hold a few.
+
+    Of public lines, those behind the first `written` rows, they are notes, and the same text with the same labels is nothing.
+    """
     index = Shingles()
     near: Counter[str] = Counter()
-    for row in rows:
+    for number, row in enumerate(rows):
         for other, likeness in index.add(row.text):
             first = rows[other]
             if first.meta.get("pair") and first.meta.get("pair") == row.meta.get("pair"):
                 continue
             where = f"{row.origin} and {first.origin}"
+            faults = found.faults if number < written else found.notes
+            apart = "" if set(first.labels) == set(row.labels) else " with other labels"
             if plain_text(first.text) == plain_text(row.text):
-                found.faults.append(
-                    f"{where}: the same text" + ("" if first.labels == row.labels else " with other labels")
-                )
+                faults += [f"{where}: the same text{apart}"] if apart or number < written else []
             elif splits.of(first) != splits.of(row):
-                found.faults.append(
-                    f"{where}: near duplicates ({likeness:.2f}) in {splits.of(first)} and {splits.of(row)}"
-                )
-            elif set(first.labels) != set(row.labels):
-                found.notes.append(f"{where}: near duplicates ({likeness:.2f}) with other labels")
+                faults.append(f"{where}: near duplicates ({likeness:.2f}) in {splits.of(first)} and {splits.of(row)}")
+            elif apart:
+                found.notes.append(f"{where}: near duplicates ({likeness:.2f}){apart}")
             near[row.group] += 1
     sizes = Counter(row.group for row in rows)
-    written = {row.group for row in rows if "batch" in row.meta}
+    authors = {row.group for row in rows if "batch" in row.meta}
     for group, pairs in near.items():
-        if group in written and pairs > MAX_NEAR_SHARE * sizes[group]:
+        if group in authors and pairs > MAX_NEAR_SHARE * sizes[group]:
             found.faults.append(f"batch {group}: {pairs} near duplicates in {sizes[group]} lines, more than 2 percent")
 
 

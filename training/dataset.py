@@ -38,7 +38,7 @@ class Corpus:
 def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("train", "validation")) -> Corpus:
     """Written rows and, where the public lines are in the cache, the real ones; every label is checked.
 
-    ConfigError when public lines are required but haven't been fetched, or when a split of `needed` has no row.
+    A held-out text isn't trained on, in whichever document it stands. ConfigError when public lines are required but haven't been fetched, or when a split of `needed` has no row.
     """
     written = read_rows(config.written)
     real, missing = join_labels(config.public_labels, config.public_cache) if config.public_labels else ([], 0)
@@ -51,6 +51,8 @@ def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("tr
         schema.check_row(row)
     splits = load_splits(config.splits)
     parts = split_rows([*written, *real], splits)
+    held_out = {normalise(row.text) for name in ("validation", "test") for row in parts[name]}
+    parts["train"] = [row for row in parts["train"] if normalise(row.text) not in held_out]
     for name in needed:
         if not parts[name]:
             raise ConfigError(_lacking(name, config, splits))

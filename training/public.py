@@ -7,6 +7,7 @@ SHA-256, so a wrong or altered download can't be joined unnoticed.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import shutil
@@ -229,7 +230,9 @@ def read_labelled(patterns: list[str], cache: Path) -> tuple[list[Row], int]:
 
 def is_hashed(path: Path) -> bool:
     """Whether a file holds labels by hash (its first record does), not rows with their texts."""
-    first, _ = next(iter_records(path), ({}, ""))
+    first: Any = None
+    with contextlib.suppress(InputError):  # whoever reads the rows names the line that can't be read
+        first, _ = next(iter_records(path), (None, ""))
     return isinstance(first, dict) and "doc" in first and "text" not in first
 
 

@@ -20,8 +20,11 @@ def print_check(found: Findings, console: Console, notes: bool) -> None:
     for label, by in counts["labels"].items():
         table.add_row(label, *(str(by.get(name, 0)) for name in ("train", "validation", "test")), str(sum(by.values())))
     console.print(table)
-    console.print(", ".join(f"{name} {value}" for name, value in counts["distinct_n"].items()))
-    console.print("most repeated 8-grams: " + ", ".join(f"{gram} ×{n}" for n, gram in counts["most_repeated_8_grams"]))
+    if any(counts["distinct_n"].values()):  # of written rows
+        console.print(", ".join(f"{name} {value}" for name, value in counts["distinct_n"].items()))
+        console.print(
+            "most repeated 8-grams: " + ", ".join(f"{gram} ×{n}" for n, gram in counts["most_repeated_8_grams"])
+        )
     for empty in found.empty_splits:
         console.print(f"[yellow]splits[/] {escape(empty)}", highlight=False, soft_wrap=True)
     for fault in found.faults:

@@ -124,6 +124,50 @@ def test_check_finds_what_is_wrong(tmp_path):
     assert "minimal pair p" in faults
 
 
+def test_check_reads_labels_by_hash_and_takes_repeats_of_hosts_for_what_they_are(tmp_path):
+    """Hosts repeat themselves: only other labels for one text are worth a look. Written rows may not."""
+    claim, lawful = "这个茶喝完三高就降下来了你们放心喝", "咱们家今天九块九包邮喜欢的去拍一下"
+
+    def record(number: int, text: str, labels: list[str], **more: str) -> dict:
+        key = text_key(text)
+        return {
+            "id": f"h{number}",
+            "sha256": key,
+            "doc": key,
+            "start": 0,
+            "end": len(text),
+            "labels": labels,
+            "room": "r-1",
+        } | more
+
+    (tmp_path / "cache").mkdir()
+    write(tmp_path / "cache/streams.jsonl", {"text": claim}, {"text": lawful})
+    hashed = write(
+        tmp_path / "hashed.jsonl", record(1, claim, ["food_safety"]), record(2, claim, []), record(3, lawful, []),
+        record(4, lawful, []), record(5, lawful, [], pair="p"), record(6, "没有取到的一行", []),
+    )  # fmt: skip
+    written = write(tmp_path / "written.jsonl", {"id": "w", "text": "一斤三十八", "labels": [], "batch": "b01"})
+    splits = write(tmp_path / "splits.yaml", "validation: [b99]\ntest: [b98]\n")
+    options = ["--cache", str(tmp_path / "cache"), "--splits", str(splits), "--notes"]
+    result = CliRunner().invoke(data, ["check", str(hashed), str(written), *options], catch_exceptions=False)
+    told = result.output.replace(f"{tmp_path}/", "")
+    assert result.exit_code == 1 and told.startswith("6 rows in 2 batches") and "1 faults, 2 rows" in told
+    assert "look hashed.jsonl:2 and hashed.jsonl:1: the same text with other labels" in told
+    assert "look cache: lacks the text of 1 labelled public lines" in told
+    assert "fault hashed.jsonl:5: minimal pair p needs" in told
+
+
+def test_a_held_out_text_is_not_trained_on_wherever_it_stands(tmp_path, root):
+    rows = [{"text": text, "labels": [], "batch": batch} for batch, text in (("b01", "好"), ("b01", "九块九，包邮！"), ("b02", "九块九，包邮！"))]  # fmt: skip
+    config = DataConfig(
+        written=[str(write(tmp_path / "rows.jsonl", *rows))], public_labels=[], public_cache=tmp_path / "cache",
+        public_sources=root / "data/public.yaml",
+        splits=write(tmp_path / "splits.yaml", "validation: [b02]\ntest: []\n"),
+    )  # fmt: skip
+    corpus = dataset.load_corpus(config, load_schema())
+    assert [row.text for row in corpus.train] == ["好"] and [row.group for row in corpus.validation] == ["b02"]
+
+
 def test_labels_join_public_text_by_hash(tmp_path):
     text = "第一句话在这里。第二句说能降血压。"
     write(tmp_path / "streams.jsonl", {"text": text, "room": "x"})
