@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -142,8 +143,15 @@ def read_case(path: Path) -> dict[str, Any]:
 
 def _check_fields(section: Mapping[str, Any], fields: Mapping[str, type], place: str) -> None:
     for name, kind in fields.items():
-        if not isinstance(section.get(name), int | float if kind is float else kind):
+        if not _is(section.get(name), kind):
             raise InputError(f"{place}: field {name!r} is missing or no {kind.__name__}; the file is cut or altered")
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Whether a value is of this kind; a float may be written as an integer, if not as one beyond all floats."""
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind)
 
 
 def verify(case: Mapping[str, Any], classifier: Classifier) -> list[Check]:

@@ -164,6 +164,8 @@ def test_a_label_the_bundle_lacks(case, bundle):
         ('{"format": 1}', "field 'finding' is missing"),
         ('{"format": 1, "finding": {"text": 3}, "law": {}, "versions": {}, "sha256": {}, "decisions": [], "digest": ""}',
          "finding: field 'text'"),
+        ('{"format": 1, "finding": {"text": "", "label": "", "score": 1' + 400 * "0" + '}, "law": {}, "versions": {}, "sha256": {}, '
+         '"decisions": [], "digest": ""}', "finding: field 'score' is missing or no float"),
     ],
 )  # fmt: skip
 def test_files_that_are_no_case(tmp_path, content, said):
