@@ -131,7 +131,7 @@ class Classifier:
                 f"probabilities: expected an array {shape} as `score` gives it, given {np.shape(probabilities)}"
             )
         columns = [[(label, self.bundle.label_ids.index(label)) for label in named] for named in labels]
-        return find_evidence(parts, columns, probabilities, self._score_probes)
+        return find_evidence(parts, columns, probabilities, self._score_probes, self._word_ends)
 
     def with_thresholds(self, *, min_score: float | None = None, labels: Iterable[str] | None = None) -> Classifier:
         """A classifier that decides less: at least `min_score` for every label, only the named `labels`.
@@ -198,6 +198,11 @@ class Classifier:
     def _score_probes(self, texts: Sequence[str]) -> np.ndarray:
         """Like `score`, without remembering."""
         return self._score_new([normalise(text) for text in texts])
+
+    def _word_ends(self, text: str) -> list[int]:
+        """Where the words of a text end, as the tokenizer sees them: a vocabulary of subwords keeps common words whole."""
+        encoding = self.tokenizer.encode(text.encode("utf-8", "replace").decode(), add_special_tokens=False)
+        return sorted({end for _, end in encoding.offsets})
 
     def _score_new(self, plain: list[str]) -> np.ndarray:
         """Probabilities of normalised texts that aren't in the cache."""

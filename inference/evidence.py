@@ -5,6 +5,7 @@ Zeiler & Fergus 2014, applied to text: model-agnostic, needs only scores, offset
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Score = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, labels)
+Words = Callable[[str], Sequence[int]]  # text -> places in it, in order, at which words end
 
 _CLAUSE = re.compile(r"[^，。！？；、：,.!?;:\s]+")
 _PIECE = 4  # characters in the finest piece that is removed
@@ -45,25 +47,38 @@ class _Part:
     given: np.ndarray
 
 
-def pieces(text: str) -> list[tuple[int, int]]:
-    """Cut `text` at punctuation, then into runs of a few characters; spans in order, gaps are punctuation."""
+def pieces(text: str, ends: Sequence[int] | None = None) -> list[tuple[int, int]]:
+    """Cut `text` at punctuation, then into runs of a few characters; spans in order, gaps are punctuation.
+
+    `ends`: the places, in order, at which words end; a run is one of whole words then.
+    """
     clauses = [match.span() for match in _CLAUSE.finditer(text)]
     length = sum(end - start for start, end in clauses)
     size = max(_PIECE, -(-length // _MAX_PIECES))
-    spans = [(at, min(at + size, end)) for start, end in clauses for at in range(start, end, size)]
+    places = range(len(text) + 1) if ends is None else ends
+    spans = []
+    for start, end in clauses:
+        while (nearest := bisect.bisect_left(places, start + size)) < len(places) and places[nearest] < end:
+            spans.append((start, places[nearest]))
+            start = places[nearest]
+        spans.append((start, end))
     return spans[: 2 * _MAX_PIECES]
 
 
 def find_evidence(
-    texts: Sequence[str], decided: Sequence[Sequence[tuple[str, int]]], given: np.ndarray, score: Score
+    texts: Sequence[str],
+    decided: Sequence[Sequence[tuple[str, int]]],
+    given: np.ndarray,
+    score: Score,
+    words: Words | None = None,
 ) -> list[tuple[Evidence, ...]]:
     """Evidence for each text, by position.
 
     `decided`: for each text its labels with their columns in the scores; `given`: the texts' probabilities,
-    (texts, labels). All probes of all texts are scored in one call; their number does not grow with a text's length.
+    (texts, labels); `words`: where a text's words end, so that none is cut. All probes of all texts are scored in one call; their number does not grow with a text's length.
     """
     parts = _parts(texts, decided, given, score)
-    spans = [pieces(part.text) for part in parts]
+    spans = [pieces(part.text, words(part.text) if words else None) for part in parts]
     probes = [part.text[:start] + part.text[end:] for part, cut in zip(parts, spans, strict=True) for start, end in cut]
     without = _logit(score(probes)) if probes else np.zeros((0, given.shape[1]))
     found: list[list[Evidence]] = [[] for _ in texts]

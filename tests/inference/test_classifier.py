@@ -283,6 +283,14 @@ def test_threads_that_are_no_number_of_threads_are_refused(fresh, threads):
         open_session(fresh.bundle.folder / "model.onnx", threads=threads)
 
 
+def test_evidence_cuts_no_word(fresh):
+    text = "协和医院的主任都在给家里人买，喝了这个鱼油血管里的垃圾都能清干净"
+    ends = {0} | {end for _, end in fresh.tokenizer.encode(text, add_special_tokens=False).offsets}
+    evidence = fresh.predict([text], explain=True)[0].evidence
+    assert evidence and {place for each in evidence for place in (each.start, each.end)} <= ends
+    assert fresh.predict([text + "\ud800"], explain=True)[0].evidence, "a lone surrogate is no word"
+
+
 def test_evidence_only_where_it_is_asked_for(fresh):
     with_evidence, without = fresh.predict([CLAIM], explain=True)[0], fresh.predict([CLAIM], explain=False)[0]
     assert without.evidence == () and dataclasses.replace(with_evidence, evidence=()) == without

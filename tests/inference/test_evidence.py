@@ -25,6 +25,15 @@ def test_no_labels_no_evidence_and_no_pieces_in_punctuation():
     assert pieces("！！，。") == []
 
 
+@pytest.mark.parametrize(("text", "ends", "cut"), [
+    ("我婆婆以前小唐人，打针", [1, 3, 5, 6, 7, 8, 9, 10, 11], ["我婆婆以前", "小唐人", "打针"]),
+    ("喝了我们这个", [2, 4, 6], ["喝了我们", "这个"]), ("好，一个很长的词", [1, 2, 8], ["好", "一个很长的词"]),
+    ("大家早上好", [], ["大家早上好"]), ("大家早上好", None, ["大家早上", "好"]),
+])  # fmt: skip
+def test_pieces_are_of_whole_words_where_these_are_known(text, ends, cut):
+    assert [text[start:end] for start, end in pieces(text, ends)] == cut
+
+
 def test_pieces_stay_bounded_for_long_texts():
     assert len(pieces("很长的话" * 2000)) <= 96
 
