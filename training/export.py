@@ -30,7 +30,7 @@ from zhenyan.training.model_card import changelog_entry, model_card
 from zhenyan.training.modelling import MultiLabelClassifier, load_model, read_meta
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.provenance import git_commit, read_journal, rows_digest
-from zhenyan.training.quantise import quantise, quantise_weights
+from zhenyan.training.quantise import by_length, quantise, quantise_weights
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.thresholds import thresholds_table
@@ -129,9 +129,9 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
         shutil.copytree(fp32, final)
         if config.export.precision == "int8":
             thresholds = np.array([decisions.thresholds[label]["threshold"] for label in model.labels])
-            texts = [row.text for row in corpus.train]
-            unseen = [row.text for row in corpus.validation[::2]]
-            left = quantise(fp32 / "model.onnx", final / "model.onnx", tokenizer, texts, unseen, thresholds, config)
+            left = to_int8(
+                fp32 / "model.onnx", final / "model.onnx", tokenizer, corpus, model.labels, thresholds, config
+            )
             console.print(f"int8: {len(left)} matrix products stay in float")
         elif config.export.precision == "weights":
             quantise_weights(fp32 / "model.onnx", final / "model.onnx")
@@ -150,6 +150,23 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
         place(final, output)
     report_bundle(run, output, config, console)
     return True
+
+
+def to_int8(
+    source: Path, target: Path, tokenizer: Any, corpus: Corpus, labels: list[str], thresholds: np.ndarray,
+    config: TrainConfig,
+) -> list[str]:  # fmt: skip
+    """Write `source` (fp32) as int8 to `target`; returns the products that stay in float: no more than the gate asks for."""
+    order = by_length(tokenizer, [row.text for row in corpus.validation], config.encoder.max_tokens)
+    data = labelled([corpus.validation[i] for i in order], labels)
+
+    def sound(exact: np.ndarray, given: np.ndarray) -> bool:
+        scores = sigmoid(exact), sigmoid(given)
+        checks = compare_decisions(data, *scores, thresholds, labels, config.export, config.thresholds.min_positives)
+        return all(check.passed for check in checks)
+
+    train = [row.text for row in corpus.train]
+    return quantise(source, target, tokenizer, train, data.texts, sound, config)
 
 
 def config_of(run: Path, changes: dict[str, Any] | None = None) -> TrainConfig:

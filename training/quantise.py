@@ -11,7 +11,7 @@ refuses it.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +24,23 @@ from zhenyan.inference.session import open_onnx
 from zhenyan.training.config import TrainConfig
 
 _BATCH = 16
-_SOME = 8  # every eighth batch tells what one product does; what all of them do is measured on all batches
-_CLEARLY = 0.6
-
+_SOME = 16  # every sixteenth batch tells what one product does; what all of them do is measured on all batches
 
 Ranges = dict[str, tuple[np.ndarray, np.ndarray]]  # tensor name -> least and greatest value of each channel
 Alphas = dict[str, float]  # tensor name -> SmoothQuant's alpha
+Sound = Callable[
+    [np.ndarray, np.ndarray], bool
+]  # exact and given logits (rows, labels) -> whether decisions stay what they were
 
 
 def quantise(
-    source: Path, target: Path, tokenizer: Any, texts: list[str], unseen: list[str], thresholds: np.ndarray,
-    config: TrainConfig,
-) -> list[str]:  # fmt: skip
+    source: Path, target: Path, tokenizer: Any, texts: list[str], unseen: list[str], sound: Sound, config: TrainConfig
+) -> list[str]:
     """Write `source` (fp32) as int8 to `target`, calibrated on a sample of `texts`; returns the products left in float.
 
     Alphas are those of `export.smooth` that change the logits of `unseen` least. Products are left in float, the most
-    sensitive first, until decisions at `thresholds` (probabilities, one a label) on `unseen` flip clearly less often than
-    the gate allows. Training rows won't do for that: the model is too sure of them for its decisions to flip.
+    sensitive first, until the logits of `unseen` are `sound`. Training rows won't do for that: the model is too sure of
+    them for its decisions to flip. `unseen` come in order of their tokens, the shortest first (`by_length`).
     """
     sample = random.Random(config.seed).sample(texts, k=min(config.export.calibration_rows, len(texts)))
     feeds, held = (list(calibration_feeds(tokenizer, part, config.encoder.max_tokens)) for part in (sample, unseen))
@@ -51,13 +51,10 @@ def quantise(
     some = held[::_SOME], exact[::_SOME]
     alphas = choose_alphas(model, ranges, config.export.smooth, *some)
     ranked = sorted(names, key=lambda name: -_damage(model, {name}, ranges, alphas, *some))
-    logit = np.log(thresholds / (1 - thresholds))
     for floats in keep_counts(len(names)):
         left = ranked[:floats]
         candidate = quantised(model, set(names) - set(left), ranges, alphas)
-        given = run(candidate, held)
-        flips = np.concatenate([((e >= logit) != (g >= logit)).any(1) for e, g in zip(exact, given, strict=True)])
-        if flips.mean() <= _CLEARLY * config.export.max_flip_rate:
+        if sound(np.concatenate(exact), np.concatenate(run(candidate, held))):
             break
     onnx.save(candidate, str(target))
     return left
@@ -156,14 +153,22 @@ def _store_as_half(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
     node.input[1] = f"{base}_weight"
 
 
-def calibration_feeds(tokenizer: Any, texts: list[str], max_tokens: int) -> Iterator[dict[str, np.ndarray]]:
+def by_length(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[int]:
+    """The texts' numbers in order of their tokens, the shortest first."""
+    lengths = [len(ids) for ids in _token_ids(tokenizer, texts, max_tokens)]
+    return sorted(range(len(texts)), key=lengths.__getitem__)
+
+
+def calibration_feeds(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> Iterator[dict[str, np.ndarray]]:
     """Padded batches of real lines, of like length, as in use."""
-    encoded = sorted(
-        tokenizer([normalise(t) for t in texts], truncation=True, max_length=max_tokens)["input_ids"], key=len
-    )
+    encoded = sorted(_token_ids(tokenizer, texts, max_tokens), key=len)
     for start in range(0, len(encoded), _BATCH):
         ids, mask = pad(encoded[start : start + _BATCH], tokenizer.pad_token_id)
         yield {"input_ids": ids, "attention_mask": mask}
+
+
+def _token_ids(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+    return tokenizer([normalise(text) for text in texts], truncation=True, max_length=max_tokens)["input_ids"]
 
 
 def _weight(model: onnx.ModelProto, node: onnx.NodeProto) -> onnx.TensorProto | None:
