@@ -6,6 +6,7 @@ import glob
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from zhenyan.inference import normalise
 from zhenyan.inference.bundle import CARD, FILES, FORMAT, MANIFEST, bundle_id, load_bundle, sha256
 from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.doctor import MAX_FLIPS
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import ExportConfig, ThresholdConfig, TrainConfig, load_config
 from zhenyan.training.dataset import Corpus, is_real, load_corpus
@@ -157,12 +159,16 @@ def to_int8(
     config: TrainConfig,
 ) -> list[str]:  # fmt: skip
     """Write `source` (fp32) as int8 to `target`; returns the products that stay in float: no more than the gate asks for."""
-    order = by_length(tokenizer, [row.text for row in corpus.validation], config.encoder.max_tokens)
-    data = labelled([corpus.validation[i] for i in order], labels)
+    rows = corpus.validation
+    order = by_length(tokenizer, [row.text for row in rows], config.encoder.max_tokens)
+    data, place_of = labelled([rows[i] for i in order], labels), {number: place for place, number in enumerate(order)}
+    probes = [place_of[number] for number in probe_rows(rows)]
 
     def sound(exact: np.ndarray, given: np.ndarray) -> bool:
         scores = sigmoid(exact), sigmoid(given)
-        checks = compare_decisions(data, *scores, thresholds, labels, config.export, config.thresholds.min_positives)
+        checks = compare_decisions(
+            data, *scores, thresholds, labels, config.export, config.thresholds.min_positives, probes
+        )
         return all(check.passed for check in checks)
 
     train = [row.text for row in corpus.train]
@@ -303,12 +309,17 @@ def write_metadata(
         (folder / name).write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
+def probe_rows(rows: Sequence[Row]) -> list[int]:
+    """Numbers of the rows that are probes: written ones, evenly from all."""
+    written = [number for number, row in enumerate(rows) if not is_real(row)]
+    return written[:: max(1, len(written) // PROBES)][:PROBES]
+
+
 def write_probes(
     folder: Path, model: MultiLabelClassifier, tokenizer: Any, rows: list[Row], config: TrainConfig
 ) -> None:
     """Written validation lines with the fp32 model's probabilities: `zhenyan doctor` compares runtimes with them."""
-    written = [row for row in rows if not is_real(row)]
-    texts = [row.text for row in written[:: max(1, len(written) // PROBES)]][:PROBES]
+    texts = [rows[number].text for number in probe_rows(rows)]
     probabilities = sigmoid(predict(model, tokenizer, texts, config.encoder.max_tokens)[0]) if texts else []
     record = {"texts": texts, "probabilities": [[round(float(p), 6) for p in row] for row in probabilities]}
     (folder / "probes.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
@@ -337,16 +348,23 @@ def gate(
     return [Check("torch against ONNX fp32, largest probability difference", parity,
                   config.export.max_probability_difference),
             *compare_decisions(data, exact, given, plain.thresholds, model.labels, config.export,
-                               config.thresholds.min_positives)]  # fmt: skip
+                               config.thresholds.min_positives, probe_rows(rows))]  # fmt: skip
 
 
 def compare_decisions(
     data: Labelled, exact: np.ndarray, given: np.ndarray, thresholds: np.ndarray, labels: list[str],
-    bounds: ExportConfig, min_positives: int,
+    bounds: ExportConfig, min_positives: int, probes: Sequence[int] = (),
 ) -> list[Check]:  # fmt: skip
-    """Flip rate, and the fall of F1 over all labels and for each label with enough positives."""
+    """Flip rate, and the fall of F1 over all labels and for each label with enough positives.
+
+    Of the `probes` among the rows no more may flip than `zhenyan doctor` allows, or the configuration, if that is more.
+    """
     before, after = exact >= thresholds, given >= thresholds
-    checks = [Check("rows with a flipped decision", float((before != after).any(1).mean()), bounds.max_flip_rate)]
+    flipped = (before != after).any(1)
+    checks = [Check("rows with a flipped decision", float(flipped.mean()), bounds.max_flip_rate)]
+    if len(probes):
+        most = max(MAX_FLIPS, bounds.max_flip_rate)
+        checks.append(Check("probes with a flipped decision", float(flipped[probes].mean()), most))
     truth, before, after = data.truth, before & data.seen, after & data.seen
     fall = _f1(truth, before) - _f1(truth, after)
     checks.append(Check("fall of micro F1", fall, bounds.max_f1_drop))

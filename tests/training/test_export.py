@@ -78,6 +78,20 @@ def test_the_gate_refuses_flips_and_falls(flipped, refused):
     assert OF_A not in [check.name for check in few]
 
 
+@pytest.mark.parametrize(("most", "passed"), [(0.01, False), (0.2, True)])
+def test_no_bundle_is_exported_that_the_doctor_would_refuse(most, passed):
+    """Of a hundred rows one flips, and it is one of ten probes."""
+    exact = np.zeros((100, 1))
+    given = exact.copy()
+    given[7] = 0.9
+    data = Labelled([], exact > 0.5, np.ones((100, 1), dtype=bool), np.arange(100))
+    bounds = ExportConfig(max_flip_rate=most)
+    rows, probes, _ = compare_decisions(data, exact, given, np.full(1, 0.5), ["a"], bounds, 20, range(10))
+    assert (rows.measured, rows.bound, rows.passed) == (0.01, most, True)
+    assert (probes.name, probes.measured, probes.bound) == ("probes with a flipped decision", 0.1, most)
+    assert probes.passed is passed
+
+
 @pytest.mark.parametrize(
     ("item", "said"),
     [("optim.epochs=2", "--set optim.epochs: export changes only thresholds.policy, thresholds.target")],

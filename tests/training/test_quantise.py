@@ -8,7 +8,17 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from zhenyan.inference import session
-from zhenyan.training.quantise import activation_ranges, choose_alphas, keep_counts, products, quantised, run
+from zhenyan.training.config import TrainConfig
+from zhenyan.training.quantise import (
+    activation_ranges,
+    by_length,
+    choose_alphas,
+    keep_counts,
+    products,
+    quantise,
+    quantised,
+    run,
+)
 
 WIDTH, OUT = 32, 8
 
@@ -127,6 +137,31 @@ def test_int8_is_measured_by_the_threads_and_arithmetic_that_serve_it(model, ids
     run(model, [{"input_ids": ids}])
     activation_ranges(model, ["x"], [{"input_ids": ids, "attention_mask": np.ones_like(ids)}][:0])
     assert asked == [(3, "1"), (3, "1")]
+
+
+def test_as_few_products_stay_in_float_as_decisions_ask_for(model, tmp_path):
+    """Asked about all rows, in order of their tokens, with none in float first; the first sound file is written."""
+    kept = onnx.ModelProto()
+    kept.CopyFrom(model)
+    kept.graph.input.append(helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch", "width"]))
+    onnx.save(kept, tmp_path / "fp32.onnx")
+    lines = ["甲" * (3 * n % 20 + 1) for n in range(40)]
+
+    def tokenizer(texts, **_):
+        return {"input_ids": [[ord(c) % 50 for c in text] for text in texts]}
+
+    tokenizer.pad_token_id = 0
+    order = by_length(tokenizer, lines, 128)
+    unseen, asked = [lines[i] for i in order], []
+    assert [len(text) for text in unseen] == sorted(map(len, lines))
+
+    def sound(exact, given):
+        asked.append(np.abs(exact - given).max())
+        assert exact.shape == given.shape == (40, OUT)
+        return len(asked) == 2
+
+    left = quantise(tmp_path / "fp32.onnx", tmp_path / "int8.onnx", tokenizer, lines, unseen, sound, TrainConfig())
+    assert len(left) == keep_counts(2)[1] and len(asked) == 2 and asked[1] < asked[0]
 
 
 def test_products_left_in_float_grow_to_all():
