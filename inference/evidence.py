@@ -75,7 +75,8 @@ def find_evidence(
     """Evidence for each text, by position.
 
     `decided`: for each text its labels with their columns in the scores; `given`: the texts' probabilities,
-    (texts, labels); `words`: where a text's words end, so that none is cut. All probes of all texts are scored in one call; their number does not grow with a text's length.
+    (texts, labels); `words`: where a text's words end, so that none is cut. All probes of all texts are scored in one
+    call; their number does not grow with a text's length.
     """
     parts = _parts(texts, decided, given, score)
     spans = [pieces(part.text, words(part.text) if words else None) for part in parts]

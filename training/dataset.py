@@ -38,7 +38,8 @@ class Corpus:
 def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("train", "validation")) -> Corpus:
     """Written rows and, where the public lines are in the cache, the real ones; every label is checked.
 
-    A held-out text isn't trained on, in whichever document it stands. ConfigError when public lines are required but haven't been fetched, or when a split of `needed` has no row.
+    A held-out text isn't trained on, in whichever document it stands. ConfigError when public lines are required but
+    haven't been fetched, or when a split of `needed` has no row.
     """
     written = read_rows(config.written)
     real, missing = join_labels(config.public_labels, config.public_cache) if config.public_labels else ([], 0)

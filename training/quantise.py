@@ -28,9 +28,8 @@ _SOME = 16  # every sixteenth batch tells what one product does; what all of the
 
 Ranges = dict[str, tuple[np.ndarray, np.ndarray]]  # tensor name -> least and greatest value of each channel
 Alphas = dict[str, float]  # tensor name -> SmoothQuant's alpha
-Sound = Callable[
-    [np.ndarray, np.ndarray], bool
-]  # exact and given logits (rows, labels) -> whether decisions stay what they were
+# Exact and given logits (rows, labels) -> whether decisions stay what they were.
+Sound = Callable[[np.ndarray, np.ndarray], bool]
 
 
 def quantise(
