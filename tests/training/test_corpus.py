@@ -82,9 +82,10 @@ def test_check_names_every_line_and_refuses_a_file_without_any(tmp_path, root):
 
 
 def test_the_committed_corpus_is_sound(root):
-    rows = read_rows([root / "data/corpus"])
-    found = check_corpus(rows, load_schema(), load_splits(root / "data/splits.yaml"))
+    rows, splits = read_rows([root / "data/corpus"]), load_splits(root / "data/splits.yaml")
+    found = check_corpus(rows, load_schema(), splits)
     assert found.faults == []
+    assert check_corpus([*rows, *read_rows([root / "data/rooms"])], load_schema(), splits).faults == []
     counts = found.counts
     assert counts["rows"] >= 12_000 and counts["domains"] >= 30 and counts["hard"] >= 4_000
     assert counts["minimal_pairs"] >= 600 and counts["compliant"] >= 0.45 * counts["rows"]
