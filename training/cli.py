@@ -144,22 +144,19 @@ def check(
     """Check a corpus: schema, duplicates, splits, pairs, repeated phrases; every message names file and line."""
     need_extra()
     from zhenyan.training.corpus_check import check_corpus
-    from zhenyan.training.public import is_hashed, join_labels
+    from zhenyan.training.public import by_kind, join_labels, left_out
     from zhenyan.training.reports import print_check
-    from zhenyan.training.rows import expand, read_all
+    from zhenyan.training.rows import read_all
     from zhenyan.training.schema import load_schema
     from zhenyan.training.splits import load_splits
 
-    files = expand(paths or ["data/corpus/*.jsonl"])
-    hashed = [str(path) for path in files if is_hashed(path)]
-    rows, unreadable = read_all(texts) if (texts := [path for path in files if str(path) not in hashed]) else ([], [])
+    written, hashed = by_kind(paths or ["data/corpus/*.jsonl"])
+    rows, unreadable = read_all(written) if written else ([], [])
     public, missing = join_labels(hashed, cache) if hashed else ([], 0)
+    if missing:
+        typer.echo(left_out(missing, cache))
     found = check_corpus(rows, load_schema(schema), load_splits(splits), public)
     found.faults[:0] = unreadable
-    if missing:
-        found.notes.append(
-            f"{cache}: lacks the text of {missing:,} labelled public lines; `zhenyan data fetch` brings them"
-        )
     print_check(found, rich.console.Console(), notes)
     raise typer.Exit(1 if found.faults else 0)
 

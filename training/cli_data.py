@@ -170,11 +170,11 @@ def audit(
 
 def _read(paths: list[str], cache: Path) -> list[Any]:
     """Rows with text; says how many hashed ones have none in the cache. ConfigError when none is left."""
-    from zhenyan.training.public import read_labelled
+    from zhenyan.training.public import left_out, read_labelled
 
     rows, missing = read_labelled(paths, cache)
     if missing:
-        typer.echo(f"{missing:,} public lines are not in {cache} and are left out; `zhenyan data fetch` brings them")
+        typer.echo(left_out(missing, cache))
     if not rows:
         raise ConfigError(f"{', '.join(paths)}: no labelled row with a text")
     return rows

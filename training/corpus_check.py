@@ -36,7 +36,7 @@ class Findings:
 
 
 def check_corpus(written: Sequence[Row], schema: Schema, splits: Splits, public: Sequence[Row] = ()) -> Findings:
-    """All checks on written rows, and on public lines all but those for repeats: hosts repeat themselves and each other."""
+    """All checks on written rows; of public lines repeats are notes at most: hosts repeat themselves and each other."""
     found, rows = Findings(), [*written, *public]
     for row in rows:
         if unknown := [label for label in row.labels if label not in schema.ids]:

@@ -52,13 +52,13 @@ def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("tr
         schema.check_row(row)
     splits = load_splits(config.splits)
     parts = split_rows([*written, *real], splits)
-    held_out = {normalise(row.text) for name in ("validation", "test") for row in parts[name]}
-    parts["train"] = [row for row in parts["train"] if normalise(row.text) not in held_out]
+    texts = {name: [normalise(row.text) for row in rows] for name, rows in parts.items()}
+    held_out = {*texts["validation"], *texts["test"]}
+    parts["train"] = [row for row, text in zip(parts["train"], texts["train"], strict=True) if text not in held_out]
     for name in needed:
         if not parts[name]:
             raise ConfigError(_lacking(name, config, splits))
-    labelled = {normalise(row.text) for rows in parts.values() for row in rows}
-    return Corpus(**parts, unlabelled=unlabelled_lines(config, labelled))
+    return Corpus(**parts, unlabelled=unlabelled_lines(config, held_out.union(texts["train"])))
 
 
 def _lacking(split: str, config: DataConfig, splits: Splits) -> str:

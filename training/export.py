@@ -32,7 +32,7 @@ from zhenyan.training.model_card import changelog_entry, model_card
 from zhenyan.training.modelling import MultiLabelClassifier, load_model, read_meta
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.provenance import git_commit, read_journal, rows_digest
-from zhenyan.training.quantise import by_length, quantise, quantise_weights
+from zhenyan.training.quantise import quantise, quantise_weights
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.thresholds import thresholds_table
@@ -159,10 +159,7 @@ def to_int8(
     config: TrainConfig,
 ) -> list[str]:  # fmt: skip
     """Write `source` (fp32) as int8 to `target`; returns the products that stay in float: no more than the gate asks for."""
-    rows = corpus.validation
-    order = by_length(tokenizer, [row.text for row in rows], config.encoder.max_tokens)
-    data, place_of = labelled([rows[i] for i in order], labels), {number: place for place, number in enumerate(order)}
-    probes = [place_of[number] for number in probe_rows(rows)]
+    data, probes = labelled(corpus.validation, labels), probe_rows(corpus.validation)
 
     def sound(exact: np.ndarray, given: np.ndarray) -> bool:
         scores = sigmoid(exact), sigmoid(given)

@@ -222,10 +222,21 @@ def read_labelled(patterns: list[str], cache: Path) -> tuple[list[Row], int]:
 
     Also how many hashed labels found no text there.
     """
+    written, hashed = by_kind(patterns)
+    joined, missing = join_labels(hashed, cache) if hashed else ([], 0)
+    return [*read_rows(written), *joined], missing
+
+
+def by_kind(patterns: list[str]) -> tuple[list[str], list[str]]:
+    """The files that are named: those of rows with their texts, and those of labels by hash."""
     files = expand(patterns)
-    hashed = [path for path in files if is_hashed(path)]
-    joined, missing = join_labels([str(path) for path in hashed], cache) if hashed else ([], 0)
-    return [*read_rows([path for path in files if path not in hashed]), *joined], missing
+    hashed = {path for path in files if is_hashed(path)}
+    return [str(path) for path in files if path not in hashed], [str(path) for path in files if path in hashed]
+
+
+def left_out(missing: int, cache: Path) -> str:
+    """What to say of labels by hash whose text isn't in the cache."""
+    return f"{missing:,} public lines are not in {cache} and are left out; `zhenyan data fetch` brings them"
 
 
 def is_hashed(path: Path) -> bool:

@@ -39,7 +39,7 @@ def quantise(
 
     Alphas are those of `export.smooth` that change the logits of `unseen` least. Products are left in float, the most
     sensitive first, until the logits of `unseen` are `sound`. Training rows won't do for that: the model is too sure of
-    them for its decisions to flip. `unseen` come in order of their tokens, the shortest first (`by_length`).
+    them for its decisions to flip.
     """
     sample = random.Random(config.seed).sample(texts, k=min(config.export.calibration_rows, len(texts)))
     feeds, held = (list(calibration_feeds(tokenizer, part, config.encoder.max_tokens)) for part in (sample, unseen))
@@ -47,13 +47,14 @@ def quantise(
     names = [node.output[0] for node in products(model)]
     ranges = activation_ranges(model, sorted({node.input[0] for node in products(model)}), feeds)
     exact = run(model, held)
+    place = np.argsort(by_length(tokenizer, unseen, config.encoder.max_tokens))  # of each text in the batches
     some = held[::_SOME], exact[::_SOME]
     alphas = choose_alphas(model, ranges, config.export.smooth, *some)
     ranked = sorted(names, key=lambda name: -_damage(model, {name}, ranges, alphas, *some))
     for floats in keep_counts(len(names)):
         left = ranked[:floats]
         candidate = quantised(model, set(names) - set(left), ranges, alphas)
-        if sound(np.concatenate(exact), np.concatenate(run(candidate, held))):
+        if sound(np.concatenate(exact)[place], np.concatenate(run(candidate, held))[place]):
             break
     onnx.save(candidate, str(target))
     return left
@@ -153,7 +154,7 @@ def _store_as_half(model: onnx.ModelProto, node: onnx.NodeProto) -> None:
 
 
 def by_length(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[int]:
-    """The texts' numbers in order of their tokens, the shortest first."""
+    """The texts' numbers in the order in which `calibration_feeds` has them: by their tokens, the shortest first."""
     lengths = [len(ids) for ids in _token_ids(tokenizer, texts, max_tokens)]
     return sorted(range(len(texts)), key=lengths.__getitem__)
 
