@@ -95,21 +95,25 @@ def test_half_written_checkpoints_are_passed_over(tmp_path):
 
 @pytest.mark.slow
 def test_accumulated_batches_give_the_gradient_of_one_large_batch(small_config):
+    # Rates at which no weight moves: Adam's first steps depend on the sign of a gradient more than on its size,
+    # so runs that learn drift apart by roundings, and how far is up to the processor.
+    still = {"epochs": 1, "evaluations_per_epoch": 5, "learning_rate": 1e-12, "head_learning_rate": 1e-12}
     plain = changed(
         small_config,
-        evasion={"probability": 0.0, "speech": 0.0, "splice": 0.0},  # drawn for each batch
+        evasion={"probability": 0.0, "speech": 0.0, "splice": 0.0, "asides": 0.0},  # drawn for each batch
         encoder={"dropout": 0.0},
         data={"contested_weight": 1.0},
     )
     logs = []
     for batch, accumulate in ((16, 1), (8, 2)):
-        # Every step on every processor: early stopping would end after fewer where the scores round otherwise.
-        optim = {"batch_size": batch, "accumulate": accumulate, "evaluations_per_epoch": 5, "early_stopping": 0}
-        run = train(changed(plain, optim=optim), console=QUIET)
+        run = train(
+            changed(plain, optim={**still, "early_stopping": 0, "batch_size": batch, "accumulate": accumulate}),
+            console=QUIET,
+        )
         entries = map(json.loads, (run.folder / JOURNAL).read_text(encoding="utf-8").splitlines())
         logs.append({
             entry["value"]["step"]: entry["value"]["values"]["live.grad_norm"]
             for entry in entries if entry["kind"] == "metrics" and "live.grad_norm" in entry["value"]["values"]
         })  # fmt: skip
     assert logs[0].keys() == logs[1].keys() and len(logs[0]) >= 5
-    assert list(logs[0].values()) == pytest.approx(list(logs[1].values()), rel=0.02)
+    assert list(logs[0].values()) == pytest.approx(list(logs[1].values()), rel=1e-4)
