@@ -77,7 +77,8 @@ def sample_texts(root: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A two-layer BERT, 32 wide, over characters of the corpus."""
+    """A two-layer BERT, 32 wide, over characters of the corpus, with the same random weights in every run."""
+    import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -98,7 +99,9 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     config = BertConfig(vocab_size=len(vocab), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
                         intermediate_size=64, max_position_embeddings=128)  # fmt: skip
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
