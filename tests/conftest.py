@@ -121,7 +121,8 @@ def small_config(tmp_path: Path, tiny_encoder: Path, root: Path) -> TrainConfig:
         "name": "tiny", "runs": str(tmp_path / "runs"), "cache": str(tmp_path / "cache"),
         "encoder": {"source": str(tiny_encoder), "trim_vocabulary": False, "max_tokens": 64},
         "pretrain": None,
-        "data": {"written": [f"{root}/data/corpus/b0[123].jsonl"], "public_labels": [], "splits": str(splits)},
+        "data": {"written": [f"{root}/data/corpus/b0[123].jsonl"], "public_labels": [], "public_cache": str(tmp_path / "public"),
+                 "splits": str(splits)},
         "optim": {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3, "precision": "fp32", "threads": 1},
         "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db"},
     }  # fmt: skip
