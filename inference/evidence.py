@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from zhenyan.inference.normalise import SPACED
 
 Score = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, labels)
 Words = Callable[[str], Sequence[int]]  # text -> places in it, in order, at which words end
 
-_CLAUSE = re.compile(r"[^，。！？；、：,.!?;:\s]+")
+_CLAUSE = re.compile(rf"{SPACED.pattern}|[^，。！？；、：,.!?;:\s]+")  # 高 血 压, which the model reads as one, is one
+_EDGES = " .-‐‒–—―−"  # what stands between characters of such a clause, at a piece's ends
 _PIECE = 4  # characters in the finest piece that is removed
 _MAX_PIECES = 48  # a longer text is cut into coarser pieces, so that the work stays bounded
 _PART = 192  # characters: of a longer text only the part that carries the label most is probed
@@ -90,7 +92,7 @@ def find_evidence(
         for label, column in part.labels if cut else ():
             text = texts[part.owner]
             spans_found = [(part.base + start, part.base + end) for start, end in _merge(cut, drops[:, column])]
-            for start, end in _whole_words(text, spans_found):
+            for start, end in _trimmed(text, _whole_words(text, spans_found)):
                 found[part.owner].append(Evidence(start, end, text[start:end], label))
     return [tuple(sorted(each, key=lambda e: (e.start, e.end, e.label))) for each in found]
 
@@ -107,6 +109,16 @@ def _whole_words(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int,
             end += 1
         wide.append((start, end))
     return _joined(wide)
+
+
+def _trimmed(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans without the dividers at their ends, where anything else is in them."""
+    trimmed = []
+    for start, end in spans:
+        words = text[start:end]
+        left, kept = len(words) - len(words.lstrip(_EDGES)), len(words.strip(_EDGES))
+        trimmed.append((start + left, start + left + kept) if kept else (start, end))
+    return trimmed
 
 
 def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

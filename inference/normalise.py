@@ -1,4 +1,5 @@
-"""Undoing the disguises that need no learning: width, script, invisible and interposed characters, characters in parts.
+"""Undoing the disguises that need no learning: width, script, invisible and interposed characters, symbols that are read as
+words, characters in parts.
 
 Training and inference share this function, so a model never sees a form that it wasn't trained on.
 Homophones, pinyin and code words are left to the model.
@@ -12,7 +13,7 @@ import unicodedata
 from functools import lru_cache
 from pathlib import Path
 
-VERSION = 2  # written into every bundle; raise it whenever normalise() changes a result
+VERSION = 3  # written into every bundle; raise it whenever normalise() changes a result
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Invisible or formatting code points, lone surrogates, controls: carry no meaning, split words.
@@ -21,11 +22,34 @@ INVISIBLE = re.compile(
     "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\U000e0000-\U000e0fff\ud800-\udfff]"
 )
-# A symbol or emoji between two Han characters is a divider that was put there, not punctuation.
-_DIVIDER = "*#_~^|\\\\•·●○◆◇■□★☆♡♥❤→←↑↓※§¤°`\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
+# A symbol between two Han characters is a divider that was put there, not punctuation; a pictograph is one anywhere.
+_DIVIDER = "*#_~^|\\\\•·・‧∙⋅◦●○◆◇■□→←↑↓※§¤°`"
 _BETWEEN_HAN = re.compile(f"(?<=[{_HAN}])[{_DIVIDER}]{{1,3}}(?=[{_HAN}])")
+_PICTOGRAPHS = "\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
+_PICTOGRAPH = re.compile(f"[{_PICTOGRAPHS}]+")
+_IN_NUMBER = re.compile(f"(?<=[0-9A-Za-z])[{_PICTOGRAPHS}]+(?=[0-9A-Za-z])")
+# Digits and letters in circles and squares that NFKC leaves: 原价❶❾❾, 🅰货
+_ENCLOSED = {
+    **{code: str(int(unicodedata.numeric(chr(code)))) for code in (*range(0x24EB, 0x2500), *range(0x2776, 0x2794),
+                                                                   0x1F10B, 0x1F10C)},
+    **{first + n: chr(ord("A") + n) for first in (0x1F150, 0x1F170) for n in range(26)},
+}  # fmt: skip
+# Symbols read as words, each where it can hardly be decoration: 五⭐好评, 全网🥇, 💯有效, ➕V; a sign of prohibition before what isn't
+# done (❌退换), but not within a word (使❌用).
+_READ = [
+    (re.compile("➕"), "加"),
+    (re.compile("(?:(?<=[一二两三四五颗])|(?<=[1-5])(?<![0-9][1-5]))[★⭐🌟]"), "星"),
+    (re.compile("(?<=[业界网国球省市量榜类目])🥇"), "第一"),
+    (re.compile("💯(?=[有正纯治见包能真])"), "百分百"),
+    (
+        re.compile(
+            "(?<![使服食饮适功效机性可血尿气添增更包专售定都])[❌❎✖✘🚫⛔](?=退|换|卖|支持|开发票|负责|管|加|是|做|用|刷|能|含)"
+        ),
+        "不",
+    ),
+]
 # Characters set one by one with a divider or a space between each: 糖 尿 病, 治-疗-高.血.压
-_SPACED = re.compile(f"(?<![{_HAN}])[{_HAN}](?:[ .\\-'\"&/+=]{{1,2}}[{_HAN}](?![{_HAN}])){{2,}}")
+SPACED = re.compile(f"(?<![{_HAN}])[{_HAN}](?:[ .\\-‐‒–—―−'\"&/+=]{{1,2}}[{_HAN}](?![{_HAN}])){{2,}}")
 _SPACES = re.compile(r"\s+")
 
 
@@ -63,11 +87,19 @@ def _close_up(match: re.Match[str]) -> str:
     return re.sub(f"[^{_HAN}]", "", match.group())
 
 
+def _without_symbols(text: str) -> str:
+    """Pictographs, digits and letters in circles as what is read, without those that are decoration."""
+    text = text.translate(_ENCLOSED)
+    for symbol, word in _READ:
+        text = symbol.sub(word, text)
+    return _PICTOGRAPH.sub("", _IN_NUMBER.sub(" ", text))
+
+
 def normalise(text: str) -> str:
-    """Plain form of `text` as the model reads it; idempotent, never longer than NFKC makes it."""
-    text = INVISIBLE.sub("", unicodedata.normalize("NFKC", INVISIBLE.sub("", text)))
+    """Plain form of `text` as the model reads it; idempotent."""
+    text = _without_symbols(INVISIBLE.sub("", unicodedata.normalize("NFKC", INVISIBLE.sub("", text))))
     text = _SPACES.sub(" ", text).strip().translate(_simplified())
     text = _BETWEEN_HAN.sub("", text)
-    text = _SPACED.sub(_close_up, text)
+    text = SPACED.sub(_close_up, text)
     joined = _joined(text)
     return text if joined == text else normalise(joined)

@@ -128,3 +128,46 @@ def test_what_is_no_fault_of_the_disk_stays_what_it_is(site):
     with pytest.raises(sa.exc.IntegrityError), site.database.write() as connection:
         log.append(connection, site.settings.clock(), "ann", "accept", finding_id=10**6)
         connection.execute(schema.reviewer.insert().values(name="ann", role="lead", created=site.settings.clock()))
+
+
+def disputed(site, key):
+    """ann accepts, ben rejects, lea opens it to settle it."""
+    for name, labels in (("ann", None), ("ben", [])):
+        item = site.desk.open(user(site, name), key)
+        site.desk.decide(user(site, name), item.reading, item.version, labels)
+    return site.desk.open(user(site, "lea"), key)
+
+
+def test_an_old_page_decides_nothing_on_the_finding_that_took_its_readings_number(twice, clock):
+    """SQLite gives the number of a row that was deleted, the settling reading of a dispute undone, to the next one."""
+    lea, old = user(twice, "lea"), disputed(twice, "f000001")
+    clock.forward(minutes=20)
+    item = undo(twice.desk, user(twice, "ben"))
+    twice.desk.decide(user(twice, "ben"), item.reading, item.version, None)
+    new = disputed(twice, "f000002")
+    for call in (lambda: twice.desk.decide(lea, new.reading, new.version, [], "f000001"),
+                 lambda: twice.desk.skip(lea, new.reading, new.version, "f000001")):  # fmt: skip
+        with pytest.raises(Conflict, match="gone"):
+            call()
+    answer = Browser(twice, "lea").submit(
+        f"/work/{new.reading}/decide", version=new.version, key=old.finding.key, verdict="reject"
+    )
+    assert answer.status_code == 409
+    assert find(twice.database, twice.run, "f000002")[0].state == "disputed"
+    assert twice.desk.decide(lea, new.reading, new.version, [], "f000002") == "settle"
+
+
+def test_a_reader_does_not_undo_what_a_lead_questioned(site):
+    ann, lea = user(site, "ann"), user(site, "lea")
+    item = site.desk.claim(ann, Wanted())
+    site.desk.decide(ann, item.reading, item.version, None)
+    site.desk.question(lea, item.finding.key)
+    with pytest.raises(Conflict, match="a lead questioned it"):
+        undo(site.desk, ann)
+    assert find(site.database, site.run, item.finding.key)[0].state == "disputed"
+
+
+def test_undo_of_a_skipped_dispute_hands_it_back(twice):
+    lea, item = user(twice, "lea"), disputed(twice, "f000001")
+    twice.desk.skip(lea, item.reading, item.version)
+    assert undo(twice.desk, lea).reading == item.reading

@@ -11,11 +11,12 @@ from rich.table import Table
 from rich.text import Text
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.cli.review import named_database, review_database, reviewed_where
 from zhenyan.inference.cli.table import printable
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.evidence_file import Check, make_case, read_case, verify, write_case
 from zhenyan.inference.runs.job import holds_decisions
-from zhenyan.inference.runs.store import REVIEW, REVIEWED, RunFolder
+from zhenyan.inference.runs.store import REVIEW, RunFolder
 
 _MODEL = Annotated[Path | None, typer.Option(help="Bundle folder; the bundled model by default.")]
 EXIT_DIFFERS = 1
@@ -34,7 +35,8 @@ def evidence(
     """Write one finding's evidence file: text, time, context, score, threshold, versions, digests, decisions."""
     folder = RunFolder.existing(run)
     folder.keep_from(output)
-    case = make_case(folder, load_bundle(model), finding, *_decisions(folder, finding, database))
+    decided = _decisions(folder, finding, database)
+    case = make_case(folder, load_bundle(model), finding, *decided)
     write_case(case, output)
     typer.echo(f"{output}: {len(case['decisions'])} decisions, digest {case['digest']}", err=True)
 
@@ -44,29 +46,18 @@ def _decisions(folder: RunFolder, finding: str, database: str | None) -> tuple[l
 
     ConfigError when it was, but not in the database asked: the case would say that nothing is decided.
     """
-    elsewhere = folder.reviewed_in
-    if database is None and elsewhere:
-        raise ConfigError(f"{_reviewed(folder)}; name the database whose decisions go in with --database")
-    if database is None and not (folder.path / REVIEW).exists():
+    if named_database(folder, database) is None and not (folder.path / REVIEW).exists():
         return [], None
-    from zhenyan.inference.cli.review import review_database
-
     with review_database(folder, database) as review:
         from zhenyan.inference.review.exports import decisions, standing
         from zhenyan.inference.review.intake import known_run
 
         found = known_run(review, folder)
-        if found is None and (elsewhere or holds_decisions(folder.path / REVIEW)):
+        if found is None and (folder.reviewed_in or holds_decisions(folder.path / REVIEW)):
             raise ConfigError(
-                f"{_reviewed(folder)}, not in the --database given (or ZHENYAN_DATABASE); name the one whose decisions go in"
+                f"{reviewed_where(folder)}, not in the --database given (or ZHENYAN_DATABASE); name the one whose decisions go in"
             )
         return (decisions(review, found, finding), standing(review, found, finding)) if found else ([], None)
-
-
-def _reviewed(folder: RunFolder) -> str:
-    here, elsewhere = folder.path / REVIEW, folder.reviewed_in
-    places = [*elsewhere, *([f"sqlite:///{here.resolve()}"] if here.exists() else [])]
-    return f"{folder.path / REVIEWED if elsewhere else folder.path}: this run was reviewed in {', '.join(places)}"
 
 
 def verify_case(

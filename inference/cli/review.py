@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.errors import ConfigError, InputError, MissingExtra
-from zhenyan.inference.runs.store import RunFolder
+from zhenyan.inference.runs.store import REVIEW, REVIEWED, RunFolder
 
 if TYPE_CHECKING:
     from zhenyan.inference.review.accounts import Accounts
@@ -37,6 +37,20 @@ _ROLES = "reviewer, lead or admin; each may do what those before it may."
 _ROLE = Annotated[str, typer.Option(help=_ROLES)]
 _NEW_ROLE = Annotated[str, typer.Argument(help=_ROLES)]
 _STDIN = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+
+
+def named_database(folder: RunFolder, database: str | None) -> str | None:
+    """`database`; ConfigError where it is None and the run was reviewed in another than its own: that one is meant."""
+    if database is None and folder.reviewed_in:
+        raise ConfigError(f"{reviewed_where(folder)}; name the database that is meant with --database")
+    return database
+
+
+def reviewed_where(folder: RunFolder) -> str:
+    """Where the run was reviewed, for a message."""
+    here, elsewhere = folder.path / REVIEW, folder.reviewed_in
+    places = [*elsewhere, *([f"sqlite:///{here.resolve()}"] if here.exists() else [])]
+    return f"{folder.path / REVIEWED if elsewhere else folder.path}: this run was reviewed in {', '.join(places)}"
 
 
 @contextmanager
@@ -75,8 +89,8 @@ def review(
 ) -> None:
     """Review a run's findings in a browser. Add people first: `zhenyan reviewers add NAME --role admin --run RUN`."""
     folder = RunFolder.existing(run)
-    bundle = load_bundle(model)
-    with review_database(folder, database, make=True) as opened:
+    url, bundle = named_database(folder, database), load_bundle(model)
+    with review_database(folder, url, make=True) as opened:
         from zhenyan.inference.review.intake import check_labels, take_in
         from zhenyan.inference.review.settings import Settings
         from zhenyan.inference.review.web.server import serve
@@ -104,15 +118,18 @@ def review_export(
     folder = RunFolder.existing(run)
     folder.keep_from(output)
     begins = to == "labelstudio"  # a review may begin with its tasks; the other kinds write what was decided
-    with review_database(folder, database, make=begins) as opened:
+    url, bundle = named_database(folder, database), load_bundle(model)
+    with review_database(folder, url, make=begins) as opened:
         from zhenyan.inference.review.exports import write_export
-        from zhenyan.inference.review.intake import known_run, take_in
+        from zhenyan.inference.review.intake import check_labels, known_run, take_in
         from zhenyan.inference.review.settings import Settings
 
+        if begins:
+            check_labels(folder, bundle.id, bundle.label_ids)
         taken = take_in(opened, folder, Settings()) if begins else known_run(opened, folder)
         if taken is None:
             raise InputError(f"{run}: no review of this run in the database; `zhenyan review {run}` starts one")
-        said = write_export(opened, taken, to, output, load_bundle(model).labels)
+        said = write_export(opened, taken, to, output, bundle.labels)
     typer.echo("\n".join([f"{output}: written", *said]), err=True)
 
 
@@ -123,7 +140,7 @@ def review_import(
 ) -> None:
     """Take Label Studio's annotations of this run's tasks in, each as a reading of its annotator; repeating it is safe."""
     folder = RunFolder.existing(run)
-    with review_database(folder, database, make=True) as opened:
+    with review_database(folder, named_database(folder, database), make=True) as opened:
         from zhenyan.inference.review.desk import Desk
         from zhenyan.inference.review.imports import take_annotations
         from zhenyan.inference.review.intake import take_in
@@ -186,7 +203,8 @@ def password(name: _NAME, run: _OF_RUN = None, database: _DATABASE = None, passw
 @contextmanager
 def _accounts(run: Path | None, database: str | None, make: bool = False) -> Iterator[Accounts]:
     folder = RunFolder.existing(run) if run else None
-    with review_database(folder, database, make) as opened:
+    url = named_database(folder, database) if folder else database
+    with review_database(folder, url, make) as opened:
         from zhenyan.inference.review.accounts import Accounts
 
         yield Accounts(opened)

@@ -90,14 +90,17 @@ def database_url(folder: RunFolder | None, url: str | None) -> URL:
         return URL.create("sqlite", database=str(folder.path / REVIEW))
     try:
         parsed = make_url(url)
-    except sa.exc.ArgumentError:
-        raise ConfigError("--database: not a database URL; expected postgresql://user@host/name") from None
+    except (sa.exc.ArgumentError, ValueError):  # without its message, which quotes what stands behind the colon
+        raise ConfigError(
+            "--database: not a database URL; expected postgresql://user:password@host:port/name, in the password %40 for @, "
+            "%3A for :, %2F for /"
+        ) from None
     kind = parsed.get_backend_name()
-    if kind == "postgres" or parsed.drivername == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    if kind not in ("sqlite", "postgresql"):
+    if kind not in ("sqlite", "postgres", "postgresql"):
         raise ConfigError(f"--database: {kind} is not supported; use postgresql://user@host/name or sqlite:///file")
-    return parsed
+    if kind == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ConfigError("--database: an SQLite database in memory would be gone at the end; use sqlite:///file")
+    return parsed.set(drivername="sqlite" if kind == "sqlite" else "postgresql+psycopg")
 
 
 def open_database(url: URL, make: bool = True) -> Database:
@@ -107,7 +110,7 @@ def open_database(url: URL, make: bool = True) -> Database:
     """
     shown = url.render_as_string(hide_password=True)
     file = url.database if url.get_backend_name() == "sqlite" else None
-    if not make and file not in (None, "", ":memory:") and not Path(str(file)).exists():
+    if not make and file is not None and not Path(file).exists():
         raise ConfigError(f"{shown}: no such review database; `zhenyan reviewers add` or `zhenyan review` makes one")
     try:
         engine = _engine(url)
@@ -117,15 +120,13 @@ def open_database(url: URL, make: bool = True) -> Database:
     except sa.exc.DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0]
         raise ConfigError(f"{shown}: {reason}; check that it exists and can be written") from None
-    except sa.exc.NoSuchModuleError:
-        raise ConfigError(f"{shown}: no driver for it; use postgresql://user@host/name or sqlite:///file") from None
     return Database(engine)
 
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=20)
-    _make_private(Path(url.database or REVIEW))
+    _make_private(Path(str(url.database)))
     engine = sa.create_engine(url, connect_args={"timeout": 30})
     sa.event.listen(engine, "connect", _set_up_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)

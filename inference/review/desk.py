@@ -90,14 +90,17 @@ class Desk:
         with self.database.write() as connection:
             self._release(connection, user)
 
-    def decide(self, user: User, reading_id: int, version: int, labels: Sequence[str] | None) -> str:
+    def decide(
+        self, user: User, reading_id: int, version: int, labels: Sequence[str] | None, key: str | None = None
+    ) -> str:
         """Keep a decision and return its action; Conflict when the page was out of date.
 
-        `labels`: those that stand; None: the finding's own; empty: none, the line is compliant.
+        `labels`: those that stand; None: the finding's own; empty: none, the line is compliant. `key`: the finding that
+        the page showed.
         """
         now = self.settings.clock()
         with self.database.write() as connection:
-            row = self._locked(connection, reading_id)
+            row = self._locked(connection, reading_id, key)
             chosen = [row.label] if labels is None else sorted(set(labels))
             self._finish(connection, user, row, version, {"state": "done", "labels": chosen, "decided": now})
             state = self.settle_state(connection, row.finding_id)
@@ -106,10 +109,10 @@ class Desk:
                        seconds=(now - row.leased).total_seconds())  # fmt: skip
             return action
 
-    def skip(self, user: User, reading_id: int, version: int) -> None:
-        """Put a finding back; the user isn't given it again unless they open it."""
+    def skip(self, user: User, reading_id: int, version: int, key: str | None = None) -> None:
+        """Put a finding back; the user isn't given it again unless they open it. Conflict as in `decide`."""
         with self.database.write() as connection:
-            row = self._locked(connection, reading_id)
+            row = self._locked(connection, reading_id, key)
             self._finish(connection, user, row, version, {"reviewer_id": None, "leased": None})
             insert_new(connection, skipped, finding_id=row.finding_id, reviewer_id=user.id, at=self.settings.clock())
             self._note(connection, user, "skip", row, {"state": row.finding_state})
@@ -149,11 +152,11 @@ class Desk:
         return state
 
     def take_again(
-        self, connection: Connection, user: User, finding_id: int, reading_id: int | None = None
+        self, connection: Connection, user: User, about: Row[Any], reading_id: int | None = None
     ) -> Item | None:
         """Hand a finding (or one reading of it) back to the user; None when someone else has it."""
         self._release(connection, user)
-        free = self._free(user, Wanted(), finding_id)
+        free = self._free(user, Wanted(settle=about.state == DISPUTED), about.id)
         if reading_id is not None:
             free = sa.select(reading.c.id).where(reading.c.id == reading_id)
         return self._take(connection, user, free)
@@ -209,8 +212,12 @@ class Desk:
         values = {"reviewer_id": None, "leased": None, "lease_until": None}
         connection.execute(reading.update().where(mine).values(version=reading.c.version + 1, **values))
 
-    def _locked(self, connection: Connection, reading_id: int) -> Row[Any]:
-        """The reading with its finding, which stays locked: two last readings of it must not miss each other."""
+    def _locked(self, connection: Connection, reading_id: int, key: str | None) -> Row[Any]:
+        """The reading with its finding, which stays locked: two last readings of it must not miss each other.
+
+        Conflict when it is gone, or no longer one of the finding `key`: SQLite gives the number of a reading that went
+        with its dispute to the next one.
+        """
         columns = (
             finding.c.key,
             finding.c.label,
@@ -221,7 +228,7 @@ class Desk:
         connection.execute(sa.select(finding.c.id).where(finding.c.id == of).with_for_update())
         query: sa.Select[Any] = sa.select(reading, *columns).join(finding).where(reading.c.id == reading_id)
         row = connection.execute(query.where(finding.c.run_id == self.run.id)).first()
-        if row is None:
+        if row is None or key not in (None, row.key):
             raise Conflict("this reading is gone: a decision was undone meanwhile", "该项已不存在：其间有决定被撤销")
         return row
 

@@ -27,6 +27,7 @@ class Look:
     at: datetime
     settles: bool = False
     seconds: float | None = None
+    number: int | None = None  # the reading's in the database, for a skip its reviewer's below zero
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,11 @@ def _looks(database: Database, run: Run) -> dict[int, list[Look]]:
         for row in connection.execute(done):
             seconds = (row.decided - row.leased).total_seconds() if row.leased else None
             found[row.finding_id].append(
-                Look(row.name, tuple(row.labels), row.decided, row.kind == "settle", seconds)
+                Look(row.name, tuple(row.labels), row.decided, row.kind == "settle", seconds, row.id)
             )  # fmt: skip
         for row in connection.execute(passed):
             if all(look.reviewer != row.name for look in found[row.finding_id]):
-                found[row.finding_id].append(Look(row.name, None, row.at))
+                found[row.finding_id].append(Look(row.name, None, row.at, number=-row.reviewer_id))
     return found
 
 
@@ -121,26 +122,28 @@ def _row(run: Run, group: Sequence[Reviewed], labels: list[str], annotated: list
     first = group[0].record
     place = first["place"]
     row = {
-        "id": str(place.get("id") or f"{run.digest[:8]}-{first['id']}"), "text": first["text"],
+        "id": f"{run.digest[:8]}-{first['id']}", "text": first["text"],  # files number their rows alike: not theirs
         "labels": labels, "annotated": annotated, "channel": place.get("channel") or ("live" if "start" in place else "copy"),
         "stream": first["stream"], "room": first["stream"],
         "reviewer": ", ".join(sorted({name for one in group for name in one.deciders})), "model": run.bundle,
         "decided": beijing_day(max(one.decided for one in group if one.decided)),
         "findings": [one.record["id"] for one in group],
     }  # fmt: skip
+    if "id" in place:
+        row["source_id"] = str(place["id"])
     return row | {key: place[key] for key in ("start", "end") if key in place}
 
 
 def table_rows(run: Run, findings: Iterable[Reviewed]) -> Iterator[dict[str, Any]]:
     """One flat row for each finding, decided or not, for a spreadsheet."""
     for one in findings:
-        record, times = one.record, one.record["times"][0]
+        record, place = one.record, one.record["place"]  # not where it was said first: that may be another wording
         yield {
-            "finding": record["id"], "stream": record["stream"], "start": times.get("start"), "end": times.get("end"),
+            "finding": record["id"], "stream": record["stream"], "start": place.get("start"), "end": place.get("end"),
             "text": record["text"], "label": record["label"], "score": record["score"],
             "threshold": record["threshold"], "risk": record["risk"], "repeats": record["count"], "state": one.state,
             "decided_labels": "; ".join(one.labels or ()), "reviewers": "; ".join(one.deciders),
             "decided": one.decided.isoformat(timespec="seconds") if one.decided else None,
             "skipped_by": "; ".join(look.reviewer for look in one.looks if look.labels is None),
-            "place": f"{record['place']['file']} {record['place']['place']}", "model": run.bundle,
+            "place": f"{place['file']} {place['place']}", "model": run.bundle,
         }  # fmt: skip

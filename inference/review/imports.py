@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
@@ -32,18 +33,44 @@ def take_annotations(desk: Desk, labels: Sequence[str], annotations: Iterable[An
     """Write all annotations or, when one is wrong, none; InputError names it."""
     done = Imported()
     with desk.database.alone() as connection:
-        for one in newest(annotations):
+        for one in newest(_of_others(connection, desk, annotations, done)):
             _check_labels(one, labels)
-            query = sa.select(finding).where(finding.c.run_id == desk.run.id, finding.c.key == storable(one.key))
-            about = connection.execute(query.with_for_update()).first()
-            if about is None:
-                raise InputError(f"{one.place}: no finding {one.key!r:.40} in this run")
+            about = _finding(connection, desk, one)
             who = _reviewer(connection, desk, one, done)
             if one.labels is None:
                 _skip(connection, desk, one, about, who, done)
             else:
                 _read(connection, desk, one, about, who, done)
     return done
+
+
+def _of_others(
+    connection: Connection, desk: Desk, annotations: Iterable[Annotation], done: Imported
+) -> Iterator[Annotation]:
+    """Without our own decisions that come back as they went out, under the name of who imported them there."""
+    for one in annotations:
+        if one.imported is not None and _went_out(connection, _finding(connection, desk, one), one):
+            done.known += 1
+        else:
+            yield one
+
+
+def _went_out(connection: Connection, about: Row, one: Annotation) -> bool:
+    if one.labels is None:
+        mine = sa.and_(skipped.c.finding_id == about.id, skipped.c.reviewer_id == -(one.imported or 0))
+        return bool(connection.scalar(sa.select(sa.exists().where(mine))))
+    query = sa.select(reading.c.labels).where(
+        reading.c.id == one.imported, reading.c.finding_id == about.id, reading.c.state == "done"
+    )
+    return connection.scalar(query) == sorted(set(one.labels))
+
+
+def _finding(connection: Connection, desk: Desk, one: Annotation) -> Row:
+    query = sa.select(finding).where(finding.c.run_id == desk.run.id, finding.c.key == storable(one.key))
+    about = connection.execute(query.with_for_update()).first()
+    if about is None:
+        raise InputError(f"{one.place}: no finding {one.key!r:.40} in this run")
+    return about
 
 
 def _check_labels(one: Annotation, labels: Sequence[str]) -> None:
@@ -78,11 +105,12 @@ def _read(connection: Connection, desk: Desk, one: Annotation, about: Row, who: 
     labels, now = sorted(set(one.labels or ())), desk.settings.clock()
     mine = sa.and_(reading.c.finding_id == about.id, reading.c.reviewer_id == who)
     rows = connection.execute(sa.select(reading).where(mine)).all()
-    if any(row.state == "done" and row.labels == labels for row in rows):
-        done.known += 1
-        return
     row = next((row for row in rows if row.kind == "read"), None)
-    target = row.id if row else _free_reading(connection, about.id)
+    later = row is not None and row.state == "done" and one.at is not None and one.at < row.decided
+    if later or any(row.state == "done" and row.labels == labels for row in rows):
+        done.known += 1  # or the reviewer has decided otherwise since
+        return
+    target = row.id if row else _free_reading(connection, about.id, now)
     values = {"state": "done", "labels": labels, "decided": one.at or now, "lease_until": None, "reviewer_id": who,
               "leased": None, "version": reading.c.version + 1}  # fmt: skip
     connection.execute(reading.update().where(reading.c.id == target).values(values))
@@ -90,10 +118,10 @@ def _read(connection: Connection, desk: Desk, one: Annotation, about: Row, who: 
     done.decisions += 1
 
 
-def _free_reading(connection: Connection, finding_id: int) -> int:
-    """A reading that nobody holds, else a further one."""
-    free = sa.and_(reading.c.finding_id == finding_id, reading.c.kind == "read", reading.c.state == "open",
-                   reading.c.reviewer_id.is_(None))  # fmt: skip
+def _free_reading(connection: Connection, finding_id: int, now: datetime) -> int:
+    """A reading that nobody holds, also where a lease ran out, else a further one."""
+    unheld = sa.or_(reading.c.reviewer_id.is_(None), reading.c.lease_until < now)
+    free = sa.and_(reading.c.finding_id == finding_id, reading.c.kind == "read", reading.c.state == "open", unheld)
     if (
         found := connection.scalar(sa.select(reading.c.id).where(free).order_by(reading.c.number).limit(1))
     ) is not None:

@@ -34,6 +34,7 @@ class Annotation:
     at: datetime | None
     seconds: float | None
     place: str
+    imported: int | None = None  # the `Look.number` with which it went into Label Studio
 
 
 @dataclass
@@ -55,7 +56,7 @@ def tasks(run: Run, findings: Iterable[Reviewed]) -> Iterator[dict[str, Any]]:
     """Tasks with predictions, and with the decisions there are as annotations."""
     for one in findings:
         record = one.record
-        start = record["times"][0].get("start")
+        start = record["place"].get("start")
         data = {"text": record["text"], "finding": record["id"], "run": run.digest, "stream": record["stream"],
                 "label": record["label"], "before": "\n".join(record["before"]), "after": "\n".join(record["after"])}  # fmt: skip
         yield {
@@ -95,9 +96,12 @@ def _prediction(run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _annotation(look: Look) -> dict[str, Any]:
-    """Without `completed_by`, for Label Studio refuses e-mails that it doesn't know; it ignores `reviewer`."""
+    """Without `completed_by`, for Label Studio refuses e-mails that it doesn't know; it drops `reviewer`.
+
+    What is imported is whoever's who imports it; `id` comes back as `import_id` and tells whose it was.
+    """
     return {
-        "result": [_choice(look.labels)] if look.labels else [], "was_cancelled": look.labels is None,
+        "id": look.number, "result": [_choice(look.labels)] if look.labels else [], "was_cancelled": look.labels is None,
         "ground_truth": look.settles, "created_at": look.at.isoformat(), "lead_time": look.seconds,
         "reviewer": look.reviewer,
     }  # fmt: skip
@@ -223,8 +227,11 @@ def _said(
     who = one.get("reviewer") or _annotator(one.get(annotator), annotator, where)
     if not isinstance(who, str):
         raise InputError(f"{where}: 'reviewer' must be a reviewer's name, found {type(who).__name__}")
-    at, seconds = _moment(one.get("created_at")), _seconds(one.get("lead_time"), where)
-    return Annotation(key, who.strip() or _NOBODY, labels, at, seconds, where)  # a reviewer's name has no outer spaces
+    times = [at for name in ("created_at", "updated_at") if (at := _moment(one.get(name)))]  # an edited one has both
+    seconds, number = _seconds(one.get("lead_time"), where), one.get("import_id")
+    imported = number if isinstance(number, int) and abs(number) < 2**31 else None
+    name = who.strip() or _NOBODY  # a reviewer's name has no outer spaces
+    return Annotation(key, name, labels, max(times, default=None), seconds, where, imported)
 
 
 def _annotator(value: Any, field: str, where: str) -> str:

@@ -28,17 +28,17 @@ def undo(desk: Desk, user: User) -> Item | None:
             _note(connection, desk, user, entry, about.state)
             mine = sa.and_(skipped.c.finding_id == about.id, skipped.c.reviewer_id == user.id)
             connection.execute(skipped.delete().where(mine))
-            return desk.take_again(connection, user, about.id)
+            return desk.take_again(connection, user, about)
         row = _decided_reading(connection, entry, user, about.key)
         if row.kind == "read":
-            _drop_settling(connection, desk, about)
+            _drop_settling(connection, desk, about, entry)
         connection.execute(
             reading.update()
             .where(reading.c.id == row.id)
             .values(state="open", labels=None, decided=None, reviewer_id=None, version=row.version + 1)
         )
         _note(connection, desk, user, entry, desk.settle_state(connection, about.id))
-        return desk.take_again(connection, user, about.id, row.id)
+        return desk.take_again(connection, user, about, row.id)
 
 
 def _last_step(connection: Connection, desk: Desk, user: User) -> Row[Any]:
@@ -54,15 +54,16 @@ def _last_step(connection: Connection, desk: Desk, user: User) -> Row[Any]:
 
 
 def _decided_reading(connection: Connection, entry: Row[Any], user: User, key: str) -> Row[Any]:
-    row = connection.execute(sa.select(reading).where(reading.c.id == entry.reading_id)).first()
+    mine = sa.and_(reading.c.id == entry.reading_id, reading.c.finding_id == entry.finding_id)
+    row = connection.execute(sa.select(reading).where(mine)).first()
     if row is None or row.state != "done" or row.reviewer_id != user.id:
         raise Conflict(f"{key}: it was opened again since, there is nothing of yours to undo",
                        f"{key}：其后已被重新打开，没有可撤销的操作")  # fmt: skip
     return row
 
 
-def _drop_settling(connection: Connection, desk: Desk, about: Row[Any]) -> None:
-    """The dispute goes with the decision that made it, unless a lead is on it."""
+def _drop_settling(connection: Connection, desk: Desk, about: Row[Any], entry: Row[Any]) -> None:
+    """The dispute goes with the decision that made it, unless a lead raised it or is on it."""
     settling = sa.and_(reading.c.finding_id == about.id, reading.c.kind == "settle")
     row = connection.execute(sa.select(reading).where(settling)).first()
     if row is None:
@@ -70,6 +71,12 @@ def _drop_settling(connection: Connection, desk: Desk, about: Row[Any]) -> None:
     if row.state == "done" or (row.reviewer_id is not None and row.lease_until > desk.settings.clock()):
         raise Conflict(f"{about.key}: a lead has settled it or is at it; ask them",
                        f"{about.key}：组长已裁定或正在裁定，请与组长联系")  # fmt: skip
+    questioned = sa.and_(
+        log.table.c.finding_id == about.id, log.table.c.action == "question", log.table.c.id > entry.id
+    )
+    if connection.scalar(sa.select(sa.exists().where(questioned))):
+        raise Conflict(f"{about.key}: a lead questioned it and is to settle it; ask them",
+                       f"{about.key}：组长已提出异议，待其裁定，请与组长联系")  # fmt: skip
     connection.execute(reading.delete().where(settling))
 
 

@@ -166,3 +166,57 @@ def test_times_and_seconds_survive_the_way_to_another_database(site, clock, tmp_
     with other.database.read() as connection:
         seconds = connection.exec_driver_sql("SELECT seconds FROM log WHERE action = 'import'").scalar()
     assert (seconds, decisions(other.database, other.run, "f000001")[0]["who"]) == (42.0, "ann")
+
+
+def as_label_studio_returns(task):
+    """Its own: what is imported is whose who imports it, our number in `import_id`, `reviewer` dropped."""
+    kept = ("result", "was_cancelled", "ground_truth", "lead_time")
+    return task | {"annotations": [
+        {name: one[name] for name in kept} | {"id": 900 + n, "import_id": one["id"], "completed_by": 1,
+                                              "created_at": "2026-11-28T10:00:00Z"}
+        for n, one in enumerate(task["annotations"])
+    ]}  # fmt: skip
+
+
+def test_decisions_that_went_through_label_studio_are_no_second_readers(tmp_path):
+    site = make_site(tmp_path, second_share=1.0)
+    for name, key, labels in (("ann", 1, None), ("ben", 1, []), ("lea", 1, []), ("ann", 2, None)):
+        item = site.desk.open(user(site, name), f"f{key:06d}")
+        site.desk.decide(user(site, name), item.reading, item.version, labels)
+    item = site.desk.open(user(site, "ann"), "f000003")
+    site.desk.skip(user(site, "ann"), item.reading, item.version)
+    before = list(reviewed(site.database, site.run))
+    returned = [as_label_studio_returns(one) for one in tasks(site.run, before)]
+    done = take(site, write(tmp_path, *returned))
+    assert (done.decisions, done.skips, done.known, done.reviewers) == (0, 0, 5, [])
+    assert list(reviewed(site.database, site.run)) == before
+    returned[1]["annotations"][0]["result"] = [CHOICE]  # changed over there, by whoever imported it
+    done = take(site, write(tmp_path, *returned))
+    assert (done.decisions, done.known, done.reviewers) == (1, 4, ["label-studio:1"])
+
+
+def test_an_older_export_does_not_undo_a_newer_one(site, tmp_path):
+    week = [task(site, [{"result": result, "completed_by": 7, "created_at": f"2026-11-{day}T09:00:00Z"}])
+            for result, day in (([CHOICE], 20), ([], 27))]  # fmt: skip
+    found = []
+    for number in (0, 1, 0):
+        done = take(site, write(tmp_path, week[number]))
+        found.append((done.decisions, done.known, find(site.database, site.run, "f000001")[0].labels))
+    assert found == [(1, 0, ["price_fraud"]), (1, 0, []), (0, 1, [])]
+
+
+def test_an_edited_annotation_is_of_the_time_of_its_edit(site, tmp_path):
+    """Label Studio keeps created_at when an annotation is edited."""
+    at = {"completed_by": 7, "created_at": "2026-11-20T09:00:00Z"}
+    take(site, write(tmp_path, task(site, [at | {"result": [CHOICE], "updated_at": "2026-11-20T09:00:00Z"}])))
+    take(site, write(tmp_path, task(site, [at | {"result": [], "updated_at": "2026-11-21T09:00:00Z"}])))
+    row, (reading,) = find(site.database, site.run, "f000001")
+    assert row.labels == [] and reading.decided == datetime(2026, 11, 21, 9, tzinfo=UTC)
+
+
+def test_a_reading_whose_lease_ran_out_takes_the_annotation(site, clock, tmp_path):
+    item = site.desk.open(user(site, "ann"), "f000001")
+    clock.forward(days=1)
+    take(site, write(tmp_path, task(site, [{"result": [CHOICE], "completed_by": 7}])))
+    row, readings = find(site.database, site.run, "f000001")
+    assert (row.labels, [one.id for one in readings]) == (["price_fraud"], [item.reading])

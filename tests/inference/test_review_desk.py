@@ -49,6 +49,10 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path, database):
     [
         ("mysql://host/name", "mysql is not supported"),
         ("no url", "not a database URL"),
+        ("postgresql://me:half@secret:word@host/name", "not a database URL; .* %40 for @"),
+        ("postgresql://me:secret@host:54x/name", "not a database URL"),
+        ("sqlite://", "in memory would be gone"),
+        ("sqlite:///:memory:", "in memory would be gone"),
         ("sqlite:////nowhere/at/all.db", "name a file that can be written"),
         ("postgresql://me:secret@127.0.0.1:1/x", "connection failed"),
     ],
@@ -57,6 +61,14 @@ def test_databases_that_cannot_be_had(url, said):
     with pytest.raises(ConfigError, match=said) as caught:
         open_database(database_url(None, url))
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("given", "driver"), [
+    ("postgres", "postgresql+psycopg"), ("postgresql+psycopg2", "postgresql+psycopg"),
+    ("postgresql+asyncpg", "postgresql+psycopg"), ("sqlite+aiosqlite", "sqlite"),
+])  # fmt: skip
+def test_the_driver_is_ours_whichever_is_named(given, driver):
+    assert database_url(None, f"{given}:///review.db").drivername == driver
 
 
 def test_a_database_must_be_named(tmp_path):

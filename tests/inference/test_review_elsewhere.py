@@ -10,7 +10,7 @@ from review_helpers import LABELS, Browser, finding, make_bundle, make_run, make
 from typer.testing import CliRunner
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.cli import app
-from zhenyan.inference.errors import InputError
+from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.inference.review.database import database_url, open_database
 from zhenyan.inference.review.exchange import corpus_rows, reviewed
 from zhenyan.inference.review.imports import take_annotations
@@ -112,8 +112,34 @@ def test_an_import_needs_no_server_before_it(tmp_path, bundle, run):
     database.close()
     path = tmp_path / "min.json"
     path.write_text(json.dumps([{"finding": "f000001", "run": digest, "annotator": 4, "labels": "price_fraud"}]))
+    (run.path / REVIEWED).unlink()
     assert "1 decisions" in zhenyan("review-import", run.path, path).output
     assert RunFolder.existing(run.path).path.joinpath("review.db").exists()
+
+
+@pytest.mark.parametrize("words", [
+    ("review-export", "RUN", "-o", "FOLDER/a.json", "--to", "labelstudio"), ("review-export", "RUN", "-o", "FOLDER/a.csv", "--to", "csv"),
+    ("review-import", "RUN", "FOLDER/a.json"), ("review", "RUN"), ("reviewers", "list", "--run", "RUN"),
+    ("evidence", "RUN", "f000001", "-o", "FOLDER/c.json"),
+])  # fmt: skip
+def test_a_run_reviewed_elsewhere_is_not_taken_for_one_without_decisions(tmp_path, run, words):
+    database = elsewhere(tmp_path)
+    take_in(database, run, Settings())
+    database.close()
+    result = zhenyan(*(word.replace("RUN", str(run.path)).replace("FOLDER", str(tmp_path)) for word in words))
+    assert isinstance(result.exception, ConfigError)
+    assert "elsewhere.db; name the database that is meant with --database" in str(result.exception)
+    assert not (run.path / "review.db").exists()
+
+
+def test_tasks_with_labels_that_their_configuration_lacks_are_refused(tmp_path, bundle):
+    run = make_run(tmp_path, [finding(1, label="my_new_label")], "other-1")
+    manifest = json.loads((run.path / "manifest.json").read_text(encoding="utf-8"))
+    manifest["thresholds"]["my_new_label"] = 0.5
+    (run.path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    words = ("review-export", run.path, "--to", "labelstudio", "-o", tmp_path / "t.json", "--model", bundle.folder)
+    assert "has no label my_new_label; name the run's own bundle with --model" in str(zhenyan(*words).exception)
+    assert not (tmp_path / "t.json").exists()
 
 
 def test_label_studios_csv_comes_in_like_json_min(site, tmp_path):

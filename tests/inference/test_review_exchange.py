@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from review_helpers import LABELS, Browser, finding, make_site, user
 from zhenyan.inference.errors import ConfigError, InputError
-from zhenyan.inference.review.exchange import Held, corpus_rows, reviewed
+from zhenyan.inference.review.exchange import Held, corpus_rows, reviewed, table_rows
 from zhenyan.inference.review.exports import decisions, write_export
 from zhenyan.inference.review.imports import take_annotations
 from zhenyan.inference.review.labelstudio import Unclear, configuration, read_annotations, tasks
@@ -73,7 +73,8 @@ def test_findings_of_one_line_become_one_row(tmp_path):
     assert (got, held.undecided) == ([], 1)
     decide(site, "f000002", [], "ben")
     (row,), held = rows(site)
-    assert (row["id"], row["labels"], row["annotated"]) == ("row-7", ["food_safety"], ["food_safety", "price_fraud"])
+    assert (row["id"], row["source_id"]) == (f"{site.run.digest[:8]}-f000001", "row-7")
+    assert (row["labels"], row["annotated"]) == (["food_safety"], ["food_safety", "price_fraud"])
     assert (row["channel"], row["reviewer"]) == ("copy", "ann, ben")
     assert str(held) == ""
 
@@ -327,3 +328,23 @@ def test_exports_over_http(site):
     assert "attachment" in case.headers["content-disposition"]
     assert [entry["who"] for entry in case.json()["decisions"]] == ["ann"]
     assert lea.get("/finding/f9/case.json").status_code == 400
+
+
+def test_rows_of_files_that_number_alike_have_ids_of_their_own(tmp_path):
+    places = [{"file": f"{name}.csv", "place": "line 2", "id": "1"} for name in "ab"]
+    site = make_site(tmp_path, [finding(n, place=place) for n, place in enumerate(places, 1)])
+    for key in ("f000001", "f000002"):
+        decide(site, key, None)
+    got, _ = rows(site)
+    assert len({row["id"] for row in got}) == 2 and [row["source_id"] for row in got] == ["1", "1"]
+
+
+def test_a_table_and_tasks_tell_the_time_of_the_text_they_hold(tmp_path):
+    """A claim is said at 10 s, more plainly at 600 s: the finding's text and place are of the second."""
+    place = {"file": "a.srt", "place": "cue 2", "start": 600.0, "end": 603.0}
+    times = [{"place": "cue 1", "start": 10.0, "end": 13.0}, place]
+    site = make_site(tmp_path, [finding(1, place=place, times=times)])
+    (row,) = table_rows(site.run, reviewed(site.database, site.run))
+    assert (row["start"], row["end"], row["place"]) == (600.0, 603.0, "a.srt cue 2")
+    (task,) = tasks(site.run, reviewed(site.database, site.run))
+    assert task["data"]["start"] == 600.0

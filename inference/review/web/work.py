@@ -101,7 +101,7 @@ def decide(request: Request, user: Reviewer, reading: Number) -> Response:
         labels = _decided_labels(request)
     except Said as fault:
         return show(request, user, site.desk.current(user), wanted, fault=fault, status=400)
-    action = site.desk.decide(user, reading, _version(request), labels)
+    action = site.desk.decide(user, reading, _version(request), labels, field(request, "key") or None)
     return _next(request, user, wanted, (field(request, "key"), action))
 
 
@@ -133,7 +133,7 @@ def _next(request: Request, user: User, wanted: Wanted, done: tuple[str, str]) -
 @router.post("/work/{reading}/skip")
 def skip(request: Request, user: Reviewer, reading: Number) -> Response:
     """Put the finding back and hand out the next."""
-    site_of(request).desk.skip(user, reading, _version(request))
+    site_of(request).desk.skip(user, reading, _version(request), field(request, "key") or None)
     return _next(request, user, _wanted(request), (field(request, "key"), "skip"))
 
 
