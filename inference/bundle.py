@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from zhenyan.inference import normalise
 from zhenyan.inference.errors import BundleError
+from zhenyan.inference.law import marks
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -52,9 +53,9 @@ class Label:
 
     @property
     def citation(self) -> str:
-        """The articles of the first law as a reviewer would cite them: which one applies, the facts decide."""
+        """The articles of the first law as a reviewer would cite them, with their marks; which applies, the facts decide."""
         law = self.articles[0]["law"]
-        articles = "、".join(item["article"] for item in self.articles if item["law"] == law)
+        articles = "、".join(item["article"] + marks(item)[0] for item in self.articles if item["law"] == law)
         return f"《{law.split(' [')[0]}》{articles}"
 
     @property

@@ -35,6 +35,14 @@ def changed(folder: Path, **values) -> Path:
     return folder
 
 
+def with_file(folder: Path, name: str, content: bytes) -> Path:
+    """`folder` with another file of that name, as when an exporter wrote it: the hashes fit."""
+    (folder / name).unlink()
+    (folder / name).write_bytes(content)
+    hashes = {name: sha256(folder / name) for name in FILES}
+    return changed(folder, sha256=hashes, bundle_id=bundle_id("zhenyan", hashes))
+
+
 @pytest.mark.parametrize(("values", "words"), [
     ({"bundle_id": "zhenyan-000000000000"}, "bundle_id is 'zhenyan-000000000000', its files make zhenyan-"),
     ({"bundle_id": None}, "bundle_id must be str, found nothing"), ({"pad_id": "x"}, "pad_id must be int, found 'x'"),
@@ -60,14 +68,28 @@ def test_a_manifest_that_does_not_fit_is_refused(folder, values, words):
 
 
 def test_a_threshold_that_is_missing_is_named(folder):
-    """As when an exporter wrote them: their hashes fit."""
     thresholds = json.loads((folder / "thresholds.json").read_text("utf-8"))
     del thresholds["food_safety"]
-    (folder / "thresholds.json").unlink()
-    (folder / "thresholds.json").write_text(json.dumps(thresholds))
-    hashes = {name: sha256(folder / name) for name in FILES}
     with pytest.raises(BundleError, match=r"thresholds\.json: lacks food_safety"):
-        load_bundle(changed(folder, sha256=hashes, bundle_id=bundle_id("zhenyan", hashes)))
+        load_bundle(with_file(folder, "thresholds.json", json.dumps(thresholds).encode()))
+
+
+@pytest.mark.parametrize("more", [b"\x08\x63", b"\xff"])  # a second ir_version, 99, which counts; no protobuf at all
+def test_a_network_that_onnx_runtime_cannot_run_is_told(folder, more):
+    network = (folder / "model.onnx").read_bytes() + more
+    told = (
+        r"model\.onnx: ONNX Runtime \d.* can't run it \((.*IR version: 99, max.*|Protobuf parsing failed\.)\); install"
+    )
+    with pytest.raises(BundleError, match=told):
+        Classifier.load(with_file(folder, "model.onnx", network), threads=1)
+
+
+def test_a_tokenizer_that_a_newer_version_wrote_is_told(folder):
+    tokenizer = json.loads((folder / "tokenizer.json").read_text("utf-8")) | {"pre_tokenizer": {"type": "Coming"}}
+    with pytest.raises(
+        BundleError, match=r"bundle/tokenizer\.json: tokenizers \d.* can't read it \(.+\); install newer"
+    ):
+        Classifier.load(with_file(folder, "tokenizer.json", json.dumps(tokenizer).encode()))
 
 
 @pytest.mark.parametrize("text", ["[]", '"abc"', "{", "null", "[" * 100_000])
