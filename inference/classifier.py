@@ -13,10 +13,11 @@ from numbers import Real
 from pathlib import Path
 
 import numpy as np
+import tokenizers
 from tokenizers import Tokenizer
 from zhenyan.inference.batching import groups, pad, plan_batches
 from zhenyan.inference.bundle import Bundle, check_tokenizer, load_bundle
-from zhenyan.inference.errors import ConfigError, InputError, ZhenyanError
+from zhenyan.inference.errors import BundleError, ConfigError, InputError, ZhenyanError
 from zhenyan.inference.evidence import Evidence, find_evidence
 from zhenyan.inference.normalise import normalise
 from zhenyan.inference.session import Session, open_session
@@ -82,7 +83,7 @@ class Classifier:
             from zhenyan.inference.doctor import saved_choice
 
             runtime = saved_choice(bundle)
-        tokenizer = Tokenizer.from_file(str(bundle.folder / "tokenizer.json"))
+        tokenizer = _read_tokenizer(bundle.folder / "tokenizer.json")
         check_tokenizer(bundle, tokenizer)
         return cls(bundle, open_session(bundle.folder / "model.onnx", runtime, threads), tokenizer, explain)
 
@@ -248,19 +249,28 @@ class Classifier:
                 self._cache.popitem(last=False)
 
 
+def _read_tokenizer(path: Path) -> Tokenizer:
+    """BundleError when it can't be read, such as one that a newer version wrote."""
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise BundleError(
+            f"{path}: tokenizers {tokenizers.__version__} can't read it ({error}); "
+            "install newer tokenizers or use another bundle"
+        ) from None
+
+
 def _checked(texts: Iterable[str]) -> Iterator[str]:
     """`texts` one by one, as plain str (NumPy's strings are a subclass); InputError names the place of what is no text.
 
-    InputError also for a single text, which would be read character by character, and for nothing to go through.
+    InputError also for a single text, which would be read character by character, for nothing to go through, and for
+    a table, which would give the names of its columns.
     """
-    if isinstance(texts, str | bytes | Mapping) or not _can_be_gone_through(texts):
-        raise InputError(f"texts: expected several texts, given {type(texts).__name__}; put a single text into a list")
+    dimensions = getattr(texts, "ndim", 1)  # NumPy's array without any is an Iterable that can't be gone through
+    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable) or dimensions != 1:
+        remedy = 'give its column, such as table["text"]' if dimensions > 1 else "put a single text into a list"
+        raise InputError(f"texts: expected several texts, given {type(texts).__name__}; {remedy}")
     for place, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"texts[{place}]: expected str, given {type(text).__name__}")
         yield str.__str__(text)  # what a subclass's own __str__ gives may be something else
-
-
-def _can_be_gone_through(texts: object) -> bool:
-    """Whether it has places to go through; NumPy's array without dimensions is an Iterable that has none."""
-    return isinstance(texts, Iterable) and getattr(texts, "ndim", 1) != 0

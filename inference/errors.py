@@ -1,5 +1,7 @@
 """Errors a user can cause and mend; every message names the place, the value and the remedy."""
 
+from __future__ import annotations
+
 
 class ZhenyanError(Exception):
     """Base of all errors that are the caller's to mend; the command line prints them without a traceback."""
@@ -29,3 +31,8 @@ class MissingExtra(ZhenyanError):
             f"this needs {module}, which is not installed: install zhenyan with its extra {extra!r}, "
             f"in the repository: pip install '.[{extra}]'"
         )
+        self._made_of = module, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        """Pickled by what it was made of, not by its message: a pool that can't unpickle an error waits for ever."""
+        return MissingExtra, self._made_of

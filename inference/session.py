@@ -35,7 +35,14 @@ class OnnxSession:
     """ONNX Runtime on the CPU with explicit threads; safe to call from several threads at once."""
 
     def __init__(self, model: Path, threads: int | None = None) -> None:
-        self._session = open_onnx(str(model), threads)
+        try:
+            self._session = open_onnx(str(model), threads)
+        except Exception as error:  # ONNX Runtime's own share no class
+            reason = str(error).strip().rpartition("failed:")[2]
+            raise BundleError(
+                f"{model}: ONNX Runtime {onnxruntime.__version__} can't run it ({reason}); "
+                "install a newer onnxruntime or use another bundle"
+            ) from None
 
     def __call__(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,10 @@ from zhenyan.inference.errors import MissingExtra
 keys = typer.Typer(help="API keys of the service: add, list, revoke.", no_args_is_help=True)
 _NAME = Annotated[str, typer.Argument(help="Whose key it is, such as shop-team.")]
 _FILE = Annotated[Path, typer.Option("--file", help="Key file of the service.")]
+
+
+# Looked for, not imported: prometheus_client reads its folder on import, and the supervisor makes that later.
+_PACKAGES = ("fastapi", "uvicorn", "pydantic", "prometheus_client")
 
 
 class HelpWithSettings(TyperCommand):
@@ -49,10 +54,11 @@ def serve(
 
     SIGTERM finishes what is in flight.
     """
+    _need_packages()
     try:
         from zhenyan.inference.serve.server import Supervisor
         from zhenyan.inference.serve.settings import load_settings
-    except ImportError as error:
+    except ImportError as error:  # what those packages need
         raise MissingExtra(str(error.name), "serve") from None
     options = {"host": host, "port": port, "workers": workers, "model": model, **read_pairs(set_, "max_texts=100")}
     chosen = load_settings(config, options)
@@ -61,6 +67,13 @@ def serve(
             typer.echo(f"{name} = {getattr(chosen, name)!r}  # default {field.default!r}; {field.description}")
         raise typer.Exit()
     raise typer.Exit(Supervisor(chosen).run())
+
+
+def _need_packages() -> None:
+    """MissingExtra that names the first package of the extra that isn't installed."""
+    for package in _PACKAGES:
+        if find_spec(package) is None:
+            raise MissingExtra(package, "serve")
 
 
 @keys.command("add")

@@ -53,6 +53,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
 
     app = FastAPI(
         title="zhenyan", version=classifier.bundle.id, lifespan=lifespan, docs_url=None, redoc_url=None,
+        redirect_slashes=False,  # behind a proxy that ends TLS it would send clients to http://
         description="Deceptive advertising in Chinese livestreams and product copy: labels, scores, evidence.",
     )  # fmt: skip
     app.router.route_class = JsonRoute

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import secrets
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -87,27 +88,42 @@ class KeyFile:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Until the block ends no other process changes the file: a lock beside it, which stays."""
-        beside = self.path.with_name(self.path.name + ".lock")
+        """Until the block ends no other process changes the file: a lock beside it, which stays.
+
+        ConfigError when the path is a folder or there can be no lock.
+        """
+        real = self._real()
+        if real.is_dir():
+            raise ConfigError(f"{self.path}: is a folder; name a file")
+        beside = real.with_name(real.name + ".lock")
         with contextlib.ExitStack() as stack:
             try:
                 lock = os.open(beside, os.O_RDWR | os.O_CREAT, 0o600)
                 stack.callback(os.close, lock)
                 fcntl.flock(lock, fcntl.LOCK_EX)
             except OSError as error:
-                raise ConfigError(f"{beside}: cannot be written and locked: {error.strerror}") from None
+                raise ConfigError(
+                    f"{self.path}: cannot be written and locked (with {beside}): {error.strerror}; "
+                    "name a file in a folder that exists and can be written"
+                ) from None
             yield
 
+    def _real(self) -> Path:
+        """The file behind links: replacing a link would leave the keys where other paths find them as they were."""
+        return Path(os.path.realpath(self.path))
+
     def _save(self, keys: _Keys) -> None:
-        """Write whole or not at all; at no moment readable by others."""
+        """Write whole or not at all; readable as the file was, a new one by nobody else."""
+        real = self._real()
         try:
-            handle, part = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+            handle, part = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)
             try:
                 with open(handle, "w", encoding="utf-8") as out:
+                    _make_like(real, handle)
                     json.dump(keys, out, indent=1)
                     out.flush()
                     os.fsync(out.fileno())
-                os.replace(part, self.path)
+                os.replace(part, real)
             except BaseException:
                 os.unlink(part)
                 raise
@@ -128,8 +144,8 @@ class KeyFile:
 
     def _refresh(self) -> None:
         try:
-            stat = self.path.stat()
-            seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            found = self.path.stat()
+            seen = (found.st_ino, found.st_mtime_ns, found.st_size)
         except OSError:
             seen = None  # reading it tells why
         if seen is None or seen != self._seen:
@@ -137,6 +153,25 @@ class KeyFile:
             self._seen = None
             self._hashes = {name: entry["sha256"] for name, entry in self._load().items()}
             self._seen = seen
+
+
+def _make_like(before: Path, handle: int) -> None:
+    """Give an open file owner, group and mode of the one it is to replace, where there is one: the service reads it.
+
+    ConfigError when that isn't permitted.
+    """
+    try:
+        old = before.stat()
+    except FileNotFoundError:
+        return
+    try:
+        os.fchown(handle, old.st_uid, old.st_gid)
+    except PermissionError:
+        raise ConfigError(
+            f"{before}: belongs to user {old.st_uid} and group {old.st_gid}, and would not if you wrote it; "
+            "change the keys as that user or with sudo"
+        ) from None
+    os.fchmod(handle, stat.S_IMODE(old.st_mode))
 
 
 class KeyGate:

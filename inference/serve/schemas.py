@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from zhenyan.inference.classifier import Prediction
 
 WRONG_INPUT = 'input: expected a text, a list of texts, or a list of {"type": "text", "text": ...} parts, one at least'
@@ -15,10 +15,24 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ClassifyRequest(_Model):
+class _Given(_Model):
+    """What a client gives. Only its first faults are found: each costs memory, and a body may hold a million."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_unknown(cls, data: Any) -> Any:
+        """Of several unknown keys only the first; the others needn't be told."""
+        if not isinstance(data, dict):
+            return data
+        known = cls.model_fields
+        unknown = next((key for key in data if key not in known), None)
+        return {key: data[key] for key in (*known, unknown) if key in data}
+
+
+class ClassifyRequest(_Given):
     """Texts to classify."""
 
-    texts: Annotated[list[str], Field(min_length=1, description="utterances or pieces of copy")]
+    texts: Annotated[list[str], Field(min_length=1, fail_fast=True, description="utterances or pieces of copy")]
     evidence: Annotated[
         bool, Field(strict=True, description="also find the words that carried each decision (slower)")
     ] = True
@@ -49,7 +63,7 @@ class ClassifyResponse(_Model):
     results: list[Result]
 
 
-class TextPart(_Model):
+class TextPart(_Given):
     """OpenAI's multi-modal input, of which text is understood."""
 
     type: Literal["text"]
@@ -60,7 +74,11 @@ class ModerationRequest(BaseModel):
     """OpenAI's moderation request; `model` is accepted and ignored."""
 
     model_config = ConfigDict(extra="ignore")
-    input: str | Annotated[list[str], Field(min_length=1)] | Annotated[list[TextPart], Field(min_length=1)]
+    input: (
+        str
+        | Annotated[list[str], Field(min_length=1, fail_fast=True)]
+        | Annotated[list[TextPart], Field(min_length=1, fail_fast=True)]
+    )
     model: str | None = None
 
     def texts(self) -> list[str]:

@@ -13,6 +13,7 @@ import signal
 import tempfile
 import time
 
+from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.serve import sockets
 from zhenyan.inference.serve.keys import KeyFile
 from zhenyan.inference.serve.log import set_up_logging
@@ -39,11 +40,11 @@ class Supervisor:
         self.reload = self.stopping = False
 
     def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; returns the exit code."""
+        """Serve until SIGTERM or SIGINT; returns the exit code. ConfigError when no folder can be written."""
         signal.signal(signal.SIGHUP, self._on_hangup)
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
-        with tempfile.TemporaryDirectory(prefix="zhenyan-metrics-") as metrics:
+        with _metrics_folder() as metrics:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
             self.current = self._start()
             code = 2 if self.current is None else 1
@@ -166,3 +167,14 @@ class Supervisor:
 
     def _on_stop(self, *_: object) -> None:
         self.stopping = True
+
+
+def _metrics_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for the metrics of all workers; ConfigError where none can be made, as in a read-only container."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="zhenyan-metrics-")
+    except OSError as error:
+        raise ConfigError(
+            f"no folder can be written for the metrics ({error.strerror}): set TMPDIR to one, "
+            "or in a container add --tmpfs /tmp"
+        ) from None

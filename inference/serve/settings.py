@@ -50,7 +50,11 @@ class Settings(BaseModel):
         default=4_096, ge=256, description="characters scored in one batch (about as many tokens)"
     )
     deadline_ms: float = Field(
-        default=2_000.0, ge=50, le=600_000, description="a request that would take longer is refused with 429"
+        default=2_000.0,
+        ge=50,
+        le=600_000,
+        description="a request that would wait too long for others is refused with 429; "
+        "one that takes longer by itself is taken when nothing waits",
     )
     max_delay_ms: float = Field(
         default=3.0, ge=0, description="how long a batch waits for company; at most a quarter of deadline_ms"
@@ -111,7 +115,8 @@ def load_settings(file: Path | None, options: dict[str, Any]) -> Settings:
 
 def _read(file: Path | None) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8")) if file else {}
+        # Windows PowerShell writes a byte order mark, which TOML doesn't allow.
+        return tomllib.loads(file.read_text(encoding="utf-8-sig")) if file else {}
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

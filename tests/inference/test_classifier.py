@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import pickle
 import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -171,6 +172,7 @@ def test_evidence_behind_stacked_marks_is_cut_from_the_text_as_it_stands(fresh):
     (np.array("好"), "expected several texts, given ndarray"), (b"abc", "given bytes"), ({"a": 1}, "given dict"), (None, "given NoneType"), (7, "given int"),
     (["好", None], r"texts\[1\]: expected str, given NoneType"), ([float("nan")], r"texts\[0\]: expected str, given float"),
     ([b"abc"], "given bytes"),
+    (np.array([["好", "不好"]]), r'given ndarray; give its column, such as table\["text"\]$'),
 ])  # fmt: skip
 @pytest.mark.parametrize("ask", [
     lambda c, texts: list(c.classify(texts)), lambda c, texts: c.predict(texts), lambda c, texts: c.score(texts)
@@ -178,6 +180,14 @@ def test_evidence_behind_stacked_marks_is_cut_from_the_text_as_it_stands(fresh):
 def test_what_is_no_list_of_texts_is_refused(fresh, ask, texts, words):
     with pytest.raises(InputError, match=words):
         ask(fresh, texts)
+
+
+def test_a_table_is_scored_by_its_column_not_by_its_columns_names(fresh):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"text": [CLAIM, "好"], "id": ["a", "b"]})
+    with pytest.raises(InputError, match=r'given DataFrame; give its column, such as table\["text"\]$'):
+        fresh.predict(table)
+    assert [prediction.text for prediction in fresh.predict(table["text"])] == [CLAIM, "好"]
 
 
 def test_texts_come_back_as_plain_strings(fresh):
@@ -322,6 +332,12 @@ def test_a_missing_runtime_names_its_extra(fresh, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "openvino", None)
     with pytest.raises(MissingExtra, match=r"pip install .\.\[openvino\]"):
         Classifier.load(runtime="openvino")
+
+
+def test_a_missing_runtime_is_told_across_processes():
+    """An error that can't be unpickled leaves a pool waiting for ever."""
+    error = pickle.loads(pickle.dumps(MissingExtra("openvino", "openvino")))
+    assert type(error) is MissingExtra and str(error) == str(MissingExtra("openvino", "openvino"))
 
 
 def test_openvino_that_cannot_read_a_file_says_so(tmp_path):

@@ -1,0 +1,35 @@
+"""`zhenyan serve` where something that it needs isn't there, and what its help says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("package", ["fastapi", "uvicorn", "prometheus_client"])  # newer Typers need pydantic, too
+def test_a_missing_package_of_the_extra_is_named(command, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    code, told = command("serve", "--port", "0")
+    assert code == 2 and f"this needs {package}, which is not installed" in told and "'.[serve]'" in told
+
+
+def test_looking_for_the_packages_leaves_the_metrics_folder_to_the_supervisor():
+    """prometheus_client looks for its folder when it is imported: too early, and workers wouldn't share metrics."""
+    program = (
+        "import sys\nfrom zhenyan.inference.cli import main\nsys.argv = ['zhenyan', 'serve', '--settings']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    print(end.code, 'prometheus_client' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "0 False", done.stderr
+    assert "a request that would wait too long for others is refused" in done.stdout
+
+
+def test_no_folder_for_the_metrics_is_told(tmp_path):
+    """As in a read-only container."""
+    set_up = f"import tempfile\ntempfile.tempdir = {str(tmp_path / 'none')!r}"
+    program = f"{set_up}\nfrom zhenyan.inference.cli import main\nmain()"
+    done = subprocess.run([sys.executable, "-c", program, "serve", "--port", "0"], capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "no folder can be written for the metrics (No such file or directory): set TMPDIR to one" in done.stderr
