@@ -27,6 +27,7 @@ _DIVIDER = "*#_~^|\\\\•·・‧∙⋅◦●○◆◇■□→←↑↓※§¤�
 _BETWEEN_HAN = re.compile(f"(?<=[{_HAN}])[{_DIVIDER}]{{1,3}}(?=[{_HAN}])")
 _PICTOGRAPHS = "\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 _PICTOGRAPH = re.compile(f"[{_PICTOGRAPHS}]+")
+_SYMBOL = re.compile(f"[{_PICTOGRAPHS}\u24eb-\u24ff]")
 _IN_NUMBER = re.compile(f"(?<=[0-9A-Za-z])[{_PICTOGRAPHS}]+(?=[0-9A-Za-z])")
 # Digits and letters in circles and squares that NFKC leaves: 原价❶❾❾, 🅰货
 _ENCLOSED = {
@@ -89,6 +90,8 @@ def _close_up(match: re.Match[str]) -> str:
 
 def _without_symbols(text: str) -> str:
     """Pictographs, digits and letters in circles as what is read, without those that are decoration."""
+    if not _SYMBOL.search(text):  # nearly always so
+        return text
     text = text.translate(_ENCLOSED)
     for symbol, word in _READ:
         text = symbol.sub(word, text)
