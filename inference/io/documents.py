@@ -10,6 +10,7 @@ from typing import Any
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.items import MEDIA, Item, Options, Reject
+from zhenyan.inference.io.names import member_name
 from zhenyan.inference.io.opening import COMPRESSIONS, inner_address, open_text, plain_suffix
 
 _LANGUAGE = r"\.(?:ai-)?(?:zh|zho|chi|chs|cht|cmn|yue|sc|tc|en|eng)(?:[-_&][a-z]+)*"
@@ -20,10 +21,13 @@ _ENDINGS = re.compile(
 )
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d+)"
 _TIMES = re.compile(rf"\s*(?:\d+\s+)?{_TIME}[\s,=~>→–—-]{{1,12}}{_TIME}")
-_MEANT_AS_TIMES = re.compile(r"\s*[\d:.,;XxOo]*\d\s*:[\d:.,;XxOo\s]*--?>|\s*--?>\s*\d+\s*:|\s*\d+:\d+:\S+\s*$")
+_MEANT_AS_TIMES = re.compile(  # also those before 0, and with the marks that Chinese keyboards write
+    r"\s*-?[\d:.,;：．，；XxOo]*\d\s*[:：][\d:.,;：．，；XxOo\s]*--?>|\s*--?>\s*-?\d+\s*[:：]|\s*-?\d+[:：]\d+[:：]\S+\s*$"
+)
 _TIME_CHARS = 100  # no line of times is longer
 _NOT_CUES = ("NOTE", "STYLE", "REGION")  # blocks of WebVTT
 _BROKEN = "a cue's times can't be read"
+_UNTIMED = "text before the first cue's times"
 _MOST_TAGS = 1000  # of a cue: pysubs2 takes the square of their number in time
 _TIME_TAG = re.compile(r"<\d+:[\d:.]*>")  # WebVTT: when the next word is said; pysubs2 leaves it in the words
 # A tag, so that pysubs2 drops it, and more than the two times in a line by which it knows a cue's beginning.
@@ -36,7 +40,9 @@ _ASS_FORMAT = re.compile(r"\s*Format:(.*)")
 
 def stream_name(path: str) -> str:
     """What a file is called in reports: its name without the endings of format, language, recording and compression."""
-    name = PurePath(inner_address(path)).name
+    address = inner_address(path)
+    name = PurePath(address).name
+    name = member_name(name) if address.startswith("zip://") else name
     return _ENDINGS.sub("", name) or name
 
 
@@ -61,6 +67,8 @@ def read_subtitles(path: str, options: Options) -> Iterator[Item | Reject]:
     if all(event == _BROKEN for *_, event in found):
         broken = f", {_BROKEN} in line {found[0][0]}" if found else ""
         raise InputError(f"{path}: no cue found{broken}; is it really {plain_suffix(path)}?")
+    if kind == "srt":
+        yield from _untimed(lines[: found[0][0] - 1])
     for number, (line, cue, event) in enumerate(found, 1):
         if cue.startswith("Comment:"):
             continue
@@ -68,6 +76,14 @@ def read_subtitles(path: str, options: Options) -> Iterator[Item | Reject]:
             yield Reject(f"line {line}", event, cue.strip()[:80])
         else:
             yield from _cue_items(number, event, kind, path)
+
+
+def _untimed(lines: Sequence[str]) -> Iterator[Reject]:
+    """A reject where words stand before an SRT file's first times; its first number, or a WebVTT file's header, are none."""
+    plain = [(at, line.replace("\ufeff", "").strip()) for at, line in enumerate(lines, 1)]
+    words = [(at, text) for at, text in plain if text and not text.isdecimal()]
+    if words and not words[0][1].startswith("WEBVTT"):
+        yield Reject(f"line {words[0][0]}", _UNTIMED, " ".join(text for _, text in words)[:80])
 
 
 def _cue_items(number: int, event: Any, kind: str, path: str) -> Iterator[Item | Reject]:

@@ -7,9 +7,11 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 
 from zhenyan.inference.errors import InputError
 
+_LINES = re.compile("[\u2500-\u259f]")  # cp437's lines and blocks: bytes that begin most characters of GBK
 _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 
 
@@ -42,6 +44,16 @@ def _shown(name: str, folder: str) -> str:
 
 def _gbk(name: str) -> str:
     return os.fsdecode(name.encode("gb18030", "replace"))
+
+
+def member_name(name: str) -> str:
+    """A zip member's name as it was written: one without the mark of UTF-8 (macOS, old programs) came as cp437."""
+    with suppress(UnicodeError):
+        return name.encode("cp437").decode()
+    with suppress(UnicodeError):
+        if _LINES.search(name):  # else it is a Western name such as séance, which GBK could read
+            return name.encode("cp437").decode("gb18030")
+    return name
 
 
 def real_path(path: str) -> str:

@@ -32,7 +32,8 @@ READERS: dict[str, Reader] = {
 }
 
 _LOST = "\ufffd"  # what stands for bytes that the encoding can't hold
-_PASSWORD = re.compile(r"(?<!git)(?<!github)://[^/]*:[^/]*@")  # those two name a revision so
+# git and github name a revision so; after an archive's scheme stand its member, :: and its name, which may have an @.
+_PASSWORD = re.compile(r"(?<!git)(?<!github)(?<!zip)(?<!tar)(?<!libarchive)://[^/]*:[^/]*@")
 _MAGIC = re.compile(r"[*?[]")
 _BY_PROGRAMS = ("~$", ".~lock.", "._")
 

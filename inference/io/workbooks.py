@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io.items import Item, Options, Reject, make_item, table_columns
+from zhenyan.inference.io.items import Columns, Item, Options, Reject, make_item, table_columns
 from zhenyan.inference.io.opening import open_seekable
 
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")  # what encrypted workbooks and those of the old format begin with
@@ -55,18 +55,38 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
     sheet = next((s for s in book.worksheets if s.sheet_state == "visible" and next(_rows(s), None)), None)
     others = [other for other in book.worksheets if other is not sheet and next(_rows(other, _LOOKED_AT), None)]
     if others:
-        names = ", ".join(f"{s.title}{'' if s.sheet_state == 'visible' else ' (hidden)'}" for s in others)
-        options.notes.append(f"{path}: read {f'sheet {sheet.title}' if sheet else 'no sheet'}; not read: {names}")
+        read = f"sheet {sheet.title}" if sheet else "no sheet"
+        options.notes.append(f"{path}: read {read}; not read: {_titles(others)}")
     if sheet is None:
         return
     rows = _rows(sheet)
     first = next(rows)[1]
     header = [str(name).strip() if name is not None else f"column{i}" for i, name in enumerate(first, 1)]
-    names, columns = table_columns(header, options, f"{path} sheet {sheet.title}")
+    names, columns = _columns(header, options, f"{path} sheet {sheet.title}", others)
     filled = [at for at, name in enumerate(names) if name != columns.text]
     merged = {at: last for at, last in _merged(sheet).items() if at[1] in filled}
     for number, row in _filled(rows, merged):
         yield make_item(_plain(_named(names, row)), columns, f"row {number}")
+
+
+def _columns(header: Sequence[str], options: Options, path: str, others: Sequence[Any]) -> tuple[list[str], Columns]:
+    """The sheet's columns; the InputError says which other sheets with rows there are, of which one may be meant."""
+    try:
+        return table_columns(header, options, path)
+    except InputError as error:
+        if not others:
+            raise
+        shown = any(sheet.sheet_state == "visible" for sheet in others)
+        remedy = (
+            "move the one to be read to the front, or hide this one"
+            if shown
+            else "show the one to be read, hide this one"
+        )
+        raise InputError(f"{error}; other sheets: {_titles(others)} - {remedy}") from None
+
+
+def _titles(sheets: Sequence[Any]) -> str:
+    return ", ".join(f"{s.title}{'' if s.sheet_state == 'visible' else ' (hidden)'}" for s in sheets)
 
 
 def _check_size(raw: BinaryIO, path: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.items import keep_aside
 from zhenyan.inference.io.jsonlines import dump_line, write_atomic
 from zhenyan.inference.io.writing import write_output
 from zhenyan.inference.runs.findings import collect
@@ -114,6 +115,6 @@ def output_lines(folder: RunFolder, files: Sequence[str]) -> Iterator[bytes]:
 
 def _with_source(entry: Mapping[str, Any], row: bytes, files: Sequence[str]) -> bytes:
     source = {"source": f"{files[entry['file']]} {entry['place']}"}
-    if b'"source":' in row:  # probably a field of its own, which stays
-        return dump_line(source | json.loads(row))
+    if b'"source":' in row:  # probably a field of its own
+        return dump_line(source | keep_aside(json.loads(row), source))
     return b"%b,%b\n" % (dump_line(source)[:-2], row[1:])

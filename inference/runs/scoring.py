@@ -21,6 +21,7 @@ MAX_PAIR = 240  # characters of two neighbours read together
 SUSPICION = 0.2  # a pair is read when one of its lines reaches this share of a threshold
 EXPLAINED = 64  # hits whose evidence is sought together
 _ADDED = frozenset(("labels", "scores", "evidence", "model", "truncated"))
+_SCORE = "score."  # what begins the names of scores in tables
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,9 @@ def own_fields(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """A row's fields without an earlier run's judgement; its own that are called like those added get another name."""
     if _ADDED.isdisjoint(record):
         return record
-    scores = isinstance(record.get("scores"), dict) or any(key.startswith("score.") for key in record)
+    scores = isinstance(record.get("scores"), dict) or any(key.startswith(_SCORE) for key in record)
     if scores and "model" in record:
-        return {key: value for key, value in record.items() if key not in _ADDED}
+        return {key: value for key, value in record.items() if key not in _ADDED and not key.startswith(_SCORE)}
     return keep_aside(record, _ADDED)
 
 

@@ -5,6 +5,9 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
+from zhenyan.inference.bundle import Label
+from zhenyan.inference.cli.table import findings_table
 from zhenyan.inference.io.items import Item
 from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.law import marks, says
@@ -149,12 +152,16 @@ def test_times_of_a_stream_span_its_parts_timed_or_not(tmp_path):
     assert (stream["start"], stream["end"], stream["lines"], stream["first"], stream["last"]) == (2.0, 30.0, 5, 1, 5)
 
 
-def test_a_source_of_the_rows_own_stays_the_only_one(tmp_path):
-    folder = folder_of(tmp_path, [row(1, "一", source="店"), row(2, "二")])
-    first, second = output_lines(folder, ["a.srt", "b.srt"])
-    assert first.count(b'"source":') == 1 and json.loads(first)["source"] == "店"
-    assert json.loads(second)["source"] == "a.srt cue 2"
-    assert [json.loads(line).get("source") for line in output_lines(folder, ["a.srt"])] == ["店", None]
+def test_a_source_of_the_rows_own_is_kept_beside_the_one_that_is_added(tmp_path):
+    own = [{"source": "店"}, {}, {"source": "店", "input.source": "旧"}, {"meta": {"source": "店"}}]
+    folder = folder_of(tmp_path, [row(n, "一", **more) for n, more in enumerate(own, 1)])
+    first, second, third, fourth = map(json.loads, output_lines(folder, ["a.srt", "b.srt"]))
+    assert (first["source"], first["input.source"]) == ("a.srt cue 1", "店")
+    assert second["source"] == "a.srt cue 2" and "input.source" not in second
+    assert (third["source"], third["input.source"], third["input.input.source"]) == ("a.srt cue 3", "旧", "店")
+    assert (fourth["source"], fourth["meta"]) == ("a.srt cue 4", {"source": "店"})
+    alone = [json.loads(line) for line in output_lines(folder, ["a.srt"])]
+    assert [line.get("source") for line in alone] == ["店", None, "店", None]
 
 
 def test_what_an_article_says_and_what_to_know_before_citing():
@@ -163,3 +170,30 @@ def test_what_an_article_says_and_what_to_know_before_citing():
     assert marks({"verified": "case", "check": True}) == (
         "（仅见于案例，引用前请核对）", " (seen applied only, check before citing)")  # fmt: skip
     assert marks({"verified": "text"}) == ("", "")
+
+
+def cited(*articles):
+    """A label that cites articles of `law` and `verified`, with what else is known of each."""
+    known = [
+        {"law": law, "article": article, "verified": verified, **more} for law, article, verified, more in articles
+    ]
+    return Label("price_fraud", "价格违法", "Price fraud", "14", "What it is.", False, tuple(known), ("operator",), {})
+
+
+@pytest.mark.parametrize(("articles", "citation"), [
+    ([("商标法 [Trademark Law]", "第五十七条", "text", {"check": True}), ("专利法 [Patent Law]", "第六十八条", "text", {})],
+     "《商标法》第五十七条（引用前请核对）"),
+    ([("广告法 [Advertising Law]", "第九条第三项", "text", {}), ("广告法 [Advertising Law]", "第十一条", "case", {})],
+     "《广告法》第九条第三项、第十一条（仅见于案例）"),
+])  # fmt: skip
+def test_a_citation_says_what_to_know_before_citing(articles, citation):
+    assert cited(*articles).citation == citation
+
+
+def test_the_table_says_what_to_know_before_citing():
+    label = cited(("价格法 [Price Law]", "第十四条第四项", "text", {"check": True}))
+    found = {"label": label.id, "stream": "s", "place": {"place": "cue 1"}, "times": [{"place": "cue 1"}], "count": 1,
+             "text": "原价一千九今天九十九", "evidence": [], "score": 0.9}  # fmt: skip
+    console = Console(width=200, record=True)
+    console.print(findings_table(SimpleNamespace(findings=lambda: iter([found])), SimpleNamespace(labels=(label,)), 9))
+    assert "《价格法》第十四条第四项（引用前请核对）" in console.export_text()

@@ -1,5 +1,6 @@
 """Addresses of inputs: what is found can be opened under the address it is given, and no password is kept."""
 
+import gzip
 import re
 import zipfile
 
@@ -110,13 +111,54 @@ def test_files_in_an_archive_are_found_and_read(tmp_path):
     [
         "http://alice:s3cr3t@host.example/x.txt",
         "zip://x.txt::ftp://alice:s3cr3t@host.example/a.zip",
+        "zip://::ftp://alice:s3cr3t@host.example/a@b.zip",
         "ftp://:s3cr3t@h/x.txt",
+        "ftp://alice:s::s3cr3t@h/x.txt",
     ],
 )
 def test_an_address_with_a_password_is_refused_and_not_repeated(address):
     with pytest.raises(InputError, match="password isn't read; give it by the environment") as error:
         resolve_inputs([address])
     assert "s3cr3t" not in str(error.value) and "alice" not in str(error.value)
+
+
+def test_an_at_in_an_archives_name_is_no_password(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile("主播@小杨.zip", "w") as out:
+        out.writestr("a@b.txt", LINE)
+    assert resolve_inputs(["zip://::主播@小杨.zip"]) == ["zip://a@b.txt::主播@小杨.zip"]
+    (item,) = read_items("zip://a@b.txt::主播@小杨.zip", Options())
+    assert item.record == {"text": LINE, "stream": "a@b"}
+
+
+class Unmarked(zipfile.ZipInfo):
+    """A member whose name has no mark of UTF-8, as old programs write GBK and macOS UTF-8."""
+
+    encoding = "gbk"
+
+    def _encodeFilenameFlags(self):
+        return self.filename.encode(self.encoding), self.flag_bits & ~0x800
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "utf-8"])
+def test_a_members_name_is_shown_as_it_was_written(tmp_path, encoding):
+    archive, member = tmp_path / "w.zip", Unmarked("d/直播间一a.srt.gz")
+    member.encoding = encoding
+    with zipfile.ZipFile(archive, "w") as out:
+        out.writestr(member, gzip.compress(f"1\n00:00:01,000 --> 00:00:02,000\n{LINE}\n".encode()))
+    (path,) = resolve_inputs([f"zip://::{archive}"])
+    assert "直播间" not in path  # it is opened under the name that the archive gives it
+    (item,) = read_items(path, Options())
+    assert item.record["stream"] == "直播间一a"
+
+
+@pytest.mark.parametrize("name", ["séance", "直播间一", "café", "Ñandú", "talk 1"])
+def test_a_members_name_that_is_right_stays(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as out:
+        out.writestr(f"{name}.txt", LINE)
+    (path,) = resolve_inputs([f"zip://::{tmp_path / 'w.zip'}"])
+    (item,) = read_items(path, Options())
+    assert item.record["stream"] == name
 
 
 @pytest.mark.parametrize("name", ["", " "])

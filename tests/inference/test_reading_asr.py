@@ -53,6 +53,11 @@ def azure(ticks):
     ]  # fmt: skip
 
 
+def azure_fast(start, length):
+    return [{start: 125000, length: 2500, "text": LINE, "words": [{"text": "喝", start: 125000, length: 100}]},
+            {start: 3_600_000, length: 1020, "text": OTHER, "confidence": 0.9}]  # fmt: skip
+
+
 PARAFORMER = [
     {"text": LINE, "begin_time": 125000, "end_time": 127500, "sentence_id": 1, "words": []},
     {"text": OTHER, "begin_time": 3_600_000, "end_time": 3_601_020, "sentence_id": 2, "words": []},
@@ -77,6 +82,17 @@ FORMS = {
     "Tencent, fast": {"flash_result": [{"channel_id": 0, "text": LINE + OTHER, "sentence_list": volcengine()}]},
     "Azure, ticks": {"source": "u", "combinedRecognizedPhrases": [{"display": LINE}], "recognizedPhrases": azure(True)},
     "Azure, durations": {"recognizedPhrases": azure(False)},
+    "Azure, fast": {"durationMilliseconds": 9, "combinedPhrases": [{"text": LINE + OTHER}],
+                    "phrases": azure_fast("offsetMilliseconds", "durationMilliseconds")},
+    "Azure, fast, preview": {"duration": 9, "combinedPhrases": [{"channel": 0, "text": LINE + OTHER}],
+                             "phrases": azure_fast("offset", "duration")},
+    "FunASR, speakers by pauses": [{"key": "a", "text": LINE + OTHER, "timestamp": [[0, 100]], "sentence_info": [
+        {"sentence": LINE, "start": 125000, "end": 127500, "timestamp": [[0, 100]], "spk": 0},
+        {"sentence": OTHER, "start": 3_600_000, "end": 3_601_020, "timestamp": [], "spk": 1}]}],
+    "Tencent, text alone": {"Response": {"Data": {"TaskId": 1, "StatusStr": "success", "ResultDetail": [],
+                            "Result": f"[2:5.000,2:7.500]  {LINE}\n\n[60:0.000,60:1.020,0]  {OTHER}\n"}}},
+    "Tencent, no detail": {"ResultDetail": None, "Result": f"[2:5.000,2:7.500]{LINE}\n[1:0:0.000,1:0:1.020] {OTHER}"},
+    "Tencent, bare text": {"Data": {"Result": f"[2:5.000,2:7.500] {LINE}\n[60:0.000,60:1.020] {OTHER}"}},
 }  # fmt: skip
 
 
@@ -88,9 +104,21 @@ def test_vendors_times_come_out_in_seconds(tmp_path, value):
 
 
 def test_an_everyday_word_over_other_lists_is_no_recognisers(tmp_path):
-    value = {"text": LINE, "sentences": ["喝这个茶", "三高就降下来了"], "body": "x"}
+    value = {"text": LINE, "sentences": ["喝这个茶", "三高就降下来了"], "body": "x",
+             "phrases": [{"text": "三高", "offset": 4}]}  # fmt: skip
     (item,) = read_items(given(tmp_path / "a.json", value), Options())
-    assert item.text == LINE and item.record["sentences"] == value["sentences"]
+    assert item.text == LINE and (item.record["sentences"], item.record["phrases"]) == (
+        value["sentences"],
+        value["phrases"],
+    )
+
+
+def test_tencents_lines_without_times_are_read_and_silence_is_none(tmp_path):
+    value = {"TaskId": 1, "Result": f"{LINE}\n[0:1.000,0:2.000]  {OTHER}", "ResultDetail": None}
+    assert outline(given(tmp_path / "a.json", value)) == [(LINE, None, None), (OTHER, 1.0, 2.0)]
+    assert outline(given(tmp_path / "b.json", value | {"Result": " ", "ResultDetail": []})) == []
+    with pytest.raises(InputError, match="no transcript found"):
+        outline(given(tmp_path / "c.json", {"Result": "failed"}))
 
 
 @pytest.mark.parametrize(

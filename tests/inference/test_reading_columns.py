@@ -154,8 +154,13 @@ def test_a_field_that_only_repeats_what_was_read_gets_no_second_name(tmp_path):
 
 
 def test_the_judgement_of_a_table_that_was_scored_is_known_by_its_score_columns():
-    row = scored({"text": LINE, "labels": "a", "score.a": "0.9", "evidence": "[]", "model": "old"})
-    assert row["model"] == "m" and not any(key.startswith("input.") for key in row)
+    row = scored({"text": LINE, "labels": "a", "score.a": "0.9", "score.b": "0.1", "evidence": "[]", "model": "old"})
+    assert row == {"text": LINE, "labels": [], "scores": {"a": 0.1}, "evidence": [], "model": "m"}
+
+
+def test_a_score_of_a_rows_own_is_no_earlier_judgement():
+    row = scored({"text": LINE, "score.taste": 5, "labels": "甜"})
+    assert (row["score.taste"], row["input.labels"]) == (5, "甜")
 
 
 def test_the_first_sheet_with_rows_is_read_and_the_others_are_named(tmp_path):
@@ -185,6 +190,29 @@ def test_hidden_sheets_are_not_read_but_named(tmp_path):
     options = Options()
     assert list(read_items(path, options)) == []
     assert options.notes == [f"{path}: read no sheet; not read: 旧 (hidden), 底 (hidden)"]
+
+
+def test_of_a_workbook_that_begins_with_instructions_the_other_sheets_are_named(tmp_path):
+    import openpyxl
+
+    path = workbook(tmp_path / "a.xlsx", 说明=[["本表由运营填写"], ["请勿改动"]], 数据=[["文案"], [LINE]], 空=[])
+    moved = "move the one to be read to the front, or hide this one"
+    with pytest.raises(InputError, match=f"sheet 说明: no text column; .*; other sheets: 数据 - {moved}$"):
+        list(read_items(path, Options()))
+    with pytest.raises(InputError, match=f"sheet 说明: no column '说' .*; other sheets: 数据 - {moved}$"):
+        list(read_items(path, Options(text_column="说")))
+    book = openpyxl.load_workbook(path)
+    book["数据"].sheet_state = "hidden"
+    book.save(path)
+    with pytest.raises(InputError, match=r"other sheets: 数据 \(hidden\) - show the one to be read, hide this one$"):
+        list(read_items(path, Options()))
+    book["数据"].sheet_state, book["说明"].sheet_state = "visible", "hidden"
+    book.active = 1
+    book.save(path)
+    assert [item.text for item in read_items(path, Options())] == [LINE]
+    with pytest.raises(InputError, match="no text column") as error:
+        list(read_items(workbook(tmp_path / "b.xlsx", 说明=[["甲", "乙"]]), Options()))
+    assert "other sheets" not in str(error.value)
 
 
 @pytest.mark.parametrize("chunk", [64, 1 << 20])

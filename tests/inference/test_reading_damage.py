@@ -50,6 +50,38 @@ def test_a_broken_part_is_named_and_costs_no_other(tmp_path, name, text, want):
     assert outline(given(tmp_path / name, text)) == want
 
 
+MINUS = "-00:00:03,000 --> -00:00:02,000"
+WIDE = "00：00：01，000 --> 00：00：02，000"
+
+
+@pytest.mark.parametrize("times", [MINUS, "-00:00:01,000 --> 00:00:00,500", WIDE, "00:00:01，000 --> 00:00:02，000",
+                                   "--> -00:00:02,000", "-0：0：1", "00：00：01．000 -> 00：00：02．000"])  # fmt: skip
+@pytest.mark.parametrize("first", [True, False])
+def test_times_before_0_and_with_wide_marks_are_named_wherever_they_stand(tmp_path, times, first):
+    good, bad = f"1\n00:00:05,000 --> 00:00:06,000\n{FIRST}\n", f"2\n{times}\n{SECOND}\n"
+    want = [("line 2", TIMES), FIRST] if first else [FIRST, ("line 6", TIMES)]
+    assert outline(given(tmp_path / "a.srt", "\n".join([bad, good] if first else [good, bad]))) == want
+
+
+def test_times_before_0_of_webvtt_are_named(tmp_path):
+    cues = f"{MINUS}\n{FIRST}\n\n{WIDE}\n{SECOND}\n\n00:03.000 --> 00:04.000\n{THIRD}\n"
+    assert outline(given(tmp_path / "a.vtt", f"WEBVTT\n\n{cues}")) == [("line 3", TIMES), ("line 6", TIMES), THIRD]
+
+
+def test_words_before_the_first_times_are_named_and_cost_no_cue(tmp_path):
+    cue = f"1\n00:00:01,000 --> 00:00:03,000\n{FIRST}\n"
+    found = list(read_items(given(tmp_path / "a.srt", f"\n{SECOND}\n{THIRD}\n\n{cue}"), Options()))
+    assert found[0] == Reject("line 2", "text before the first cue's times", f"{SECOND} {THIRD}")
+    assert [item.text for item in found[1:]] == [FIRST] and len(found) == 2
+    for head in ("", "\n\n", "1\n\n", "WEBVTT\nKind: captions\n\n"):
+        assert outline(given(tmp_path / "a.srt", head + cue)) == [FIRST]
+
+
+def test_a_clock_with_wide_marks_inside_a_cue_is_its_words(tmp_path):
+    content = f"1\n00:00:01,000 --> 00:00:03,000\n{FIRST}\n12：30：00\n-1：2 分差\n"
+    assert outline(given(tmp_path / "a.srt", content)) == [f"{FIRST} 12：30：00 -1：2 分差"]
+
+
 def test_a_quote_left_open_takes_no_more_lines_than_a_cell_has(tmp_path):
     rows = [f"{n},{FIRST}" for n in range(60_000)]
     found = outline(given(tmp_path / "a.csv", "\n".join(['id,文案\nx,"open', *rows])))
