@@ -53,7 +53,8 @@ def count(first: np.ndarray, second: np.ndarray) -> Agreement:
 def agreement(rows: Sequence[Row], labels: list[str]) -> dict[str, Agreement]:
     """Agreement on any violation and on each label, over rows whose field `readings` holds two readings.
 
-    A row counts for a label only where it is annotated for it. Empty when no row was read twice.
+    A row counts for a label only where it is annotated for it, and for any violation by those labels alone. Empty when no
+    row was read twice.
     """
     twice = [row for row in rows if _is_pair(row.meta.get("readings"))]
     if not twice:
@@ -61,7 +62,7 @@ def agreement(rows: Sequence[Row], labels: list[str]) -> dict[str, Agreement]:
     readings = [row.meta["readings"] for row in twice]
     first, second = (np.array([[label in pair[n] for label in labels] for pair in readings]) for n in (0, 1))
     seen = targets(twice, labels)[1] > 0.5
-    told = seen.all(1) | (first & second & seen).any(1)  # else what nobody looked for may be a violation
+    told = seen.any(1)  # asked for all labels, rows of before a new one would count only where they agree to violate
     found = {ANY: count((first & seen)[told].any(1), (second & seen)[told].any(1))}
     for column, label in enumerate(labels):
         where = seen[:, column]

@@ -14,7 +14,7 @@ from zhenyan.inference.io import Options, Reject, read_items, resolve_inputs
 from zhenyan.inference.io.items import Item
 from zhenyan.inference.runs.store import MANIFEST, RunFolder
 
-_JUDGEMENT = {"labels", "annotated", "scores", "evidence", "model", "truncated"}  # what models and annotators add
+JUDGEMENT = {"labels", "annotated", "scores", "evidence", "model", "truncated"}  # what models and annotators add
 
 
 @dataclass(frozen=True)
@@ -123,5 +123,5 @@ def _unscored(files: Sequence[str], options: Options) -> Candidates:
 
 def _plain(record: dict[str, Any], file: str, place: str) -> dict[str, Any]:
     """The row's own fields, for a judgement that came with it is no annotation; lines of one stream are one group."""
-    own = {key: value for key, value in record.items() if key not in _JUDGEMENT and not key.startswith("score.")}
+    own = {key: value for key, value in record.items() if key not in JUDGEMENT and not key.startswith("score.")}
     return {"source": str(record.get("stream") or file), "place": f"{file} {place}"} | own

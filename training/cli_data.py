@@ -260,7 +260,10 @@ def hash_lines(
     schema: _SCHEMA = _LABELS_YAML,
     cache: _CACHE = _PUBLIC,
 ) -> None:
-    """Turn labelled public lines, as they are or rewritten, into records to commit: hashes and edits, never the text."""
+    """Turn labelled public lines, as they are or rewritten, into records to commit: hashes and edits, never the text.
+
+    Other fields of a row are kept, but not what a model said of it and not what holds text of the line or its neighbours.
+    """
     need_extra()
     from zhenyan.training.edits import corpus_line, replace_files
     from zhenyan.training.hashing import PublicText, existing, hash_rows

@@ -103,17 +103,21 @@ def promote(
     settings = load_config(config)
     shelf = registry.Registry(settings.tracking, name)
     champion = shelf.version(registry.CHAMPION)
+    chosen = shelf.registered(candidate)  # looked up once: an alias may be moved while the gates are measured
     with TemporaryDirectory(prefix="zhenyan-") as scratch:
-        folder = registry.resolve(candidate, settings.tracking, Path(scratch))
+        folder = registry.resolve(chosen.address if chosen else candidate, settings.tracking, Path(scratch))
+        measured = load_bundle(folder).id
         if champion and not challenger:
-            if load_bundle(folder).id == champion.bundle_id:
+            if measured == champion.bundle_id:
                 raise ConfigError(
                     f"{candidate} is {name} version {champion.number}, the champion already; nothing was changed"
                 )
-            _pass_gates(candidate, f"models:/{name}/{champion.number}", folder, config, rows, gates)
+            _pass_gates(candidate, champion.address, folder, config, rows, gates)
             if shelf.version(registry.CHAMPION) != champion:
                 raise ConfigError(f"{name}: another version became champion meanwhile; run promote again")
-        version = shelf.registered(candidate) or shelf.add(folder)
+            if load_bundle(folder).id != measured:
+                raise ConfigError(f"{candidate}: its files changed while they were measured; run promote again")
+        version = chosen or shelf.add(folder)
     if challenger:
         shelf.point(registry.CHALLENGER, version.number)
         typer.echo(f"{name} version {version.number} ({version.bundle_id}) is challenger")

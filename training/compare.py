@@ -64,8 +64,8 @@ def difference(truth: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarr
 def compare(a: Path, b: Path, data: Labelled, schema: Schema, evasion: bool = True) -> Comparison:
     """Measure both bundles on `data`."""
     pair = [Classifier.load(folder, explain=False) for folder in (a, b)]
-    scores = [label_columns(c, schema.ids, c.score(data.texts)) for c in pair]
-    decided = [decider(c, schema.ids)(data.texts) & data.seen for c in pair]
+    scores = [label_columns(c, schema.ids, c.score(data.texts), schema.changes) for c in pair]
+    decided = [decider(c, schema.ids, schema.changes)(data.texts) & data.seen for c in pair]
     core = [schema.ids.index(label) for label in schema.core]
     parts = {"core labels, micro": (data.truth[:, core], decided[0][:, core], decided[1][:, core])}
     for i, label in enumerate(schema.ids):
@@ -120,7 +120,7 @@ def facts(
         "calibration_error": calibration_error(data.truth[data.seen], scores[data.seen]),
     }
     if evasion:
-        table = evasion_table(data, decider(classifier, schema.ids), schema)
+        table = evasion_table(data, decider(classifier, schema.ids, schema.changes), schema)
         found |= {"evasion_mean_fall": table["mean_fall"], "evasion_worst_fall": table["worst_fall"]}
     return found
 

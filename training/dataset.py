@@ -16,6 +16,7 @@ from zhenyan.inference.normalise import normalise
 from zhenyan.training import evasion
 from zhenyan.training.config import DataConfig, EvasionConfig, TrainConfig
 from zhenyan.training.evasion import asides
+from zhenyan.training.leaks import without_leaks
 from zhenyan.training.public import documents, join_labels, load_sources
 from zhenyan.training.rows import Row, read_rows
 from zhenyan.training.schema import Schema
@@ -38,7 +39,8 @@ class Corpus:
 def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("train", "validation")) -> Corpus:
     """Written rows and, where the public lines are in the cache, the real ones; every label is checked.
 
-    A held-out text isn't trained on, in whichever document it stands. ConfigError when public lines are required but
+    A held-out text isn't trained on, in whichever document it stands, nor its other form nor what was rewritten from it, nor
+    what a room for measuring said (`without_leaks`). ConfigError when public lines are required but
     haven't been fetched, or when a split of `needed` has no row.
     """
     written = read_rows(config.written)
@@ -52,13 +54,12 @@ def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("tr
         schema.check_row(row)
     splits = load_splits(config.splits)
     parts = split_rows([*written, *real], splits)
-    texts = {name: [normalise(row.text) for row in rows] for name, rows in parts.items()}
-    held_out = {*texts["validation"], *texts["test"]}
-    parts["train"] = [row for row, text in zip(parts["train"], texts["train"], strict=True) if text not in held_out]
+    labelled = {normalise(row.text) for rows in parts.values() for row in rows}
+    parts["train"] = without_leaks(parts["train"], [*parts["validation"], *parts["test"]])
     for name in needed:
         if not parts[name]:
             raise ConfigError(_lacking(name, config, splits))
-    return Corpus(**parts, unlabelled=unlabelled_lines(config, held_out.union(texts["train"])))
+    return Corpus(**parts, unlabelled=unlabelled_lines(config, labelled))
 
 
 def _lacking(split: str, config: DataConfig, splits: Splits) -> str:

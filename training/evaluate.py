@@ -21,8 +21,9 @@ from zhenyan.training.metrics import (
     reliability,
     report,
 )
+from zhenyan.training.modelling import former
 from zhenyan.training.rows import Row
-from zhenyan.training.schema import Schema
+from zhenyan.training.schema import Change, Schema
 
 Decide = Callable[[Sequence[str]], np.ndarray]  # texts -> bool (texts, labels)
 
@@ -41,8 +42,12 @@ class Labelled:
 
     @property
     def told(self) -> np.ndarray:
-        """Whether there is a violation is known, bool (rows,): one was found, or all labels were looked for."""
-        return np.asarray(self.truth.any(1) | self.seen.all(1))
+        """Rows that count for "any violation", bool (rows,): those in which some label was looked for.
+
+        Any violation is one among the labels that were looked for in the row. To ask for all of them would keep, of rows
+        of before a new label, the violating ones alone, and no false alarm among the others would be seen.
+        """
+        return np.asarray(self.seen.any(1))
 
     @property
     def texts(self) -> list[str]:
@@ -58,18 +63,29 @@ def labelled(rows: list[Row], labels: list[str]) -> Labelled:
     return Labelled(rows, truth & seen, seen, np.array([row.group for row in rows]))
 
 
-def label_columns(classifier: Classifier, labels: list[str], values: np.ndarray) -> np.ndarray:
-    """Columns of a bundle's array laid out for the schema's labels; 0 where the bundle lacks one."""
+def bundle_columns(classifier: Classifier, labels: Sequence[str], changes: Sequence[Change] = ()) -> list[int | None]:
+    """Where a bundle holds each of the schema's labels, under a former name where `changes` renamed it; None: it lacks it."""
+    known = classifier.bundle.label_ids
+    names = [former(label, known, changes) for label in labels]
+    return [None if name is None else known.index(name) for name in names]
+
+
+def label_columns(
+    classifier: Classifier, labels: list[str], values: np.ndarray, changes: Sequence[Change] = ()
+) -> np.ndarray:
+    """Columns of a bundle's array laid out for the schema's labels, its renames followed; 0 where the bundle lacks one."""
     result = np.zeros((len(values), len(labels)), dtype=values.dtype)
-    for column, label in enumerate(labels):
-        if label in classifier.bundle.label_ids:
-            result[:, column] = values[:, classifier.bundle.label_ids.index(label)]
+    for column, there in enumerate(bundle_columns(classifier, labels, changes)):
+        if there is not None:
+            result[:, column] = values[:, there]
     return result
 
 
-def decider(classifier: Classifier, labels: list[str]) -> Decide:
-    """Decisions of a bundle, in columns of the schema's labels."""
-    return lambda texts: label_columns(classifier, labels, classifier.score(list(texts)) >= classifier.thresholds)
+def decider(classifier: Classifier, labels: list[str], changes: Sequence[Change] = ()) -> Decide:
+    """Decisions of a bundle, in columns of the schema's labels, its renames followed."""
+    return lambda texts: label_columns(
+        classifier, labels, classifier.score(list(texts)) >= classifier.thresholds, changes
+    )
 
 
 def quality(data: Labelled, scores: np.ndarray, decided: np.ndarray, schema: Schema) -> dict[str, Any]:
@@ -142,7 +158,10 @@ def _brief(
 
 
 def false_alarms(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
-    """Share of compliant rows with a decided label, by kind: hard rows look dangerous and aren't."""
+    """Share of rows with a decided label among those with no violation that was looked for, by kind.
+
+    Hard rows look dangerous and aren't.
+    """
     kinds = np.array([str(row.meta.get("kind", "")) for row in data.rows])
     compliant = ~data.truth.any(1) & data.told
     found = {"all": compliant} | {kind: compliant & (kinds == kind) for kind in ("hard", "plain")}

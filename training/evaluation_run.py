@@ -17,6 +17,7 @@ from zhenyan.training.config import TrainConfig, load_config
 from zhenyan.training.dataset import Corpus, load_corpus
 from zhenyan.training.evaluate import (
     Labelled,
+    bundle_columns,
     comparison_table,
     decider,
     evaluate,
@@ -67,14 +68,21 @@ def read_sets(sets: list[str], cache: Path, schema: Schema) -> list[Row]:
     return rows
 
 
+def check_outputs(sets: list[str] | None, options: Options) -> None:
+    """Make the outputs' folders, before minutes of measuring; ConfigError where one would overwrite the rows or the other."""
+    taken = expand(sets or [])
+    for name, path in (("--json", options.record), ("--report", options.page)):
+        if path:
+            keep_inputs(name, path, taken)
+            make_folder(name, path)
+            taken.append(path)
+
+
 def evaluate_bundle(
     model: Path | None, sets: list[str] | None, config_path: Path, options: Options, console: Console
 ) -> dict[str, Any]:
     """Measure, print the tables, write page and record when asked; returns everything measured, as JSON holds it."""
-    for name, path in (("--json", options.record), ("--report", options.page)):
-        if path:  # before minutes of measuring
-            keep_inputs(name, path, list(map(Path, expand(sets or []))))
-            make_folder(name, path)
+    check_outputs(sets, options)
     classifier = Classifier.load(model, explain=False)
     config = load_config(config_path)
     schema = load_schema(config.data.label_schema)
@@ -98,8 +106,8 @@ def measure(
     classifier: Classifier, data: Labelled, schema: Schema, corpus: Corpus, config: TrainConfig, options: Options
 ) -> dict[str, Any]:
     """Everything that is asked for of the bundle, and the baselines' scores, under the models' names."""
-    scores = label_columns(classifier, schema.ids, classifier.score(data.texts))
-    decide = decider(classifier, schema.ids)
+    scores = label_columns(classifier, schema.ids, classifier.score(data.texts), schema.changes)
+    decide = decider(classifier, schema.ids, schema.changes)
     bundle = evaluate(data, scores, decide(data.texts), schema)
     models = {classifier.bundle.id: bundle}
     if options.baselines:
@@ -107,11 +115,12 @@ def measure(
     if options.evasion:
         bundle["evasion"] = evasion_table(data, decide, schema)
     if options.explains:
-        bundle["errors"] = error_records(classifier, data, schema.ids, corpus.train, options.errors)
+        bundle["errors"] = error_records(classifier, data, schema.ids, corpus.train, options.errors, schema.changes)
+    columns = bundle_columns(classifier, schema.ids, schema.changes)
     return {
         "bundle": classifier.bundle.id,
         "rows": len(data.rows),
-        "unknown_labels": [label for label in schema.ids if label not in classifier.bundle.label_ids],
+        "unknown_labels": [label for label, there in zip(schema.ids, columns, strict=True) if there is None],
         "errors_asked": options.errors,
         "models": models,
     }

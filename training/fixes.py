@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from zhenyan.inference.errors import InputError
 from zhenyan.training.edits import Change, edit_lines, replace_files
-from zhenyan.training.rows import expand, iter_records, text_key
+from zhenyan.training.rows import expand, iter_records, row_id, text_key
 from zhenyan.training.schema import Schema, explain
 
 
@@ -29,6 +29,7 @@ class Fix(BaseModel):
     given: bool
     suggested: bool
     labels: list[str]  # the row's labels at the audit
+    applied: str | None = None  # the day on which it was put into the row
 
 
 @dataclass
@@ -50,10 +51,17 @@ class _Edit:
     origin: str = ""
     found: bool = False
 
+    def before(self) -> list[str]:
+        """The row's labels as the audit saw them, with the fixes in that are marked as applied."""
+        return self._with([fix for fix in self.fixes if fix.applied])
+
     def after(self) -> list[str]:
         """The row's labels with all fixes in, the old ones in their order."""
-        gone = {fix.label for fix in self.fixes if not fix.suggested}
-        new = [fix.label for fix in self.fixes if fix.suggested]
+        return self._with(self.fixes)
+
+    def _with(self, fixes: Sequence[Fix]) -> list[str]:
+        gone = {fix.label for fix in fixes if not fix.suggested}
+        new = [fix.label for fix in fixes if fix.suggested]
         return list(dict.fromkeys([*(label for label in self.fixes[0].labels if label not in gone), *new]))
 
 
@@ -121,7 +129,7 @@ def _change(edits: dict[tuple[str, str], _Edit], done: Applied) -> Change:
 
     def change(record: dict[str, Any], origin: str) -> dict[str, Any]:
         digest = text_key(record["text"]) if "text" in record else record.get("sha256", "")
-        edit = edits.get((str(record.get("id", "")), digest))
+        edit = edits.get((row_id(record), digest))
         if edit is None:
             return record
         edit.found = True
@@ -129,12 +137,9 @@ def _change(edits: dict[tuple[str, str], _Edit], done: Applied) -> Change:
         if set(now) == set(after):
             done.already += 1
             return record
-        if set(now) != set(edit.fixes[0].labels):
-            raise InputError(
-                f"{edit.origin}: the labels at {origin} are {_words(now)} now, the audit saw "
-                f"{_words(edit.fixes[0].labels)}; run `zhenyan data audit` again"
-            )
-        done.labels += len(edit.fixes)
+        if set(now) not in (set(edit.before()), set(edit.fixes[0].labels)):
+            raise InputError(_changed(edit, now, origin))
+        done.labels += len(set(now) ^ set(after))
         return record | {"labels": after} | _kind(record, after)
 
     return change
@@ -151,6 +156,15 @@ def _marked(record: dict[str, Any]) -> dict[str, Any]:
     if not record["apply"] or record["suggested"] == record["given"] or "applied" in record:
         return record
     return record | {"applied": date.today().isoformat()}
+
+
+def _changed(edit: _Edit, now: Sequence[str], origin: str) -> str:
+    seen, before = edit.fixes[0].labels, edit.before()
+    fixed = "" if before == seen else f", and {_words(before)} stood there once its fixes were applied"
+    return (
+        f"{edit.origin}: the labels at {origin} are {_words(now)} now, the audit saw {_words(seen)}{fixed}; "
+        "run `zhenyan data audit` again"
+    )
 
 
 def _missing(edit: _Edit, file: str) -> str:

@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.training.candidates import JUDGEMENT
 from zhenyan.training.public import documents, is_hashed, public_files
-from zhenyan.training.rows import Row, iter_records, text_key
+from zhenyan.training.rows import Row, iter_records, row_id, text_key
 
+_JUDGED = JUDGEMENT | {"models"}  # evidence is text of the line
+_NEIGHBOURS = {"before", "after", "context"}  # lines around the row's
+_RUN = 6  # characters in a row that are the line's, not a name of a trade or a date
+_WORD = 3  # characters that the name of a trade may share with a line
 _BETWEEN = "\x00"  # stands in no transcript, so that no line is found across two documents
 
 
@@ -104,8 +109,26 @@ def _record(row: Row, public: PublicText) -> dict[str, Any]:
     record |= {"annotated": list(row.annotated)} if row.annotated is not None else {}
     record |= {"contested": True} if row.contested else {}
     record |= {"room": place.room} if place.room and base is None else {}
-    left_out = {*record, "base", "room", "batch"}  # a batch is of what was written
-    return record | {key: value for key, value in row.meta.items() if key not in left_out}
+    left_out = {*record, "base", "room", "batch", *_JUDGED, *_NEIGHBOURS}  # a batch is of what was written
+    kept = {key: value for key, value in row.meta.items() if key not in left_out and not key.startswith("score.")}
+    return record | {key: value for key, value in kept.items() if not _quotes(value, (line, row.text), public)}
+
+
+def _quotes(value: Any, lines: Iterable[str], public: PublicText) -> bool:
+    """Whether a field holds a piece of the row's lines or is itself public text, at any depth."""
+    if isinstance(value, dict):
+        return any(_quotes(one, lines, public) for one in (*value, *value.values()))
+    if isinstance(value, list):
+        return any(_quotes(one, lines, public) for one in value)
+    if not isinstance(value, str) or value.isascii():  # such as ids and dates, which aren't worth a search
+        return False
+    return any(_shared(value, line) for line in lines) or (len(value) >= _RUN and public.find(value) is not None)
+
+
+def _shared(value: str, line: str) -> bool:
+    """Whether `value` holds _RUN characters of the line in a row, or all of a shorter one that is more than a word."""
+    run = min(_RUN, max(_WORD, len(line)))
+    return any(line[start : start + run] in value for start in range(len(line) - run + 1))
 
 
 def existing(path: Path) -> tuple[bytes, list[str]]:
@@ -120,5 +143,5 @@ def existing(path: Path) -> tuple[bytes, list[str]]:
         raise InputError(
             f"{path}: holds something other than labels by hash; give --output a new file, or one in data/labels"
         )
-    ids = [str(record.get("id")) for record, _ in iter_records(path)] if held else []
+    ids = [row_id(record) for record, _ in iter_records(path)] if held else []
     return held if held.endswith(b"\n") or not held else held + b"\n", ids

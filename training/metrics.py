@@ -89,7 +89,7 @@ def report(
 ) -> dict[str, Any]:
     """Scores for any violation, the core labels pooled (micro), all labels pooled, macro averages and each label.
 
-    `told` (rows,): where it is known whether there is a violation at all (None: everywhere).
+    `told` (rows,): the rows that count for any violation, in which somebody looked for one (None: all).
     """
     known = np.ones(len(truth), dtype=bool) if told is None else told
     columns = [labels.index(label) for label in core]

@@ -64,13 +64,11 @@ def plan_migration(
     """
     migration, schema = load_migration(path), load_schema(schema_path)
     layouts = list(_layouts(migration, schema.ids, path))
-    text = _schema_text(migration, schema_path, (today or date.today()).isoformat())
+    text = _schema_text(migration, schema_path, (today or date.today()).isoformat(), layouts[-1])
     try:
         new = Schema.model_validate(yaml.safe_load(text))
     except ValidationError as error:
         raise ConfigError(explain(error, f"{schema_path} after {path}")) from None
-    if new.ids != layouts[-1]:
-        raise ConfigError(f"{schema_path}: could not be edited line by line; give it the layout of the committed file")
     plan = Plan(_next_number(records), migration, schema_path, text, new.version)
     for file in _once(expand([str(item) for item in data])):
         _migrate_file(file, plan, layouts)
@@ -128,8 +126,19 @@ def _layouts(migration: Migration, ids: Sequence[str], path: Path) -> Iterator[l
         yield now
 
 
-def _schema_text(migration: Migration, path: Path, today: str) -> str:
-    """The schema file's text after all changes."""
+def _schema_text(migration: Migration, path: Path, today: str, ids: Sequence[str]) -> str:
+    """The schema file's text after all changes; ConfigError unless it is YAML with the labels `ids` then."""
+    try:
+        text = _edited(migration, path, today)
+        parsed = yaml.safe_load(text)
+    except yaml.YAMLError:
+        parsed = {"labels": [{}]}
+    if [label.get("id") for label in parsed["labels"] or []] != ids:
+        raise ConfigError(f"{path}: could not be edited line by line; give it the layout of the committed file")
+    return text
+
+
+def _edited(migration: Migration, path: Path, today: str) -> str:
     text = SchemaText(path.read_text(encoding="utf-8"), path)
     for step in migration.changes:
         if step.kind == "rename":
@@ -179,7 +188,8 @@ def _mentions(schema_path: Path, gone: set[str]) -> Iterator[str]:
     words = re.compile(r"\b(" + "|".join(map(re.escape, sorted(gone))) + r")\b")
     for path in sorted(schema_path.parent.rglob("*.yaml")):
         if path != schema_path:
-            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            # In another encoding ids, which are ASCII, are found as well.
+            for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
                 if found := words.search(line):
                     yield f"{path}:{number} names {found.group()}"
 

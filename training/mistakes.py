@@ -10,8 +10,9 @@ import numpy as np
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.normalise import normalise
 from zhenyan.training.baselines import ngram_vectorizer
-from zhenyan.training.evaluate import Labelled, decider, label_columns
+from zhenyan.training.evaluate import Labelled, bundle_columns, label_columns
 from zhenyan.training.rows import Row
+from zhenyan.training.schema import Change
 
 MISSED, FALSE_ALARM = "missed", "false alarm"
 NEAREST = 3  # training rows shown for each error
@@ -67,19 +68,29 @@ def nearest_rows(texts: Sequence[str], known: Sequence[Row], count: int = NEARES
 
 
 def error_records(
-    classifier: Classifier, data: Labelled, labels: list[str], train: Sequence[Row], limit: int
+    classifier: Classifier,
+    data: Labelled,
+    labels: list[str],
+    train: Sequence[Row],
+    limit: int,
+    changes: Sequence[Change] = (),
 ) -> list[dict[str, Any]]:
     """The hardest errors of a bundle: text, true and decided labels, evidence for the label in question, nearest rows.
 
-    Evidence of a miss is what spoke for the label most, though not enough.
+    Evidence of a miss is what spoke for the label most, though not enough. Labels are named as the schema does, whose
+    `changes` tell what the bundle calls them.
     """
     raw = classifier.score(data.texts)
-    scores, decided = label_columns(classifier, labels, raw), decider(classifier, labels)(data.texts)
-    known = classifier.bundle.label_ids
-    thresholds = np.array([classifier.thresholds[known.index(i)] if i in known else np.inf for i in labels])
+    scores = label_columns(classifier, labels, raw, changes)
+    decided = label_columns(classifier, labels, raw >= classifier.thresholds, changes)
+    columns = bundle_columns(classifier, labels, changes)
+    thresholds = np.array([np.inf if there is None else classifier.thresholds[there] for there in columns])
     found = hardest(data, scores, thresholds, limit)
     texts = [data.rows[one.row].text for one in found]
-    evidence = classifier.find_evidence(texts, [[labels[one.column]] for one in found], raw[[one.row for one in found]])
+    own = [
+        [classifier.bundle.label_ids[there] for there in [columns[one.column]] if there is not None] for one in found
+    ]
+    evidence = classifier.find_evidence(texts, own, raw[[one.row for one in found]])
     records = []
     for one, spans, near in zip(found, evidence, nearest_rows(texts, train), strict=True):
         row = data.rows[one.row]
@@ -87,7 +98,8 @@ def error_records(
             "label": labels[one.column], "kind": one.kind, "score": round(one.score, 4),
             "threshold": round(one.threshold, 4), "margin": round(one.margin, 4), "text": row.text,
             "true": _names(data.truth[one.row], labels), "decided": _names(decided[one.row], labels),
-            "origin": row.origin, "contested": row.contested, "evidence": [asdict(span) for span in spans],
+            "origin": row.origin, "contested": row.contested,
+            "evidence": [asdict(span) | {"label": labels[one.column]} for span in spans],
             "nearest": [_nearest(train[i], cosine) for i, cosine in near],
         })  # fmt: skip
     return records

@@ -71,6 +71,7 @@ def model_card(
     )  # fmt: skip
     digests = {name: journal.tags.get(f"data.{name}") for name in ("train", "validation")}
     today = {"train": rows_digest(corpus.train), "validation": rows_digest(corpus.validation)}
+    pretrain = None if "warm_start" in journal.tags else config.pretrain  # what goes on from a model skips that step
     positives = {i: sum(i in row.labels for row in corpus.train) for i in manifest["labels"]}
     return environment.get_template("model_card.md.jinja").render(
         manifest=manifest, found=manifest["validation"], config=config, schema=schema, summary=SUMMARY, few=FEW,
@@ -78,7 +79,7 @@ def model_card(
         thresholds=thresholds, splits=split_counts(corpus),
         digests={name: digest or today[name] for name, digest in digests.items()},
         changed=[name for name, digest in digests.items() if digest and digest != today[name]],
-        journal=journal, footprint=footprint(journal, config.carbon), encoder_train=config.pretrain,
+        journal=journal, footprint=footprint(journal, config.carbon), encoder_train=pretrain,
     )  # fmt: skip
 
 

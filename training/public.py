@@ -13,7 +13,7 @@ import json
 import shutil
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from zhenyan.inference.bundle import sha256
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.inference.io.jsonlines import dump_line
+from zhenyan.training.leaks import Spoken, base_key
 from zhenyan.training.rows import Row, expand, iter_records, read_rows, row_from_json, text_key
 from zhenyan.training.schema import explain, load_yaml
 
@@ -208,10 +209,11 @@ def index_documents(cache: Path) -> dict[str, str]:
 def join_labels(patterns: list[str], cache: Path) -> tuple[list[Row], int]:
     """Rows for every committed label whose text is in the cache, and how many labels found no text."""
     texts = index_documents(cache)
+    gold = Spoken(one.text for path in public_files(cache) for one in documents(path) if one.measuring)
     rows, missing = [], 0
     for path in expand(patterns):
         for record, origin in iter_records(path):
-            row = _join(record, texts, origin)
+            row = _join(record, texts, gold, origin)
             missing += row is None
             rows += [row] if row else []
     return rows, missing
@@ -275,7 +277,7 @@ _HASHED = {"id": str, "sha256": str, "doc": str, "start": int, "end": int, "labe
 _KINDS = {str: "text", int: "a number of characters", list: "a list of label ids"}
 
 
-def _join(record: Any, texts: dict[str, str], origin: str) -> Row | None:
+def _join(record: Any, texts: dict[str, str], gold: Spoken, origin: str) -> Row | None:
     if not isinstance(record, dict) or "doc" not in record:
         raise InputError(f"{origin}: not labels by hash; written rows belong in data.written")
     for name, kind in _HASHED.items():
@@ -289,4 +291,5 @@ def _join(record: Any, texts: dict[str, str], origin: str) -> Row | None:
     if text_key(text) != record["sha256"]:
         raise InputError(f"{origin}: characters {record['start']}-{record['end']} don't hash to the labelled line")
     places = {"sha256", "doc", "start", "end", "edits"}
-    return row_from_json({key: value for key, value in record.items() if key not in places} | {"text": text}, origin)
+    row = row_from_json({key: value for key, value in record.items() if key not in places} | {"text": text}, origin)
+    return replace(row, base=base_key(line) if "edits" in record else "", measuring=line in gold)

@@ -33,6 +33,11 @@ class Version:
     number: str
     bundle_id: str
 
+    @property
+    def address(self) -> str:
+        """Its MLflow address, which names it whatever aliases do."""
+        return f"models:/{self.name}/{self.number}"
+
 
 def signature(bundle: Bundle) -> ModelSignature:
     """Text in; labels and every label's score out."""
@@ -99,12 +104,18 @@ class Registry:
             raise ConfigError(f"MLflow at {shown_uri(self.config)}: {reason(error)}") from None
 
     def registered(self, address: str) -> Version | None:
-        """The version behind `models:/NAME@ALIAS` or `models:/NAME/NUMBER`; None for any other address."""
+        """The version behind `models:/NAME@ALIAS` or `models:/NAME/NUMBER`; None for any other address.
+
+        ConfigError for a number that no version has.
+        """
         if address.startswith(f"models:/{self.name}@"):
             return self.version(address.split("@", 1)[1])
-        if address.startswith(f"models:/{self.name}/"):
+        if not address.startswith(f"models:/{self.name}/"):
+            return None
+        try:
             return self._version(self.client.get_model_version(self.name, address.rsplit("/", 1)[1]))
-        return None
+        except MlflowException as error:
+            raise ConfigError(f"{address}: {reason(error)}") from None
 
     def _version(self, found: Any) -> Version:
         return Version(self.name, str(found.version), str(found.tags.get("bundle_id", "")))

@@ -21,6 +21,8 @@ class Row:
     """One utterance or piece of copy with its labels (ids of the schema; empty means compliant).
 
     `annotated` names the labels an annotator looked for; None means all of the schema. `origin` is "file:line".
+    Of a public line `base` is the key of the line that it was rewritten from (`leaks.base_key`), and `measuring` says whether
+    that or the line itself was said in a room that is for measuring only.
     """
 
     text: str
@@ -30,6 +32,8 @@ class Row:
     annotated: tuple[str, ...] | None = None
     contested: bool = False
     origin: str = ""
+    base: str = ""
+    measuring: bool = False
     meta: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -47,6 +51,12 @@ def text_key(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def row_id(record: Mapping[str, Any]) -> str:
+    """A record's id as text; empty where it has none, which many programs write as null."""
+    value = record.get("id")
+    return "" if value is None else str(value)
+
+
 def row_from_json(record: Any, origin: str) -> Row:
     """Check one JSON record against the contract; InputError names `origin`, every wrong field and what is expected."""
     if not isinstance(record, dict):
@@ -57,7 +67,7 @@ def row_from_json(record: Any, origin: str) -> Row:
     return Row(
         text=record["text"],
         labels=tuple(record["labels"]),
-        id=str(record.get("id", "")),
+        id=row_id(record),
         channel=record.get("channel", "live"),
         annotated=None if annotated is None else tuple(annotated),
         contested=record.get("contested", False),

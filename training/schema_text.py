@@ -42,12 +42,12 @@ class SchemaText:
         return self._with("".join(lines[: block.start] + lines[block.end :]))
 
     def append(self, label: dict[str, Any]) -> SchemaText:
-        """Put a label after the last one, written as YAML."""
-        lines = self._lines()
+        """Put a label after the last one, written as YAML and indented as the others are."""
+        lines, indent = self._lines(), " " * self._nodes()["labels"][1].start_mark.column
         end = max(block.end for block in self._blocks().values())
         while end and not lines[end - 1].strip():
             end -= 1
-        return self._with("".join([*lines[:end], "\n", textwrap.indent(_dump([label]), "  "), *lines[end:]]))
+        return self._with("".join([*lines[:end], "\n", textwrap.indent(_dump([label]), indent), *lines[end:]]))
 
     def record(self, changes: Sequence[dict[str, Any]]) -> SchemaText:
         """Append to `changes`; that part, written by machine, is written anew."""

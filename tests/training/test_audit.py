@@ -201,8 +201,15 @@ def test_agreement_counts_rows_read_twice_and_skips_what_was_not_looked_for():
     ]
     found = agreement(rows, ["x", "y"])
     assert found["x"] == Agreement(1, 0, 0, 1) and found["y"] == Agreement(0, 0, 1, 2)
-    assert found[ANY] == Agreement(1, 0, 0, 1)  # c may violate by what nobody looked for
+    assert found[ANY] == Agreement(1, 0, 0, 2)  # of c only y counts, which was looked for
     assert agreement(rows[3:], ["x"]) == {}
+
+
+def test_readings_of_before_a_new_label_agree_as_they_did():
+    readings = [[["x"], ["x"]], [["x"], []], [[], []]]
+    before = [Row("字", meta={"readings": pair}) for pair in readings]
+    after = [dataclasses.replace(row, annotated=("x",)) for row in before]
+    assert agreement(after, ["x", "new"])[ANY] == agreement(before, ["x"])[ANY] == Agreement(1, 1, 0, 1)
 
 
 def test_the_committed_readings_agree_well(root):

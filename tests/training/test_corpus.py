@@ -12,7 +12,7 @@ from zhenyan.training.cli import data
 from zhenyan.training.config import DataConfig
 from zhenyan.training.corpus_check import check_corpus
 from zhenyan.training.dataset import targets, weights
-from zhenyan.training.rows import Row, read_all, read_rows, text_key
+from zhenyan.training.rows import Row, read_all, read_rows, row_from_json, text_key
 from zhenyan.training.schema import load_schema
 from zhenyan.training.splits import Splits, load_splits
 
@@ -64,6 +64,12 @@ def test_bad_rows_name_file_and_line(tmp_path, line, words):
     assert "a.jsonl:2" in str(error.value)
     rows, faults = read_all([path])  # the third line is named too
     assert len(rows) == 1 and re.search(words, "\n".join(faults)) and "a.jsonl:3: field 'text'" in "\n".join(faults)
+
+
+def test_an_id_of_null_is_none_at_all():
+    assert [row_from_json({"text": "好", "labels": [], **given}, "f:1").id for given in ({"id": None}, {}, {"id": 0})] == [
+        "", "", "0"
+    ]  # fmt: skip
 
 
 def test_check_names_every_line_and_refuses_a_file_without_any(tmp_path, root):

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli, evasion
 from zhenyan.training.baselines import TfidfBaseline
+from zhenyan.training.compare import any_difference
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.evaluate import (
     comparison_table,
@@ -61,7 +62,7 @@ def test_what_nobody_annotated_counts_nowhere():
     assert found["any_violation"] | {"low": 0, "high": 0} == {
         "precision": 0.5, "recall": 1, "f1": pytest.approx(2 / 3), "low": 0, "high": 0, "positives": 1, "predicted": 2,
     }  # fmt: skip
-    assert found["false_alarms"]["all"] == {"rows": 1, "rate": 1.0}  # the second may be a violation
+    assert found["false_alarms"]["all"] == {"rows": 2, "rate": 0.5}  # the second violates by nothing looked for
     assert set(found["precision_recall"]) == set(found["average_precision"]) == {"food_safety"}
     assert sum(found["reliability"]["count"]) == 3 * len(SCHEMA.ids) - (len(SCHEMA.ids) - 1)
     table = np.array(found["confusion"]["table"])
@@ -149,13 +150,26 @@ def test_parts_resample_whole_rooms_too():
     assert clear["any_violation"]["high"] == 1.0
 
 
-def test_a_row_of_which_labels_are_unknown_is_no_compliant_one():
+def test_a_row_in_which_no_label_was_looked_for_is_no_compliant_one():
     data = labelled(
         [Row("降压茶", annotated=()), Row("两盒装"), Row("三盒装", ("food_safety",), annotated=("food_safety",))],
         SCHEMA.ids,
     )
     assert data.told.tolist() == [False, True, True]
     assert false_alarms(data, cells_of(3, (0, FRAUD), (1, FRAUD)) & data.seen)["all"] == {"rows": 1, "rate": 1.0}
+
+
+def test_rows_of_before_a_new_label_still_tell_of_false_alarms():
+    """Nobody looked for the new label in them: what is asked of all of them must not depend on whether they violate."""
+    old = tuple(label for label in SCHEMA.ids if label != "price_fraud")
+    rows = [Row("降压茶", ("food_safety",), annotated=old), *(Row(f"{i}盒装", annotated=old) for i in range(3))]
+    data = labelled(rows, SCHEMA.ids)
+    decided = cells_of(4, (0, FOOD), (1, FOOD), (2, FRAUD))
+    measured = evaluate(data, decided * 0.9, decided, SCHEMA)
+    assert measured["any_violation"]["precision"] == 0.5 and measured["any_violation"]["predicted"] == 2
+    assert measured["false_alarms"]["all"] == {"rows": 3, "rate": pytest.approx(1 / 3)}
+    better, worse = cells_of(4, (0, FOOD)), decided & data.seen
+    assert any_difference(data, better, worse, data.told).b == pytest.approx(2 / 3)
 
 
 def test_the_table_counts_rows_with_the_label_not_those_decided():
@@ -262,6 +276,23 @@ def test_page_and_record_hold_errors_with_evidence_and_training_rows(measured_ro
     assert html.count("<article") == len(errors) and html.count("<figure>") > 1 and "<mark>" in html
     assert "<b>就好" not in html and not re.search(r"(src|href)=", html)
     assert "Not measured" in html  # the disguises
+
+
+@pytest.mark.parametrize(
+    ("record", "page", "words"),
+    [
+        ("out.html", "x/../out.html", "--report .*out.html: the command reads this file or writes it otherwise"),
+        ("rows.jsonl", "out.html", "--json .*rows.jsonl: the command reads this file"),
+        ("out.json", "rows.jsonl", "--report .*rows.jsonl: the command reads this file"),
+    ],
+)
+def test_an_output_over_the_rows_or_the_other_output_is_refused(tmp_path, record, page, words):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "两盒装", "labels": []}\n', encoding="utf-8")
+    options = Options(record=tmp_path / record, page=tmp_path / page)
+    with pytest.raises(ConfigError, match=words):
+        evaluate_bundle(None, [str(rows)], Path("configs/train/default.yaml"), options, Console(quiet=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
 def test_no_errors_asked_no_texts_kept(measured_rows, measuring_config, tmp_path):

@@ -73,6 +73,28 @@ def test_an_author_batch_is_of_what_was_written_not_of_public_lines(cache):
     assert "batch" not in record and record["domain"] == "tea"
 
 
+def test_what_models_said_and_what_holds_text_is_not_committed(cache):
+    line = "喝完这个茶血压就降下来了啊。"
+    kept = {"domain": "养生茶", "date": "2026-11-29", "chosen_for": "food_safety", "margin": 0.2, "note": "另一家的话"}
+    judged = {
+        "scores": {"food_safety": 0.98}, "score.food_safety": 0.98, "model": "zhenyan-0123456789ab", "truncated": True,
+        "evidence": [{"start": 6, "end": 11, "text": "血压就降下", "label": "food_safety"}],
+    }  # fmt: skip
+    quoting = {
+        "before": "来家人们这个茶呢口感很好。", "after": "", "remark": {"why": ["他说“血压就降下来了”"]}, "other": CELL
+    }  # fmt: skip
+    (record,) = hash_rows(rows({"text": line, **kept, **judged, **quoting}), PublicText(cache))
+    assert kept.items() <= record.items()
+    assert set(record) - set(kept) == {"id", "sha256", "doc", "start", "end", "labels", "source", "room"}
+
+
+def test_a_rewritten_line_keeps_no_field_with_the_public_one(cache):
+    (_, _, moved) = MINE
+    record = {**moved, "note": f"从“{CELL}”改来", "domain": "垫"}
+    (record,) = hash_rows(rows(record), PublicText(cache))
+    assert "note" not in record and record["domain"] == "垫" and record["kind"] == "hard"
+
+
 def test_more_rows_are_added_to_a_label_file(tmp_path, cache):
     labels = tmp_path / "labels.jsonl"
     for number, text in enumerate((STREAM, CELL)):

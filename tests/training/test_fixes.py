@@ -1,0 +1,81 @@
+"""A fix file that is decided in several sittings, and rows without an id."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from zhenyan.inference.errors import InputError
+from zhenyan.training.edits import corpus_line
+from zhenyan.training.fixes import apply_fixes
+from zhenyan.training.rows import text_key
+from zhenyan.training.schema import load_schema
+
+TEXT = "这个茶喝了能降血压三天就好 专家都推荐"
+
+
+@pytest.fixture
+def row(tmp_path):
+    """Writes the one row that the fixes are of, and says which labels it has."""
+    file = tmp_path / "rows.jsonl"
+
+    def write(**fields):
+        file.write_bytes(corpus_line({"id": "q1", "text": TEXT, "labels": ["food_safety"], **fields}))
+
+    write()
+    return write, lambda: json.loads(file.read_bytes())["labels"]
+
+
+@pytest.fixture
+def decide(tmp_path):
+    """Writes a fix file for the row, or sets `apply` in the one that stands there; returns its path."""
+    path = tmp_path / "fixes.jsonl"
+
+    def write(**decided: bool):
+        fixes = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else [
+            {"file": str(tmp_path / "rows.jsonl"), "id": "q1", "sha256": text_key(TEXT), "label": label,
+             "given": label == "food_safety", "suggested": label != "food_safety", "labels": ["food_safety"]}
+            for label in ("illegal_endorsement", "false_propaganda", "food_safety")
+        ]  # fmt: skip
+        path.write_bytes(b"".join(corpus_line({**fix, "apply": decided.get(fix["label"], False)}) for fix in fixes))
+        return path
+
+    return write
+
+
+def test_a_file_may_be_decided_in_several_sittings(row, decide):
+    _, labels = row
+    assert apply_fixes(decide(illegal_endorsement=True), load_schema()).labels == 1
+    assert labels() == ["food_safety", "illegal_endorsement"]
+    second = apply_fixes(decide(illegal_endorsement=True, false_propaganda=True, food_safety=True), load_schema())
+    assert (second.labels, second.rows, second.left) == (2, 1, 0)
+    assert labels() == ["illegal_endorsement", "false_propaganda"]
+    again = apply_fixes(decide(illegal_endorsement=True, false_propaganda=True, food_safety=True), load_schema())
+    assert (again.labels, again.already) == (0, 1)
+
+
+def test_fixes_that_were_taken_back_with_the_file_are_applied_anew(row, decide):
+    write, labels = row
+    apply_fixes(decide(illegal_endorsement=True), load_schema())
+    write()
+    assert apply_fixes(decide(illegal_endorsement=True, false_propaganda=True), load_schema()).labels == 2
+    assert labels() == ["food_safety", "illegal_endorsement", "false_propaganda"]
+
+
+def test_a_row_that_somebody_else_changed_between_sittings_is_named(row, decide):
+    write, labels = row
+    apply_fixes(decide(illegal_endorsement=True), load_schema())
+    write(labels=["price_fraud"])
+    words = r"are price_fraud now, the audit saw food_safety, and food_safety, illegal_endorsement stood there once its"
+    with pytest.raises(InputError, match=words):
+        apply_fixes(decide(illegal_endorsement=True, false_propaganda=True), load_schema())
+    assert labels() == ["price_fraud"]
+
+
+def test_a_row_whose_id_is_null_is_found_by_its_text(row, decide):
+    write, labels = row
+    write(id=None)
+    fixes = decide(illegal_endorsement=True)
+    fixes.write_text(fixes.read_text("utf-8").replace('"q1"', '""'), encoding="utf-8")
+    apply_fixes(fixes, load_schema())
+    assert labels() == ["food_safety", "illegal_endorsement"]

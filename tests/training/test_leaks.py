@@ -1,0 +1,77 @@
+"""What is held out isn't trained on in another form either, nor what the rooms for measuring said."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from zhenyan.training.config import DataConfig
+from zhenyan.training.dataset import load_corpus
+from zhenyan.training.edits import corpus_line
+from zhenyan.training.hashing import PublicText, hash_rows
+from zhenyan.training.leaks import Spoken
+from zhenyan.training.public import room_name
+from zhenyan.training.rows import row_from_json
+from zhenyan.training.schema import load_schema
+
+HELD, PLAIN = "喝完这个茶血牙就降下来了", "喝完这个茶血压就降下来了"
+OTHER = "今天两盒装的直接拍一下"
+SAME = "ＶＣ这些 都有的大家放心下单"  # published elsewhere in other letters
+ROWS = [
+    {"id": "h", "text": HELD, "labels": ["food_safety"]},
+    {"id": "twin", "text": PLAIN, "labels": ["food_safety"], "pair_of": "h"},
+    {"id": "again", "text": HELD, "labels": ["food_safety"]},
+    {"id": "far", "text": "喝完这茶血压降", "labels": [], "pair_of": "again"},
+    {"id": "own", "text": OTHER, "labels": []},
+    {"id": "moved", "text": "贴完这个膏血牙就降下来了", "labels": [], "base": HELD, "rewriter": "c01"},
+    {"id": "kept", "text": "明天两盒装的直接拍一下", "labels": [], "base": OTHER, "rewriter": "c01"},
+    {"id": "out", "text": "后天两盒装的直接拍一下", "labels": [], "base": OTHER, "rewriter": "c02"},
+    {"id": "gold", "text": SAME, "labels": []},
+    {"id": "made", "text": "ＶＣ这些 都有的大家放心穿", "labels": [], "base": SAME, "rewriter": "c01"},
+]
+
+
+@pytest.fixture
+def config(tmp_path, root):
+    """Rows of a held-out room, of another, of two files of lines without rooms, and of writers, in a small cache."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    rooms = [("甲", HELD, False), ("乙", OTHER, False), ("丙", "好的 vc这些都有的，大家放心下单。", True)]
+    spoken = [{"text": text, "room": room, "gold_room": gold} for room, text, gold in rooms]
+    (cache / "streams.jsonl").write_bytes(b"".join(map(corpus_line, spoken)))
+    (cache / "morph.tsv").write_text(f"{PLAIN}\t{SAME}\n喝完这茶血压降\t好\n", encoding="utf-8")
+    rows = [row_from_json(record, f"mine.jsonl:{i}") for i, record in enumerate(ROWS, 1)]
+    records = list(hash_rows(rows, PublicText(cache)))
+    records[2] |= {"room": room_name("丁")}  # the same words in a room that is trained on
+    (tmp_path / "labels.jsonl").write_bytes(b"".join(map(corpus_line, records)))
+    (tmp_path / "splits.yaml").write_text(json.dumps({"validation": [room_name("甲"), "c02"], "test": []}), "utf-8")
+    return DataConfig(
+        written=[], public_labels=[str(tmp_path / "labels.jsonl")], public_cache=cache,
+        public_sources=root / "data/public.yaml", splits=tmp_path / "splits.yaml",
+    )  # fmt: skip
+
+
+def test_other_forms_of_what_is_held_out_are_not_trained_on(config):
+    corpus = load_corpus(config, load_schema())
+    assert [row.id for row in corpus.validation] == ["h", "out"]
+    # Not the other form of the held-out text or of its double, nor what was made of it, nor what a room for measuring said;
+    # but the line that a held-out one was made from, and its other children.
+    assert [row.id for row in corpus.train] == ["own", "kept"]
+
+
+def test_an_id_used_twice_takes_no_row_away(tmp_path, root):
+    (tmp_path / "a.jsonl").write_bytes(corpus_line({"id": "1", "text": "一", "labels": [], "batch": "b01"}))
+    (tmp_path / "b.jsonl").write_bytes(corpus_line({"id": "1", "text": "二", "labels": [], "batch": "b02"}))
+    (tmp_path / "splits.yaml").write_text("validation: [b02]\ntest: []\n", encoding="utf-8")
+    config = DataConfig(
+        written=[str(tmp_path / "*.jsonl")], public_labels=[], public_cache=tmp_path / "cache",
+        public_sources=root / "data/public.yaml", splits=tmp_path / "splits.yaml",
+    )  # fmt: skip
+    assert [row.text for row in load_corpus(config, load_schema()).train] == ["一"]
+
+
+def test_words_are_found_whatever_their_punctuation():
+    gold = Spoken(["好的 vc这些都有的，大家放心下单。", "下一场再说"])
+    assert SAME in gold and "ＶＣ，这些都有的。大家" in gold
+    assert "这些都有" not in gold  # too short to be that room's own words
+    assert "大家放心下单下一场再说" not in gold and "vc这些都没有的大家" not in gold and "" not in gold

@@ -1,0 +1,64 @@
+"""Measuring a bundle whose labels the schema has renamed since: the same label under two names is one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from linear_bundle import write_bundle
+from zhenyan.inference.classifier import Classifier
+from zhenyan.training.compare import compare
+from zhenyan.training.config import TrainConfig
+from zhenyan.training.dataset import Corpus
+from zhenyan.training.evaluate import label_columns, labelled
+from zhenyan.training.evaluation_run import Options, measure
+from zhenyan.training.mistakes import MISSED, error_records
+from zhenyan.training.promote import Gates, checks
+from zhenyan.training.rows import Row
+from zhenyan.training.schema import Change, load_schema
+
+OLD = load_schema()
+NEW = OLD.model_copy(update={
+    "labels": [one.model_copy(update={"id": "food_law"}) if one.id == "food_safety" else one for one in OLD.labels],
+    "changes": [Change(date="2026-12-01", kind="rename", labels=["food_safety"], into=["food_law"])],
+})  # fmt: skip
+TEXTS = [f"喝{i}杯降压茶血压就降" for i in range(30)] + [f"今天{i}盒装的拍一下" for i in range(30)]
+
+
+def rows(label: str) -> list[Row]:
+    return [Row(text, (label,) if i < 30 else (), meta={"batch": f"b{i % 12}"}) for i, text in enumerate(TEXTS)]
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory, tiny_encoder):
+    """Of before the rename: one that is right, and one that never finds the label."""
+    folder = tmp_path_factory.mktemp("bundles")
+    return [
+        write_bundle(folder / name, rows("food_safety"), OLD, tiny_encoder, name=name, blind=blind)
+        for name, blind in (("right", ()), ("blind", ("food_safety",)))
+    ]
+
+
+def test_a_renamed_label_keeps_its_column(bundles):
+    classifier = Classifier.load(bundles[0], explain=False)
+    raw = classifier.score(TEXTS)
+    there, here = OLD.ids.index("food_safety"), NEW.ids.index("food_law")
+    assert np.array_equal(label_columns(classifier, NEW.ids, raw, NEW.changes)[:, here], raw[:, there])
+    assert not label_columns(classifier, ["food_safety", "none_such"], raw, NEW.changes)[:, 1].any()
+
+
+def test_the_gate_holds_a_candidate_to_what_the_champion_knows_by_another_name(bundles):
+    found = compare(*bundles, labelled(rows("food_law"), NEW.ids), NEW, evasion=False)
+    assert (found.scores["food_law"].a, found.scores["food_law"].b) == (1, 0)
+    failed = {check.name for check in checks(found, Gates(latency_ratio=None, flip_rate=None), NEW) if not check.passed}
+    assert "fall of F1, food_law" in failed and "fall of any-violation F1" in failed
+
+
+def test_a_renamed_label_is_known_and_its_errors_are_explained(bundles):
+    data = labelled([*rows("food_law"), Row("今天三盒装的拍一下", ("food_law",))], NEW.ids)
+    classifier = Classifier.load(bundles[0])
+    measured = measure(classifier, data, NEW, Corpus(data.rows, [], [], []), TrainConfig(), Options(baselines=False))
+    assert measured["unknown_labels"] == []
+    assert measured["models"][classifier.bundle.id]["labels"]["food_law"]["recall"] == pytest.approx(30 / 31)
+    (miss,) = error_records(classifier, data, NEW.ids, data.rows, 5, NEW.changes)
+    assert (miss["kind"], miss["label"], miss["true"], miss["decided"]) == (MISSED, "food_law", ["food_law"], [])
+    assert {span["label"] for span in miss["evidence"]} == {"food_law"}

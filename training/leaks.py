@@ -1,0 +1,60 @@
+"""Which training rows would tell a model of held-out lines, or of the rooms that are kept for measuring only."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from zhenyan.inference.normalise import normalise
+from zhenyan.training.rows import Row, text_key
+
+_LEAST = 8  # characters of a line that stands elsewhere by no accident
+
+
+class Spoken:
+    """The words of some texts, in which a line is found whatever its punctuation, case and width of letters.
+
+    Files that publish the same transcript differ in these.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._all = "\x00".join(map(_letters, texts))
+        # A search of the whole text for each of many lines takes long; nearly all begin with other words.
+        self._beginnings = {self._all[at : at + _LEAST] for at in range(len(self._all) - _LEAST + 1)}
+
+    def __contains__(self, line: str) -> bool:
+        letters = _letters(line)
+        return letters[:_LEAST] in self._beginnings and letters in self._all
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", text)).lower()
+
+
+def base_key(line: str) -> str:
+    """Under which a rewritten row knows the line it was made from, and a held-out line is known to it."""
+    return text_key(normalise(line))
+
+
+def without_leaks(train: Sequence[Row], held_out: Sequence[Row]) -> list[Row]:
+    """The training rows less those that a held-out row stands behind, and those with words of a room for measuring.
+
+    Such are the text of a held-out row, its other form (disguised or plain, `pair_of`) and what was rewritten from it. The
+    line that a held-out row was rewritten from stays: a rewritten row measures whether what is changed is heard.
+    """
+    held = {base_key(row.text) for row in held_out}
+    same = [base_key(row.text) in held for row in train]
+    # Of two rows with a held-out text the other form of either is one of the held-out row.
+    known = [*held_out, *(row for row, is_same in zip(train, same, strict=True) if is_same)]
+    ids, pairs = {row.id for row in known} - {""}, {_pair_of(row) for row in held_out} - {""}
+
+    def behind(row: Row) -> bool:
+        return row.measuring or row.base in held or _pair_of(row) in ids or row.id in pairs
+
+    return [row for row, is_same in zip(train, same, strict=True) if not (is_same or behind(row))]
+
+
+def _pair_of(row: Row) -> str:
+    """The id of the row whose other form this one is; empty for none."""
+    return str(row.meta.get("pair_of") or "")
