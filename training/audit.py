@@ -14,6 +14,7 @@ from zhenyan.training.baselines import TfidfBaseline
 from zhenyan.training.confidence import Cells, class_thresholds, doubt
 from zhenyan.training.duplicates import Shingles
 from zhenyan.training.rows import Row, text_key
+from zhenyan.training.schema import Change, former
 
 NEAREST = 3  # rows shown for each suspect that say nearly the same and disagree
 _BLOCK = 128  # suspects compared with all rows at once; bounds memory
@@ -30,18 +31,20 @@ class Suspect:
     reason: str
 
 
-def bundle_opinion(classifier: Classifier, cells: Cells, fresh: np.ndarray) -> np.ndarray:
+def bundle_opinion(
+    classifier: Classifier, cells: Cells, fresh: np.ndarray, changes: Sequence[Change] = ()
+) -> np.ndarray:
     """The bundle's probabilities, float64 (rows, labels), for rows it was not trained on (`fresh`, bool (rows,)).
 
-    NaN elsewhere and for labels that the bundle lacks: of a row that it has learnt by heart it repeats the error.
+    NaN elsewhere and for labels that the bundle lacks, by the schema's `changes` under a former name, too: of a row that it has learnt by heart it repeats the error.
     """
     opinion = np.full(cells.given.shape, np.nan)
     where = np.flatnonzero(fresh)
     scores = classifier.score([cells.texts[i] for i in where])
     known = classifier.bundle.label_ids
     for column, label in enumerate(cells.labels):
-        if label in known:
-            opinion[where, column] = scores[:, known.index(label)]
+        if (name := former(label, known, changes)) is not None:
+            opinion[where, column] = scores[:, known.index(name)]
     return opinion
 
 

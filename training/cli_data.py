@@ -159,7 +159,9 @@ def audit(
     cells = Cells.of(rows, labels.ids)
     probabilities = out_of_fold(cells, folds, seed)
     if features is not None:
-        probabilities = blend(probabilities, _opinion(features, rows, cells, splits, unseen or [], console))
+        probabilities = blend(
+            probabilities, _opinion(features, rows, cells, labels.changes, splits, unseen or [], console)
+        )
     found = auditing.find_suspects(rows, cells, probabilities, limit)
     replace_files({output: map(corpus_line, auditing.fix_records(rows, cells, found))})
     console.print(auditing.suspects_table(cells, found))
@@ -180,7 +182,9 @@ def _read(paths: list[str], cache: Path) -> list[Any]:
     return rows
 
 
-def _opinion(bundle: Path, rows: list[Any], cells: Any, splits: Path, unseen: list[str], console: Console) -> Any:
+def _opinion(
+    bundle: Path, rows: list[Any], cells: Any, changes: list[Any], splits: Path, unseen: list[str], console: Console
+) -> Any:
     import numpy as np
     from zhenyan.inference.classifier import Classifier
     from zhenyan.training.audit import bundle_opinion
@@ -195,7 +199,7 @@ def _opinion(bundle: Path, rows: list[Any], cells: Any, splits: Path, unseen: li
     console.print(
         f"{bundle}: asked on {fresh.sum():,} of {len(rows):,} rows, those that it was not trained on", markup=False
     )
-    return bundle_opinion(Classifier.load(bundle, explain=False), cells, fresh)
+    return bundle_opinion(Classifier.load(bundle, explain=False), cells, fresh, changes)
 
 
 def _measure(path: Path, rows: list[Any], cells: Any, folds: int, seed: int, console: Console) -> None:

@@ -21,9 +21,8 @@ from zhenyan.training.metrics import (
     reliability,
     report,
 )
-from zhenyan.training.modelling import former
 from zhenyan.training.rows import Row
-from zhenyan.training.schema import Change, Schema
+from zhenyan.training.schema import Change, Schema, former
 
 Decide = Callable[[Sequence[str]], np.ndarray]  # texts -> bool (texts, labels)
 

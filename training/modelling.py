@@ -17,7 +17,7 @@ from zhenyan.inference.bundle import MANIFEST, load_bundle
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.encoders.load import backbone
 from zhenyan.training.restore import read_bundle
-from zhenyan.training.schema import Change, Schema
+from zhenyan.training.schema import Change, Schema, former
 
 _META = "zhenyan.json"
 
@@ -134,25 +134,6 @@ def width_of(folder: Path) -> int:
     if (folder / MANIFEST).exists():
         return int(read_bundle(folder)[0].config.hidden_size)
     return int(AutoConfig.from_pretrained(folder / "encoder").hidden_size)
-
-
-def former(label: str, known: Sequence[str], changes: Sequence[Change] = ()) -> str | None:
-    """What a model with the labels `known` calls `label`, by name or by the schema's renames; None when it lacks it.
-
-    A name that was given away and then to another label means what it first meant, where the model lacks its later name.
-    """
-    later = label
-    for change in changes:
-        if change.kind == "rename" and change.labels == [later]:
-            (later,) = change.into
-    if label in known and later != label and later not in known:
-        return None
-    for change in reversed(changes):
-        if label in known:
-            break
-        if change.kind == "rename" and change.into == [label]:
-            (label,) = change.labels
-    return label if label in known else None
 
 
 def lacking(folder: Path, schema: Schema) -> list[str]:

@@ -198,3 +198,22 @@ def load_schema(path: Path | str = DEFAULT_SCHEMA) -> Schema:
         return Schema.model_validate(load_yaml(Path(path)))
     except ValidationError as error:
         raise ConfigError(explain(error, path, Schema)) from None
+
+
+def former(label: str, known: Sequence[str], changes: Sequence[Change] = ()) -> str | None:
+    """What a model with the labels `known` calls `label`, by name or by the schema's renames; None when it lacks it.
+
+    A name that was given away and then to another label means what it first meant, where the model lacks its later name.
+    """
+    later = label
+    for change in changes:
+        if change.kind == "rename" and change.labels == [later]:
+            (later,) = change.into
+    if label in known and later != label and later not in known:
+        return None
+    for change in reversed(changes):
+        if label in known:
+            break
+        if change.kind == "rename" and change.into == [label]:
+            (label,) = change.labels
+    return label if label in known else None

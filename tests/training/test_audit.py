@@ -30,7 +30,7 @@ from zhenyan.training.fixes import apply_fixes
 from zhenyan.training.planted import plant, search
 from zhenyan.training.public import read_labelled
 from zhenyan.training.rows import Row, read_rows, text_key
-from zhenyan.training.schema import load_schema
+from zhenyan.training.schema import Change, load_schema
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +113,9 @@ def test_a_bundle_is_asked_only_about_rows_it_never_saw():
     )
     opinion = bundle_opinion(stub, cells([[True, False]] * 3), np.array([False, True, True]))
     assert np.isnan(opinion[0]).all() and np.isnan(opinion[:, 0]).all() and opinion[1:, 1].tolist() == [0.9, 0.9]
+    renamed = Change.model_construct(kind="rename", labels=["x"], into=["l0"])  # ids shorter than a schema has
+    named = bundle_opinion(stub, cells([[True, False]] * 3), np.array([False, True, True]), [renamed])
+    assert named[1:, 0].tolist() == [0.2, 0.2]
     mixed = blend(np.full((3, 2), 0.1), opinion)
     assert mixed[:, 0] == pytest.approx([0.1] * 3) and mixed[1, 1] == pytest.approx(0.5)
 

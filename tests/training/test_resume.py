@@ -10,10 +10,10 @@ import pytest
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.dataset import Corpus
 from zhenyan.training.export import place
-from zhenyan.training.modelling import former, labels_of
+from zhenyan.training.modelling import labels_of
 from zhenyan.training.provenance import learned
 from zhenyan.training.rows import Row
-from zhenyan.training.schema import Change
+from zhenyan.training.schema import Change, former
 from zhenyan.training.tracking import JOURNAL
 from zhenyan.training.train import began_with, check_same
 

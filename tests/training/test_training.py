@@ -20,9 +20,9 @@ from zhenyan.training.config import DistilConfig, EncoderConfig, LossConfig
 from zhenyan.training.encoders.load import load_encoder
 from zhenyan.training.export import export_run, place
 from zhenyan.training.losses import label_loss, positive_weights
-from zhenyan.training.modelling import former, load_model
+from zhenyan.training.modelling import load_model
 from zhenyan.training.predict import predict
-from zhenyan.training.schema import Change, load_schema
+from zhenyan.training.schema import Change, former, load_schema
 from zhenyan.training.trainer import selection_metrics
 
 
