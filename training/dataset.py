@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import datasets
@@ -16,7 +17,7 @@ from zhenyan.inference.normalise import normalise
 from zhenyan.training import evasion
 from zhenyan.training.config import DataConfig, EvasionConfig, TrainConfig
 from zhenyan.training.evasion import asides
-from zhenyan.training.leaks import without_leaks
+from zhenyan.training.leaks import base_key, without_leaks
 from zhenyan.training.public import documents, join_labels, load_sources
 from zhenyan.training.rows import Row, read_rows
 from zhenyan.training.schema import Schema
@@ -54,8 +55,9 @@ def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("tr
         schema.check_row(row)
     splits = load_splits(config.splits)
     parts = split_rows([*written, *real], splits)
-    labelled = {normalise(row.text) for rows in parts.values() for row in rows}
-    parts["train"] = without_leaks(parts["train"], [*parts["validation"], *parts["test"]])
+    key = cache(base_key)  # normalising all texts takes seconds
+    labelled = {key(row.text) for rows in parts.values() for row in rows}
+    parts["train"] = without_leaks(parts["train"], [*parts["validation"], *parts["test"]], key)
     for name in needed:
         if not parts[name]:
             raise ConfigError(_lacking(name, config, splits))
@@ -70,15 +72,15 @@ def _lacking(split: str, config: DataConfig, splits: Splits) -> str:
 
 
 def unlabelled_lines(config: DataConfig, skip: set[str]) -> list[str]:
-    """Utterances of the public files marked as text to learn from, without duplicates and without `skip`."""
+    """Utterances of the public files marked as text to learn from, without duplicates and without those of the keys `skip`."""
     lines: dict[str, str] = {}
     for source in load_sources(config.public_sources):
         path = config.public_cache / source.name
         if source.split and path.exists():
             for text, *_ in documents(path):
                 for line in split_utterances(text):
-                    lines.setdefault(normalise(line), line)
-    return [line for plain, line in lines.items() if plain not in skip]
+                    lines.setdefault(base_key(line), line)
+    return [line for key, line in lines.items() if key not in skip]
 
 
 def crossed(lines: Sequence[str], count: int, seed: int) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from zhenyan.inference.normalise import normalise
 from zhenyan.training.rows import Row, text_key
@@ -37,14 +37,15 @@ def base_key(line: str) -> str:
     return text_key(normalise(line))
 
 
-def without_leaks(train: Sequence[Row], held_out: Sequence[Row]) -> list[Row]:
+def without_leaks(train: Sequence[Row], held_out: Sequence[Row], key: Callable[[str], str] = base_key) -> list[Row]:
     """The training rows less those that a held-out row stands behind, and those with words of a room for measuring.
 
     Such are the text of a held-out row, its other form (disguised or plain, `pair_of`) and what was rewritten from it. The
-    line that a held-out row was rewritten from stays: a rewritten row measures whether what is changed is heard.
+    line that a held-out row was rewritten from stays: a rewritten row measures whether what is changed is heard. `key` gives
+    what `base_key` does.
     """
-    held = {base_key(row.text) for row in held_out}
-    same = [base_key(row.text) in held for row in train]
+    held = {key(row.text) for row in held_out}
+    same = [key(row.text) in held for row in train]
     # Of two rows with a held-out text the other form of either is one of the held-out row.
     known = [*held_out, *(row for row, is_same in zip(train, same, strict=True) if is_same)]
     ids, pairs = {row.id for row in known} - {""}, {_pair_of(row) for row in held_out} - {""}
