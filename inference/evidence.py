@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from zhenyan.inference.normalise import SPACED
+from zhenyan.inference.normalise import SPACED, SPACERS
 
 Score = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, labels)
 Words = Callable[[str], Sequence[int]]  # text -> places in it, in order, at which words end
 
 _CLAUSE = re.compile(rf"{SPACED.pattern}|[^，。！？；、：,.!?;:\s]+")  # 高 血 压, which the model reads as one, is one
-_EDGES = " .-‐‒–—―−"  # what stands between characters of such a clause, at a piece's ends
 _PIECE = 4  # characters in the finest piece that is removed
 _MAX_PIECES = 48  # a longer text is cut into coarser pieces, so that the work stays bounded
 _PART = 192  # characters: of a longer text only the part that carries the label most is probed
@@ -112,11 +111,11 @@ def _whole_words(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int,
 
 
 def _trimmed(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans without the dividers at their ends, where anything else is in them."""
+    """Spans without what stands between single characters (SPACERS) at their ends, where anything else is in them."""
     trimmed = []
     for start, end in spans:
         words = text[start:end]
-        left, kept = len(words) - len(words.lstrip(_EDGES)), len(words.strip(_EDGES))
+        left, kept = len(words) - len(words.lstrip(SPACERS)), len(words.strip(SPACERS))
         trimmed.append((start + left, start + left + kept) if kept else (start, end))
     return trimmed
 

@@ -50,7 +50,8 @@ _READ = [
     ),
 ]
 # Characters set one by one with a divider or a space between each: 糖 尿 病, 治-疗-高.血.压
-SPACED = re.compile(f"(?<![{_HAN}])[{_HAN}](?:[ .\\-‐‒–—―−'\"&/+=]{{1,2}}[{_HAN}](?![{_HAN}])){{2,}}")
+SPACERS = " .-‐‒–—―−'\"&/+="
+SPACED = re.compile(f"(?<![{_HAN}])[{_HAN}](?:[{re.escape(SPACERS)}]{{1,2}}[{_HAN}](?![{_HAN}])){{2,}}")
 _SPACES = re.compile(r"\s+")
 
 

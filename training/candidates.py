@@ -14,7 +14,7 @@ from zhenyan.inference.io import Options, Reject, read_items, resolve_inputs
 from zhenyan.inference.io.items import Item
 from zhenyan.inference.runs.store import MANIFEST, RunFolder
 
-JUDGEMENT = {"labels", "annotated", "scores", "evidence", "model", "truncated"}  # what models and annotators add
+_JUDGEMENT = {"labels", "annotated", "scores", "evidence", "model", "models", "truncated"}
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,12 @@ def _unscored(files: Sequence[str], options: Options) -> Candidates:
     return Candidates(records, [], rejects)
 
 
+def is_judgement(field: str) -> bool:
+    """Whether a row's field is one that models and annotators add; `score.LABEL` are those of tables."""
+    return field in _JUDGEMENT or field.startswith("score.")
+
+
 def _plain(record: dict[str, Any], file: str, place: str) -> dict[str, Any]:
     """The row's own fields, for a judgement that came with it is no annotation; lines of one stream are one group."""
-    own = {key: value for key, value in record.items() if key not in JUDGEMENT and not key.startswith("score.")}
+    own = {key: value for key, value in record.items() if not is_judgement(key)}
     return {"source": str(record.get("stream") or file), "place": f"{file} {place}"} | own

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import ConfigError, InputError
-from zhenyan.training.candidates import JUDGEMENT
+from zhenyan.training.candidates import is_judgement
 from zhenyan.training.public import documents, is_hashed, public_files
 from zhenyan.training.rows import Row, iter_records, row_id, text_key
 
-_JUDGED = JUDGEMENT | {"models"}  # evidence is text of the line
 _NEIGHBOURS = {"before", "after", "context"}  # lines around the row's
 _RUN = 6  # characters in a row that are the line's, not a name of a trade or a date
 _WORD = 3  # characters that the name of a trade may share with a line
@@ -109,8 +108,8 @@ def _record(row: Row, public: PublicText) -> dict[str, Any]:
     record |= {"annotated": list(row.annotated)} if row.annotated is not None else {}
     record |= {"contested": True} if row.contested else {}
     record |= {"room": place.room} if place.room and base is None else {}
-    left_out = {*record, "base", "room", "batch", *_JUDGED, *_NEIGHBOURS}  # a batch is of what was written
-    kept = {key: value for key, value in row.meta.items() if key not in left_out and not key.startswith("score.")}
+    left_out = {*record, "base", "room", "batch", *_NEIGHBOURS}  # a batch is of what was written
+    kept = {key: value for key, value in row.meta.items() if key not in left_out and not is_judgement(key)}
     return record | {key: value for key, value in kept.items() if not _quotes(value, (line, row.text), public)}
 
 

@@ -201,15 +201,10 @@ def public_files(cache: Path) -> list[Path]:
     return [path for path in sorted(cache.glob("*")) if path.suffix in (".tsv", ".jsonl", ".json")]
 
 
-def index_documents(cache: Path) -> dict[str, str]:
-    """SHA-256 -> text of every document in the cache."""
-    return {text_key(text): text for path in public_files(cache) for text, *_ in documents(path) if text}
-
-
 def join_labels(patterns: list[str], cache: Path) -> tuple[list[Row], int]:
     """Rows for every committed label whose text is in the cache, and how many labels found no text."""
-    texts = index_documents(cache)
-    gold = Spoken(one.text for path in public_files(cache) for one in documents(path) if one.measuring)
+    known = [one for path in public_files(cache) for one in documents(path) if one.text]
+    texts, gold = {text_key(one.text): one.text for one in known}, Spoken(one.text for one in known if one.measuring)
     rows, missing = [], 0
     for path in expand(patterns):
         for record, origin in iter_records(path):

@@ -129,7 +129,7 @@ def _row(run: Run, group: Sequence[Reviewed], labels: list[str], annotated: list
         "decided": beijing_day(max(one.decided for one in group if one.decided)),
         "findings": [one.record["id"] for one in group],
     }  # fmt: skip
-    if "id" in place:
+    if place.get("id") is not None:
         row["source_id"] = str(place["id"])
     return row | {key: place[key] for key in ("start", "end") if key in place}
 

@@ -96,3 +96,17 @@ def test_evidence_stands_in_the_order_of_the_text():
     (found,) = find_evidence([text], [[("food_safety", 0), ("false_propaganda", 1)]], score([text]), score)
     assert (found[0].label, found[-1].label) == ("false_propaganda", "food_safety")
     assert [e.start for e in found] == sorted(e.start for e in found)
+
+
+@pytest.mark.parametrize("divider", [" ", ".", "/", "–"])
+def test_evidence_of_characters_set_one_by_one_is_words(divider):
+    """The model reads them as one; a piece is no single character, and ends with no divider."""
+    text = "今天下单 " + divider.join("三甲医院推荐")
+    assert [text[start:end] for start, end in pieces(text)][1].startswith(divider.join("三甲"))
+
+    def score(texts):
+        return np.array([[0.9 if "甲" in each else 0.1] for each in texts])
+
+    ((found,),) = find_evidence([text], [[("a", 0)]], np.array([[0.9]]), score)
+    assert "甲" in found.text and len(found.text) > 1 and found.text[0] != divider != found.text[-1]
+    assert text[found.start : found.end] == found.text
