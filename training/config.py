@@ -83,7 +83,7 @@ class PretrainConfig(_Strict):
     learning_rate: Positive = 1e-4
     mask_probability: Share = 0.15
     max_tokens: Annotated[int, Field(ge=16, le=512)] = 96
-    bf16: bool = True
+    bf16: bool = True  # where it is faster than float
 
 
 class DataConfig(_Strict):

@@ -41,6 +41,7 @@ from zhenyan.training import distributed
 from zhenyan.training.checkpoints import newest_checkpoint
 from zhenyan.training.config import EncoderConfig, PretrainConfig
 from zhenyan.training.encoders.load import OFFLINE_DEFAULT, set_dropout
+from zhenyan.training.precision import bf16_is_faster
 from zhenyan.training.trainer import EpochOfCollator, EpochSampler
 
 IGNORED = -100  # the collator's label of a token that was not masked
@@ -175,7 +176,7 @@ def _arguments(config: PretrainConfig, output: Path, seed: int) -> TrainingArgum
         learning_rate=config.learning_rate,
         warmup_steps=0.05,
         weight_decay=0.01,
-        bf16=config.bf16,
+        bf16=config.bf16 and bf16_is_faster(),
         use_cpu=not torch.cuda.is_available(),
         seed=seed,
         save_strategy="steps",

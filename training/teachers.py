@@ -21,10 +21,10 @@ from zhenyan.training import distributed
 from zhenyan.training.config import TrainConfig
 from zhenyan.training.dataset import Lessons, origin
 from zhenyan.training.modelling import load_model
+from zhenyan.training.precision import uses_bf16
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema
-from zhenyan.training.trainer import uses_bf16
 
 _Opinion = Callable[[Any], tuple[np.ndarray, np.ndarray]]  # texts in, logits and pooled states out
 

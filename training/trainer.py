@@ -18,6 +18,7 @@ from zhenyan.training.config import OptimConfig, TrainConfig
 from zhenyan.training.dataset import Collator, Lessons
 from zhenyan.training.losses import label_loss, positive_weights, teacher_loss
 from zhenyan.training.modelling import MultiLabelClassifier
+from zhenyan.training.precision import uses_bf16
 from zhenyan.training.provenance import threads
 
 BEST = "selection"  # what early stopping and the choice of checkpoint look at
@@ -136,15 +137,6 @@ def selection_metrics(prediction: EvalPrediction) -> dict[str, float]:
     any_ap = average_precision_score(truth.any(1), scores.max(1)) if truth.any() else 0.0
     macro = float(np.mean(each)) if each else 0.0
     return {BEST: float((any_ap + macro) / 2), "any_average_precision": float(any_ap), "macro_average_precision": macro}
-
-
-def uses_bf16(config: OptimConfig) -> bool:
-    """Whether to train in bfloat16: asked for, or automatic on processors that multiply in it."""
-    if config.precision != "auto":
-        return config.precision == "bf16"
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.backends.cpu.get_cpu_capability() and torch.cpu._is_avx512_bf16_supported())
 
 
 def training_arguments(config: TrainConfig, folder: Path, rows: int) -> TrainingArguments:
