@@ -29,6 +29,7 @@ CORE = ("false_propaganda", "illegal_endorsement", "counterfeit_origin", "food_s
 LINES = {"any_violation": "any violation", "core_micro": "core labels, pooled", "micro": "all labels, pooled"}
 BLOCK = re.compile(r"(<!-- (example|accuracy|speed|notebook)( [^>]*?)? -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 NOT_YET = "Not measured yet.\n"
+FEW = 10  # lines of a label below which its scores say nothing
 
 
 def compact(report: dict[str, Any]) -> dict[str, Any]:
@@ -78,13 +79,13 @@ def _accuracy_table(name: str, systems: dict[str, Any]) -> str:
 
 
 def _measures(first: dict[str, Any]) -> list[tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]]:
-    """Rows of the table: pooled measures, then every label that occurs, the core ones first."""
+    """Rows of the table: pooled measures, then every label with ten lines or more, the core ones first."""
     pooled = [(words, lambda found, key=key: found[key]) for key, words in LINES.items()]
     ids = sorted(first["labels"], key=lambda label: label not in CORE)
     return pooled + [
         (f"`{label}`", lambda found, label=label: found["labels"][label])
         for label in ids
-        if first["labels"][label]["positives"]
+        if first["labels"][label]["positives"] >= FEW
     ]
 
 
@@ -102,6 +103,8 @@ def _notes(found: dict[str, Any]) -> list[str]:
     if evasion := found.get("evasion"):
         falls = f"{100 * evasion['mean_fall']:.1f} points on average, {100 * evasion['worst_fall']:.1f} at worst"
         notes.append(f"Under disguise (homophones, split characters, code words ...) F1 falls by {falls}.")
+    if few := sum(0 < label["positives"] < FEW for label in found["labels"].values()):
+        notes.append(f"{few} labels with fewer than {FEW} lines are left out (`benchmarks/accuracy.json` has them).")
     return [" ".join(notes)] if notes else []
 
 
