@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from zhenyan.inference import normalise
 from zhenyan.inference.errors import BundleError
-from zhenyan.inference.law import marks
+from zhenyan.inference.law import citation, foremost
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -53,10 +53,8 @@ class Label:
 
     @property
     def citation(self) -> str:
-        """The articles of the first law as a reviewer would cite them, with their marks; which applies, the facts decide."""
-        law = self.articles[0]["law"]
-        articles = "、".join(item["article"] + marks(item)[0] for item in self.articles if item["law"] == law)
-        return f"《{law.split(' [')[0]}》{articles}"
+        """The first articles of the first laws, with their marks: short. All there are, `law.citation` names."""
+        return citation(foremost(self.articles))[0]
 
     @property
     def defined(self) -> tuple[str, str]:

@@ -6,11 +6,12 @@ import copy
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -52,6 +53,9 @@ class Classifier:
     tokenizer: Tokenizer = field(repr=False)
     explain: bool = True
     thresholds: np.ndarray = field(init=False, repr=False)
+    _opened: tuple[str, int | None] | None = field(
+        init=False, repr=False, default=None
+    )  # runtime and threads of `load`
     _cache: OrderedDict[str, np.ndarray] = field(init=False, repr=False, default_factory=OrderedDict)
     _remembering: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
 
@@ -85,7 +89,28 @@ class Classifier:
             runtime = saved_choice(bundle)
         tokenizer = _read_tokenizer(bundle.folder / "tokenizer.json")
         check_tokenizer(bundle, tokenizer)
-        return cls(bundle, open_session(bundle.folder / "model.onnx", runtime, threads), tokenizer, explain)
+        loaded = cls(bundle, open_session(bundle.folder / "model.onnx", runtime, threads), tokenizer, explain)
+        loaded._opened = runtime, threads
+        return loaded
+
+    def __copy__(self) -> Classifier:
+        """Another one that shares the model and what is remembered."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        return twin
+
+    def __reduce__(self) -> tuple[Callable[..., Classifier], tuple[Any, ...]]:
+        """Pickled and deep-copied as what to load again where it arrives: a session can't leave its process.
+
+        ConfigError when it wasn't made by `load`.
+        """
+        if self._opened is None:
+            raise ConfigError(
+                "this classifier wasn't made by Classifier.load, so it can't be sent: make one in each process"
+            )
+        runtime, threads = self._opened
+        asked = {"runtime": runtime, "threads": threads, "explain": self.explain}
+        return _load_again, (type(self), self.bundle.folder, self.bundle.id, self.thresholds, asked)
 
     def classify(self, texts: Iterable[str], chunk: int = CHUNK) -> Iterator[Prediction]:
         """One Prediction for each text, in order, lazily and in constant memory. InputError names what is no text.
@@ -247,6 +272,19 @@ class Classifier:
             self._cache.update((text, row.copy()) for text, row in fresh.items() if len(text) <= 512)
             while len(self._cache) > CACHE:
                 self._cache.popitem(last=False)
+
+
+def _load_again(
+    kind: type[Classifier], folder: Path, bundle_id: str, thresholds: np.ndarray, asked: dict[str, Any]
+) -> Classifier:
+    """The classifier that was sent; BundleError when its folder isn't here or holds another bundle."""
+    classifier = kind.load(folder, **asked)
+    if (found := classifier.bundle.id) != bundle_id:
+        raise BundleError(
+            f"{folder}: the classifier that was sent is of bundle {bundle_id}, here is {found}; load it anew"
+        )
+    classifier.thresholds = thresholds
+    return classifier
 
 
 def _read_tokenizer(path: Path) -> Tokenizer:

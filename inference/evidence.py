@@ -1,17 +1,19 @@
-"""Which words carried a decision: spans whose removal lowers a label's score most (occlusion).
+"""Which words carried a decision: spans that lower a label's score most when they are removed, and raise it most by themselves.
 
-Zeiler & Fergus 2014, applied to text: model-agnostic, needs only scores, offsets are those of the original text.
+Occlusion (Zeiler & Fergus 2014) finds what the label needs, but nothing of a claim made twice; what suffices by itself (DeYoung et al. 2020, ERASER)
+finds both. Model-agnostic, needs only scores, offsets are those of the original text.
 """
 
 from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from zhenyan.inference.normalise import SPACED, SPACERS
+from zhenyan.inference.normalise import SPACED, SPACERS, simplified
 
 Score = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, labels)
 Words = Callable[[str], Sequence[int]]  # text -> places in it, in order, at which words end
@@ -21,10 +23,15 @@ _PIECE = 4  # characters in the finest piece that is removed
 _MAX_PIECES = 48  # a longer text is cut into coarser pieces, so that the work stays bounded
 _PART = 192  # characters: of a longer text only the part that carries the label most is probed
 _OVERLAP = 32  # characters that neighbouring parts share
+_MOST_PARTS = 3  # parts of a long text that are probed for a label, so that the work stays bounded
 _KEEP = 0.5  # pieces that matter at least this share of the most important one
-# Between two characters of a number (its point, separators and percent sign, too) or of a word in Latin letters.
+# Between two characters of a number, in digits (its point, separators and percent sign, too) or written out, or of a word in Latin letters.
 _LATIN = "A-Za-zÀ-ÖØ-öø-ɏＡ-Ｚａ-ｚ"
-_INSIDE = re.compile(rf"(?<=[\d{_LATIN}])(?=[\d{_LATIN}])|(?<=\d)(?=[%％‰]|[.,．]\d)|(?<=\d[.,．])(?=\d)")
+_NUMERAL = "零〇一二两三四五六七八九十百千万亿"
+_INSIDE = re.compile(
+    rf"(?<=[\d{_LATIN}])(?=[\d{_LATIN}])|(?<=[{_NUMERAL}])(?=[{_NUMERAL}])"
+    r"|(?<=\d)(?=[%％‰]|[.,．]\d|，\d{3}(?!\d))|(?<=\d[.,．])(?=\d)|(?<=\d，)(?=\d{3}(?!\d))"
+)
 
 
 @dataclass(frozen=True)
@@ -80,20 +87,45 @@ def find_evidence(
     call; their number does not grow with a text's length.
     """
     parts = _parts(texts, decided, given, score)
-    spans = [pieces(part.text, words(part.text) if words else None) for part in parts]
-    probes = [part.text[:start] + part.text[end:] for part, cut in zip(parts, spans, strict=True) for start, end in cut]
-    without = _logit(score(probes)) if probes else np.zeros((0, given.shape[1]))
-    found: list[list[Evidence]] = [[] for _ in texts]
+    spans = [pieces(part.text, words(simplified(part.text)) if words else None) for part in parts]
+    probes = [probe for part, cut in zip(parts, spans, strict=True) for probe in _probes(part.text, cut)]
+    logits = _logit(score(probes)) if probes else np.zeros((0, given.shape[1]))
+    found: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
     at = 0
     for part, cut in zip(parts, spans, strict=True):
-        drops = _logit(part.given)[None, :] - without[at : at + len(cut)]
-        at += len(cut)
+        weights = _weights(_logit(part.given), logits[at : at + 2 * len(cut)]) if cut else np.zeros((0, 0))
+        at += 2 * len(cut)
         for label, column in part.labels if cut else ():
-            text = texts[part.owner]
-            spans_found = [(part.base + start, part.base + end) for start, end in _merge(cut, drops[:, column])]
-            for start, end in _trimmed(text, _whole_words(text, spans_found)):
-                found[part.owner].append(Evidence(start, end, text[start:end], label))
-    return [tuple(sorted(each, key=lambda e: (e.start, e.end, e.label))) for each in found]
+            merged = _merge(cut, weights[:, column])
+            found[part.owner, label] += [(part.base + start, part.base + end) for start, end in merged]
+    return [_evidence(text, {label: found[i, label] for label, _ in labels if found[i, label]})
+            for i, (text, labels) in enumerate(zip(texts, decided, strict=True))]  # fmt: skip
+
+
+def _probes(text: str, cut: Sequence[tuple[int, int]]) -> list[str]:
+    """The text without each piece, then each piece alone."""
+    return [*(text[:start] + text[end:] for start, end in cut), *(text[start:end] for start, end in cut)]
+
+
+def _weights(given: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """What each piece matters to each label, (pieces, labels), 0 to 2: what is lost without it and what it says alone.
+
+    `given`: the text's logits (labels,); `logits`: those of its probes, (2 pieces, labels). Each half is a share of the most that any piece
+    loses or says.
+    """
+    without, alone = np.split(logits, 2)
+    halves = np.maximum(given - without, 0), alone - alone.min(axis=0)
+    return np.sum([half / np.maximum(half.max(axis=0), 1e-6) for half in halves], axis=0)
+
+
+def _evidence(text: str, found: Mapping[str, Sequence[tuple[int, int]]]) -> tuple[Evidence, ...]:
+    """Evidence in order; spans of one label that meet, as those of two parts of a long text may, are one."""
+    each = [
+        Evidence(start, end, text[start:end], label)
+        for label, spans in found.items()
+        for start, end in _trimmed(text, _whole_words(text, _joined(sorted(spans))))
+    ]
+    return tuple(sorted(each, key=lambda e: (e.start, e.end, e.label)))
 
 
 def _whole_words(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -134,7 +166,7 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def _parts(
     texts: Sequence[str], decided: Sequence[Sequence[tuple[str, int]]], given: np.ndarray, score: Score
 ) -> list[_Part]:
-    """What to probe: short texts whole; of long ones, for each label, the part that scores highest by itself."""
+    """What to probe: short texts whole; of long ones, for each label, the parts that score highest by themselves."""
     whole = [_Part(i, 0, t, decided[i], given[i]) for i, t in enumerate(texts) if len(t) <= _PART]
     cut = [
         (i, base)
@@ -148,11 +180,18 @@ def _parts(
     for owner in dict.fromkeys(i for i, _ in cut):
         rows = [row for row, (i, _) in enumerate(cut) if i == owner]
         for label, column in decided[owner]:
-            chosen.setdefault(max(rows, key=lambda row: scores[row, column]), []).append((label, column))
+            for row in _strongest(rows, scores[:, column]):
+                chosen.setdefault(row, []).append((label, column))
     return whole + [
         _Part(cut[row][0], cut[row][1], texts[cut[row][0]][cut[row][1] : cut[row][1] + _PART], labels, scores[row])
         for row, labels in chosen.items()
     ]
+
+
+def _strongest(rows: Sequence[int], scores: np.ndarray) -> list[int]:
+    """The row that scores highest, and up to two more that reach half of it."""
+    ranked = sorted(rows, key=lambda row: -scores[row])[:_MOST_PARTS]
+    return [row for row in ranked if scores[row] >= scores[ranked[0]] / 2]
 
 
 def _logit(probabilities: np.ndarray) -> np.ndarray:
@@ -160,8 +199,8 @@ def _logit(probabilities: np.ndarray) -> np.ndarray:
     return np.log(p / (1 - p))
 
 
-def _merge(spans: Sequence[tuple[int, int]], drops: np.ndarray) -> list[tuple[int, int]]:
-    """Spans that matter, neighbours joined; the single most important one when none lowers the score."""
-    best = float(drops.max())
-    keep = [span for span, drop in zip(spans, drops, strict=True) if drop >= _KEEP * best and drop > 0]
-    return _joined(keep or [spans[int(drops.argmax())]])
+def _merge(spans: Sequence[tuple[int, int]], weights: np.ndarray) -> list[tuple[int, int]]:
+    """Spans that matter, neighbours joined; the most important one when none does."""
+    best = float(weights.max())
+    keep = [span for span, weight in zip(spans, weights, strict=True) if weight >= _KEEP * best and weight > 0]
+    return _joined(keep or [spans[int(weights.argmax())]])

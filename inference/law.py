@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 Both = tuple[str, str]  # in Chinese, in English
+_LAWS, _ARTICLES = 3, 2  # how many laws a line names, and how many articles of each
 _MARKS = {
     "case": ("仅见于案例", "seen applied only"), "no": ("未核实", "not verified"),
     "check": ("引用前请核对", "check before citing"),
@@ -14,9 +16,7 @@ _MARKS = {
 
 def citation(articles: Iterable[Mapping[str, Any]]) -> Both:
     """All articles in one line, law by law, each with its marks: which of them applies, the facts decide."""
-    laws: dict[str, list[Mapping[str, Any]]] = {}
-    for article in articles:
-        laws.setdefault(article["law"], []).append(article)
+    laws = _by_law(articles)
     chinese = ("、".join(one["article"] + marks(one)[0] for one in of) for of in laws.values())
     english = ("、".join(one["article"] + marks(one)[1] for one in of) for of in laws.values())
     names = [_names(law) for law in laws]
@@ -24,6 +24,19 @@ def citation(articles: Iterable[Mapping[str, Any]]) -> Both:
         "；".join(name[0] + said for name, said in zip(names, chinese, strict=True)),
         "; ".join(name[1] + said for name, said in zip(names, english, strict=True)),
     )
+
+
+def foremost(articles: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What of the articles fits in a line: the first of each law, two at most, of the first laws, three at most."""
+    return [article for of in itertools.islice(_by_law(articles).values(), _LAWS) for article in of[:_ARTICLES]]
+
+
+def _by_law(articles: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The articles of each law, both in the order in which they are first named."""
+    laws: dict[str, list[Mapping[str, Any]]] = {}
+    for article in articles:
+        laws.setdefault(article["law"], []).append(article)
+    return laws
 
 
 def says(article: Mapping[str, Any]) -> Both:

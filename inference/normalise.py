@@ -1,8 +1,8 @@
 """Undoing the disguises that need no learning: width, script, invisible and interposed characters, symbols that are read as
-words, characters in parts.
+words, characters in parts, pinyin.
 
 Training and inference share this function, so a model never sees a form that it wasn't trained on.
-Homophones, pinyin and code words are left to the model.
+Homophones, initials and code words are left to the model.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import unicodedata
 from functools import lru_cache
 from pathlib import Path
 
-VERSION = 3  # written into every bundle; raise it whenever normalise() changes a result
+from zhenyan.inference.pinyin import without_pinyin
+
+VERSION = 4  # written into every bundle; raise it whenever normalise() changes a result
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Invisible or formatting code points, lone surrogates, controls: carry no meaning, split words.
@@ -68,8 +70,13 @@ def _table(name: str) -> dict[str, str]:
 
 
 @lru_cache(maxsize=1)
-def _simplified() -> dict[int, str]:
+def _to_simplified() -> dict[int, str]:
     return str.maketrans(_table("t2s.tsv"))
+
+
+def simplified(text: str) -> str:
+    """`text` in simplified characters, one for each."""
+    return text.translate(_to_simplified())
 
 
 def _joined(text: str) -> str:
@@ -102,8 +109,8 @@ def _without_symbols(text: str) -> str:
 def normalise(text: str) -> str:
     """Plain form of `text` as the model reads it; idempotent."""
     text = _without_symbols(INVISIBLE.sub("", unicodedata.normalize("NFKC", INVISIBLE.sub("", text))))
-    text = _SPACES.sub(" ", text).strip().translate(_simplified())
+    text = simplified(_SPACES.sub(" ", text).strip())
     text = _BETWEEN_HAN.sub("", text)
     text = SPACED.sub(_close_up, text)
-    joined = _joined(text)
-    return text if joined == text else normalise(joined)
+    plain = without_pinyin(_joined(text))
+    return text if plain == text else normalise(plain)

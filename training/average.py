@@ -13,7 +13,7 @@ from zhenyan.training.config import TrainConfig, as_record
 from zhenyan.training.dataset import load_corpus
 from zhenyan.training.encoders.origin import model_name
 from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model
-from zhenyan.training.provenance import describe
+from zhenyan.training.provenance import describe, use_threads
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.tracking import Tracker
 from zhenyan.training.train import Run, finish_run, finished, flatten, new_folder
@@ -48,6 +48,7 @@ def average(config: TrainConfig, shares: Mapping[Path, float], console: Console)
     Nothing is trained; calibration and thresholds are fitted anew on the validation rows of `config`. The mean is a good
     model where all began from the same weights and none went far. ConfigError names a model of another shape.
     """
+    use_threads(config.optim)
     schema = load_schema(config.data.label_schema)
     corpus = load_corpus(config.data, schema)
     model, tokenizer = mean_model(shares, schema)

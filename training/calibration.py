@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from zhenyan.training.modelling import MultiLabelClassifier
+
+_FLATTEST = 0.05  # least slope: a score must never turn round
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,17 @@ def fit_scaling(truth: np.ndarray, logits: np.ndarray, min_positives: int, seen:
 
 
 def _fit(truth: np.ndarray, logits: np.ndarray, otherwise: tuple[float, float]) -> tuple[float, float]:
-    """Slope and offset; `otherwise` where all rows have the same answer, as those of a label just added may have."""
+    """Slope and offset; `otherwise` where all rows have the same answer, as those of a label just added may have.
+
+    Where the logits say nothing, or the contrary, the mean probability is the share that was seen all the same.
+    """
     if truth.all() or not truth.any():
         return otherwise
     model = LogisticRegression(C=1.0).fit(logits.reshape(-1, 1), truth)
-    return max(float(model.coef_[0, 0]), 0.05), float(model.intercept_[0])  # a score must never turn round
+    if (slope := float(model.coef_[0, 0])) >= _FLATTEST:
+        return slope, float(model.intercept_[0])
+    share = float(truth.mean())
+    return _FLATTEST, math.log(share / (1 - share)) - _FLATTEST * float(logits.mean())
 
 
 def fold_into_head(model: MultiLabelClassifier, scaling: Scaling) -> None:

@@ -96,7 +96,8 @@ def _scored(run: RunFolder) -> Candidates:
     output = run.path.with_name(manifest["output"])
     if not output.is_file():
         raise InputError(f"{output}: the output of {run.path} is gone; repeat the command that scored it")
-    rows = [item.record for item in read_items(str(output), Options(text_column="text")) if isinstance(item, Item)]
+    as_scored = Options(text_column="text", split=False)  # cut again, a row's scores would stay with its first piece
+    rows = [item.record for item in read_items(str(output), as_scored) if isinstance(item, Item)]
     labels = tuple(manifest["thresholds"])
     scores = np.array([_scores(row, labels) for row in rows], dtype=np.float64).reshape(len(rows), len(labels))
     opinion = Opinion(manifest["bundle"], labels, scores, np.array(list(manifest["thresholds"].values())))

@@ -16,7 +16,9 @@ from zhenyan.training.config import TrainConfig
 from zhenyan.training.dataset import load_corpus
 from zhenyan.training.evaluate import Labelled, evaluate, labelled
 from zhenyan.training.modelling import load_model
+from zhenyan.training.outputs import make_folders
 from zhenyan.training.predict import predict, sigmoid
+from zhenyan.training.provenance import use_threads
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.splits import load_splits
@@ -33,6 +35,7 @@ def cross_validate(config: TrainConfig, folds: int, console: Console, fit: Fit |
     """
     if config.distil:
         raise ConfigError("distil: a student's teachers have seen the rows that a fold holds out; set distil to null")
+    use_threads(config.optim)
     schema = load_schema(config.data.label_schema)
     if config.pretrain:  # once for all folds: what is held out is read, its labels aren't
         encoder = config.encoder.model_copy(
@@ -57,12 +60,12 @@ def cross_validate(config: TrainConfig, folds: int, console: Console, fit: Fit |
 
 
 def train_without(held: Sequence[Row], config: TrainConfig, number: int, fit: Fit) -> Run:
-    """A run whose training rows lack the groups of `held`."""
+    """A run whose training rows lack the groups of `held`; ConfigError when its folder can't be made."""
     splits = load_splits(config.data.splits)
     groups = sorted({row.group for row in held} | set(splits.test))
     name = f"{config.name}-fold{number + 1}"
     path = config.runs / f"{name}.splits.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(f"runs {config.runs}", config.runs)
     path.write_text(yaml.safe_dump({"validation": splits.validation, "test": groups}), encoding="utf-8")
     return fit(config.model_copy(update={"name": name, "data": config.data.model_copy(update={"splits": path})}))
 

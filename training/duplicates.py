@@ -33,7 +33,18 @@ class Shingles:
 
     def like(self, text: str) -> list[tuple[int, float]]:
         """(number, overlap) of earlier texts at or over the bound, most alike first."""
+        return self._like(shingles(text))
+
+    def add(self, text: str) -> list[tuple[int, float]]:
+        """`like`, then remember the text under the next number."""
         grams = shingles(text)
+        found = self._like(grams)
+        for gram in grams:
+            self._holders[gram].append(len(self._sizes))
+        self._sizes.append(len(grams))
+        return found
+
+    def _like(self, grams: frozenset[str]) -> list[tuple[int, float]]:
         shared: Counter[int] = Counter()
         for gram in grams:
             holders = self._holders.get(gram, ())
@@ -41,11 +52,3 @@ class Shingles:
                 shared.update(holders)
         found = [(n, s / (len(grams) + self._sizes[n] - s)) for n, s in shared.items()]
         return sorted([(n, o) for n, o in found if o >= self.near], key=lambda pair: (-pair[1], pair[0]))
-
-    def add(self, text: str) -> list[tuple[int, float]]:
-        """`like`, then remember the text under the next number."""
-        found = self.like(text)
-        for gram in shingles(text):
-            self._holders[gram].append(len(self._sizes))
-        self._sizes.append(len(shingles(text)))
-        return found

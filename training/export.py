@@ -31,7 +31,7 @@ from zhenyan.training.metrics import f1
 from zhenyan.training.model_card import changelog_entry, model_card
 from zhenyan.training.modelling import MultiLabelClassifier, load_model, read_meta
 from zhenyan.training.predict import predict, sigmoid
-from zhenyan.training.provenance import git_commit, read_journal, rows_digest
+from zhenyan.training.provenance import git_commit, read_journal, rows_digest, use_threads
 from zhenyan.training.quantise import quantise, quantise_weights
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
@@ -106,6 +106,7 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
     the schema lacks, or `output` is a place where something else would be lost.
     """
     config = config_of(run, changes)
+    use_threads(config.optim)
     check_output(run, output)
     tidy(output)
     schema = load_schema(config.data.label_schema)

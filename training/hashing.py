@@ -11,7 +11,7 @@ from typing import Any
 
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training.candidates import is_judgement
-from zhenyan.training.public import documents, is_hashed, public_files
+from zhenyan.training.public import documents, names_place, public_files
 from zhenyan.training.rows import Row, iter_records, row_id, text_key
 
 _NEIGHBOURS = {"before", "after", "context"}  # lines around the row's
@@ -138,9 +138,11 @@ def existing(path: Path) -> tuple[bytes, list[str]]:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give --output a file, such as one in data/labels")
     held = path.read_bytes() if path.exists() else b""
-    if held.strip() and not is_hashed(path):
-        raise InputError(
-            f"{path}: holds something other than labels by hash; give --output a new file, or one in data/labels"
-        )
-    ids = [row_id(record) for record, _ in iter_records(path)] if held else []
+    ids = []
+    for record, origin in iter_records(path) if held else ():
+        if not names_place(record):
+            raise InputError(
+                f"{origin}: holds something other than labels by hash; give --output a new file, or one in data/labels"
+            )
+        ids.append(row_id(record))
     return held if held.endswith(b"\n") or not held else held + b"\n", ids

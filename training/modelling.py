@@ -130,9 +130,12 @@ def labels_of(folder: Path) -> list[str]:
 
 
 def width_of(folder: Path) -> int:
-    """How wide the pooled states of a trained model or bundle are."""
+    """How wide the pooled states of a trained model or bundle are; ConfigError when a bundle doesn't say it."""
     if (folder / MANIFEST).exists():
-        return int(read_bundle(folder)[0].config.hidden_size)
+        manifest = load_bundle(folder).manifest
+        if "hidden" not in manifest:
+            raise ConfigError(f"{folder / MANIFEST}: says nothing of `hidden`; export the bundle's run again")
+        return int(manifest["hidden"])
     return int(AutoConfig.from_pretrained(folder / "encoder").hidden_size)
 
 

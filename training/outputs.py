@@ -12,12 +12,18 @@ def make_folder(option: str, output: Path) -> None:
     """Make an output's folder before minutes of work; ConfigError when it can't be made or a folder is in the file's place."""
     if output.is_dir():
         raise ConfigError(f"{option} {output}: is a folder; give a file to write")
+    make_folders(f"{option} {output}", output.parent)
+
+
+def make_folders(named: str, folder: Path, new: bool = False) -> None:
+    """Make a folder and those it lies in; ConfigError, which begins with `named`, when they can't be made.
+
+    `new`: it must not be there already.
+    """
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=not new)
     except OSError as error:
-        raise ConfigError(
-            f"{option} {output}: {error.filename}: {error.strerror}; give a folder that may be written"
-        ) from None
+        raise ConfigError(f"{named}: {error.filename}: {error.strerror}; give a folder that may be written") from None
 
 
 def keep_inputs(option: str, output: Path, inputs: Sequence[Path]) -> None:

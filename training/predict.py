@@ -24,7 +24,7 @@ def predict(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits (texts, labels) and pooled vectors (texts, hidden), float32, in order.
 
-    `bf16`: compute in bfloat16, about twice as fast where the processor multiplies in it, exact to a hundredth or so.
+    `bf16`: compute in bfloat16, exact to a hundredth or so; `precision.uses_bf16` says where that is faster.
     """
     model.eval()
     device = next(model.parameters()).device

@@ -41,6 +41,7 @@ from zhenyan.training import distributed
 from zhenyan.training.checkpoints import newest_checkpoint
 from zhenyan.training.config import EncoderConfig, PretrainConfig
 from zhenyan.training.encoders.load import OFFLINE_DEFAULT, set_dropout
+from zhenyan.training.outputs import make_folders
 from zhenyan.training.precision import bf16_is_faster
 from zhenyan.training.trainer import EpochOfCollator, EpochSampler
 
@@ -226,7 +227,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _lock(beside: Path) -> int | None:
     """A descriptor that holds the lock until it is closed or the process ends; None while another process holds it."""
-    beside.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(f"cache {beside.parent}", beside.parent)
     lock = os.open(beside, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         import fcntl

@@ -8,27 +8,27 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.compare import Comparison
+from zhenyan.training.config import Share
 from zhenyan.training.export import Check
 from zhenyan.training.schema import Schema, explain, load_yaml
 
 GATES = Path("configs/gates.yaml")
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Gates(BaseModel):
-    """Bounds on the candidate, against the champion and absolute. null switches a bound off."""
+    """Bounds on the candidate, against the champion and absolute. null switches a bound off; none may be left out."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    any_violation_drop: Share | None = 0.01
-    core_micro_drop: Share | None = 0.01
-    core_label_drop: Share | None = 0.03
-    other_label_drop: Share | None = 0.08
-    min_positives: Annotated[int, Field(ge=1)] = 20
-    calibration_error: Share | None = 0.05
-    evasion_mean_fall: Share | None = 0.03
-    evasion_worst_fall: Share | None = 0.08
-    latency_ratio: Annotated[float, Field(gt=0)] | None = 1.5
-    flip_rate: Share | None = 0.25
+    any_violation_drop: Share | None
+    core_micro_drop: Share | None
+    core_label_drop: Share | None
+    other_label_drop: Share | None
+    min_positives: Annotated[int, Field(ge=1)]
+    calibration_error: Share | None
+    evasion_mean_fall: Share | None
+    evasion_worst_fall: Share | None
+    latency_ratio: Annotated[float, Field(gt=0)] | None
+    flip_rate: Share | None
 
 
 def load_gates(path: Path = GATES) -> Gates:

@@ -17,6 +17,7 @@ from zhenyan.inference.cpu import allowed_cpus
 from zhenyan.training import distributed
 from zhenyan.training.config import OptimConfig, TrainConfig
 from zhenyan.training.dataset import Corpus
+from zhenyan.training.precision import arithmetic
 from zhenyan.training.rows import Row
 from zhenyan.training.tracking import JOURNAL
 
@@ -51,12 +52,18 @@ def threads(optim: OptimConfig) -> int:
     return optim.threads or stated or allowed_cpus()
 
 
+def use_threads(optim: OptimConfig) -> None:
+    """Compute with so many threads from here on: for whatever runs a model by a configuration, before it runs it."""
+    torch.set_num_threads(threads(optim))
+
+
 def machine(optim: OptimConfig) -> dict[str, str]:
-    """Tags of what trains: `device` (its name) and how many GPUs or CPU threads, over all processes."""
+    """Tags of what trains: `device` (its name), how many GPUs or CPU threads over all processes, and the arithmetic."""
     gpus = torch.cuda.is_available()
     return {
         "device": f"{GPU} {torch.cuda.get_device_name()}" if gpus else f"CPU {platform.machine()}",
         "device.count": str(distributed.processes() * (1 if gpus else threads(optim))),
+        "precision": arithmetic(optim),
     }
 
 

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from zhenyan.inference.bundle import sha256
-from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.training.leaks import Spoken, base_key
+from zhenyan.training.outputs import make_folders
 from zhenyan.training.rows import Row, expand, iter_records, read_rows, row_from_json, text_key
 from zhenyan.training.schema import explain, load_yaml
 
@@ -85,10 +86,7 @@ def fetch(
 
     ConfigError when `cache` can't be a folder.
     """
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--cache {cache}: {error.strerror}; give a folder that may be written") from None
+    make_folders(f"--cache {cache}", cache)
     fetched, missing = [], {}
     for source in sources:
         target = cache / source.name
@@ -169,15 +167,20 @@ def _download(url: str, part: Path) -> None:
 
 
 def documents(path: Path) -> Iterator[Document]:
-    """Every text of one public file: cells of a .tsv, `text` fields of a .jsonl (with its room, where named), strings of a .json."""
+    """Every text of one public file: cells of a .tsv, `text` fields of a .jsonl (with its room, where named), strings of a .json.
+
+    InputError names the file, of a .jsonl the line too, when it is damaged.
+    """
     if path.suffix == ".tsv":
         for line in _content(path).split("\n"):
             yield from map(Document, line.split("\t")[:2])
     elif path.suffix == ".jsonl":
-        for record, _ in iter_records(path):
+        for record, origin in iter_records(path):
+            if not isinstance(record, dict):
+                raise InputError(f"{origin}: expected a JSON object, found {type(record).__name__}; fetch it again")
             yield Document(str(record.get("text", "")), room_name(record.get("room")), bool(record.get("gold_room")))
     else:
-        yield from map(Document, _texts(json.loads(_content(path))))
+        yield from map(Document, _strings(path))
 
 
 def _content(path: Path) -> str:
@@ -185,6 +188,14 @@ def _content(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8; save it as UTF-8, or fetch it again") from None
+
+
+def _strings(path: Path) -> list[str]:
+    """All strings of a JSON file; InputError when it is damaged."""
+    try:
+        return list(_texts(json.loads(_content(path))))
+    except (ValueError, RecursionError) as error:  # such as a number of more digits than Python reads
+        raise InputError(f"{path}: not JSON that can be read ({error}); fetch it again") from None
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -241,7 +252,12 @@ def is_hashed(path: Path) -> bool:
     first: Any = None
     with contextlib.suppress(InputError):  # whoever reads the rows names the line that can't be read
         first, _ = next(iter_records(path), (None, ""))
-    return isinstance(first, dict) and "doc" in first and "text" not in first
+    return names_place(first)
+
+
+def names_place(record: Any) -> bool:
+    """Whether a JSON value is a label by hash: it says where its text stands, and doesn't hold it."""
+    return isinstance(record, dict) and "doc" in record and "text" not in record
 
 
 def apply_edits(line: str, edits: Iterable[tuple[int, int, str]]) -> str:

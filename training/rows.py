@@ -12,8 +12,7 @@ from typing import Any
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.times import seconds
-
-CHANNELS = ("live", "copy")
+from zhenyan.inference.runs.findings import CHANNELS
 
 
 @dataclass(frozen=True)
@@ -119,12 +118,18 @@ def expand(patterns: str | Path | Sequence[str | Path]) -> list[Path]:
     """Files that the given paths, folders (their *.jsonl) and globs name, sorted; InputError when one names none."""
     found: list[Path] = []
     for pattern in [patterns] if isinstance(patterns, str | Path) else patterns:
-        path = Path(pattern)
-        hits = sorted(path.glob("*.jsonl")) if path.is_dir() else [Path(p) for p in sorted(glob.glob(str(pattern)))]
+        hits = _named(Path(pattern))
         if not hits:
             raise InputError(f"{pattern}: no such file; give a .jsonl file, a folder of them or a glob")
         found += hits
     return found
+
+
+def _named(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(path.glob("*.jsonl"))
+    # The file first: a name may hold brackets, which a glob takes for a choice of characters.
+    return [path] if path.exists() else [Path(name) for name in sorted(glob.glob(str(path)))]
 
 
 def iter_records(path: Path) -> Iterator[tuple[Any, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,7 @@ def write_sample(path: Path, candidates: Candidates, sample: Sample, schema: Sch
     if path.suffix == ".jsonl":
         write_atomic(path, map(dump_line, sample_rows(candidates, sample)))
         return []
-    tasks = list(sample_tasks(candidates, sample))
-    write_atomic(path, [json.dumps(tasks, indent=1).encode()])
+    write_atomic(path, [b"[\n", b",".join(map(dump_line, sample_tasks(candidates, sample))), b"]\n"])
     names = {label.id: label.name_zh for label in schema.labels}
     beside = path.with_suffix(".config.xml")
     write_atomic(beside, [configuration([(label, names.get(label, label)) for label in candidates.labels]).encode()])

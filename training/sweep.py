@@ -22,6 +22,7 @@ from transformers import TrainerCallback
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed
 from zhenyan.training.config import TrainConfig, as_record, dump_config, load_config
+from zhenyan.training.outputs import make_folders
 from zhenyan.training.progress import Stopped
 from zhenyan.training.sweep_config import SweepConfig, Values
 from zhenyan.training.tracking import JOURNAL, Tracker
@@ -65,12 +66,13 @@ def suggest(trial: Trial, key: str, values: Values) -> Any:
 def sweep(config: SweepConfig, base: TrainConfig, fixed: dict[str, Any], console: Console) -> Path:
     """Search by `config`, with `fixed` (dotted keys) over the training configuration; returns the sweep's folder.
 
-    ConfigError when the sweep was begun with another space or configuration, or is being run by another process.
+    ConfigError when the sweep was begun with another space or configuration, is being run by another process, or can't have
+    a folder.
     """
     if distributed.processes() > 1:
         raise ConfigError("a sweep trains its trials in one process; start it without torchrun")
     folder = base.runs / config.name
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(f"runs {base.runs}", folder)
     try:
         with FileLock(folder / "lock", timeout=0):
             study = open_study(folder, config, base)

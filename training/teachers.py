@@ -21,6 +21,7 @@ from zhenyan.training import distributed
 from zhenyan.training.config import TrainConfig
 from zhenyan.training.dataset import Lessons, origin
 from zhenyan.training.modelling import load_model
+from zhenyan.training.outputs import make_folders
 from zhenyan.training.precision import uses_bf16
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.rows import Row
@@ -80,6 +81,7 @@ def _remembered(folder: Path, config: TrainConfig, schema: Schema, texts: Sequen
     known = _read(path)
     new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if new:
+        make_folders(f"cache {config.cache}", path.parent)  # before minutes of work
         _ask_anew(_opinion(folder, config, schema), new, known, path)
     return np.array([known[key] for key in keys], np.float32).reshape(len(keys), len(schema.ids))
 
@@ -116,5 +118,4 @@ def _write(path: Path, known: dict[bytes, np.ndarray]) -> None:
     buffer = io.BytesIO()
     keys = np.frombuffer(b"".join(known), np.uint8).reshape(len(known), 16)
     np.savez(buffer, keys=keys, logits=np.array(list(known.values()), np.float32))
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, [buffer.getvalue()])

@@ -30,10 +30,11 @@ from zhenyan.training.encoders.load import check_length, freeze, keep_layers, lo
 from zhenyan.training.evaluate import Labelled, curves, labelled, quality
 from zhenyan.training.losses import positive_weights
 from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model, save_model, width_of
+from zhenyan.training.outputs import make_folders
 from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.pretrain import continue_pretraining, digest
 from zhenyan.training.progress import ProgressBar, Stopped, TrackMetrics
-from zhenyan.training.provenance import describe, learned, read_journal
+from zhenyan.training.provenance import describe, learned, read_journal, use_threads
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.teachers import learn_from
@@ -71,6 +72,7 @@ def train(
     """
     transformers.logging.set_verbosity_error()
     datasets.disable_progress_bars()
+    use_threads(config.optim)
     transformers.set_seed(config.seed)
     schema = load_schema(config.data.label_schema)
     checkpoint = checkpoint_of(resume) if resume else None
@@ -152,12 +154,12 @@ def keep_start(model: MultiLabelClassifier, folder: Path) -> None:
 
 
 def new_folder(config: TrainConfig) -> Path:
-    """An empty run folder with the configuration in it."""
+    """An empty run folder with the configuration in it; ConfigError when it can't be made."""
     stem = config.runs / f"{config.name}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = next(
         f for n in itertools.count() if not (f := stem.with_name(f"{stem.name}{f'-{n}' if n else ''}")).exists()
     )
-    folder.mkdir(parents=True)
+    make_folders(f"runs {config.runs}", folder, new=True)
     (folder / CONFIG).write_text(dump_config(config), encoding="utf-8")
     return folder
 

@@ -19,7 +19,7 @@ from zhenyan.training.dataset import Collator, Lessons
 from zhenyan.training.losses import label_loss, positive_weights, teacher_loss
 from zhenyan.training.modelling import MultiLabelClassifier
 from zhenyan.training.precision import uses_bf16
-from zhenyan.training.provenance import threads
+from zhenyan.training.predict import sigmoid
 
 BEST = "selection"  # what early stopping and the choice of checkpoint look at
 
@@ -128,7 +128,7 @@ def selection_metrics(prediction: EvalPrediction) -> dict[str, float]:
     """
     logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
     seen, truth = np.asarray(prediction.label_ids) >= 0, np.asarray(prediction.label_ids) > 0.5
-    scores = np.where(seen, 1 / (1 + np.exp(-logits)), 0.0)
+    scores = np.where(seen, sigmoid(logits), 0.0)
     each = [
         average_precision_score(truth[seen[:, i], i], scores[seen[:, i], i])
         for i in range(truth.shape[1])
@@ -187,8 +187,7 @@ def build_trainer(
     callbacks: list[TrainerCallback],
     lessons: Lessons | None = None,
 ) -> ClassifierTrainer:
-    """A trainer ready to run, with teachers' `lessons` for a student; threads are set to what the process may use."""
-    torch.set_num_threads(threads(config.optim))
+    """A trainer ready to run, with teachers' `lessons` for a student."""
     if config.optim.early_stopping:
         callbacks = [*callbacks, EarlyStoppingCallback(config.optim.early_stopping)]
     return ClassifierTrainer(

@@ -17,7 +17,7 @@ _ENDING = re.compile(r"\.[a-z0-9]{1,8}$")
 _OF_SYSTEMS = ("desktop.ini", "thumbs.db")
 _LINKED, _BROKEN, _OTHER = "linked folder", "broken link", "other file"
 _KINDS = 8  # of endings that a note names
-_REMEDIES = {
+REMEDIES = {
     ".zip": "read a zip by zip://::FILE.zip",
     ".xls": "save .xls as .xlsx",
     ".doc": "save documents as .txt",
@@ -52,7 +52,7 @@ class Found:
         if more := self.left.total() - kinds.total():
             kinds[_OTHER] = more
         words = ", ".join(f"{count:,} {kind}{_plural(kind, count)}" for kind, count in kinds.items())
-        remedies = "; ".join(dict.fromkeys(_REMEDIES[kind] for kind in kinds if kind in _REMEDIES))
+        remedies = "; ".join(dict.fromkeys(REMEDIES[kind] for kind in kinds if kind in REMEDIES))
         return words and f"left out {words}" + (f"; {remedies}" if remedies else "")
 
 

@@ -26,7 +26,7 @@ TEXT_COLUMNS = (
     "标题",
     "title",
 )
-START_COLUMNS = ("start", "begin", "start_time", "开始", "开始时间", "开始时间(秒)")
+START_COLUMNS = ("start", "begin", "start_time", "begin_time", "开始", "开始时间", "开始时间(秒)", "时间", "时间戳")
 END_COLUMNS = ("end", "end_time", "结束", "结束时间", "结束时间(秒)")
 ROOM_COLUMNS = ("stream", "room", "直播间", "room_name", "channel_name", "chanel_name")
 RECORDING_COLUMNS = ("file", "video", "file_name", "recording")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import asr, documents, tables, workbooks
-from zhenyan.inference.io.folders import in_folder, of_glob, of_listing
+from zhenyan.inference.io.folders import REMEDIES, in_folder, of_glob, of_listing
 from zhenyan.inference.io.items import Damage, Item, Options, Reject
 from zhenyan.inference.io.names import local_file, real_path, shown
 from zhenyan.inference.io.opening import COMPRESSIONS, filesystem, inner_address, is_remote, plain_suffix
@@ -35,6 +35,8 @@ _LOST = "\ufffd"  # what stands for bytes that the encoding can't hold
 # git and github name a revision so; after an archive's scheme stand its member, :: and its name, which may have an @.
 _PASSWORD = re.compile(r"(?<!git)(?<!github)(?<!zip)(?<!tar)(?<!libarchive)://[^/]*:[^/]*@")
 _MAGIC = re.compile(r"[*?[]")
+_TIMES = {"start", "end"}
+_LONG, _SILENCE = 300, 60  # seconds of a row; beside its words, of which the slowest host says one character a second
 _BY_PROGRAMS = ("~$", ".~lock.", "._")
 
 __all__ = ["READERS", "Item", "Options", "Reject", "read_items", "resolve_inputs"]
@@ -121,9 +123,11 @@ def _is_readable(path: str) -> bool:
 
 def _check_ending(name: str) -> None:
     if plain_suffix(name) not in READERS:
+        ending = plain_suffix(name)
+        other = f"; {REMEDIES[ending]}" if ending in REMEDIES else ""
         raise InputError(
-            f"{name}: ending {plain_suffix(name) or '(none)'!r} is not known; "
-            f"readable are {' '.join(READERS)}, each also with {' or '.join(COMPRESSIONS)}"
+            f"{name}: ending {ending or '(none)'!r} is not known; "
+            f"readable are {' '.join(READERS)}, each also with {' or '.join(COMPRESSIONS)}{other}"
         )
 
 
@@ -134,7 +138,23 @@ def read_items(path: str, options: Options) -> Iterator[Item | Reject]:
         local_file(path)  # a folder that can't be listed
         _check_ending(path)
     items = READERS[suffix](path, replace(options, damage=damage))
-    return split_items(_undamaged(items, path, options, damage), options, asr=suffix == ".json")
+    items = _in_seconds(_undamaged(items, path, options, damage), path, options)
+    return split_items(items, options, asr=suffix == ".json")
+
+
+def _in_seconds(items: Iterator[Item | Reject], path: str, options: Options) -> Iterator[Item | Reject]:
+    """The items; where most with times last far longer than their words could, a note says so: nobody can be sure."""
+    timed = long = 0
+    for item in items:
+        if isinstance(item, Item) and item.record.keys() >= _TIMES:
+            timed += 1
+            long += item.record["end"] - item.record["start"] > max(_LONG, _SILENCE + len(item.text))
+        yield item
+    if 2 * long > timed:
+        options.notes.append(
+            f"{path}: its times look like milliseconds: most rows last over {_LONG // 60} minutes and have few words; "
+            "times are read as seconds, divide them by 1,000"
+        )
 
 
 def _undamaged(items: Iterator[Item | Reject], path: str, options: Options, damage: Damage) -> Iterator[Item | Reject]:

@@ -24,14 +24,21 @@ _RECORD_CHARS = 1 << 26  # more than a cell holds; a quote that is never closed 
 
 
 def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
-    """One JSON object a line; a broken line is a reject. InputError when all rows of a short file lack the column asked for."""
+    """One JSON object a line; a broken line is a reject.
+
+    InputError when all rows of a short file lack the column asked for, or the file is a JSON array.
+    """
     with open_text(path, options) as lines:
         path = read_as(path, lines)
         first = _first(lines) if _asked(options) else []
         _check_asked(first, options, path)
         known: dict[tuple[str, ...], Columns] = {}  # by a row's names: writers leave out what is empty
-        for number, row in _objects(itertools.chain(first, lines)):
+        for at, (number, row) in enumerate(_objects(itertools.chain(first, lines))):
             if isinstance(row, Reject):
+                if at == 0 and row.value.startswith("["):
+                    raise InputError(
+                        f"{path}: begins with [, as a JSON array; rename it to .json, or write one object a line"
+                    )
                 yield row
                 continue
             if (names := tuple(row)) not in known:
@@ -170,7 +177,10 @@ def _is_closed(lines: Sequence[str], delimiter: str) -> bool:
 def _is_whole(row: list[str], lines: Sequence[str], width: int, delimiter: str) -> bool:
     """Whether a record that isn't quoted quite as the format has it still has all its fields, and swallowed no row."""
     ends = len(list(csv.reader([*lines, "x\n"], delimiter=delimiter))) == 2  # what follows isn't taken for more of it
-    swallowed = csv.reader(lines[1:-1], delimiter=delimiter)
+    # The first line with its quote as a letter: one too short for a row can't have swallowed the last.
+    first = next(csv.reader(lines[:1], delimiter=delimiter, quoting=csv.QUOTE_NONE))
+    below = lines[1:] if len(first) >= width else lines[1:-1]
+    swallowed = csv.reader(below, delimiter=delimiter)
     return ends and len(row) == width and not any(len(one) == width for one in swallowed)
 
 
@@ -186,9 +196,21 @@ def read_parquet(path: str, options: Options) -> Iterator[Item | Reject]:
             numbers = itertools.count(1)
             for batch in file.iter_batches(batch_size=_BATCH):
                 for record in _whole_microseconds(batch.rename_columns(names)).to_pylist():
-                    yield make_item(record, columns, f"row {next(numbers)}")
+                    yield make_item(_decoded(record), columns, f"row {next(numbers)}")
         except (pyarrow.ArrowException, ValueError, OverflowError) as error:  # text that isn't UTF-8, a year over 9999
             raise InputError(f"{path}: not a readable Parquet file ({error})") from None
+
+
+def _decoded(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with bytes as the text they are, which some writers store without saying so; others stay bytes."""
+    return {name: _text(value) if isinstance(value, bytes) else value for name, value in record.items()}
+
+
+def _text(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _whole_microseconds(batch: Any) -> Any:

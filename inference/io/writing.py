@@ -33,6 +33,7 @@ _ADDED = ("labels", "evidence", "model", "truncated")
 
 Row = Mapping[str, Any]
 Rows = Callable[[], Iterable[Row]]  # a new iterator over all rows each time
+Writer = Callable[[Path, Rows, Rows], list[str] | None]  # rows, and others that have all of their fields
 
 
 def flat(row: Row) -> dict[str, Any]:
@@ -70,13 +71,26 @@ def _columns(rows: Iterable[Row]) -> list[str]:
     return [n for n in names if n not in added] + added
 
 
-def _write_jsonl(path: Path, rows: Rows) -> None:
+def _or_one(rows: Iterable[Row], labels: Sequence[str]) -> Iterator[Row]:
+    """The rows; where there are none one with the fields of every row, so that programs find their columns."""
+    row: Row | None = None
+    for row in rows:
+        yield row
+    if row is None:
+        scores = {"scores": dict.fromkeys(labels, 0.0)} if labels else {}
+        yield {"text": "", "labels": [], **scores, "evidence": [], "model": ""}
+
+
+def _write_jsonl(path: Path, rows: Rows, _: Rows) -> None:
     with path.open("wb") as out:
         out.writelines(map(dump_line, rows()))
 
 
-def _write_csv(path: Path, rows: Rows, delimiter: str = ",", columns: Sequence[str] = ()) -> None:
-    names = columns or _columns(rows())
+def _write_csv(path: Path, rows: Rows, shapes: Rows, delimiter: str = ",") -> None:
+    _write_csv_columns(path, rows, _columns(shapes()), delimiter)
+
+
+def _write_csv_columns(path: Path, rows: Rows, names: Sequence[str], delimiter: str = ",") -> None:
     with path.open("w", encoding="utf-8-sig", newline="") as out:  # the mark lets spreadsheets see UTF-8
         writer = csv.writer(out, delimiter=delimiter)
         writer.writerow(map(_guard, map(_clean, names)))
@@ -97,11 +111,11 @@ def _is_number(value: str) -> bool:
     return True
 
 
-def _write_parquet(path: Path, rows: Rows) -> None:
+def _write_parquet(path: Path, rows: Rows, shapes: Rows) -> None:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    schema = _arrow_schema(rows())
+    schema = _arrow_schema(shapes())
     with parquet.ParquetWriter(path, schema) as writer:
         text = {field.name: field.type == pa.string() for field in schema}
         records = _batches((_arrow_row(row, text) for row in rows()), _PARQUET_ROWS)
@@ -162,12 +176,12 @@ def _arrow_schema(rows: Iterable[Row]) -> Any:
     return pa.schema([(key, fixed.get(key) or _arrow_type(seen)) for key, seen in kinds.items()])
 
 
-def _write_xlsx(path: Path, rows: Rows) -> list[str]:
+def _write_xlsx(path: Path, rows: Rows, shapes: Rows) -> list[str]:
     """Notes of the texts that a cell can't hold whole."""
     import openpyxl
 
     notes: list[str] = []
-    names = _columns(rows())
+    names = _columns(shapes())
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("zhenyan")
     with contextlib.closing(sheet):
@@ -192,7 +206,7 @@ def _cell(value: Any) -> Any:
     return _guard(_NOT_XML.sub("", _clean(value)))[:_XLSX_CHARS] if isinstance(value, str) else value
 
 
-WRITERS: dict[str, Callable[[Path, Rows], list[str] | None]] = {
+WRITERS: dict[str, Writer] = {
     ".jsonl": _write_jsonl,
     ".csv": _write_csv,
     ".tsv": functools.partial(_write_csv, delimiter="\t"),
@@ -209,7 +223,7 @@ def check_output(path: Path) -> None:
         )
     if not is_text(str(path)):  # it stands in the run's manifest and on the page
         raise InputError(f"{shown(str(path))}: the output's name isn't UTF-8; name another")
-    if path.suffix not in WRITERS:
+    if path.suffix.lower() not in WRITERS:
         raise InputError(
             f"{path}: ending {path.suffix or '(none)'!r} is no output format; writable are {' '.join(WRITERS)}"
         )
@@ -225,14 +239,18 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Write rows whose columns are known as CSV, in one pass over them, atomically."""
     check_output(path)
     with replacing(path) as part:
-        _write_csv(part, lambda: rows, columns=columns)
+        _write_csv_columns(part, lambda: rows, columns)
 
 
-def write_output(path: Path, rows: Rows) -> list[str]:
+def write_output(path: Path, rows: Rows, labels: Sequence[str] = ()) -> list[str]:
     """Write all rows (`rows()` gives a new iterator over them each time) in the format of the ending, atomically.
+
+    `labels`: those of the scores' columns where there is no row.
 
     Notes of what the format couldn't hold come back, each with its place.
     """
     check_output(path)
     with replacing(path) as part:
-        return [f"{path} {note}" for note in WRITERS[path.suffix](part, rows) or ()]
+        return [
+            f"{path} {note}" for note in WRITERS[path.suffix.lower()](part, rows, lambda: _or_one(rows(), labels)) or ()
+        ]

@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 from zhenyan.inference.bundle import Bundle
+from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.times import clock as time_text
 from zhenyan.inference.law import citation, penalty
@@ -22,6 +23,7 @@ from zhenyan.inference.runs.store import RunFolder
 from zhenyan.inference.runs.streams import HIGH, MEDIUM
 
 MAX_FINDINGS = 20_000  # shown, some of each heading; the run's folder holds all of them
+ENDINGS = (".html", ".htm")
 MAX_STREAMS, MAX_MARKS = 200, 800  # shown, and marks on the timeline of each
 RESPONSIBLE = {
     "operator": ("直播间运营者/商家", "room operator or seller"), "host": ("主播", "host"),
@@ -144,8 +146,18 @@ def chosen(labels: Sequence[str], room: int) -> list[bool]:
     return shown
 
 
+def check_ending(path: Path) -> None:
+    """InputError when a program that opens the report by its ending would take it for something else."""
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(
+            f"--report {path}: ending {path.suffix or '(none)'!r}, but the report is HTML; name it .html, "
+            "and print it from a browser for another format"
+        )
+
+
 def write_report(folder: RunFolder, bundle: Bundle, path: Path) -> None:
-    """Write the report of a finished run to `path`, atomically."""
+    """Write the report of a finished run to `path`, atomically; InputError when its ending isn't HTML's."""
+    check_ending(path)
     streams = list(itertools.islice((s for s in folder.streams() if s["findings"]), MAX_STREAMS))
     timelines = {stream["stream"]: Timeline.of(stream) for stream in streams}
     given = draw(folder.findings(), timelines)

@@ -12,6 +12,7 @@ from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.io.items import recording_of
 from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.runs.naming import StreamNames
+from zhenyan.inference.runs.scoring import stream_of
 from zhenyan.inference.runs.scratch import sorted_lines
 from zhenyan.inference.runs.store import CONTEXT, HIT, PART, ROW, RunFolder
 
@@ -215,16 +216,22 @@ def _hits_of(
     window: list[Mapping[str, Any]], at: int, inputs: list[Mapping[str, Any]], names: StreamNames
 ) -> Iterator[Finding]:
     entry = window[at]
-    row, streams = entry["row"], [(w["file"], names.of(w["row"], w["file"])) for w in window]
-    near = [w["row"]["text"] if streams[i] == streams[at] else None for i, w in enumerate(window)]
+    row = entry["row"]
+    near = [w["row"]["text"] if _together(entry, w) else None for w in window]
     time = _time(entry, row, entry["place"], inputs)
     for label in row["labels"]:
         yield Finding(
-            streams[at][1], label, row["scores"][label], row["text"], [e for e in row["evidence"] if e["label"] == label],
-            _place(row, time), False,
+            names.of(row, entry["file"]), label, row["scores"][label], row["text"],
+            [e for e in row["evidence"] if e["label"] == label], _place(row, time), False,
             before=[text for text in near[max(0, at - _NEAR) : at] if text is not None],
             after=[text for text in near[at + 1 : at + 1 + _NEAR] if text is not None], times=[time],
         )  # fmt: skip
+
+
+def _together(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two rows are lines of one stream: only then does one tell what the other means."""
+    stream = stream_of(one["row"])
+    return stream is not None and one["file"] == other["file"] and stream == stream_of(other["row"])
 
 
 def _time(

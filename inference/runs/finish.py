@@ -50,7 +50,7 @@ def finish(
         write_atomic(folder.path / FINDINGS, collect(folder, bundle, labels))
         write_atomic(folder.path / STREAMS, stream_lines(folder))
         write_atomic(folder.path / REJECTS, reject_lines(folder, files) if counts["rejects"] else ())
-        notes = list(dict.fromkeys([*notes, *_write_rows(folder, output, files)]))
+        notes = list(dict.fromkeys([*notes, *_write_rows(folder, output, files, bundle.label_ids)]))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{folder.path / 'parts'}: a part is damaged ({error}); score anew with --restart") from None
     if notes:
@@ -64,10 +64,10 @@ def finish(
     write_atomic(folder.path / SUMMARY, [object_bytes(summary)])
 
 
-def _write_rows(folder: RunFolder, output: Path, files: Sequence[str]) -> list[str]:
+def _write_rows(folder: RunFolder, output: Path, files: Sequence[str], labels: Sequence[str]) -> list[str]:
     """Write the output; returns what should be said of it."""
-    if output.suffix != ".jsonl":
-        return write_output(output, lambda: map(json.loads, output_lines(folder, files)))
+    if output.suffix.lower() != ".jsonl":
+        return write_output(output, lambda: map(json.loads, output_lines(folder, files)), labels)
     write_atomic(output, output_lines(folder, files))
     return []
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zhenyan.inference import normalise
 from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import InputError, ZhenyanError
@@ -63,7 +64,7 @@ class Job:
 def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
     """The manifest: all that the result depends on. The engine isn't in it: any of them may go on with a run."""
     return {
-        "format": 5, "bundle": bundle.id, "output": job.output.name,
+        "format": 6, "bundle": bundle.id, "normaliser": normalise.VERSION, "output": job.output.name,
         "thresholds": dict(zip(bundle.label_ids, bundle.thresholds, strict=True)),
         "options": json.loads(json.dumps(asdict(job.options) | {"part_rows": job.part_rows})),
         "reading": {k: v for k, v in vars(job.reading).items() if k not in ("notes", "meter") and v is not None},
@@ -119,7 +120,9 @@ def changed(old: dict[str, Any], new: dict[str, Any]) -> str:
     after = {item["path"]: item["sha256"] for item in new["inputs"]}
     parts = [f"input {path}" for path in sorted({*before, *after}) if before.get(path) != after.get(path)]
     parts += ["the order of the inputs"] if not parts and list(before) != list(after) else []
-    parts += [f"bundle ({old['bundle']}, now {new['bundle']})"] if old["bundle"] != new["bundle"] else []
+    for name, said in (("bundle", "bundle"), ("normaliser", "text normaliser")):
+        was, now = old.get(name), new[name]
+        parts += [f"{said} ({was}, now {now})"] if was != now else []
     for section in ("options", "reading"):
         before, after = old.get(section) or {}, new[section]
         for key in sorted({*before, *after}):

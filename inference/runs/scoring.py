@@ -135,7 +135,7 @@ def neighbours(before: Placed, after: Placed) -> bool:
     if not (isinstance(before.item, Item) and isinstance(after.item, Item)) or before.file != after.file:
         return False
     first, second = before.item.record, after.item.record
-    if _stream(first) is None or _stream(first) != _stream(second):
+    if stream_of(first) is None or stream_of(first) != stream_of(second):
         return False
     ended, begun = first.get("end", first.get("start")), second.get("start")
     if ended is None or begun is None:
@@ -143,7 +143,7 @@ def neighbours(before: Placed, after: Placed) -> bool:
     return bool(0 <= begun - ended + 1 <= MAX_GAP + 1)
 
 
-def _stream(own: Mapping[str, Any]) -> str | None:
+def stream_of(own: Mapping[str, Any]) -> str | None:
     """What tells a row's stream inside its file: its name, or time codes alone; None for rows in no order, such as copy.
 
     Dates alone don't: a table of dated rows may tell of many rooms.

@@ -21,7 +21,6 @@ from zhenyan.inference.serve.limits import BodyLimit
 from zhenyan.inference.serve.refusals import Json, Refused, given, refusal
 from zhenyan.inference.serve.requests import JsonRoute, unreadable
 from zhenyan.inference.serve.schemas import (
-    WRONG_INPUT,
     ClassifyRequest,
     ClassifyResponse,
     ErrorResponse,
@@ -30,6 +29,7 @@ from zhenyan.inference.serve.schemas import (
     ModerationResponse,
     moderation,
     result,
+    wrong_input,
 )
 from zhenyan.inference.serve.settings import Settings
 
@@ -81,13 +81,15 @@ async def _warm_up(batcher: Batcher, classifier: Classifier, settings: Settings)
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, fault: RequestValidationError) -> Response:
-        first = fault.errors()[0]
+        faults = fault.errors()
+        first = faults[0]
         place = ".".join(str(part) for part in first["loc"] if part != "body")[:100] or "body"
         if first["type"] == "json_invalid":
             text = f"body: not JSON: {first['ctx']['error']} at character {first['loc'][-1]}"
             return refusal(400, text, "invalid_request_error", "body")
-        if place.startswith("input."):
-            return refusal(422, f"{WRONG_INPUT}; given {given(first['input'])}", "invalid_request_error", "input")
+        if first["loc"][:2] == ("body", "input") and len(first["loc"]) > 2:
+            text, place = wrong_input(faults)
+            return refusal(422, text, "invalid_request_error", place)
         text = f"{place}: {first['msg']}, given {given(first['input'])}"
         return refusal(422, text, "invalid_request_error", place)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from zhenyan.inference.classifier import Prediction
+from zhenyan.inference.serve.refusals import given
 
 WRONG_INPUT = 'input: expected a text, a list of texts, or a list of {"type": "text", "text": ...} parts, one at least'
+_NO_PART = 'Input should be a {"type": "text", "text": ...} part'
 
 
 class _Model(BaseModel):
@@ -90,6 +92,23 @@ class ModerationRequest(BaseModel):
     def is_parts(self) -> bool:
         """Whether the texts are parts of one input."""
         return isinstance(self.input, list) and isinstance(self.input[0], TextPart)
+
+
+def wrong_input(faults: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """What is wrong with a moderation's input, and where.
+
+    Each kind of input tells its own fault; the kind that could be read furthest is the one that was meant.
+    """
+    fault = max(faults, key=lambda one: (one["loc"][3:4], len(one["loc"])))  # "body", "input", kind, item, field
+    item = fault["loc"][3:]
+    place = ".".join(map(str, ("input", *item)))[:100]
+    if not item:
+        return f"{WRONG_INPUT}; given {given(fault['input'])}", place
+    if fault["type"] == "literal_error":
+        kind = given(fault["input"]).strip('"')
+        return f"input.{item[0]}: {kind} is not read; send text parts", f"input.{item[0]}"
+    said = _NO_PART if fault["type"] == "model_attributes_type" else fault["msg"]
+    return f"{place}: {said}, given {given(fault['input'])}", place
 
 
 class ModerationResult(_Model):

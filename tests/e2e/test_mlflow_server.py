@@ -70,7 +70,13 @@ def bundles(tmp_path, root, tiny_encoder):
     assert PLANTED in schema.core and sum(PLANTED in row.labels for row in rows) >= 10
     lines = (root / "data/corpus/b01.jsonl").read_text(encoding="utf-8").splitlines()[:200]
     (tmp_path / "set.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    gates = {"min_positives": 10, "evasion_mean_fall": None, "evasion_worst_fall": None, "latency_ratio": None}
+    committed = yaml.safe_load((root / "configs/gates.yaml").read_text(encoding="utf-8"))
+    gates = committed | {
+        "min_positives": 10,
+        "evasion_mean_fall": None,
+        "evasion_worst_fall": None,
+        "latency_ratio": None,
+    }
     (tmp_path / "gates.yaml").write_text(yaml.safe_dump(gates), encoding="utf-8")
     kinds = {"first": (), "second": (), "blind": (PLANTED,)}
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import pickle
@@ -248,6 +249,27 @@ def test_a_narrowed_classifier_leaves_the_other_as_it_was_and_shares_model_and_m
     assert (narrowed.score([CLAIM]) == fresh.score([CLAIM])).all() and narrowed.session.rows == 0
     narrowed.clear_cache()
     assert not fresh._cache
+
+
+@pytest.mark.parametrize("send", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_sent_to_another_process_it_is_loaded_there_again_and_decides_alike(fresh, send):
+    own = Classifier.load(threads=1, explain=False).with_thresholds(min_score=0.5, labels=["food_safety"])
+    own.score([CLAIM])
+    sent = send(own)
+    assert sent.session is not own.session and not sent._cache and sent._opened == ("onnxruntime", 1)
+    assert (sent.thresholds == own.thresholds).all() and not sent.explain
+
+
+def test_what_cant_be_sent_says_so(fresh, tmp_path):
+    with pytest.raises(ConfigError, match=r"wasn't made by Classifier\.load.*make one in each process"):
+        pickle.dumps(Classifier(fresh.bundle, fresh.session, fresh.tokenizer))
+    sent = Classifier.load(threads=1)
+    sent.bundle = dataclasses.replace(sent.bundle, manifest={**sent.bundle.manifest, "bundle_id": "older"})
+    with pytest.raises(BundleError, match=f"is of bundle older, here is {fresh.bundle.id}"):
+        copy.deepcopy(sent)
+    sent.bundle = dataclasses.replace(sent.bundle, folder=tmp_path / "gone")
+    with pytest.raises(BundleError, match=r"no such file; is .*gone a bundle folder"):
+        copy.deepcopy(sent)
 
 
 def test_what_it_shows_is_short_and_none_of_the_texts(fresh):

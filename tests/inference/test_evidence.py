@@ -34,6 +34,17 @@ def test_pieces_are_of_whole_words_where_these_are_known(text, ends, cut):
     assert [text[start:end] for start, end in pieces(text, ends)] == cut
 
 
+def test_traditional_writing_is_cut_as_simplified():
+    asked = []
+
+    def words(text):
+        asked.append(text)
+        return [4]
+
+    find_evidence(["國家級的"], [[("a", 0)]], np.array([[0.9]]), lambda texts: np.full((len(texts), 1), 0.1), words)
+    assert asked == ["国家级的"]
+
+
 def test_pieces_stay_bounded_for_long_texts():
     assert len(pieces("很长的话" * 2000)) <= 96
 
@@ -71,7 +82,7 @@ def found_for(text, *needed):
     ("仅需19.9元", ["9元"], [(2, 7)]), ("仅需19.9元", ["仅需"], [(0, 6)]), ("到手1,299.50元整", ["50元"], [(2, 12)]),
     ("投资回报率稳定8%起", ["稳定8"], [(4, 9)]), ("含量达到９９．５％以上", ["以上"], [(4, 11)]),
     ("维生素DHA藻油软糖", ["HA藻"], [(3, 8)]), ("里面有Omega3的油", ["的油"], [(3, 11)]), ("含Protéine多多", ["ine"], [(1, 11)]),
-    ("A1B2C3D4E5F6", ["A1", "E5"], [(0, 12)]), ("第1.第二点，好2，3个", ["3个"], [(10, 12)]), ("能降血压的茶真好", ["降血"], [(0, 4)]),
+    ("A1B2C3D4E5F6", ["A1", "E5"], [(0, 12)]), ("第1.第二点，好2，3个", ["3个"], [(10, 12)]), ("原价一千二百八十今天六十九", ["百八"], [(2, 8)]), ("专柜３，９９９元", ["专柜"], [(0, 7)]), ("能降血压的茶真好", ["降血"], [(0, 4)]),
     ("a" * 30_000 + "，降血压", ["a" * 29_999], [(0, 30_000)]),
 ])  # fmt: skip
 def test_no_number_and_no_latin_word_is_cut(text, needed, spans):
@@ -96,6 +107,24 @@ def test_evidence_stands_in_the_order_of_the_text():
     (found,) = find_evidence([text], [[("food_safety", 0), ("false_propaganda", 1)]], score([text]), score)
     assert (found[0].label, found[-1].label) == ("false_propaganda", "food_safety")
     assert [e.start for e in found] == sorted(e.start for e in found)
+
+
+def test_a_claim_made_twice_is_found_though_neither_is_needed():
+    text = "这款茶饮可以治疗高血压大家都爱喝，也治疗高血脂"
+
+    def score(texts):
+        return np.array([[0.95 if "治疗" in each else 0.03] for each in texts])
+
+    (found,) = find_evidence([text], [[("a", 0)]], score([text]), score)
+    assert sum("治疗" in one.text for one in found) == 2
+    assert sum(len(one.text) for one in found) < len(text) / 2
+
+
+def test_two_places_of_a_long_text_are_found_once_each():
+    filler = "大家早上好，欢迎来到直播间，" * 12
+    text = "全国第一" + filler + "这个茶能降血压的，" + filler + "全国第一"
+    (found,) = find_evidence([text], [[("false_propaganda", 1)]], score([text]), score)
+    assert [(one.start, text[one.start : one.end]) for one in found] == [(0, "全国第一"), (len(text) - 4, "全国第一")]
 
 
 @pytest.mark.parametrize("divider", [" ", ".", "/", "–"])

@@ -33,6 +33,20 @@ def test_hits_carry_their_neighbours_within_the_stream():
     assert (finding.before, finding.after) == (["一", "二"], ["四"])
 
 
+@pytest.mark.parametrize(("fields", "near"), [
+    ({}, []),  # copy: one row has nothing to do with the next
+    ({"stream": ""}, []), ({"start": 1.7e9}, []),  # dated rows may tell of many rooms
+    ({"stream": "s"}, ["前一句"]), ({"start": 1.0}, ["前一句"]),
+])  # fmt: skip
+def test_lines_around_a_hit_are_shown_only_of_rows_in_an_order(fields, near):
+    entries = [row(1, "前一句"), row(2, "这一句", ["food_safety"])]
+    for entry in entries:
+        del entry["row"]["stream"]
+        entry["row"] |= fields
+    (finding,) = hits(entries, INPUTS)
+    assert (finding.before, finding.after) == (near, [])
+
+
 def test_every_hit_is_given_once_whatever_its_place():
     for count in range(1, 9):
         entries = [row(n, f"第{n}句", ["food_safety"]) for n in range(count)]
@@ -182,11 +196,15 @@ def cited(*articles):
 
 @pytest.mark.parametrize(("articles", "citation"), [
     ([("商标法 [Trademark Law]", "第五十七条", "text", {"check": True}), ("专利法 [Patent Law]", "第六十八条", "text", {})],
-     "《商标法》第五十七条（引用前请核对）"),
+     "《商标法》第五十七条（引用前请核对）；《专利法》第六十八条"),
+    ([("食品安全法 [Food Safety Law]", "第七十一条", "text", {}), ("广告法 [Advertising Law]", "第十七条", "text", {}),
+      ("食品安全法 [Food Safety Law]", "第七十三条", "text", {}), ("食品安全法 [Food Safety Law]", "第三十四条", "text", {}),
+      ("价格法 [Price Law]", "第十四条第四项", "text", {}), ("商标法 [Trademark Law]", "第五十七条", "text", {})],
+     "《食品安全法》第七十一条、第七十三条；《广告法》第十七条；《价格法》第十四条第四项"),
     ([("广告法 [Advertising Law]", "第九条第三项", "text", {}), ("广告法 [Advertising Law]", "第十一条", "case", {})],
      "《广告法》第九条第三项、第十一条（仅见于案例）"),
 ])  # fmt: skip
-def test_a_citation_says_what_to_know_before_citing(articles, citation):
+def test_a_citation_is_short_and_says_what_to_know_before_citing(articles, citation):
     assert cited(*articles).citation == citation
 
 

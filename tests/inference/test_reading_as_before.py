@@ -27,6 +27,10 @@ def texts(folder, name, content, **options):
     ("space.csv", 'text,id\n"第一行\n第二行" ,1\n乙,2\n', ["第一行\n第二行 ", "乙"]),
     ("inner.csv", 'text,id\n"第一行\n他说"好"的",1\n乙,2\n', ['第一行\n他说好"的"', "乙"]),
     ("open.csv", 'id,text\n1,"没有关\n2,二\n3,三\n4,"四"\n', ["line 2", "二", "三", "四"]),
+    ("last.csv", 'id,text\n1,"没有关\n2,他说"第一"\n3,三\n', ["line 2", '他说"第一"', "三"]),
+    ("first.tsv", 'text\tid\n"没有关\t1\n他说"第一"\t2\n三\t3\n', ["line 2", '他说"第一"', "三"]),
+    ("long.csv", 'id,text\n1,"没有，关, 了\n2,他说"第一"\n', ["line 2", '他说"第一"']),
+    ("whole.csv", 'id,text\n1,"一\n2,二\n3,他说""第一"""\n4,四\n', ['一\n2,二\n3,他说"第一"', "四"]),
     ("preamble.jsonl", '{"type": "x"}\n' * 100 + '{"asr": "甲"}\n', [*(f"line {n}" for n in range(1, 101)), "甲"]),
 ])  # fmt: skip
 def test_files_not_quite_as_the_format_has_them(tmp_path, name, content, expected):

@@ -58,6 +58,39 @@ def azure_fast(start, length):
             {start: 3_600_000, length: 1020, "text": OTHER, "confidence": 0.9}]  # fmt: skip
 
 
+def named(text, start, end, unit=1000, of=str):
+    """The two lines, with fields of these names."""
+    times = ((LINE, 125, 127.5), (OTHER, 3600, 3601.02))
+    return [
+        {text: said, start: of(unit * begin), end: of(round(unit * stop, 3)), "speaker": "A"}
+        for said, begin, stop in times
+    ]
+
+
+def lattice(packed):
+    """iFlytek's, whose words stand one by one; of the raw answer every level is a text of JSON."""
+    found = [
+        {
+            "st": {
+                "bg": row["bg"],
+                "ed": row["ed"],
+                "rt": [{"ws": [{"cw": [{"w": w}, {"w": "x"}]} for w in row["onebest"]]}],
+            }
+        }
+        for row in named("onebest", "bg", "ed")
+    ]
+    rows = {
+        "lattice": [{"json_1best": json.dumps(row) if packed else row} for row in found],
+        "lattice2": [{"json_1best": {}}],
+    }
+    return json.dumps(rows) if packed else rows
+
+
+def amazon(**more):
+    words = [{"id": 0, "type": "pronunciation", "alternatives": [{"content": "喝"}], "start_time": "125.0"}]
+    return {"jobName": "x", "results": {"transcripts": [{"transcript": LINE + OTHER}], "items": words, **more}}
+
+
 PARAFORMER = [
     {"text": LINE, "begin_time": 125000, "end_time": 127500, "sentence_id": 1, "words": []},
     {"text": OTHER, "begin_time": 3_600_000, "end_time": 3_601_020, "sentence_id": 2, "words": []},
@@ -89,6 +122,18 @@ FORMS = {
     "FunASR, speakers by pauses": [{"key": "a", "text": LINE + OTHER, "timestamp": [[0, 100]], "sentence_info": [
         {"sentence": LINE, "start": 125000, "end": 127500, "timestamp": [[0, 100]], "spk": 0},
         {"sentence": OTHER, "start": 3_600_000, "end": 3_601_020, "timestamp": [], "spk": 1}]}],
+    "iFlytek": named("onebest", "bg", "ed"),
+    "iFlytek, under data": {"err_no": 0, "ok": 0, "data": named("onebest", "bg", "ed")},
+    "iFlytek, packed": {"err_no": 0, "ok": 0, "data": json.dumps(named("onebest", "bg", "ed"))},
+    "iFlytek, words": lattice(False),
+    "iFlytek, raw": {"code": "000000", "content": {"orderInfo": {"status": 4}, "orderResult": lattice(True)}},
+    "Baidu": {"log_id": 1, "tasks_info": [{"task_status": "Success", "task_result": {"result": [LINE + OTHER],
+              "detailed_result": [row | {"res": [row["res"], "x"]} for row in named("res", "begin_time", "end_time", of=int)]}}]},
+    "Amazon": amazon(audio_segments=named("transcript", "start_time", "end_time", 1)),
+    "AssemblyAI": {"id": "x", "text": LINE + OTHER, "words": [{"text": "喝", "start": 0, "end": 9}],
+                   "utterances": named("text", "start", "end", of=int)},
+    "Deepgram": {"results": {"channels": [{"alternatives": [{"transcript": LINE + OTHER, "words": []}]}],
+                             "utterances": named("transcript", "start", "end", 1, of=float)}},
     "Tencent, text alone": {"Response": {"Data": {"TaskId": 1, "StatusStr": "success", "ResultDetail": [],
                             "Result": f"[2:5.000,2:7.500]  {LINE}\n\n[60:0.000,60:1.020,0]  {OTHER}\n"}}},
     "Tencent, no detail": {"ResultDetail": None, "Result": f"[2:5.000,2:7.500]{LINE}\n[1:0:0.000,1:0:1.020] {OTHER}"},
@@ -111,6 +156,20 @@ def test_an_everyday_word_over_other_lists_is_no_recognisers(tmp_path):
         value["sentences"],
         value["phrases"],
     )
+
+
+def test_words_that_amazon_lists_beside_the_text_are_no_rows(tmp_path):
+    assert outline(given(tmp_path / "a.json", amazon())) == [(LINE + OTHER, None, None)]
+
+
+def test_a_segment_without_words_or_of_another_form_is_a_reject(tmp_path):
+    value = {
+        "lattice": [{"json_1best": best} for best in ("x", {}, 5, {"st": {"rt": [{"ws": None}]}}, {"st": {"rt": []}})]
+    }
+    assert [reason for _, reason in outline(given(tmp_path / "a.json", value))] == ["the segment has no text"] * 5
+    assert outline(given(tmp_path / "b.json", {"detailed_result": [{"res": []}]})) == [
+        ("segment 1", "the segment has no text")
+    ]
 
 
 def test_tencents_lines_without_times_are_read_and_silence_is_none(tmp_path):

@@ -142,6 +142,15 @@ def test_what_a_folder_holds_and_nobody_reads_is_noted_once(tmp_path):
     assert len(notes) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("a.zip", r"zip://::FILE\.zip"), ("a.ZIP", r"zip://::FILE\.zip"), ("a.doc", r"\.txt")]
+)
+def test_a_named_file_of_a_known_ending_says_how_to_read_it(tmp_path, name, remedy):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(InputError, match=rf"is not known; readable are .*; .*{remedy}"):
+        resolve_inputs([str(tmp_path / name)])
+
+
 def test_a_folder_of_nothing_readable_says_what_it_holds(tmp_path):
     given(tmp_path / "a.xls")
     with pytest.raises(InputError, match=r"no such file, folder or glob.*left out 1 \.xls; save \.xls as \.xlsx"):

@@ -129,6 +129,29 @@ def test_parquet_as_pandas_writes_it_and_what_python_cannot_hold(tmp_path):
         read(tmp_path / "u.parquet")
 
 
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(len(LINE.encode()))])
+def test_parquets_bytes_are_the_text_they_are(tmp_path, kind):
+    table = pa.table({"text": pa.array([LINE.encode()], kind), "房间": pa.array([LINE.encode()], kind)})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert [item.record for item in read(tmp_path / "a.parquet")] == [{"text": LINE, "房间": LINE}]
+    parquet.write_table(pa.table({"text": pa.array([b"\xba\xc3", LINE.encode()], pa.binary())}), tmp_path / "b.parquet")
+    assert texts(tmp_path / "b.parquet") == [("row 1", "column 'text' holds bytes, expected text"), LINE]
+
+
+@pytest.mark.parametrize(
+    "content", ['[{"text": "甲"},\n{"text": "乙"}]', '\n \n[\n  {"text": "甲"}\n]\n', "[]", '["甲"]\n']
+)
+def test_an_array_of_json_is_no_json_lines(tmp_path, content):
+    (tmp_path / "a.jsonl").write_text(content, "utf-8")
+    with pytest.raises(InputError, match=r"a\.jsonl: begins with \[, as a JSON array; rename it to \.json"):
+        read(tmp_path / "a.jsonl")
+
+
+def test_an_array_below_other_rows_is_a_reject(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "甲"}\n["乙"]\n', "utf-8")
+    assert texts(tmp_path / "a.jsonl") == ["甲", ("line 2", "expected a JSON object, found list")]
+
+
 @pytest.mark.parametrize(
     ("name", "head"),
     [("a.srt", "1\n00:00:01,000 --> 00:00:02,000\n"), ("a.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\n")],

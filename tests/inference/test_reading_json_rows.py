@@ -42,6 +42,12 @@ def test_a_heading_hides_no_row_below_it(tmp_path, name, value):
     ]
 
 
+@pytest.mark.parametrize("title", [LINE, "甲"])
+def test_a_heading_hides_no_row_whose_title_repeats_its_text(tmp_path, title):
+    value = {"content": "今日直播", "items": [{"title": title, "text": LINE}]}
+    assert texts(given(tmp_path / "a.json", value)) == [LINE]
+
+
 def test_rows_below_a_heading_keep_their_times_and_room(tmp_path):
     path = given(tmp_path / "a.json", {"room": "养生堂直播间", "title": "专场", "subtitles": ROWS})
     assert [item.record for item in read_items(path, Options())] == [row | {"stream": "养生堂直播间"} for row in ROWS]

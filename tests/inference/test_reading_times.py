@@ -60,6 +60,39 @@ def test_dates_of_every_table_become_seconds(tmp_path):
         assert record["start"] == AT and str(record["开始时间"]) == DATE and "input.start" not in record
 
 
+@pytest.mark.parametrize("name", ["begin_time", "begin", "时间", "时间戳"])
+def test_other_names_of_a_start(tmp_path, name):
+    (item,) = lines(tmp_path, {name: "00:05", "end_time": 7})
+    assert (item.record["start"], item.record["end"]) == (5.0, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "noted"),
+    [
+        ([(61200, 63400), (63400, 65000), (65000, 65100)], True),
+        ([(61.2, 63.4), (63400, 65000)], False),
+        ([(0, 290), (300, 590)], False),
+        ([], False),
+    ],
+)
+def test_times_that_look_like_milliseconds_are_noted(tmp_path, rows, noted):
+    options = Options()
+    (tmp_path / "a.csv").write_text(
+        "text,start_time,end_time\n" + "".join(f"{LINE},{a},{b}\n" for a, b in rows), "utf-8"
+    )
+    starts = [item.record["start"] for item in read_items(str(tmp_path / "a.csv"), options)]
+    assert starts == [start for start, _ in rows]
+    assert [str(tmp_path / "a.csv") in note and "look like milliseconds" in note for note in options.notes] == [
+        True
+    ] * noted
+
+
+def test_long_rows_of_many_words_are_no_milliseconds(tmp_path):
+    options = Options(split=False)
+    (tmp_path / "a.csv").write_text(f"text,start,end\n{LINE * 100},0,600\n", "utf-8")
+    assert list(read_items(str(tmp_path / "a.csv"), options)) and not options.notes
+
+
 def test_what_a_time_field_held_is_kept_aside(tmp_path):
     given = [DATE, "N/A", 10**20, True, -1, "00:05", 7, "", None]
     found = lines(tmp_path, {}, *({"start": value} for value in given))  # the first row has no such column

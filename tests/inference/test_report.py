@@ -10,6 +10,7 @@ from markupsafe import escape
 from report_helpers import CLAIM, HOSTILE, finding, make_run, many_findings, stream_record
 from zhenyan.inference import load_bundle
 from zhenyan.inference import report as module
+from zhenyan.inference.errors import InputError
 from zhenyan.inference.law import citation
 from zhenyan.inference.report import Timeline, chinese_place, hue, marked, when, write_report
 
@@ -32,6 +33,13 @@ def test_a_finding_shows_all_that_a_reviewer_asks(page):
     for part in (f"{CLAIM[:6]}<mark>{CLAIM[6:12]}</mark>", "0:00:05", *citation(label.articles), label.name_zh, label.penalty["basis"],
                  "依据，视事实适用其一", "which applies depends on the facts", "优先核查 ≥ 0.8，需要核查 ≥ 0.5", "0.90 ≥ 0.50", "↑ 前一句", "↓ 后一句", "×3", "two neighbouring lines", "优先核查", "1 streams have no finding"):  # fmt: skip
         assert str(part) in text, part
+
+
+@pytest.mark.parametrize("name", ["a.pdf", "a", "a.html.gz"])
+def test_a_report_is_no_file_of_another_ending(tmp_path, name):
+    with pytest.raises(InputError, match=r"but the report is HTML; name it \.html"):
+        write_report(make_run(tmp_path, [], []), load_bundle(), tmp_path / name)
+    assert not (tmp_path / name).exists()
 
 
 BASIS = "食品安全法第一百四十条"

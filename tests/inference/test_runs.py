@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 from run_helpers import PART, QUICK, ROWS
+from zhenyan.inference import normalise
 from zhenyan.inference.errors import InputError, ZhenyanError
 from zhenyan.inference.io import Options, read_items, writing
 from zhenyan.inference.runs import Job, RunFolder, RunOptions, local_engine, run_job
@@ -80,16 +81,29 @@ def test_two_runs_of_the_same_command_are_equal(tmp_path, source, score):
     assert contents(score(source, first), first) == contents(score(source, second), second)
 
 
+def test_a_run_of_an_earlier_format_is_read_but_not_gone_on_with(tmp_path, source, score):
+    output = tmp_path / "out.jsonl"
+    folder = score(source, output)
+    found = list(folder.findings())
+    old = {key: value for key, value in folder.manifest.items() if key != "normaliser"} | {"format": 5}
+    (folder.path / "manifest.json").write_text(json.dumps(old), encoding="utf-8")
+    assert list(RunFolder.existing(output).findings()) == found != []
+    with pytest.raises(InputError, match=r"differs in format \(5, now 6\); add --restart"):
+        score(source, output, no_engine)
+    assert list(score(source, output, restart=True).findings()) == found
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ("input", r"input .*rows\.jsonl"),
         ("bundle", r"bundle \(.*, now other\)"),
+        ("normaliser", rf"text normaliser \({normalise.VERSION}, now 0\)"),
         ("options", r"option min_score \(null, now 0\.9\), option part_rows \(5, now 6\)"),
         ("reading", r"option encoding \(null, now \"utf-8\"\)"),
     ],
 )
-def test_what_changed_is_said(tmp_path, source, score, classifier, change, said):
+def test_what_changed_is_said(tmp_path, source, score, classifier, monkeypatch, change, said):
     output = tmp_path / "out.jsonl"
     score(source, output)
     more, bundle, job = {}, classifier.bundle, Job([str(source)], output, QUICK, part_rows=PART)
@@ -97,6 +111,8 @@ def test_what_changed_is_said(tmp_path, source, score, classifier, change, said)
         source.write_text(source.read_text(encoding="utf-8") + '{"text": "再来一句"}\n', encoding="utf-8")
     elif change == "bundle":
         bundle = replace(bundle, manifest={**bundle.manifest, "bundle_id": "other"})
+    elif change == "normaliser":
+        monkeypatch.setattr(normalise, "VERSION", 0)
     elif change == "options":
         more = {"options": replace(QUICK, min_score=0.9), "part_rows": PART + 1}
     else:
@@ -319,14 +335,8 @@ def test_a_full_disk_keeps_the_parts_and_says_so(tmp_path, source, score, monkey
 
 
 def test_fields_that_scoring_adds_replace_older_ones(tmp_path, score, texts):
-    old = {
-        "text": texts[0],
-        "labels": ["food_safety"],
-        "scores": {},
-        "model": "older",
-        "truncated": True,
-        "x": [1, {"labels": []}],
-    }
+    old = {"text": texts[0], "labels": ["food_safety"], "scores": {}, "model": "older", "truncated": True,
+           "x": [1, {"labels": []}]}  # fmt: skip
     source = tmp_path / "a.jsonl"
     source.write_text(json.dumps(old) + "\n", encoding="utf-8")
     folder = score(source, tmp_path / "out.jsonl")

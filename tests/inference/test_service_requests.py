@@ -13,6 +13,7 @@ from zhenyan.inference.serve.schemas import WRONG_INPUT, ClassifyRequest, Modera
 from zhenyan.inference.serve.settings import Settings
 
 MANY = 100_000
+PART = {"type": "text", "text": "a"}
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +43,26 @@ def test_of_many_faults_few_are_gathered(model, body):
     ("classify", {"text": 1}, "texts", "texts: Field required, given an object with text"),
     ("classify", ["a"], "body",
      "body: Input should be a valid dictionary or object to extract fields from, given a list of 1"),
-    ("moderations", {"input": [1] * MANY}, "input", f"{WRONG_INPUT}; given a list of {MANY}"),
-    ("moderations", {"input": [{"type": "text", "text": "a", "x": 1}]}, "input", f"{WRONG_INPUT}; given a list of 1"),
+    ("classify", {"texts": ["a"], "input.": 1}, "input.", "input.: Extra inputs are not permitted, given 1"),
+    ("moderations", {"input": 5}, "input", f"{WRONG_INPUT}; given 5"),
+    ("moderations", {"input": []}, "input", f"{WRONG_INPUT}; given a list of 0"),
+    ("moderations", {"input": {"0": 1}}, "input", f"{WRONG_INPUT}; given an object with 0"),
+    ("moderations", {"input": [1] * MANY}, "input.0", "input.0: Input should be a valid string, given 1"),
+    ("moderations", {"input": ["a"] * 100 + [None] + ["a"] * 100}, "input.100",
+     "input.100: Input should be a valid string, given null"),
+    ("moderations", {"input": [None], "model": 5}, "input.0", "input.0: Input should be a valid string, given null"),
+    ("moderations", {"input": ["a", PART]}, "input.1",
+     "input.1: Input should be a valid string, given an object with type, text"),
+    ("moderations", {"input": [PART, "a"]}, "input.1",
+     'input.1: Input should be a {"type": "text", "text": ...} part, given "a"'),
+    ("moderations", {"input": [PART, {"type": "image_url", "image_url": {"url": "data:"}}]}, "input.1",
+     "input.1: image_url is not read; send text parts"),
+    ("moderations", {"input": [PART | {"type": 5}]}, "input.0", "input.0: 5 is not read; send text parts"),
+    ("moderations", {"input": [PART, PART | {"text": None}]}, "input.1.text",
+     "input.1.text: Input should be a valid string, given null"),
+    ("moderations", {"input": [{"text": "a"}]}, "input.0.type",
+     "input.0.type: Field required, given an object with text"),
+    ("moderations", {"input": [PART | {"x": 1}]}, "input.0.x", "input.0.x: Extra inputs are not permitted, given 1"),
 ])  # fmt: skip
 def test_the_first_fault_is_told(http, path, body, param, message):
     answer = http.post(f"/v1/{path}", content=json.dumps(body), headers={"content-type": "application/json"})

@@ -43,6 +43,28 @@ def test_an_output_that_cant_be_written_says_what_to_name(tmp_path):
         write_output(tmp_path / f"{'a' * 249}.csv", lambda: [])
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet", "xlsx", "CSV", "Parquet", "XLSX"])
+def test_an_output_without_rows_has_the_columns_of_one_with_rows(tmp_path, ending):
+    row = {"text": "好", "labels": ["a"], "scores": {"a": 0.5, "b": 0.25}, "evidence": [], "model": "m"}
+    found = []
+    for name, rows in (("none", []), ("one", [row])):
+        path = tmp_path / f"{name}.{ending}"
+        write_output(path, lambda rows=rows: rows, labels=["a", "b"])
+        match ending.lower():
+            case "parquet":
+                found.append(parquet.read_schema(path))
+            case "xlsx":
+                found.append([cell.value for cell in openpyxl.load_workbook(path).active[1]])
+            case _:
+                found.append(path.read_text("utf-8-sig").splitlines()[0])
+    assert found[0] == found[1]
+
+
+def test_an_output_of_json_lines_without_rows_is_empty(tmp_path):
+    write_output(tmp_path / "a.JSONL", lambda: [], labels=["a"])
+    assert (tmp_path / "a.JSONL").read_bytes() == b""
+
+
 def test_a_formula_behind_a_character_that_no_cell_holds_is_text(tmp_path):
     formula = '\x01=HYPERLINK("http://evil.example","x")'
     write_output(tmp_path / "a.xlsx", lambda: [{"text": formula, "\x01=1+1": "\0\x02@x"}])

@@ -7,6 +7,7 @@ import pytest
 from zhenyan.training.calibration import fit_scaling
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.evaluate import labelled
+from zhenyan.training.predict import sigmoid
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import load_schema
 from zhenyan.training.train import decide
@@ -44,3 +45,12 @@ def test_such_a_label_can_be_decided_and_measured(logits):
     scores = np.tile(np.linspace(0.9, 0.1, 60)[:, None], (1, len(schema.ids)))
     chosen, _, metrics = decide(data, scores, schema, ThresholdConfig())
     assert chosen[schema.ids[0]]["positives"] == 30 and metrics["average_precision"][schema.ids[0]] == 1
+
+
+@pytest.mark.parametrize("share", [0.02, 0.104, 0.5])
+def test_where_logits_run_the_wrong_way_the_mean_stays_what_was_seen(share):
+    logits = np.random.default_rng(2).normal(-4, 3, (2000, 1))
+    truth = logits <= np.quantile(logits, share)
+    found = fit_scaling(truth, logits, 10)
+    assert found.slope.tolist() == pytest.approx([0.05])
+    assert sigmoid(logits * found.slope + found.offset).mean() == pytest.approx(share, rel=0.05)

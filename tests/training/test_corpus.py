@@ -12,7 +12,7 @@ from zhenyan.training.cli import data
 from zhenyan.training.config import DataConfig
 from zhenyan.training.corpus_check import check_corpus
 from zhenyan.training.dataset import targets, weights
-from zhenyan.training.rows import Row, read_all, read_rows, row_from_json, text_key
+from zhenyan.training.rows import Row, expand, read_all, read_rows, row_from_json, text_key
 from zhenyan.training.schema import load_schema
 from zhenyan.training.splits import Splits, load_splits
 
@@ -332,6 +332,27 @@ def test_a_cache_that_is_a_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"a\.tsv: not UTF-8"):
         (tmp_path / "a.tsv").write_bytes("好".encode("gbk"))
         list(public.documents(tmp_path / "a.tsv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.json", '{"a": ["好"', r"a\.json: not JSON that can be read \(.*\); fetch it again"),
+        ("a.json", "[" * 5000, r"a\.json: not JSON that can be read \(.*\); fetch it again"),
+        ("a.json", "1" * 5000, r"a\.json: not JSON that can be read \(.*\); fetch it again"),
+        ("a.jsonl", '{"text": "好"}\n["好"]\n', r"a\.jsonl:2: expected a JSON object, found list; fetch it again"),
+    ],
+)
+def test_damaged_public_files_are_named(tmp_path, name, text, words):
+    with pytest.raises(InputError, match=words):
+        list(public.documents(write(tmp_path / name, text)))
+
+
+def test_a_file_with_brackets_in_its_name_is_a_file(tmp_path):
+    path = write(tmp_path / "a[1].jsonl", {"text": "好", "labels": []})
+    assert expand(path) == expand([str(path)]) == [path]
+    other = write(tmp_path / "a1.jsonl", {"text": "好", "labels": []})
+    assert expand(path) == [path] and expand(tmp_path / "a[12].jsonl") == [other]
 
 
 def test_committed_labels_are_keys_not_text(root):

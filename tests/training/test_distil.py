@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -73,6 +74,15 @@ def test_a_models_width_is_known_without_its_weights(teachers, tmp_path):
     assert width_of(tmp_path / "model") == 32 and width_of(DEFAULT_BUNDLE) == 384
 
 
+def test_a_bundle_that_does_not_say_its_width_is_named(tmp_path):
+    bundle = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle")
+    manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    del manifest["hidden"]
+    (bundle / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(ConfigError, match=r"manifest\.json: says nothing of `hidden`; export"):
+        width_of(bundle)
+
+
 def test_written_and_moved_rows_can_have_teachers_of_their_own(teachers, small_config):
     plain, surer = teachers
     written = WrittenLessonsConfig(teachers=[surer], weight=0.25)
@@ -108,6 +118,19 @@ def test_what_a_teacher_answered_is_not_asked_again(teachers, small_config, monk
         kept.write_bytes(kept.read_bytes()[:-30])
     ask(teachers[1:], config, schema, LINES[:1])
     assert asked == LINES[:1] * 2, "a damaged file is asked again"
+
+
+def test_a_cache_that_can_not_be_a_folder_is_named_before_a_teacher_is_asked(
+    teachers, small_config, tmp_path, monkeypatch
+):
+    (tmp_path / "file").write_text("")
+    config = with_teachers(small_config, teachers=teachers[:1], hidden_weight=0)
+    config = config.model_copy(update={"cache": tmp_path / "file/cache"})
+    monkeypatch.setattr(asking, "predict", lambda *args: pytest.fail("asked"))
+    with pytest.raises(
+        ConfigError, match=r"^cache .*file/cache: .*: Not a directory; give a folder that may be written"
+    ):
+        ask(teachers[:1], config, load_schema(config.data.label_schema), LINES)
 
 
 def test_answers_are_kept_while_a_teacher_is_still_asked(teachers, small_config, monkeypatch):

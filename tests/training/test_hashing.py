@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training import public
 from zhenyan.training.cli import data
-from zhenyan.training.hashing import PublicText, hash_rows, line_edits
+from zhenyan.training.hashing import PublicText, existing, hash_rows, line_edits
 from zhenyan.training.rows import row_from_json, text_key
 
 STREAM = "来家人们这个茶呢口感很好。喝完这个茶血压就降下来了啊。"
@@ -146,6 +146,14 @@ def test_labels_are_not_added_to_a_file_of_texts(tmp_path, cache):
     result = CliRunner().invoke(data, ["hash", str(corpus), "-o", str(corpus), "--cache", str(cache)])
     assert isinstance(result.exception, InputError) and "other than labels by hash" in str(result.exception)
     assert corpus.read_bytes() == before
+
+
+@pytest.mark.parametrize("line", ["[1]", "7", '{"text": "好", "labels": []}'])
+def test_a_label_file_that_holds_something_else_further_down_is_named(tmp_path, cache, line):
+    (record,) = hash_rows(rows({"text": CELL}), PublicText(cache))
+    (tmp_path / "labels.jsonl").write_text(f"{json.dumps(record)}\n{line}\n", "utf-8")
+    with pytest.raises(InputError, match=r"labels\.jsonl:2: holds something other than labels by hash; give --output"):
+        existing(tmp_path / "labels.jsonl")
 
 
 def test_a_folder_is_no_output(tmp_path, cache):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -22,6 +23,7 @@ from zhenyan.training.promote import Gates, checks, load_gates
 from zhenyan.training.registry import CHAMPION, PREVIOUS, Registry
 from zhenyan.training.schema import load_schema
 
+GATES = load_gates(Path(__file__).parents[2] / "configs/gates.yaml")
 FACTS = {"latency_ms": 2.0, "calibration_error": 0.01, "evasion_mean_fall": 0.01, "evasion_worst_fall": 0.02}
 
 
@@ -35,7 +37,7 @@ def comparison(fallen: dict[str, float], flips: int = 0, **facts: float) -> Comp
 
 
 def failed(found: Comparison, gates: Gates | None = None) -> list[str]:
-    return [check.name for check in checks(found, gates or Gates(), load_schema()) if not check.passed]
+    return [check.name for check in checks(found, gates or GATES, load_schema()) if not check.passed]
 
 
 def test_an_equal_candidate_passes():
@@ -58,12 +60,14 @@ def test_an_equal_candidate_passes():
 )
 def test_each_bound_refuses_alone_is_named_and_can_be_switched_off(found, name, bound):
     assert failed(found) == [name]
-    assert failed(found, Gates.model_validate({bound: None})) == []
+    assert failed(found, GATES.model_copy(update={bound: None})) == []
 
 
 def test_labels_with_few_rows_do_not_count():
-    assert failed(comparison({"food_safety": 0.5}), Gates(min_positives=51)) == []
-    assert failed(comparison({"food_safety": 0.5}), Gates(min_positives=50)) == ["fall of F1, food_safety"]
+    assert failed(comparison({"food_safety": 0.5}), GATES.model_copy(update={"min_positives": 51})) == []
+    assert failed(comparison({"food_safety": 0.5}), GATES.model_copy(update={"min_positives": 50})) == [
+        "fall of F1, food_safety"
+    ]
 
 
 @pytest.mark.parametrize("name", ["any violation", "core labels, micro"])
@@ -71,7 +75,7 @@ def test_rows_that_tell_nothing_let_nothing_pass(name):
     found = comparison({})
     found.scores[name] = Difference(0.0, 0.0, 0.0, 0.0, 0)
     with pytest.raises(ConfigError, match=f"{name}: 0 positives among the rows measured, fewer than min_positives"):
-        checks(found, Gates(), load_schema())
+        checks(found, GATES, load_schema())
 
 
 def test_a_better_candidate_passes():
@@ -84,6 +88,7 @@ def test_a_better_candidate_passes():
     ("text", "message"),
     [("core_micro_drop: 3", "core_micro_drop: input should be less than or equal to 1, found 3"),
      ("latency: 2", "latency: no such key; there are latency_ratio, any_violation_drop"),
+     ("core_micro_drop: null", "evasion_mean_fall: field required"), ("", "must be a section with the keys any_violation_drop"),
      ("x: " + "[" * 5000, r"gates.yaml: not YAML that can be read: lists or sections are nested too deeply")],
 )  # fmt: skip
 def test_faults_in_the_gates_file_are_named(tmp_path, text, message):

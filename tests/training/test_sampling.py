@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import datetime
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -240,6 +241,37 @@ def test_tasks_fit_the_configuration_beside_them(candidates, tmp_path):
     assert [task["data"]["text"] for task in sample_tasks(candidates, sample)] == [
         row["text"] for row in sample_rows(candidates, sample)
     ]
+
+
+def test_rows_scored_whole_are_not_cut_again(run):
+    """As `zhenyan score --no-split` leaves them."""
+    rows = [json.loads(line) for line in run.read_text("utf-8").splitlines()]
+    rows[1] |= {"text": "家人们今天这个酱油醋到手只要九块九。" * 40, "file": "room.mp4"}
+    run.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    shutil.copy(run, run.parent / "unscored.jsonl")
+    assert len(read_candidates([str(run.parent / "unscored.jsonl")], Options()).records) > 4, (
+        "else the test tells nothing"
+    )
+    found = read_candidates([str(run)], Options())
+    assert found.texts == [row["text"] for row in rows] and found.opinions[0].probabilities.shape == (4, 2)
+
+
+def test_dates_become_text_in_tasks_as_in_rows(tmp_path):
+    record = {
+        "text": "今天到手九块九",
+        "source": "a.parquet",
+        "place": "row 1",
+        "at": datetime(2026, 11, 29, 20, 5),
+        "x": float("nan"),
+    }
+    candidates = Candidates([record, record | {"text": "另一句完全不同的话"}], [opinion(2, 0)])
+    sample = choose(candidates, [], 2, 0, seed=0)
+    for name in ("rows.jsonl", "tasks.json"):
+        write_sample(tmp_path / name, candidates, sample, load_schema())
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text("utf-8").splitlines()]
+    tasks = [task["data"] for task in json.loads((tmp_path / "tasks.json").read_text("utf-8"))]
+    for some in (rows, tasks):
+        assert [(one["at"], one["x"]) for one in some] == [("2026-11-29 20:05:00", None)] * 2
 
 
 def test_the_ending_picks_the_format(tmp_path):

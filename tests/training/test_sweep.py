@@ -153,6 +153,12 @@ def test_one_process_at_a_time_and_not_under_torchrun(files, small_config, monke
         search(path)
 
 
+def test_runs_that_can_not_be_a_folder_are_named(files, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"^runs .*file/runs: .*: Not a directory; give a folder that may be written"):
+        search(files(), runs=str(tmp_path / "file/runs"))
+
+
 def test_the_committed_sweep_is_valid(root):
     settings, base = load_sweep(root / "configs/sweep/optim.yaml", {})
     assert settings.space and base.name == "teacher"

@@ -47,7 +47,7 @@ def build(network, tmp_path):
         ])  # fmt: skip
         config = TrainConfig(
             evasion=EvasionConfig(probability=1.0, transforms=["homophone"]),
-            optim=OptimConfig(precision="fp32", threads=torch.get_num_threads(), **optim),
+            optim=OptimConfig(precision="fp32", **optim),
         )
         recorder = Recorder()
         return build_trainer(network, recorder, rows, rows, config, tmp_path / "trainer", []), recorder

@@ -17,6 +17,7 @@ from zhenyan.training import cli
 from zhenyan.training import train as training
 from zhenyan.training.calibration import fit_scaling
 from zhenyan.training.config import DistilConfig, EncoderConfig, LossConfig
+from zhenyan.training.cross_validation import train_without
 from zhenyan.training.encoders.load import load_encoder
 from zhenyan.training.export import export_run, place
 from zhenyan.training.losses import label_loss, positive_weights
@@ -137,6 +138,14 @@ def test_models_that_are_not_there_are_named_before_a_run_begins(small_config, q
     with pytest.raises(ConfigError, match=message):
         training.train(update(small_config, **sections), warm_start=start and Path(start), console=quiet)
     assert not small_config.runs.exists()
+
+
+@pytest.mark.parametrize("make", [training.new_folder, lambda config: train_without([], config, 0, pytest.fail)])
+def test_runs_that_can_not_be_a_folder_are_named(small_config, tmp_path, make):
+    (tmp_path / "file").write_text("")
+    config = update(small_config, runs=tmp_path / "file/runs")
+    with pytest.raises(ConfigError, match=r"^runs .*file/runs: .*: Not a directory; give a folder that may be written"):
+        make(config)
 
 
 def test_texts_longer_than_the_encoders_positions_are_refused(small_config):

@@ -1,0 +1,132 @@
+"""Reading pinyin: 降xue压, zhiliao.
+
+It is read as an input method does: the likeliest characters for the syllables, between those that stand beside them, by
+pairs of characters (Chen and Lee 2000, "A new statistical approach to Chinese pinyin input"). What no tie to its neighbours
+holds together stays as it is, so that brands, sizes and English words are left alone.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+TIE = 1.5  # pointwise mutual information, in nats, from which two characters hold together
+LONG = 4  # syllables from which letters can hardly be anything but pinyin: half of them tied are enough
+_LONGEST = 60  # letters that are read at once; a longer run is no word, and hardly a sentence
+_CHOICES = 16  # characters of a syllable, the commonest: of more the rare ones are never the likeliest
+_UNSEEN = -math.log(0.02)  # what a pair that was never seen costs on top (stupid backoff, Brants et al. 2007)
+_SHOUTED = 6  # letters from which capitals may be pinyin: AA, VIP, ZHILIAO
+_TONES = str.maketrans("āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜü", "aaaaeeeeiiiioooouuuuvvvvv")
+_LETTER = "A-Za-zāáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜü"
+_LETTERS = re.compile(f"(?<![{_LETTER}0-9])[{_LETTER}]++(?:[ '’-][{_LETTER}]++)*+(?![{_LETTER}0-9])")
+_BREAK = re.compile("[ '’-]")
+_NOT_HAN = re.compile("[^\u4e00-\u9fff]")
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """What is known of characters: how often each stands, alone and behind another, and how it sounds.
+
+    `alone`: -log of a character's share; `behind`: of a pair, -log of the chance of its second character behind its first; `ties`: of a
+    pair, its pointwise mutual information. All in nats. `syllables`: toneless pinyin to its characters. `foreign`: words of English and brands that
+    could be cut into syllables.
+    """
+
+    alone: Mapping[str, float]
+    behind: Mapping[str, float]
+    ties: Mapping[str, float]
+    syllables: Mapping[str, str]
+    foreign: frozenset[str]
+
+    def cost(self, before: str, character: str) -> float:
+        """-log of the chance of `character` behind `before`, "" for nothing known."""
+        seen = self.behind.get(before + character) if before else self.alone[character]
+        return self.alone[character] + _UNSEEN if seen is None else seen
+
+
+@lru_cache(maxsize=1)
+def sounds() -> Sounds:
+    """pinyin.tsv: kind, key and characters in each line.
+
+    Kinds: 1 and 2, characters and pairs whose count is near two to the power of the key; s, characters of a syllable, the commonest
+    first; x, words that are no pinyin. Counted in this project's corpus and public lines (none of rooms for measuring) and in the dictionary of
+    jieba (MIT), which knows what hosts don't say aloud; pairs seen eight times or more that stand together more often than by chance.
+    """
+    read: dict[str, dict[str, str]] = defaultdict(dict)
+    for line in Path(__file__).with_name("pinyin.tsv").read_text(encoding="utf-8").splitlines():
+        kind, key, rest = line.split("\t")
+        read[kind][key] = rest
+    counts = {character: 2 ** int(key) for key, rest in read["1"].items() for character in rest}
+    total = math.log(sum(counts.values()))
+    alone = {character: total - math.log(count) for character, count in counts.items()}
+    pairs = {rest[i : i + 2]: int(key) for key, rest in read["2"].items() for i in range(0, len(rest), 2)}
+    behind = {pair: math.log(counts[pair[0]]) - power * math.log(2) for pair, power in pairs.items()}
+    ties = {pair: alone[pair[1]] - cost for pair, cost in behind.items()}
+    return Sounds(alone, behind, ties, read["s"], frozenset(read["x"][""].split()))
+
+
+def without_pinyin(text: str) -> str:
+    """`text` with what is written in pinyin as characters, 降xue压 as 降血压; other letters stay."""
+    return _LETTERS.sub(_characters, text)
+
+
+def _characters(letters: re.Match[str]) -> str:
+    """What the letters spell, or the letters."""
+    written = letters.group()
+    if not (written.islower() or written.istitle() or (written.isupper() and len(written) >= _SHOUTED)):
+        return written
+    words = _BREAK.split(written.lower().translate(_TONES))
+    if not sounds().foreign.isdisjoint(words):
+        return written
+    start, end = letters.span()
+    # a divider or a space may stand between: 降*xue*压
+    before, after = (
+        _NOT_HAN.sub("", near) for near in (letters.string[max(0, start - 2) : start], letters.string[end : end + 2])
+    )
+    return spelled("".join(words), before[-1:], after[:1]) or written
+
+
+@lru_cache(maxsize=4096)
+def spelled(letters: str, before: str = "", after: str = "") -> str | None:
+    """Characters for a run of pinyin, between the characters beside it; None where it is none, or nothing ties them.
+
+    Whether what stands beside belongs to the same word isn't known: it is read with and without, and the reading whose weakest
+    character is tied most wins.
+    """
+    known = sounds()
+    if not 1 < len(letters) <= _LONGEST:
+        return None
+    around = {character for character in (before, after) if character in known.alone}
+    before, after = (character if character in around else "" for character in (before, after))
+    readings = {_likeliest(letters, left, right) for left in {before, ""} for right in {after, ""}} - {""}
+    held, best = max(((_held(one, before, after), one) for one in sorted(readings)), default=([], ""))
+    enough = held and (held[0] >= TIE or (len(best) >= LONG and held[len(held) // 2] >= TIE))
+    return best if enough else None
+
+
+def _held(read: str, before: str, after: str) -> list[float]:
+    """How strongly each character that was read is tied to one beside it, the weakest first."""
+    whole, known = before + read + after, sounds()
+    ties = [-math.inf, *(known.ties.get(pair, -math.inf) for pair in map(operator.add, whole, whole[1:])), -math.inf]
+    first = len(before)
+    return sorted(max(ties[at], ties[at + 1]) for at in range(first, first + len(read)))
+
+
+def _likeliest(letters: str, before: str, after: str) -> str:
+    """The likeliest characters for all of the letters (Viterbi); "" where they can't be cut into syllables."""
+    known = sounds()
+    ways: list[dict[str, tuple[float, str]]] = [{before: (0.0, "")}, *({} for _ in letters)]
+    for start, paths in enumerate(ways):
+        for end in range(start + 1, min(start + 6, len(letters)) + 1) if paths else ():
+            for character in known.syllables.get(letters[start:end], "")[:_CHOICES]:
+                cost, read = min((cost + known.cost(last, character), read) for last, (cost, read) in paths.items())
+                if character not in ways[end] or cost < ways[end][character][0]:
+                    ways[end][character] = (cost, read + character)
+    ends = [(cost + (known.cost(last, after) if after else 0), read) for last, (cost, read) in ways[-1].items()]
+    return min(ends)[1] if ends else ""
