@@ -49,7 +49,10 @@ def test_findings_name_the_threshold_they_were_decided_by(tmp_path, source, comm
         (["{source}", "-o", "{out}.jsonl", "--labels", " , "], "--labels ' , ' names no label; this bundle has "),
         (["{source}", "-o", "{out}.jsonl", "--labels", ""], "--labels '' names no label; this bundle has "),
         (["{source}", "-o", "{out}.jsonl", "--report", "{source}"], "ending '.jsonl', but the report is HTML"),
-        (["{source}", "-o", "{out}.jsonl", "--report", "x" * 300 + ".html"], "xxx.html: File name too long; name another file"),
+        (
+            ["{source}", "-o", "{out}.jsonl", "--report", "x" * 300 + ".html"],
+            "xxx.html: File name too long; name another file",
+        ),
         (["{source}", "-o", "{out}.jsonl", "--encoding", "klingon"], "--encoding 'klingon' is unknown"),
         (["{source}", "-o", "{out}.jsonl", "--model", "{out}"], "is {out} a bundle folder?"),
         (["{source}", "-o", "{out}.jsonl", "--actors", "2"], "--actors is for a Ray cluster; add --engine ray"),
