@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,14 +55,14 @@ class _Part:
     given: np.ndarray
 
 
-def pieces(text: str, ends: Sequence[int] | None = None) -> list[tuple[int, int]]:
+def pieces(text: str, ends: Sequence[int] | None = None, most: int = _MAX_PIECES) -> list[tuple[int, int]]:
     """Cut `text` at punctuation, then into runs of a few characters; spans in order, gaps are punctuation.
 
-    `ends`: the places, in order, at which words end; a run is one of whole words then.
+    `ends`: the places, in order, at which words end; a run is one of whole words then. `most`: about how many runs there may be.
     """
     clauses = [match.span() for match in _CLAUSE.finditer(text)]
     length = sum(end - start for start, end in clauses)
-    size = max(_PIECE, -(-length // _MAX_PIECES))
+    size = max(_PIECE, -(-length // most))
     places = range(len(text) + 1) if ends is None else ends
     spans = []
     for start, end in clauses:
@@ -70,7 +70,7 @@ def pieces(text: str, ends: Sequence[int] | None = None) -> list[tuple[int, int]
             spans.append((start, places[nearest]))
             start = places[nearest]
         spans.append((start, end))
-    return spans[: 2 * _MAX_PIECES]
+    return spans[: 2 * most]
 
 
 def find_evidence(
@@ -87,7 +87,11 @@ def find_evidence(
     call; their number does not grow with a text's length.
     """
     parts = _parts(texts, decided, given, score)
-    spans = [pieces(part.text, words(simplified(part.text)) if words else None) for part in parts]
+    of_text = Counter(part.owner for part in parts)  # several parts share what one may cost
+    spans = [
+        pieces(part.text, words(simplified(part.text)) if words else None, _MAX_PIECES // of_text[part.owner])
+        for part in parts
+    ]
     probes = [probe for part, cut in zip(parts, spans, strict=True) for probe in _probes(part.text, cut)]
     logits = _logit(score(probes)) if probes else np.zeros((0, given.shape[1]))
     found: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)

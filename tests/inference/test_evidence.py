@@ -122,7 +122,7 @@ def test_a_claim_made_twice_is_found_though_neither_is_needed():
 
 def test_two_places_of_a_long_text_are_found_once_each():
     filler = "大家早上好，欢迎来到直播间，" * 12
-    text = "全国第一" + filler + "这个茶能降血压的，" + filler + "全国第一"
+    text = "全国第一，" + filler + "这个茶能降血压的，" + filler + "全国第一"
     (found,) = find_evidence([text], [[("false_propaganda", 1)]], score([text]), score)
     assert [(one.start, text[one.start : one.end]) for one in found] == [(0, "全国第一"), (len(text) - 4, "全国第一")]
 
