@@ -84,12 +84,20 @@ def _characters(letters: re.Match[str]) -> str:
     words = _BREAK.split(written.lower().translate(_TONES))
     if not sounds().foreign.isdisjoint(words):
         return written
-    start, end = letters.span()
-    # a divider or a space may stand between: 降*xue*压
-    before, after = (
-        _NOT_HAN.sub("", near) for near in (letters.string[max(0, start - 2) : start], letters.string[end : end + 2])
-    )
-    return spelled("".join(words), before[-1:], after[:1]) or written
+    return spelled("".join(words), *_beside(letters)) or written
+
+
+def _beside(letters: re.Match[str]) -> tuple[str, str]:
+    """The characters before and behind the letters, "" where there is none.
+
+    A divider or a space may stand between where there is one on both sides: 降*xue*压. With one side alone each run would wait for the one
+    before it to be read, and a text of thousands be read thousands of times.
+    """
+    text, (start, end) = letters.string, letters.span()
+    before, after = (_NOT_HAN.sub("", near) for near in (text[max(0, start - 2) : start], text[end : end + 2]))
+    if not (before and after):
+        before, after = (_NOT_HAN.sub("", near) for near in (text[max(0, start - 1) : start], text[end : end + 1]))
+    return before[-1:], after[:1]
 
 
 @lru_cache(maxsize=4096)

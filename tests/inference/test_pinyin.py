@@ -70,6 +70,14 @@ def test_each_pair_is_of_known_characters_and_each_syllable_of_letters():
     assert all(set(characters) <= known.alone.keys() for characters in known.syllables.values())
 
 
+@pytest.mark.parametrize("text", ["妈" + "*ma" * 3000, "ma*" * 3000 + "妈", "妈ma" * 3000])
+def test_runs_do_not_wait_for_one_another(text):
+    start = time.perf_counter()
+    once = normalise(text)
+    assert normalise(once) == once
+    assert time.perf_counter() - start < 10  # a tenth of a second alone
+
+
 def test_a_page_of_letters_is_read_to_its_end_in_seconds():
     text = "。".join(
         f"{first}{second}{third}shi"
