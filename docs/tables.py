@@ -104,7 +104,7 @@ def _notes(found: dict[str, Any]) -> list[str]:
         falls = f"{100 * evasion['mean_fall']:.1f} points on average, {100 * evasion['worst_fall']:.1f} at worst"
         notes.append(f"Under disguise (homophones, split characters, code words ...) F1 falls by {falls}.")
     if few := sum(0 < label["positives"] < FEW for label in found["labels"].values()):
-        notes.append(f"{few} labels with fewer than {FEW} lines are left out (`benchmarks/accuracy.json` has them).")
+        notes.append(f"Labels with fewer than {FEW} lines ({few}) are left out (`benchmarks/accuracy.json` has them).")
     return [" ".join(notes)] if notes else []
 
 

@@ -21,9 +21,10 @@ Words = Callable[[str], Sequence[int]]  # text -> places in it, in order, at whi
 _CLAUSE = re.compile(rf"{SPACED.pattern}|[^，。！？；、：,.!?;:\s]+")  # 高 血 压, which the model reads as one, is one
 _PIECE = 4  # characters in the finest piece that is removed
 _MAX_PIECES = 48  # a longer text is cut into coarser pieces, so that the work stays bounded
-_PART = 192  # characters: of a longer text only the part that carries the label most is probed
+_PART = 192  # characters: of a longer text only the parts that carry the label most are probed
 _OVERLAP = 32  # characters that neighbouring parts share
 _MOST_PARTS = 3  # parts of a long text that are probed for a label, so that the work stays bounded
+_COARSEST = 12  # pieces of a part at least, however many parts share what a text may cost
 _KEEP = 0.5  # pieces that matter at least this share of the most important one
 # Between two characters of a number, in digits (its point, separators and percent sign, too) or written out, or of a word in Latin letters.
 _LATIN = "A-Za-zÀ-ÖØ-öø-ɏＡ-Ｚａ-ｚ"
@@ -70,7 +71,7 @@ def pieces(text: str, ends: Sequence[int] | None = None, most: int = _MAX_PIECES
             spans.append((start, places[nearest]))
             start = places[nearest]
         spans.append((start, end))
-    return spans[: 2 * most]
+    return spans[: 2 * _MAX_PIECES]
 
 
 def find_evidence(
@@ -87,9 +88,13 @@ def find_evidence(
     call; their number does not grow with a text's length.
     """
     parts = _parts(texts, decided, given, score)
-    of_text = Counter(part.owner for part in parts)  # several parts share what one may cost
+    of_text = Counter(part.owner for part in parts)
     spans = [
-        pieces(part.text, words(simplified(part.text)) if words else None, _MAX_PIECES // of_text[part.owner])
+        pieces(
+            part.text,
+            words(simplified(part.text)) if words else None,
+            max(_COARSEST, _MAX_PIECES // of_text[part.owner]),
+        )
         for part in parts
     ]
     probes = [probe for part, cut in zip(parts, spans, strict=True) for probe in _probes(part.text, cut)]

@@ -91,7 +91,7 @@ def score(
     3 done but some rows could not be scored,
     4 hits were found (with --fail-on-hit), 130 stopped.
     """
-    if report is not None:
+    if report is not None:  # written last: a wrong name is told before the scoring
         from zhenyan.inference.report import check_ending
 
         check_ending(report)

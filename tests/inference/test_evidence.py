@@ -127,6 +127,27 @@ def test_two_places_of_a_long_text_are_found_once_each():
     assert [(one.start, text[one.start : one.end]) for one in found] == [(0, "全国第一"), (len(text) - 4, "全国第一")]
 
 
+def test_many_labels_in_many_places_of_a_long_text():
+    """Each of 60 labels is decided by another place, so that 60 parts share what a text may cost."""
+    text = "".join(f"第{chr(0x5000 + n)}处。" + "大家早上好，欢迎来到直播间，" * 14 for n in range(60))
+
+    def score(texts):
+        return np.array([[0.9 if chr(0x5000 + n) in each else 0.01 for n in range(60)] for each in texts])
+
+    labels = [(f"l{n}", n) for n in range(60)]
+    (found,) = find_evidence([text], [labels], score([text]), score)
+    assert {one.label for one in found if chr(0x5000 + int(one.label[1:])) in one.text} == {
+        label for label, _ in labels
+    }
+
+
+def test_short_clauses_of_several_places_are_all_probed():
+    filler = "好，来，" * 46
+    text = filler + "降血压" + "，" + filler + filler + "降血压"
+    (found,) = find_evidence([text], [[("food_safety", 0)]], score([text]), score)
+    assert sum("降血压" in one.text for one in found) == 2
+
+
 @pytest.mark.parametrize("divider", [" ", ".", "/", "–"])
 def test_evidence_of_characters_set_one_by_one_is_words(divider):
     """The model reads them as one; a piece is no single character, and ends with no divider."""
