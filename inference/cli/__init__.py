@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from zhenyan.inference.cli.case import evidence, verify_case
+from zhenyan.inference.cli.classify import classify
 from zhenyan.inference.cli.inspect import bundle, doctor
 from zhenyan.inference.cli.review import review, review_export, review_import, reviewers
 from zhenyan.inference.cli.score import score
@@ -40,6 +41,7 @@ def _root(
     """Find deceptive advertising in Chinese livestreams and product copy."""
 
 
+app.command()(classify)
 app.command()(score)
 app.command(cls=HelpWithSettings)(serve)
 app.command()(doctor)

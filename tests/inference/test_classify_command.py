@@ -1,0 +1,70 @@
+"""`zhenyan classify`: texts given or lines that come."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+from zhenyan.inference import Classifier
+from zhenyan.inference.cli import main
+
+VIOLATING, COMPLIANT = "全网销量第一 没有之一", "二号链接两盒装 今天拍明天发"
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    """Bytes on standard input."""
+    return lambda data: monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """`zhenyan` with these arguments: exit code, what it answered, and what it complained of."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["zhenyan", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_texts_given_are_answered_in_order(command):
+    code, said, _ = command("classify", VIOLATING, COMPLIANT)
+    lines = said.splitlines()
+    assert code == 0
+    assert lines[0] == VIOLATING
+    assert "虚假宣传" in lines[1]
+    assert "《广告法》" in lines[1]
+    assert lines[-2:] == [COMPLIANT, "  compliant"]
+
+
+def test_lines_that_come_are_answered_as_json(command, typed):
+    typed(f"\ufeff{VIOLATING}\r\n\n{COMPLIANT}".encode())
+    code, said, _ = command("classify", "--json")
+    answers = [json.loads(line) for line in said.splitlines()]
+    expected = Classifier.load().predict([VIOLATING, COMPLIANT])
+    assert code == 0
+    assert [answer["text"] for answer in answers] == [VIOLATING, COMPLIANT]
+    assert [tuple(answer["labels"]) for answer in answers] == [one.labels for one in expected]
+    assert answers[0]["scores"] == pytest.approx(expected[0].scores, abs=1e-5)
+    assert answers[0]["evidence"][0]["text"] == expected[0].evidence[0].text
+
+
+def test_bytes_that_are_no_utf8_are_named_with_their_line_after_the_lines_before(command, typed):
+    typed(COMPLIANT.encode() + b"\n" + "国家级".encode("gb18030"))
+    code, said, complaint = command("classify")
+    assert code == 2
+    assert said.startswith(COMPLIANT)
+    assert "standard input, line 2" in complaint
+    assert "iconv" in complaint
+
+
+def test_nothing_given_at_a_terminal_is_told(command, monkeypatch):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    code, _, complaint = command("classify")
+    assert code == 2
+    assert "zhenyan classify < lines.txt" in complaint
