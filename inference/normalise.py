@@ -1,5 +1,5 @@
 """Undoing the disguises that need no learning: width, script, invisible and interposed characters, symbols that are read as
-words, characters in parts, pinyin.
+words, characters in parts, words with a filler inside, pinyin.
 
 Training and inference share this function, so a model never sees a form that it wasn't trained on.
 Homophones, initials and code words are left to the model.
@@ -7,15 +7,15 @@ Homophones, initials and code words are left to the model.
 
 from __future__ import annotations
 
-import operator
 import re
 import unicodedata
 from functools import lru_cache
 from pathlib import Path
 
+from zhenyan.inference.broken import whole
 from zhenyan.inference.pinyin import without_pinyin
 
-VERSION = 4  # written into every bundle; raise it whenever normalise() changes a result
+VERSION = 5  # written into every bundle; raise it whenever normalise() changes a result
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Invisible or formatting code points, lone surrogates, controls: carry no meaning, split words.
@@ -57,39 +57,16 @@ SPACED = re.compile(f"(?<![{_HAN}])[{_HAN}](?:[{re.escape(SPACERS)}]{{1,2}}[{_HA
 _SPACES = re.compile(r"\s+")
 
 
-@lru_cache
-def _table(name: str) -> dict[str, str]:
-    """The file's lines, two columns: what is written, and the character that it stands for.
-
-    t2s.tsv: traditional to simplified (derived from OpenCC, Apache-2.0). parts.tsv: two parts to the character that they make (derived
-    from the dictionary chaizi, CC BY 3.0); one of the two is hardly ever a word of its own (氵, 疒, 夅), so that the pair stands in no ordinary
-    text; 米唐 and 弓虽 besides.
-    """
-    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
-    return dict(line.split("\t") for line in lines)
-
-
 @lru_cache(maxsize=1)
 def _to_simplified() -> dict[int, str]:
-    return str.maketrans(_table("t2s.tsv"))
+    """t2s.tsv: traditional to simplified characters, derived from OpenCC (Apache-2.0)."""
+    lines = Path(__file__).with_name("t2s.tsv").read_text(encoding="utf-8").splitlines()
+    return str.maketrans(dict(line.split("\t") for line in lines))
 
 
 def simplified(text: str) -> str:
     """`text` in simplified characters, one for each."""
     return text.translate(_to_simplified())
-
-
-def _joined(text: str) -> str:
-    """`text` with characters that were written as two parts, 氵台 for 治, put together again, from the left."""
-    parts, out = _table("parts.tsv"), [""]
-    if parts.keys().isdisjoint(map(operator.add, text, text[1:])):  # nearly always so, and quicker to see
-        return text
-    for character in text:
-        while whole := parts.get(out[-1] + character):
-            out.pop()
-            character = whole
-        out.append(character)
-    return "".join(out)
 
 
 def _close_up(match: re.Match[str]) -> str:
@@ -112,5 +89,5 @@ def normalise(text: str) -> str:
     text = simplified(_SPACES.sub(" ", text).strip())
     text = _BETWEEN_HAN.sub("", text)
     text = SPACED.sub(_close_up, text)
-    plain = without_pinyin(_joined(text))
+    plain = without_pinyin(whole(text))
     return text if plain == text else normalise(plain)
