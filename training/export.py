@@ -40,6 +40,7 @@ from zhenyan.training.tracking import Tracker
 from zhenyan.training.train import CONFIG, METRICS, MODEL, THRESHOLDS, decide
 
 OPSET = 20
+PROBE_ROOM = 0.75  # of the flips that `zhenyan doctor` allows: other processors and runtimes round a line or two otherwise
 PROBES = 600  # of 200 one percent is two lines: three of them refused a runtime that flips 0.4 percent of 4,003 lines
 
 
@@ -355,13 +356,13 @@ def compare_decisions(
 ) -> list[Check]:  # fmt: skip
     """Flip rate, and the fall of F1 over all labels and for each label with enough positives.
 
-    Of the `probes` among the rows no more may flip than `zhenyan doctor` allows, or the configuration, if that is more.
+    Of the `probes` among the rows no more may flip than three quarters of what `zhenyan doctor` allows, or the configuration, if that is more.
     """
     before, after = exact >= thresholds, given >= thresholds
     flipped = (before != after).any(1)
     checks = [Check("rows with a flipped decision", float(flipped.mean()), bounds.max_flip_rate)]
     if len(probes):
-        most = max(MAX_FLIPS, bounds.max_flip_rate)
+        most = max(PROBE_ROOM * MAX_FLIPS, bounds.max_flip_rate)
         checks.append(Check("probes with a flipped decision", float(flipped[probes].mean()), most))
     truth, before, after = data.truth, before & data.seen, after & data.seen
     fall = _f1(truth, before) - _f1(truth, after)
