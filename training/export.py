@@ -40,7 +40,8 @@ from zhenyan.training.tracking import Tracker
 from zhenyan.training.train import CONFIG, METRICS, MODEL, THRESHOLDS, decide
 
 OPSET = 20
-PROBE_ROOM = 0.75  # of the flips that `zhenyan doctor` allows: other processors and runtimes round a line or two otherwise
+# Of the flips that `zhenyan doctor` allows: other processors and runtimes round a line or two otherwise.
+PROBE_ROOM = 0.75
 PROBES = 600  # of 200 one percent is two lines: three of them refused a runtime that flips 0.4 percent of 4,003 lines
 
 
