@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from zhenyan.inference.normalise import SPACED, SPACERS, simplified
+from zhenyan.inference.normalise import SPACED, SPACERS, normalise, simplified
 
 Score = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, labels)
 Words = Callable[[str], Sequence[int]]  # text -> places in it, in order, at which words end
@@ -25,6 +25,7 @@ _PART = 192  # characters: of a longer text only the parts that carry the label 
 _OVERLAP = 32  # characters that neighbouring parts share
 _MOST_PARTS = 3  # parts of a long text that are probed for a label, so that the work stays bounded
 _COARSEST = 12  # pieces of a part at least, however many parts share what a text may cost
+_DISGUISED = 6  # characters on either side of a cut that tell whether it parts a word in disguise
 _KEEP = 0.5  # pieces that matter at least this share of the most important one
 # Between two characters of a number, in digits (its point, separators and percent sign, too) or written out, or of a word in Latin letters.
 _LATIN = "A-Za-zÀ-ÖØ-öø-ɏＡ-Ｚａ-ｚ"
@@ -67,11 +68,28 @@ def pieces(text: str, ends: Sequence[int] | None = None, most: int = _MAX_PIECES
     places = range(len(text) + 1) if ends is None else ends
     spans = []
     for start, end in clauses:
-        while (nearest := bisect.bisect_left(places, start + size)) < len(places) and places[nearest] < end:
-            spans.append((start, places[nearest]))
-            start = places[nearest]
+        while (place := _next_end(text, places, start + size, end)) is not None:
+            spans.append((start, place))
+            start = place
         spans.append((start, end))
     return spans[: 2 * _MAX_PIECES]
+
+
+def _next_end(text: str, places: Sequence[int], first: int, end: int) -> int | None:
+    """The first of the places from `first` on, and before `end`, at which `text` can be cut; None where there is none."""
+    for at in range(bisect.bisect_left(places, first), len(places)):
+        if places[at] >= end:
+            return None
+        if not _cuts_word(text, places[at]):
+            return places[at]
+    return None
+
+
+def _cuts_word(text: str, at: int) -> bool:
+    """Whether a cut there would part what is read as one word: 代某|谢, 氵|台, 降x|ue压. Spaces don't count."""
+    before, after = text[max(0, at - _DISGUISED) : at], text[at : at + _DISGUISED]
+    parted, whole = normalise(before) + normalise(after), normalise(before + after)
+    return parted.replace(" ", "") != whole.replace(" ", "")
 
 
 def find_evidence(

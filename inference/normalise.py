@@ -85,9 +85,12 @@ def _without_symbols(text: str) -> str:
 
 def normalise(text: str) -> str:
     """Plain form of `text` as the model reads it; idempotent."""
-    text = _without_symbols(INVISIBLE.sub("", unicodedata.normalize("NFKC", INVISIBLE.sub("", text))))
-    text = simplified(_SPACES.sub(" ", text).strip())
-    text = _BETWEEN_HAN.sub("", text)
-    text = SPACED.sub(_close_up, text)
-    plain = without_pinyin(whole(text))
-    return text if plain == text else normalise(plain)
+    while True:  # what is put together may be part of something else
+        text = _without_symbols(INVISIBLE.sub("", unicodedata.normalize("NFKC", INVISIBLE.sub("", text))))
+        text = simplified(_SPACES.sub(" ", text).strip())
+        text = _BETWEEN_HAN.sub("", text)
+        text = SPACED.sub(_close_up, text)
+        plain = without_pinyin(whole(text))
+        if plain == text:
+            return text
+        text = plain

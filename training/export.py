@@ -357,7 +357,7 @@ def compare_decisions(
 ) -> list[Check]:  # fmt: skip
     """Flip rate, and the fall of F1 over all labels and for each label with enough positives.
 
-    Of the `probes` among the rows no more may flip than three quarters of what `zhenyan doctor` allows, or the configuration, if that is more.
+    Of the `probes` among the rows no more may flip than three quarters of what `zhenyan doctor` allows, or `max_flip_rate`, if that is more.
     """
     before, after = exact >= thresholds, given >= thresholds
     flipped = (before != after).any(1)

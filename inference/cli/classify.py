@@ -16,6 +16,7 @@ from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.classifier import Classifier, Prediction
 from zhenyan.inference.cli.table import marked
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.windows import MAX_CHARS
 
 
 def classify(
@@ -27,10 +28,10 @@ def classify(
 ) -> None:
     """Classify texts given here, or lines as they come on standard input; files, streams and reports: `zhenyan score`.
 
-    A line that comes is answered before the next is read. Blank ones are left out.
+    A line that comes is answered before the next is read. Blank lines are left out.
     """
-    if not texts and sys.stdin.isatty():
-        raise InputError("no text given; name one, or pipe lines in: zhenyan classify < lines.txt")
+    if any(not text.strip() for text in texts or ()) or (not texts and sys.stdin.isatty()):
+        raise InputError("no text given, or a blank one; name it, or pipe lines in: zhenyan classify < lines.txt")
     classifier, console = Classifier.load(model), Console(highlight=False, soft_wrap=True)
     for prediction in classifier.classify(texts or _lines(), chunk=1):
         if as_json:
@@ -47,7 +48,7 @@ def _lines() -> Iterator[str]:
         except UnicodeDecodeError as error:
             raise InputError(
                 f"standard input, line {number}: byte {line[error.start]:#04x} is not UTF-8; "
-                "convert it (iconv -t UTF-8), or give the file to `zhenyan score`, which tells encodings"
+                "convert it (such as iconv -f GB18030 -t UTF-8), or give the file to `zhenyan score`, which detects encodings"
             ) from None
         if text:
             yield text
@@ -62,4 +63,6 @@ def _told(prediction: Prediction, bundle: Bundle) -> Text:
             lines.append(Text(f"  {score:.2f} {label.name_zh} {label.name_en} ({label.id}), {label.citation}"))
     if not prediction.labels:
         lines.append(Text("  compliant"))
+    if prediction.truncated:
+        lines.append(Text(f"  read in part: longer than {MAX_CHARS:,} characters, or with marks stacked on it"))
     return Text("\n").join(lines)

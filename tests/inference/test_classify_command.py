@@ -60,7 +60,18 @@ def test_bytes_that_are_no_utf8_are_named_with_their_line_after_the_lines_before
     assert code == 2
     assert said.startswith(COMPLIANT)
     assert "standard input, line 2" in complaint
-    assert "iconv" in complaint
+    assert "iconv -f GB18030 -t UTF-8" in complaint
+
+
+def test_a_blank_text_is_no_lawful_one(command):
+    code, said, complaint = command("classify", COMPLIANT, " ")
+    assert (code, said) == (2, "")
+    assert "a blank one" in complaint
+
+
+def test_a_text_that_is_read_in_part_is_told(command):
+    _, said, _ = command("classify", COMPLIANT * 10_000)
+    assert "read in part: longer than 100,000 characters" in said
 
 
 def test_nothing_given_at_a_terminal_is_told(command, monkeypatch):

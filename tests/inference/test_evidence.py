@@ -34,6 +34,15 @@ def test_pieces_are_of_whole_words_where_these_are_known(text, ends, cut):
     assert [text[start:end] for start, end in pieces(text, ends)] == cut
 
 
+@pytest.mark.parametrize("word", ["代某谢", "便小秘", "氵台", "xue压"])
+@pytest.mark.parametrize("before", ["能", "真的能", "咱这款能", "姐妹们真能"])
+def test_no_word_in_disguise_is_cut(before, word):
+    """Half of it would be no disguise to the model, and nothing to the reviewer."""
+    text = f"{before}{word}的好东西"
+    first, last = len(before), len(before) + len(word)
+    assert not any(first < end < last for _, end in pieces(text))
+
+
 def test_traditional_writing_is_cut_as_simplified():
     asked = []
 

@@ -1,5 +1,7 @@
 """Disguises that need no learning."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,9 +44,6 @@ from zhenyan.inference.normalise import normalise
         ("🔥🔥🔥绘本一套十本🔥🔥🔥🔥", "绘本一套十本"),
         ("满100🔥200 🔥 减30", "满100 200 减30"),
         ("高–血–压 糖・尿・病", "高血压 糖尿病"),
-        ("女子评返五块 王见在下单", "好评返五块 现在下单"),
-        ("女子日取", "女子日取"),
-        ("护月干 月干炎", "护肝 肝炎"),
         ("代某谢变慢，预抹防血某栓", "代谢变慢,预防血栓"),
         ("便小秘 吸和收 打什么嗝", "便秘 吸收 打嗝"),
     ],
@@ -58,6 +57,7 @@ def test_disguises_are_undone(disguised, plain):
     [
         "秋冬新款 加绒 卫衣",
         "女子专用 日月同辉 三月干什么",
+        "粗跟防水台 红景天口服液 门口那些猪肉干 换毛季",
         "某某店 某天 张某和李某",
         "吃什么药 一小块 妹和妹 大小不一",
         "维C+钙",
@@ -75,7 +75,18 @@ def test_ordinary_writing_stays(text):
     assert normalise(text) == text
 
 
-@given(st.text(max_size=200))
+BITS = (*"代谢某母小和氵台疒了女子衣袋", "什么", "xue", "压", "吸", "收", "🔥", "*", " ")
+
+
+@given(st.one_of(st.text(max_size=200), st.lists(st.sampled_from(BITS), max_size=60).map("".join)))
 def test_idempotent(text):
     once = normalise(text)
     assert normalise(once) == once
+
+
+@pytest.mark.parametrize("text", ["代衣某", "某小和", "代某xie小", "氵某台"])
+def test_a_long_row_of_what_might_be_broken_words_is_read_at_once(text):
+    """Each must not wait for the one behind it: a row of thousands ended in a RecursionError, after minutes."""
+    began = time.perf_counter()
+    normalise(text * 3000 + "袋")
+    assert time.perf_counter() - began < 5

@@ -92,6 +92,14 @@ def test_no_bundle_is_exported_that_the_doctor_would_refuse(most, passed):
     assert probes.passed is passed
 
 
+def test_a_quarter_of_what_the_doctor_allows_is_left_to_other_processors():
+    truth = np.zeros((100, 1), dtype=bool)
+    data = Labelled([], truth, ~truth, np.arange(100))
+    bounds = ExportConfig(max_flip_rate=0.005)
+    _, probes, _ = compare_decisions(data, truth * 1.0, truth * 1.0, np.full(1, 0.5), ["a"], bounds, 20, range(10))
+    assert probes.bound == 0.0075
+
+
 @pytest.mark.parametrize(
     ("item", "said"),
     [("optim.epochs=2", "--set optim.epochs: export changes only thresholds.policy, thresholds.target")],
