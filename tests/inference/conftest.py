@@ -61,13 +61,19 @@ def score(classifier):
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    """`zhenyan` with these arguments: exit code and what it said."""
+def answers(monkeypatch, capsys):
+    """`zhenyan` with these arguments: exit code, what it answered, and what it said beside."""
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["zhenyan", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
-        return ended.value.code, capsys.readouterr().err
+        return ended.value.code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def command(answers):
+    """`zhenyan` with these arguments: exit code and what it said."""
+    return lambda *arguments: answers(*arguments)[::2]

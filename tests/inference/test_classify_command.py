@@ -8,7 +8,6 @@ import sys
 
 import pytest
 from zhenyan.inference import Classifier
-from zhenyan.inference.cli import main
 
 VIOLATING, COMPLIANT = "全网销量第一 没有之一", "二号链接两盒装 今天拍明天发"
 
@@ -19,21 +18,8 @@ def typed(monkeypatch):
     return lambda data: monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
 
 
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """`zhenyan` with these arguments: exit code, what it answered, and what it complained of."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["zhenyan", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, *capsys.readouterr()
-
-    return run
-
-
-def test_texts_given_are_answered_in_order(command):
-    code, said, _ = command("classify", VIOLATING, COMPLIANT)
+def test_texts_given_are_answered_in_order(answers):
+    code, said, _ = answers("classify", VIOLATING, COMPLIANT)
     lines = said.splitlines()
     assert code == 0
     assert lines[0] == VIOLATING
@@ -42,40 +28,40 @@ def test_texts_given_are_answered_in_order(command):
     assert lines[-2:] == [COMPLIANT, "  compliant"]
 
 
-def test_lines_that_come_are_answered_as_json(command, typed):
+def test_lines_that_come_are_answered_as_json(answers, typed):
     typed(f"\ufeff{VIOLATING}\r\n\n{COMPLIANT}".encode())
-    code, said, _ = command("classify", "--json")
-    answers = [json.loads(line) for line in said.splitlines()]
+    code, said, _ = answers("classify", "--json")
+    rows = [json.loads(line) for line in said.splitlines()]
     expected = Classifier.load().predict([VIOLATING, COMPLIANT])
     assert code == 0
-    assert [answer["text"] for answer in answers] == [VIOLATING, COMPLIANT]
-    assert [tuple(answer["labels"]) for answer in answers] == [one.labels for one in expected]
-    assert answers[0]["scores"] == pytest.approx(expected[0].scores, abs=1e-5)
-    assert answers[0]["evidence"][0]["text"] == expected[0].evidence[0].text
+    assert [row["text"] for row in rows] == [VIOLATING, COMPLIANT]
+    assert [tuple(row["labels"]) for row in rows] == [one.labels for one in expected]
+    assert rows[0]["scores"] == pytest.approx(expected[0].scores, abs=1e-5)
+    assert rows[0]["evidence"][0]["text"] == expected[0].evidence[0].text
 
 
-def test_bytes_that_are_no_utf8_are_named_with_their_line_after_the_lines_before(command, typed):
+def test_bytes_that_are_no_utf8_are_named_with_their_line_after_the_lines_before(answers, typed):
     typed(COMPLIANT.encode() + b"\n" + "国家级".encode("gb18030"))
-    code, said, complaint = command("classify")
+    code, said, complaint = answers("classify")
     assert code == 2
     assert said.startswith(COMPLIANT)
     assert "standard input, line 2" in complaint
     assert "iconv -f GB18030 -t UTF-8" in complaint
 
 
-def test_a_blank_text_is_no_lawful_one(command):
-    code, said, complaint = command("classify", COMPLIANT, " ")
+def test_a_blank_text_is_no_lawful_one(answers):
+    code, said, complaint = answers("classify", COMPLIANT, " ")
     assert (code, said) == (2, "")
     assert "a blank one" in complaint
 
 
-def test_a_text_that_is_read_in_part_is_told(command):
-    _, said, _ = command("classify", COMPLIANT * 10_000)
+def test_a_text_that_is_read_in_part_is_told(answers):
+    _, said, _ = answers("classify", COMPLIANT * 10_000)
     assert "read in part: longer than 100,000 characters" in said
 
 
-def test_nothing_given_at_a_terminal_is_told(command, monkeypatch):
+def test_nothing_given_at_a_terminal_is_told(answers, monkeypatch):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    code, _, complaint = command("classify")
+    code, _, complaint = answers("classify")
     assert code == 2
     assert "zhenyan classify < lines.txt" in complaint
