@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zhenyan.training.duplicates import Shingles, plain_text
-from zhenyan.training.rows import Row
+from zhenyan.training.rows import Row, reading_fault
 from zhenyan.training.rulings import broken_rulings
 from zhenyan.training.schema import Schema
 from zhenyan.training.splits import Splits
@@ -25,6 +25,7 @@ STATUTORY = (
     "第二类医疗器械注册证编号", "医疗机构执业许可证", "药品广告审查批准文号", "医疗广告审查证明", "入境货物检验检疫证明", "特殊食品信息查询平台",
     "保健功能有助于维持血脂健康水平", "保健食品不是药物不能代替药物治疗疾病", "实用新型专利zl2020", "实用新型专利zl2021", "实用新型专利zl2022", "实用新型专利zl2023",
     "特殊化妆品注册证", "兽药产品批准文号", "没收违法所得并处罚款", "本店拥有最终解释权", "本店保留最终解释权",
+    "侵犯注册商标专用权的商品", "未取得医疗广告审查证明", "引人误解的商业宣传", "动物检疫合格证明", "涉及疾病预防治疗功能", "广告不得含有表示功效安全性的断言或者保证",
 )  # fmt: skip
 
 
@@ -66,6 +67,8 @@ def _contradictions(row: Row, schema: Schema) -> Iterator[str]:
     """Where a row's labels and what is said about them don't fit."""
     if unknown := [label for label in row.annotated or () if label not in schema.ids]:
         yield f"unknown label {', '.join(unknown)} in `annotated`; the schema has {', '.join(schema.ids)}"
+    if fault := reading_fault(row, schema.ids):
+        yield fault
     if row.annotated is not None and (unseen := [label for label in row.labels if label not in row.annotated]):
         yield f"label {', '.join(unseen)} isn't in `annotated`, so it counts for nothing; add it there or take it out here"
     if row.labels and (kind := row.meta.get("kind")) in ("plain", "hard"):

@@ -48,6 +48,14 @@ def write(path, *records):
             '{"text": "a", "labels": [], "start": NaN, "end": true}\n',
             "field 'start' must.*\n.*field 'end' must be seconds",
         ),
+        (
+            '{"text": "a", "labels": [], "start": 9.5, "end": 9}\n',
+            "field 'end' must not lie before 'start', 9.5, found 9",
+        ),
+        (
+            '{"text": "a", "labels": ["food_safety"], "labels": []}\n',
+            "the key 'labels' stands twice in an object; keep one of them",
+        ),
         ('{"text": "a", "labels": [], "batch": ["q"], "domain": {}}\n', "field 'batch'.*\n.*field 'domain'"),
         ("{\n", "not JSON"),
         ("[]\n", "expected a JSON object"),
@@ -96,7 +104,7 @@ def test_the_committed_corpus_is_sound(root):
     assert counts["rows"] >= 12_000 and counts["domains"] >= 30 and counts["hard"] >= 4_000
     assert counts["minimal_pairs"] >= 600 and counts["compliant"] >= 0.45 * counts["rows"]
     assert counts["multi_label"] >= counts["violating"] / 4
-    # What market supervision writes (b44 to b47, b49 to b57, b59, b76 to b79, b82) is neither speech nor copy, though its channel is copy.
+    # What market supervision writes (b44 to b47, b49 to b57, b59, b76 to b79, b82, b84 to b86) is neither speech nor copy, though its channel is copy.
     spoken = [
         row.channel == "live" for row in rows if not row.meta.get("voice", "").startswith(("findings", "notices"))
     ]
@@ -119,11 +127,20 @@ def test_check_finds_what_is_wrong(tmp_path):
             "六六", ("food_safety",), id="6", origin="f:6", annotated=("food_safty", "price_fraud"), meta={"batch": "a"}
         ),
         Row("七七", ("food_safety",), id="7", origin="f:7", meta={"kind": "plain"}),
+        Row("八八八", id="8", origin="f:8", meta={"batch": "a", "readings": [["food_safety"], ["food_safty"]]}),
+        Row("九九九九", id="9", origin="f:9", meta={"batch": "a", "readings": [["food_safety"]]}),
+        Row("十十十十十", id="10", origin="f:10", meta={"batch": "a", "readings": ["food_safety", []]}),
+        Row("百百百百百百", id="11", origin="f:11", meta={"batch": "a", "readings": [["food_safety"], []]}),
     ]
     found = check_corpus(rows, schema, splits)
     faults = "\n".join(found.faults)
     assert "f:6: unknown label food_safty in `annotated`" in faults
     assert "f:6: label food_safety isn't in `annotated`" in faults
+    assert "f:8: unknown label food_safty in `readings`; the schema has false_propaganda" in faults
+    for line, found_there in ((9, "[['food_safety']]"), (10, "['food_safety', []]")):
+        words = "field 'readings' must be two lists of label ids, one of each reader, found"
+        assert f"f:{line}: {words} {found_there}; leave it out if one read" in faults
+    assert "f:11" not in faults
     assert "f:7: kind plain is of compliant rows" in faults
     assert "f:7: no room, batch, rewriter or source" in "\n".join(found.notes)
     assert "f:2 and f:1: the same text with other labels" in faults
