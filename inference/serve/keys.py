@@ -40,16 +40,17 @@ class KeyFile:
         self._hashes: dict[str, str] = {}
 
     def _load(self, new: bool = False) -> _Keys:
-        """ConfigError when the file can't be read, holds anything else or, unless it may be `new`, is missing."""
+        """ConfigError when the file can't be read, is missing, holds anything else or, unless it may be `new`, nothing."""
         try:
-            keys = json.loads(self.path.read_text(encoding="utf-8"))
+            written = self.path.read_text(encoding="utf-8")
+            if new and not written:
+                return {}
+            keys = json.loads(written)
             if not all(
                 _SHA256.fullmatch(entry["sha256"]) and isinstance(entry["created"], str) for entry in keys.values()
             ):
                 raise TypeError
         except FileNotFoundError:
-            if new:
-                return {}
             raise ConfigError(
                 f"{self.path}: no such file; make a key with `zhenyan keys add NAME --file {self.path}`"
             ) from None
@@ -74,7 +75,7 @@ class KeyFile:
 
     def revoke(self, name: str) -> None:
         """Remove a key; ConfigError when there is none of that name."""
-        self._load()  # where nothing is, no lock is left either
+        self._load()  # where there is no file, none is made to be locked
         with self._alone():
             keys = self._load()
             if name not in keys:
@@ -88,22 +89,24 @@ class KeyFile:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Until the block ends no other process changes the file: a lock beside it, which stays.
+        """Until the block ends no other process changes the file, which is locked, and made where there is none.
 
         ConfigError when the path is a folder or there can be no lock.
         """
         real = self._real()
         if real.is_dir():
             raise ConfigError(f"{self.path}: is a folder; name a file")
-        beside = real.with_name(real.name + ".lock")
         with contextlib.ExitStack() as stack:
             try:
-                lock = os.open(beside, os.O_RDWR | os.O_CREAT, 0o600)
-                stack.callback(os.close, lock)
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                _lock(real, stack)
+            except PermissionError as error:
+                raise ConfigError(
+                    f"{self.path}: cannot be written and locked: {error.strerror}; change the keys as the file's owner or "
+                    "with sudo, in a folder that can be written"
+                ) from None
             except OSError as error:
                 raise ConfigError(
-                    f"{self.path}: cannot be written and locked (with {beside}): {error.strerror}; "
+                    f"{self.path}: cannot be written and locked: {error.strerror}; "
                     "name a file in a folder that exists and can be written"
                 ) from None
             yield
@@ -113,7 +116,7 @@ class KeyFile:
         return Path(os.path.realpath(self.path))
 
     def _save(self, keys: _Keys) -> None:
-        """Write whole or not at all; readable as the file was, a new one by nobody else."""
+        """Write whole or not at all, in place of the file that is locked; readable as it was."""
         real = self._real()
         try:
             handle, part = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)
@@ -155,22 +158,34 @@ class KeyFile:
             self._seen = seen
 
 
-def _make_like(before: Path, handle: int) -> None:
-    """Give an open file owner, group and mode of the one it is to replace, where there is one: the service reads it.
+def _lock(path: Path, stack: contextlib.ExitStack) -> None:
+    """Lock the file until the stack ends; OSError when it can't be opened.
 
-    ConfigError when that isn't permitted.
+    The file itself: whoever may change it may lock it, and nobody else, whoever made it first.
     """
-    try:
-        old = before.stat()
-    except FileNotFoundError:
-        return
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        stack.callback(os.close, handle)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):  # else it was replaced while this one waited
+                return
+
+
+def _make_like(before: Path, handle: int) -> None:
+    """Give an open file owner, group and mode of the one it is to replace: the service reads it.
+
+    ConfigError when that isn't permitted, unless it is a group that may do nothing with the file.
+    """
+    old = before.stat()
     try:
         os.fchown(handle, old.st_uid, old.st_gid)
     except PermissionError:
-        raise ConfigError(
-            f"{before}: belongs to user {old.st_uid} and group {old.st_gid}, and would not if you wrote it; "
-            "change the keys as that user or with sudo"
-        ) from None
+        if old.st_uid != os.fstat(handle).st_uid or old.st_mode & stat.S_IRWXG:
+            raise ConfigError(
+                f"{before}: belongs to user {old.st_uid} and group {old.st_gid}, and would not if you wrote it; "
+                "change the keys as that user or with sudo"
+            ) from None
     os.fchmod(handle, stat.S_IMODE(old.st_mode))
 
 

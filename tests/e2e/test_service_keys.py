@@ -110,7 +110,7 @@ def test_two_processes_lose_none_of_each_others_keys(tmp_path):
     running = [subprocess.Popen([sys.executable, "-c", program, str(file), who]) for who in "ab"]
     assert [process.wait(120) for process in running] == [0, 0]
     assert set(KeyFile(file).names()) == {f"{who}{n}" for who in "ab" for n in range(20, 40)}
-    assert {path.name for path in tmp_path.iterdir()} == {"keys.json", "keys.json.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == {"keys.json"}
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in tmp_path.iterdir())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_through_a_link_the_file_itself_changes(tmp_path, keys):
     KeyFile(link).revoke("second")
     assert service.who(second) is None and set(service.names()) == {"first"}
     assert link.is_symlink() and names(tmp_path) == {"real", "keys.json"}
-    assert names(keys.path.parent) == {"keys.json", "keys.json.lock"}
+    assert names(keys.path.parent) == {"keys.json"}
 
 
 def test_a_link_to_no_file_yet_makes_the_file(tmp_path):
@@ -63,17 +64,55 @@ def test_owner_and_group_stay(keys):
     assert (found.st_uid, found.st_gid) == (1234, 2345)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_who_got_the_file_from_root_can_change_it():
+    """The lock was a file of its own that stayed root's: the service's user got "Permission denied"."""
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folder is shut to others
+        file = KeyFile(Path(folder) / "keys.json")
+        file.add("first")
+        for path in (folder, file.path):
+            os.chown(path, 1234, 2345)  # a group of which the user isn't, and which mode 600 gives nothing
+        os.seteuid(1234)
+        try:
+            file.add("second")
+        finally:
+            os.seteuid(0)
+        assert set(file.names()) == {"first", "second"}
+
+
+def test_an_empty_file_is_one_without_keys(tmp_path):
+    """The error said to make one with `zhenyan keys add`, which said the same."""
+    file = tmp_path / "keys.json"
+    file.touch(mode=0o640)
+    with pytest.raises(ConfigError, match="not a key file; make one with"):
+        KeyFile(file).names()
+    KeyFile(file).add("first")
+    assert set(KeyFile(file).names()) == {"first"} and file.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_file_of_someone_else_says_who_can_change_it(keys, monkeypatch):
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(
+        ConfigError, match="locked: Permission denied; change the keys as the file's owner or with sudo"
+    ):
+        keys.add("second")
+
+
 def test_a_file_that_would_change_its_owner_is_left_alone(keys, monkeypatch):
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "fchown", refuse)
+    keys.path.chmod(0o640)
     before = keys.path.read_bytes()
     with pytest.raises(
         ConfigError, match=rf"belongs to user {os.geteuid()} and group .*; change the keys as that user"
     ):
         keys.add("second")
-    assert keys.path.read_bytes() == before and names(keys.path.parent) == {"keys.json", "keys.json.lock"}
+    assert keys.path.read_bytes() == before and names(keys.path.parent) == {"keys.json"}
 
 
 @pytest.mark.parametrize("given", ["", ".", "..", "/", "folder"])
