@@ -20,7 +20,10 @@ from zhenyan.inference.bundle import Bundle, sha256
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import BundleError, InputError
 from zhenyan.inference.io.jsonlines import write_atomic
+from zhenyan.inference.io.names import real_path
+from zhenyan.inference.io.opening import is_remote
 from zhenyan.inference.law import citation
+from zhenyan.inference.runs import inputs
 from zhenyan.inference.runs.scoring import DIGITS
 from zhenyan.inference.runs.store import FINDINGS, MANIFEST, RunFolder, object_bytes
 from zhenyan.inference.session import RUNTIMES, package
@@ -29,6 +32,7 @@ FORMAT = 1
 TOLERANCE = 1e-5
 _SECTIONS = {"finding": dict, "law": dict, "versions": dict, "sha256": dict, "decisions": list, "digest": str}
 _OPTIONS = ("min_score", "labels", "context")  # of the run: what changed its decisions
+_ARCHIVES = ("zip://", "tar://", "libarchive://")
 _FIELDS = {"text": str, "label": str, "score": float, "threshold": float, "evidence": list}
 
 
@@ -220,15 +224,26 @@ def _notes(case: Mapping[str, Any]) -> list[Check]:
     files = _files(case["finding"])
     for path, known in _mapping(case["sha256"], "inputs").items():
         if path in files:
-            checks.append(_equal(f"input {path}", known, _file_digest(Path(path)), note=True))
+            checks.append(_equal(f"input {path}", known, _input_digest(path), note=True))
     return checks
 
 
-def _file_digest(path: Path) -> str:
+def _input_digest(path: str) -> str:
+    """SHA-256 of an input that lies on this machine, be it in an archive; else why there is none.
+
+    Nothing is fetched: a case file comes from others, and its addresses could be anybody's.
+    """
+    *members, file = path.split("::") if is_remote(path) else [path]
+    if is_remote(file) or not all(member.startswith(_ARCHIVES) for member in members):
+        return "elsewhere, not fetched"
     try:
-        return sha256(path) if path.is_file() else "not here"
+        return inputs.sha256(path) if Path(real_path(file)).is_file() else "not here"
+    except FileNotFoundError:  # no such member
+        return "not here"
     except OSError as error:  # such as a file of somebody else, or a name too long for this disk
         return f"not readable here: {error.strerror or error}"
+    except Exception as error:  # every archive has errors of its own
+        return f"not readable here: {error}"
 
 
 def _installed(name: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from review_helpers import Browser, finding, make_site, user
+from review_helpers import Browser, decide, finding, make_site, user
 from zhenyan.inference.review import database as module
 from zhenyan.inference.review import log, numbers, schema
 from zhenyan.inference.review.desk import Wanted
@@ -44,7 +46,7 @@ def test_what_is_held_or_was_done_in_one_run_stays_when_the_other_is_read(site, 
     assert site.desk.current(ann) == held
     with pytest.raises(Conflict, match="nothing to undo"):
         undo(other.desk, ann)
-    assert undo(site.desk, ann).finding.key == done.finding.key
+    assert undo(site.desk, ann) == done.finding.key
 
 
 def test_throughput_counts_what_stands_in_its_own_run(site, other):
@@ -72,12 +74,16 @@ def test_a_settling_that_is_questioned_starts_anew(site):
 
 
 def check_upgrade(url, tmp_path, monkeypatch):
-    """A database of the first version, with a decision in it, opens with that decision and today's tables."""
+    """A database of the first version, with a decision in it, opens with that decision and today's tables and times."""
     upgrade = module.command.upgrade
     with monkeypatch.context() as patch:
         patch.setattr(module.command, "upgrade", lambda config, _: upgrade(config, "0001"))
         old = module.open_database(module.database_url(None, url))
-        site = make_site(tmp_path, database=old)
+        times = [{"place": "cue 1", "start": 1.0}, {"place": "cue 9", "start": 90.0}]
+        said = {"count": 2, "place": {"file": "a.srt", **times[1]}, "times": times}
+        site = make_site(tmp_path, [finding(1, **said), finding(2, '"count": 1,', **said), finding(3)], old)
+        with old.write() as connection:
+            connection.execute(schema.finding.update().where(schema.finding.c.key < "f000003").values(start=1.0))
         item = site.desk.claim(user(site, "ann"), Wanted())
         site.desk.decide(user(site, "ann"), item.reading, item.version, [])
         old.close()
@@ -85,9 +91,11 @@ def check_upgrade(url, tmp_path, monkeypatch):
     with database.read() as connection:
         assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) > "0001"
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
-    site = make_site(tmp_path, database=database)
+        starts = connection.scalars(sa.select(schema.finding.c.start).order_by(schema.finding.c.position)).all()
+    assert starts == [90.0, 90.0, 15.0]
+    site = dataclasses.replace(site, database=database)
     assert find(database, site.run, item.finding.key)[0].state == "rejected"
-    assert undo(site.desk, user(site, "ann")).finding.key == item.finding.key
+    assert undo(site.desk, user(site, "ann")) == item.finding.key
     database.close()
 
 
@@ -133,8 +141,7 @@ def test_what_is_no_fault_of_the_disk_stays_what_it_is(site):
 def disputed(site, key):
     """ann accepts, ben rejects, lea opens it to settle it."""
     for name, labels in (("ann", None), ("ben", [])):
-        item = site.desk.open(user(site, name), key)
-        site.desk.decide(user(site, name), item.reading, item.version, labels)
+        decide(site, key, labels, name)
     return site.desk.open(user(site, "lea"), key)
 
 
@@ -142,7 +149,8 @@ def test_an_old_page_decides_nothing_on_the_finding_that_took_its_readings_numbe
     """SQLite gives the number of a row that was deleted, the settling reading of a dispute undone, to the next one."""
     lea, old = user(twice, "lea"), disputed(twice, "f000001")
     clock.forward(minutes=20)
-    item = undo(twice.desk, user(twice, "ben"))
+    undo(twice.desk, user(twice, "ben"))
+    item = twice.desk.current(user(twice, "ben"))
     twice.desk.decide(user(twice, "ben"), item.reading, item.version, None)
     new = disputed(twice, "f000002")
     for call in (lambda: twice.desk.decide(lea, new.reading, new.version, [], "f000001"),
@@ -170,4 +178,69 @@ def test_a_reader_does_not_undo_what_a_lead_questioned(site):
 def test_undo_of_a_skipped_dispute_hands_it_back(twice):
     lea, item = user(twice, "lea"), disputed(twice, "f000001")
     twice.desk.skip(lea, item.reading, item.version)
-    assert undo(twice.desk, lea).reading == item.reading
+    undo(twice.desk, lea)
+    assert twice.desk.current(lea).reading == item.reading
+
+
+def test_undo_after_a_question_takes_the_question_back(site, clock):
+    """Not an older step; what the lead holds meanwhile stays in their hands."""
+    ann, lea = user(site, "ann"), user(site, "lea")
+    decide(site, "f000002", None, "lea")
+    decide(site, "f000001", [])
+    before = find(site.database, site.run, "f000001")
+    clock.forward(days=1)
+    site.desk.question(lea, "f000001")
+    held = site.desk.claim(lea, Wanted())
+    assert undo(site.desk, lea) == "f000001"
+    assert find(site.database, site.run, "f000001") == before
+    assert site.desk.current(lea) == held
+    with site.database.read() as connection:
+        undone, question = log.entries(connection, site.run.id, "f000001")[:2]
+    assert (undone.action, undone.undoes) == ("undo", question.id)
+    assert (undone.before, undone.after) == ({"state": "disputed"}, {"state": "rejected"})
+    assert [undo(site.desk, ann), undo(site.desk, lea)] == ["f000001", "f000002"]  # nor does it stand in ann's way
+
+
+def test_the_page_names_the_finding_whose_question_was_undone(site):
+    decide(site, "f000001", None)
+    lea = Browser(site, "lea")
+    lea.submit("/start")
+    lea.submit("/finding/f000001/question")
+    page = lea.submit("/undo", hx=True).text
+    assert "f000001 taken back" in page and 'name="key" value="f000002"' in page
+
+
+@pytest.mark.parametrize("open_it", [False, True], ids=["at once", "in the lead's own hands"])
+def test_a_settling_comes_back_when_its_question_is_undone(twice, clock, open_it):
+    lea, adm = user(twice, "lea"), user(twice, "adm")
+    item = disputed(twice, "f000001")
+    clock.forward(minutes=3)
+    twice.desk.decide(lea, item.reading, item.version, ["price_fraud"])
+    row, (*reads, settling) = find(twice.database, twice.run, "f000001")
+    clock.forward(days=1)
+    twice.desk.question(adm, "f000001")
+    if open_it:
+        twice.desk.open(adm, "f000001")
+    undo(twice.desk, adm)
+    again = find(twice.database, twice.run, "f000001")
+    assert (again[0], again[1][:-1]) == (row, reads)
+    assert again[1][-1]._asdict() | {"version": settling.version} == settling._asdict()
+    assert twice.desk.current(adm) is None and undo(twice.desk, lea) == "f000001"
+
+
+def test_a_question_that_another_lead_is_at_stays(site, clock):
+    lea, adm = user(site, "lea"), user(site, "adm")
+    decide(site, "f000001", None)
+    site.desk.question(lea, "f000001")
+    item = site.desk.open(adm, "f000001")
+    with pytest.raises(Conflict, match="a lead has settled it or is at it"):
+        undo(site.desk, lea)
+    site.desk.decide(adm, item.reading, item.version, [])
+    site.desk.question(adm, "f000001")  # free again, but in dispute for another reason
+    with pytest.raises(Conflict, match="a lead has settled it or is at it"):
+        undo(site.desk, lea)
+    assert find(site.database, site.run, "f000001")[0].state == "disputed"
+    assert [undo(site.desk, adm) for _ in range(2)] == ["f000001"] * 2  # the question, then the settling
+    site.desk.release(adm)
+    assert undo(site.desk, lea) == "f000001"
+    assert find(site.database, site.run, "f000001")[0].state == "accepted"

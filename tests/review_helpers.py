@@ -111,6 +111,20 @@ def user(site: Site, name: str) -> User:
     return User(row.id, row.name, row.role, f"token of {name}")
 
 
+def decide(site: Site, key: str, labels: list[str] | None, name: str = "ann") -> None:
+    """One reviewer's decision on one finding, as `Desk.decide` takes it."""
+    who = user(site, name)
+    item = site.desk.open(who, key)
+    site.desk.decide(who, item.reading, item.version, labels)
+
+
+def skip(site: Site, key: str, name: str = "ann") -> None:
+    """One reviewer passes over one finding."""
+    who = user(site, name)
+    item = site.desk.open(who, key)
+    site.desk.skip(who, item.reading, item.version)
+
+
 class Browser(TestClient):
     """A client that logs in and sends CSRF tokens."""
 

@@ -40,7 +40,7 @@ def findings_table(folder: RunFolder, bundle: Bundle, limit: int) -> Table:
     for finding in itertools.islice(folder.findings(), limit):
         label = names[finding["label"]]
         place = finding["place"]
-        when = clock(finding["times"][0].get("start")) or place["place"]
+        when = clock(place.get("start")) or place["place"]
         repeats = f"\n×{finding['count']}" if finding["count"] > 1 else ""
         table.add_row(
             Text(f"{printable(finding['stream'], '')}\n{printable(when, '')}{repeats}"), marked(finding["text"], finding["evidence"]),

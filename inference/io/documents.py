@@ -38,11 +38,16 @@ _ASS_EVENT = re.compile(r"\s*(Dialogue|Comment):")
 _ASS_FORMAT = re.compile(r"\s*Format:(.*)")
 
 
-def stream_name(path: str) -> str:
-    """What a file is called in reports: its name without the endings of format, language, recording and compression."""
+def file_name(path: str) -> str:
+    """The name of a file, of an archive's member its own."""
     address = inner_address(path)
     name = PurePath(address).name
-    name = member_name(name) if address.startswith("zip://") else name
+    return member_name(name) if address.startswith("zip://") else name
+
+
+def stream_name(path: str) -> str:
+    """What a file is called in reports: its name without the endings of format, language, recording and compression."""
+    name = file_name(path)
     return _ENDINGS.sub("", name) or name
 
 

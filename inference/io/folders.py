@@ -22,7 +22,7 @@ REMEDIES = {
     ".xls": "save .xls as .xlsx",
     ".doc": "save documents as .txt",
     ".docx": "save documents as .txt",
-    ".lrc": "save .lrc as .srt",
+    ".lrc": "convert .lrc to .srt in a subtitle editor (another name is not enough)",
     ".rar": "unpack archives",
     ".7z": "unpack archives",
     ".tgz": "unpack archives",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io.times import is_date, seconds
+from zhenyan.inference.io.times import begun, in_second, is_date, seconds, without_milliseconds
+from zhenyan.inference.normalise import simplified
 
 TEXT_COLUMNS = (
     "text",
@@ -35,6 +37,14 @@ MEDIA = (".mp4", ".flv", ".ts", ".mkv", ".mov", ".webm", ".mp3", ".m4a", ".aac",
 _TIMES = ("start", "end")
 
 
+class Untimed(NamedTuple):
+    """A time that was given and can't be read: "start" or "end", its column, what that held."""
+
+    name: str
+    column: str
+    value: str
+
+
 @dataclass(frozen=True)
 class Item:
     """One row or cue: `record` holds its own fields, among them text, and start and end in seconds if known."""
@@ -42,7 +52,12 @@ class Item:
     record: dict[str, Any]
     place: str  # line, row or cue number inside the file, for messages
     words: tuple[tuple[float, float], ...] = ()  # seconds of each spoken word, where the recogniser gave them
-    mistimed: bool = False  # a time was given and can't be read
+    untimed: tuple[Untimed, ...] = ()
+
+    @property
+    def mistimed(self) -> bool:
+        """Whether a time was given and can't be read."""
+        return bool(self.untimed)
 
     @property
     def text(self) -> str:
@@ -110,17 +125,19 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
     """
     names = list(names)
     lowered: dict[str, str] = {}
+    of_milliseconds: dict[str, str] = {}
     for name in names:  # of text and Text the first is read; the other stays a field of its own
-        lowered.setdefault(_plain(name), name)
+        lowered.setdefault(plain_name(name), name)
+        of_milliseconds.setdefault(plain_name(without_milliseconds(str(name))), name)
 
-    def pick(asked: str | None, usual: tuple[str, ...], flag: str) -> str | None:
+    def pick(asked: str | None, usual: tuple[str, ...], flag: str, *more: dict[str, str]) -> str | None:
         if asked is not None:
             if asked not in names and lenient and flag != "--text-column":
                 return None
             if asked not in names:
                 raise InputError(f"{path}: no column {asked!r} ({flag}); its columns are {', '.join(map(str, names))}")
             return asked
-        return next((lowered[name] for name in usual if name in lowered), None)
+        return next((known[name] for known in (lowered, *more) for name in usual if name in known), None)
 
     text = pick(options.text_column, TEXT_COLUMNS, "--text-column")
     if text is None:
@@ -129,19 +146,24 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
         )
     if options.text_column is None:
         known = [
-            name for usual in TEXT_COLUMNS if usual in lowered for name in dict.fromkeys(names) if _plain(name) == usual
+            name
+            for usual in TEXT_COLUMNS
+            if usual in lowered
+            for name in dict.fromkeys(names)
+            if plain_name(name) == usual
         ]
         _note_others(text, known, options, path)
     return Columns(
         text,
-        pick(options.start_column, START_COLUMNS, "--start-column"),
-        pick(options.end_column, END_COLUMNS, "--end-column"),
+        pick(options.start_column, START_COLUMNS, "--start-column", of_milliseconds),
+        pick(options.end_column, END_COLUMNS, "--end-column", of_milliseconds),
         pick(options.stream_column, STREAM_COLUMNS, "--stream-column"),
     )
 
 
-def _plain(name: str) -> str:
-    return str(name).strip().lower()
+def plain_name(name: str) -> str:
+    """A column's name as the usual ones are written: simplified, in narrow letters and brackets."""
+    return simplified(unicodedata.normalize("NFKC", str(name))).strip().lower()
 
 
 def _note_others(text: str, known: Sequence[str], options: Options, path: str) -> None:
@@ -201,13 +223,16 @@ def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Re
         return Reject(place, f"column {columns.text!r} is empty")
     own = {name: getattr(columns, name) or name for name in ("text", *_TIMES, "stream")}
     given = {name: value for name in _TIMES if not _is_blank(value := record.get(own[name]))}
-    times = {name: time for name, value in given.items() if (time := seconds(value)) is not None}
+    given |= {"start": begun(given["start"])} if "start" in given else {}
+    timed = {name: seconds(value, in_second(own[name])) for name, value in given.items()}
+    times = {name: time for name, time in timed.items() if time is not None}
     read: dict[str, Any] = {"text": str(text)} | times
     if record.get(own["stream"]):
         read["stream"] = str(record[own["stream"]])
     taken = {name for name, column in own.items() if _is_other(name, column, record, read)}
     kept = {k: v for k, v in keep_aside(record, taken).items() if k not in _TIMES or k in read}
-    return Item({"text": read["text"]} | kept | read, place, mistimed=len(times) < len(given))
+    untimed = tuple(Untimed(name, own[name], str(given[name])[:40]) for name in given if name not in times)
+    return Item({"text": read["text"]} | kept | read, place, untimed=untimed)
 
 
 def _is_blank(value: Any) -> bool:
@@ -218,8 +243,9 @@ def _is_other(name: str, column: str, record: Mapping[str, Any], read: Mapping[s
     """Whether the field that is called as the contract has it says something else than what was read under this name."""
     value = record.get(name)
     if name in _TIMES and (name not in read or name == column):  # times hold seconds, whatever the input wrote there
-        return not _is_blank(value) and (name not in read or is_date(value))
-    return name in read and name != column and value not in (None, read[name])
+        return not _is_blank(value) and (name not in read or is_date(value) or begun(value) is not value)
+    time = seconds(value) if name in _TIMES else None  # tables hold it as text
+    return name in read and name != column and value not in (None, read[name]) and time != read[name]
 
 
 def keep_aside(record: Mapping[str, Any], names: Container[str]) -> dict[str, Any]:

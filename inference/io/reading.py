@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import glob
+import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import asr, documents, tables, workbooks
 from zhenyan.inference.io.folders import REMEDIES, in_folder, of_glob, of_listing
-from zhenyan.inference.io.items import Damage, Item, Options, Reject
+from zhenyan.inference.io.items import TEXT_COLUMNS, Damage, Item, Options, Reject
 from zhenyan.inference.io.names import local_file, real_path, shown
 from zhenyan.inference.io.opening import COMPRESSIONS, filesystem, inner_address, is_remote, plain_suffix
 from zhenyan.inference.io.splitting import split_items
@@ -138,8 +141,65 @@ def read_items(path: str, options: Options) -> Iterator[Item | Reject]:
         local_file(path)  # a folder that can't be listed
         _check_ending(path)
     items = READERS[suffix](path, replace(options, damage=damage))
-    items = _in_seconds(_undamaged(items, path, options, damage), path, options)
+    items = _noted(_undamaged(items, path, options, damage), path, options)
+    items = _unpacked(_in_seconds(items, path, options))
     return split_items(items, options, asr=suffix == ".json")
+
+
+@dataclass
+class _Times:
+    """How many values each column of times gave, how many of them can't be read, and the first of these."""
+
+    given: Counter[str] = field(default_factory=Counter)
+    unread: Counter[tuple[str, str]] = field(default_factory=Counter)
+    first: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def add(self, item: Item) -> None:
+        self.given.update(_TIMES & item.record.keys())
+        for one in item.untimed:
+            self.given[one.name] += 1
+            self.unread[one[:2]] += 1
+            self.first.setdefault(one[:2], f"{item.place} {one.value!r}")
+
+    def notes(self) -> Iterator[str]:
+        for (name, column), count in self.unread.items():
+            told = f"{count:,} of {self.given[name]:,} values aren't times, e.g. {self.first[name, column]}"
+            yield f"column {column}: {told}; such rows are scored without that time"
+
+
+def _noted(items: Iterable[Item | Reject], path: str, options: Options) -> Iterator[Item | Reject]:
+    """The items; notes say when there are none, and which times can't be read."""
+    empty, times = True, _Times()
+    for item in items:
+        empty = False
+        if isinstance(item, Item):
+            times.add(item)
+        yield item
+    said = ["no rows in it: nothing of it is scored"] if empty else times.notes()
+    options.notes.extend(f"{path}: {note}" for note in said)
+
+
+def _unpacked(items: Iterable[Item | Reject]) -> Iterator[Item | Reject]:
+    """The items; a text that is a JSON object, as 剪映 keeps a subtitle, is the one text in it, else a reject."""
+    for item in items:
+        packed = _object(item.text) if isinstance(item, Item) else None
+        if isinstance(item, Reject) or packed is None:
+            yield item
+            continue
+        texts = [text for name in TEXT_COLUMNS if isinstance(text := packed.get(name), str) and text.strip()]
+        if len(texts) == 1:
+            yield replace(item, record=item.record | {"text": texts[0].strip()})
+        else:
+            yield Reject(item.place, "the text is a JSON object that doesn't hold one text", item.text[:80])
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """The JSON object that a text is."""
+    try:
+        found = json.loads(text) if text.lstrip().startswith("{") else None
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _in_seconds(items: Iterator[Item | Reject], path: str, options: Options) -> Iterator[Item | Reject]:
@@ -153,7 +213,7 @@ def _in_seconds(items: Iterator[Item | Reject], path: str, options: Options) -> 
     if 2 * long > timed:
         options.notes.append(
             f"{path}: its times look like milliseconds: most rows last over {_LONG // 60} minutes and have few words; "
-            "times are read as seconds, divide them by 1,000"
+            "times are read as seconds: call their columns start_ms and end_ms, or divide them by 1,000"
         )
 
 

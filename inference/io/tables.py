@@ -8,9 +8,10 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.headers import header_note, lower_header
 from zhenyan.inference.io.items import Columns, Item, Options, Reject, find_columns, make_item, table_columns
 from zhenyan.inference.io.opening import open_seekable, open_text, plain_suffix, read_as
 
@@ -21,6 +22,8 @@ _SHAPES = 1000  # kinds of rows of a file whose columns are kept
 _FIRST_CHARS = 8_000_000  # in them, so that they fit in memory
 _DELIMITERS = "\t;|，,"
 _RECORD_CHARS = 1 << 26  # more than a cell holds; a quote that is never closed is found out here at the latest
+
+Record: TypeAlias = tuple[int, list[str]] | Reject  # last line, from 1, and fields
 
 
 def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
@@ -102,13 +105,10 @@ def read_csv(path: str, options: Options) -> Iterator[Item | Reject]:
     delimiter = "\t" if plain_suffix(path) == ".tsv" else ","
     with open_text(path, options) as lines:
         path = read_as(path, lines)
-        rows = _records((line.replace("\0", "") for line in lines), delimiter)
-        header = next(rows, None)
-        if header is None:
+        header, rows = _header(_records((line.replace("\0", "") for line in lines), delimiter), options, path)
+        if not header:
             return
-        if isinstance(header, Reject):
-            raise InputError(f"{path}: {header.reason} in the header")
-        names, columns = _csv_columns(header[1], delimiter, options, path)
+        names, columns = _csv_columns(header, delimiter, options, path)
         for record in rows:
             if isinstance(record, Reject):
                 yield record
@@ -120,8 +120,21 @@ def read_csv(path: str, options: Options) -> Iterator[Item | Reject]:
             yield make_item(dict(zip(names, row, strict=True)), columns, place)
 
 
-def _csv_columns(header: list[str], delimiter: str, options: Options, path: str) -> tuple[list[str], Columns]:
-    names = [name.strip().lstrip("\ufeff") for name in header]
+def _header(rows: Iterator[Record], options: Options, path: str) -> tuple[list[str], Iterator[Record]]:
+    """The columns' names, none in a file without records, and the records below them."""
+    first, below = next(rows, None), next(rows, None)
+    if first is None:
+        return [], rows
+    if isinstance(first, Reject):
+        raise InputError(f"{path}: {first.reason} in the header")
+    names = [name.strip().lstrip("\ufeff") for name in first[1]]
+    if isinstance(below, tuple) and (lower := lower_header(names, below[1], options)):
+        options.notes.append(header_note(path, f"line {below[0]}"))
+        return lower, rows
+    return names, rows if below is None else itertools.chain([below], rows)
+
+
+def _csv_columns(names: list[str], delimiter: str, options: Options, path: str) -> tuple[list[str], Columns]:
     other = next((mark for mark in _DELIMITERS if mark != delimiter and mark in names[0]), None)
     try:
         return table_columns(names, options, path)
@@ -132,7 +145,7 @@ def _csv_columns(header: list[str], delimiter: str, options: Options, path: str)
         raise InputError(f"{error}; or are its columns separated by {other!r}? Then {remedy}") from None
 
 
-def _records(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]] | Reject]:
+def _records(lines: Iterator[str], delimiter: str) -> Iterator[Record]:
     """Last line, from 1, and fields of each record that isn't blank.
 
     One whose quote is never closed, or closed in a later record, is a reject, and the lines after its first are read

@@ -3,40 +3,98 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 FIRST_DATE = 1e8  # seconds since 1970 from which a number is a date (1973); no recording is three years long
 _LAST_DATE = 2.5e11  # the year 9892: later ones aren't dates
 _LONGEST = 1e15  # a larger number is no time, not even one in microseconds: it is an id, or infinity
 _DATE = re.compile(
-    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?[T\s]\s*"
+    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})(?:日T?|[T\s])\s*"
     r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(?:Z|[+-]\d{2}:?\d{2})?"
 )
 _START = datetime(1970, 1, 1)
+# 20时15分03秒, 1小时2分, 10分5秒
+_UNITS = re.compile(
+    r"(?<!\d)(?=\d+\s*(?:小时|小時|[时時点點分秒]))"
+    r"(?:(\d{1,3})\s*(?:小时|小時|[时時点點])\s*)?(?:(\d{1,2})\s*分[钟鐘]?\s*)?(?:(\d{1,2}(?:\.\d+)?)\s*秒)?$"
+)
+_BEFORE_HOUR = re.compile(r"(上午|下午|[AaPp][Mm])\s*(\d{1,2})(:\d{2})(:\d{2})?$")
+_AFTER_HOUR = re.compile(r"(\d{1,2}:\d{2}(?::\d{2})?)\s*([AaPp][Mm])$")
+_RANGE = re.compile(r"(.*?\d:\d{2}(?:[.,]\d+)?)\s*[-~～–—至到]{1,2}\s*(\d.*:\d{2}.*)")
+_RANGE_CHARS = 100  # no range is longer
+# What ends the name of a column of milliseconds: start_ms, startMs, begin (ms), 时间ms, 开始时间(毫秒), 开始毫秒
+_MILLISECONDS = re.compile(
+    r"(?:(?:[\s_.(\[（-]|(?<=[\u4e00-\u9fff]))(?i:ms|msecs?|millis(?:econds?)?)"
+    r"|(?<=[a-z])M(?:[sS]|illis(?:econds?)?)|毫秒)[)\]）]?\s*$"
+)
 
 
-def seconds(value: Any) -> float | None:
+def without_milliseconds(name: str) -> str:
+    """A column's name without the end that says that it holds milliseconds."""
+    return _MILLISECONDS.sub("", name).rstrip(" _.([（-")
+
+
+@lru_cache(maxsize=64)
+def in_second(name: str) -> float:
+    """How many of a column's units are a second, as its name says."""
+    return 1000.0 if _MILLISECONDS.search(name) else 1.0
+
+
+def seconds(value: Any, units: float = 1.0) -> float | None:
     """Seconds of a number, "12.5", "01:02:03.4", "02:03,4" or a date with a time; None where it is no time from 0.
 
-    A date counts from 1970 as the clock showed it, whatever its zone: rows of one table are compared and shown.
+    `units`: how many a plain number has in a second. A date counts from 1970 as the clock showed it, whatever its zone:
+    rows of one table are compared and shown.
     """
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return float(value) if 0 <= value < _LONGEST else None
+        return value / units if 0 <= value < _LONGEST else None
     if isinstance(value, timedelta):
         return seconds(value.total_seconds())
-    text = str(value).strip()
+    text = _plainly(str(value).strip())
     try:
-        return _date_seconds(text) if is_date(text) else _code_seconds(text)
+        return _date_seconds(text) if _DATE.fullmatch(text) else _code_seconds(text, units)
     except ValueError:
         return None
 
 
 def is_date(value: Any) -> bool:
     """Whether a cell is a date with a time, such as 2026-11-27 20:15:03 or 2026/11/27T20:15:03+08:00."""
-    return _DATE.fullmatch(str(value).strip()) is not None
+    return _DATE.fullmatch(_plainly(str(value).strip())) is not None
+
+
+def begun(value: Any) -> Any:
+    """The first of two times such as 20:15-20:16; else the value as it is."""
+    if not isinstance(value, str) or len(value) > _RANGE_CHARS or is_date(value):
+        return value
+    found = _RANGE.fullmatch(value.strip())
+    return value if found is None or seconds(found[2]) is None else found[1]
+
+
+def _plainly(text: str) -> str:
+    """A time with colons, of 24 hours, where it is written 下午8:15, 20时15分03秒, 20：15 or 8:15 PM."""
+    if text.isascii() and text[-1:] not in ("M", "m"):  # nearly always
+        return text
+    text = unicodedata.normalize("NFKC", text)
+    text = _AFTER_HOUR.sub(r"\2\1", _UNITS.sub(_with_colons, text))
+    return _BEFORE_HOUR.sub(_of_24_hours, text)
+
+
+def _with_colons(found: re.Match[str]) -> str:
+    return "{:0>2}:{:0>2}:{:0>2}".format(*found.groups("0"))
+
+
+def _of_24_hours(found: re.Match[str]) -> str:
+    """The hour of a day with its seconds, for 20:15 would be minutes; as it was for an hour that there isn't."""
+    half, hour, minute, second = found.groups(":00")
+    late = half[0] in "下Pp"
+    if late or int(hour) <= 12:
+        return f"{int(hour) % 12 + 12 * late if int(hour) <= 12 else hour}{minute}{second}"
+    return found[0]
 
 
 def _date_seconds(text: str) -> float | None:
@@ -48,12 +106,13 @@ def _date_seconds(text: str) -> float | None:
     return total if total >= FIRST_DATE else None
 
 
-def _code_seconds(text: str) -> float | None:
+def _code_seconds(text: str, units: float) -> float | None:
     parts = text.replace(",", ".").split(":")
     total = 0.0
     for part in parts:
         total = total * 60 + float(part)
-    return total if len(parts) <= 3 and 0 <= total < _LONGEST else None
+    found = total if len(parts) <= 3 and 0 <= total < _LONGEST else None
+    return found / units if found is not None and len(parts) == 1 else found
 
 
 def clock(value: float) -> str:

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from dataclasses import replace
+from typing import Any, BinaryIO, TypeAlias
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.headers import header_note, lower_header
 from zhenyan.inference.io.items import Columns, Item, Options, Reject, make_item, table_columns
-from zhenyan.inference.io.opening import open_seekable
+from zhenyan.inference.io.opening import OLE, ZIP, open_seekable
 
-_OLE = bytes.fromhex("d0cf11e0a1b11ae1")  # what encrypted workbooks and those of the old format begin with
 _LOOKED_AT = 100  # rows of a sheet that isn't read, to tell whether it holds anything
 _WHOLE = 256 << 20  # bytes of XML; openpyxl takes nine times as much memory
 _NO_DATE = dt.datetime(1900, 3, 1)  # what lies before is a length of time: nobody sold then
 _CHUNK = 1 << 20  # bytes of a sheet's XML
 _TAG = 256  # bytes; no tag of merged cells is longer
 _MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^<>]*?ref=["']([A-Z]+)(\d+):[A-Z]+(\d+)["']""")
+# A cell with a formula and no value; one whose value is a text may have an empty one.
+_FORMULA = (
+    r"""<(?:\w+:)?c\s(?![^<>]*\st="str")(?:[^<>]*?\s)?r="{column}(\d+)"[^<>]*>\s*<(?:\w+:)?f\b[^<>]*(?:/>|>[^<]*</(?:\w+:)?f>)"""
+    r"""\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"""
+)
+_LONGEST = 1 << 16  # bytes of such a cell
+_UNSAVED = "column {!r} holds a formula without its value; open the workbook and save it, or export it as CSV"
+_BEGINNING = 256  # bytes
+_MIDNIGHT = dt.time()
 Cells = tuple[Any, ...]
+Row: TypeAlias = tuple[int, Cells]
 
 
 def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
@@ -38,6 +50,10 @@ def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
     with open_seekable(path, options) as raw:
         try:  # damage inside a sheet shows only while its rows are read
             yield from _items(raw, path, options)
+        except zipfile.BadZipFile as error:
+            raise InputError(
+                f"{path}: not a readable XLSX workbook: cut off or damaged ({error}); get it again"
+            ) from None
         except broken as error:
             raise InputError(f"{path}: not a readable XLSX workbook ({error})") from None
 
@@ -45,9 +61,7 @@ def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
 def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject]:
     import openpyxl
 
-    if raw.read(len(_OLE)) == _OLE:
-        raise InputError(f"{path}: has a password or is an old .xls; save it as .xlsx without a password")
-    raw.seek(0)
+    _check_beginning(raw, path)
     _check_size(raw, path)
     book = openpyxl.load_workbook(raw, read_only=True, data_only=True)
     if not book.worksheets:
@@ -60,13 +74,47 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
     if sheet is None:
         return
     rows = _rows(sheet)
-    first = next(rows)[1]
-    header = [str(name).strip() if name is not None else f"column{i}" for i, name in enumerate(first, 1)]
+    header, rows = _header(rows, options, path)
+    header = [name or f"column{i}" for i, name in enumerate(header, 1)]
     names, columns = _columns(header, options, f"{path} sheet {sheet.title}", others)
     filled = [at for at, name in enumerate(names) if name != columns.text]
     merged = {at: last for at, last in _merged(sheet).items() if at[1] in filled}
+    at, unsaved = names.index(columns.text), None
     for number, row in _filled(rows, merged):
-        yield make_item(_plain(_named(names, row)), columns, f"row {number}")
+        item = make_item(_plain(_named(names, row)), columns, f"row {number}")
+        if isinstance(item, Reject) and row[at : at + 1] in ((), (None,)):
+            unsaved = _unsaved(sheet, at) if unsaved is None else unsaved
+            item = replace(item, reason=_UNSAVED.format(columns.text)) if number in unsaved else item
+        yield item
+
+
+def _check_beginning(raw: BinaryIO, path: str) -> None:
+    """InputError when the file is something else than its name says."""
+    begin = raw.read(_BEGINNING)
+    raw.seek(0)
+    if begin.startswith(OLE):
+        raise InputError(f"{path}: has a password or is an old .xls; save it as .xlsx without a password")
+    if not begin.startswith(ZIP):
+        what = (
+            "HTML or XML" if begin.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") else "a text" if begin else "empty"
+        )
+        raise InputError(
+            f"{path}: not a readable XLSX workbook: it is {what}; open it in a spreadsheet program and save it as .xlsx, or get it again"
+        )
+
+
+def _header(rows: Iterator[Row], options: Options, path: str) -> tuple[list[str], Iterator[Row]]:
+    """The columns' names, "" for one that has none, and the rows below them."""
+    first, below = next(rows), next(rows, None)
+    names = ["" if name is None else str(name).strip() for name in first[1]]
+    if below is None:
+        return names, rows
+    width = max(len(names), len(below[1]))
+    padded = [*names, *[""] * (width - len(names))]
+    if lower := lower_header(padded, [*below[1], *[None] * (width - len(below[1]))], options):
+        options.notes.append(header_note(path, f"row {below[0]}"))
+        return lower, rows
+    return names, itertools.chain([below], rows)
 
 
 def _columns(header: Sequence[str], options: Options, path: str, others: Sequence[Any]) -> tuple[list[str], Columns]:
@@ -117,17 +165,31 @@ def _merged(sheet: Any) -> dict[tuple[int, int], int]:
     from openpyxl.utils import column_index_from_string
 
     found: dict[tuple[int, int], int] = {}
-    with sheet._get_source() as xml:
-        kept = b""
-        while chunk := xml.read(_CHUNK):
-            for column, row, last in _MERGED.findall(kept + chunk):
-                if int(last) > int(row):
-                    found[int(row), column_index_from_string(column.decode()) - 1] = int(last)
-            kept = (kept + chunk)[-_TAG:]
+    for match in _in_xml(sheet, _MERGED, _TAG):
+        column, row, last = match.groups()
+        if int(last) > int(row):
+            found[int(row), column_index_from_string(column.decode()) - 1] = int(last)
     return found
 
 
-def _filled(rows: Iterator[tuple[int, Cells]], merged: Mapping[tuple[int, int], int]) -> Iterator[tuple[int, Cells]]:
+def _unsaved(sheet: Any, column: int) -> set[int]:
+    """Rows in which the cell of a column, from 0, has a formula whose value the program that wrote it didn't store."""
+    from openpyxl.utils import get_column_letter
+
+    pattern = re.compile(_FORMULA.format(column=get_column_letter(column + 1)).encode())
+    return {int(match[1]) for match in _in_xml(sheet, pattern, _LONGEST)}
+
+
+def _in_xml(sheet: Any, pattern: re.Pattern[bytes], longest: int) -> Iterator[re.Match[bytes]]:
+    """What matches in a sheet's XML; twice where it stands near the end of a chunk."""
+    with sheet._get_source() as xml:
+        kept = b""
+        while chunk := xml.read(_CHUNK):
+            yield from pattern.finditer(kept + chunk)
+            kept = (kept + chunk)[-longest:]
+
+
+def _filled(rows: Iterator[Row], merged: Mapping[tuple[int, int], int]) -> Iterator[Row]:
     """The rows, each merged cell with the value of its first row."""
     columns = {column for _, column in merged}
     values: dict[int, tuple[Any, int]] = {}  # of the merged cell of a column, and its last row
@@ -142,15 +204,24 @@ def _filled(rows: Iterator[tuple[int, Cells]], merged: Mapping[tuple[int, int], 
         yield number, tuple(cells)
 
 
-def _rows(sheet: Any, most: int | None = None) -> Iterator[tuple[int, Cells]]:
+def _rows(sheet: Any, most: int | None = None) -> Iterator[Row]:
     """Number, from 1, and cells of each row, of the first `most`, that holds something.
 
     The size that a sheet says it has is passed over: some programs that stream their sheets write A1.
     """
     sheet.reset_dimensions()
-    for number, row in enumerate(sheet.iter_rows(values_only=True, max_row=most), 1):
+    for number, cells in enumerate(sheet.iter_rows(max_row=most), 1):
+        row = tuple(map(_held, cells))
         if any(value is not None for value in row):
             yield number, row
+
+
+def _held(cell: Any) -> Any:
+    """A cell's value; a date alone where the cell shows no hour."""
+    value = cell.value
+    if isinstance(value, dt.datetime) and value.time() == _MIDNIGHT and value >= _NO_DATE:
+        return value if "h" in cell.number_format.lower() else value.date()
+    return value
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:

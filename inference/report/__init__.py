@@ -24,6 +24,7 @@ from zhenyan.inference.runs.streams import HIGH, MEDIUM
 
 MAX_FINDINGS = 20_000  # shown, some of each heading; the run's folder holds all of them
 ENDINGS = (".html", ".htm")
+MAX_NOTES = 10  # kinds shown
 MAX_STREAMS, MAX_MARKS = 200, 800  # shown, and marks on the timeline of each
 RESPONSIBLE = {
     "operator": ("直播间运营者/商家", "room operator or seller"), "host": ("主播", "host"),
@@ -107,6 +108,12 @@ def when(times: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     return chinese, english
 
 
+def own_time(finding: Mapping[str, Any]) -> tuple[str, str]:
+    """When the text that a finding shows was said, as `when` tells it: any of its times, not always the first."""
+    several = any("file" in time for time in finding["times"])
+    return when([{key: value for key, value in finding["place"].items() if several or key != "file"}])
+
+
 def _when(time: Mapping[str, Any], place: Callable[[str], str]) -> str:
     at = clock(time["start"]) if "start" in time else place(time["place"])
     return _visible(" ".join([at, *(time[key] for key in ("recording", "file") if key in time)]))
@@ -168,11 +175,13 @@ def write_report(folder: RunFolder, bundle: Bundle, path: Path) -> None:
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"clock": clock, "marked": marked}
-    environment.globals |= {"when": when, "citation": citation, "penalty": penalty, "high": HIGH, "medium": MEDIUM}
+    environment.globals |= {"when": when, "own_time": own_time, "citation": citation, "penalty": penalty,
+                            "high": HIGH, "medium": MEDIUM}  # fmt: skip
     page = environment.get_template("report.html.jinja").stream(
         bundle=bundle, labels={label.id: label for label in bundle.labels}, responsible=RESPONSIBLE, colours=colours,
         summary=folder.summary, inputs=folder.manifest["inputs"], streams=streams, timelines=timelines,
         findings=itertools.compress(folder.findings(), shown), shown=shown, hidden=hidden.most_common(),
         by_label=by_label.most_common(), most=max(by_label.values(), default=1),
+        most_notes=MAX_NOTES,
     )  # fmt: skip
     write_atomic(path, (chunk.encode("utf-8", "replace") for chunk in page))

@@ -86,15 +86,18 @@ class Accounts:
             self._note(connection, by, "password", {"name": name})
 
     def set_role(self, name: str, role: str, by: str = log.COMMAND_LINE) -> None:
-        """Another role, from the reviewer's next request on."""
-        with self.database.write() as connection:
+        """Another role, from the reviewer's next request on; AccountError when the only admin would be none."""
+        with self.database.alone() as connection:
             row = self._known(connection, name)
-            connection.execute(reviewer.update().where(reviewer.c.id == row.id).values(role=check_role(role)))
+            if check_role(role) != "admin":
+                _keep_an_admin(connection, row)
+            connection.execute(reviewer.update().where(reviewer.c.id == row.id).values(role=role))
             self._note(connection, by, "role", {"name": name, "role": role}, {"role": row.role})
 
     def remove(self, name: str, by: str = log.COMMAND_LINE) -> None:
-        """No login any more; decisions and log entries stay."""
-        with self.database.write() as connection:
+        """No login any more; decisions and log entries stay. AccountError for the only admin."""
+        with self.database.alone() as connection:
+            _keep_an_admin(connection, self._known(connection, name))
             self._change(connection, name, {"active": False}, None)
             self._note(connection, by, "remove", {"name": name})
 
@@ -122,6 +125,9 @@ class Accounts:
             raise AccountError(
                 f"no reviewer {name!r:.80}; there are {', '.join(names) or 'none'}", f"没有用户 {name:.80}"
             )
+        if not row.active:
+            raise AccountError(f"reviewer {name!r} was removed; add them again (`zhenyan reviewers add`) to bring them back",
+                               f"用户 {name} 已被移除，如需恢复请重新添加")  # fmt: skip
         return row
 
     def _change(self, connection: Connection, name: str, values: dict[str, Any], keep: str | None) -> None:
@@ -133,6 +139,15 @@ class Accounts:
         self, connection: Connection, by: str, action: str, after: dict[str, Any], before: dict[str, Any] | None = None
     ) -> None:
         log.append(connection, self.settings.clock(), by, f"reviewer.{action}", before=before, after=after)
+
+
+def _keep_an_admin(connection: Connection, row: Row[Any]) -> None:
+    """AccountError when nobody but this reviewer can manage people."""
+    able = sa.and_(reviewer.c.role == "admin", reviewer.c.active, reviewer.c.password.is_not(None))
+    admins = connection.scalars(sa.select(reviewer.c.id).where(able)).all()
+    if list(admins) == [row.id]:
+        raise AccountError(f"{row.name!r} is the only admin; make another one first: `zhenyan reviewers add` or `role`",
+                           f"{row.name} 是唯一的管理员，请先另设一名管理员")  # fmt: skip
 
 
 def _named(connection: Connection, name: str) -> Row[Any] | None:

@@ -151,15 +151,13 @@ class Desk:
         )
         return state
 
-    def take_again(
-        self, connection: Connection, user: User, about: Row[Any], reading_id: int | None = None
-    ) -> Item | None:
-        """Hand a finding (or one reading of it) back to the user; None when someone else has it."""
+    def take_again(self, connection: Connection, user: User, about: Row[Any], reading_id: int | None = None) -> None:
+        """Hand a finding (or one reading of it) back to the user, unless someone else has it."""
         self._release(connection, user)
         free = self._free(user, Wanted(settle=about.state == DISPUTED), about.id)
         if reading_id is not None:
             free = sa.select(reading.c.id).where(reading.c.id == reading_id)
-        return self._take(connection, user, free)
+        self._take(connection, user, free)
 
     def _held(self, connection: Connection, user: User) -> Item | None:
         mine = sa.and_(finding.c.run_id == self.run.id, reading.c.reviewer_id == user.id, reading.c.state == "open")

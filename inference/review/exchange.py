@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from zhenyan.inference.normalise import normalise
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.schema import beijing_day, finding, reading, reviewer, skipped
@@ -49,7 +51,7 @@ class Reviewed:
 
 @dataclass
 class Held:
-    """How many lines became rows, and how many were held back, by reason."""
+    """How many rows there are, and how many lines were held back, by reason."""
 
     given: int = 0
     undecided: int = 0
@@ -58,7 +60,7 @@ class Held:
     def __str__(self) -> str:
         parts = [
             f"{self.undecided:,} lines held back: not every finding on them is decided" if self.undecided else "",
-            f"{self.contradictory:,} lines held back: one finding was given a label that another was denied"
+            f"{self.contradictory:,} lines held back: the decisions on their text contradict one another"
             if self.contradictory
             else "",
         ]
@@ -94,36 +96,61 @@ def _looks(database: Database, run: Run) -> dict[int, list[Look]]:
 
 
 def corpus_rows(run: Run, findings: Iterable[Reviewed], held: Held | None = None) -> Iterator[dict[str, Any]]:
-    """Rows of the corpus contract, one for each line whose findings are all decided; `held` counts the others.
+    """Rows of the corpus contract, one for each text of lines whose findings are all decided; `held` counts the others.
 
     `annotated` names the labels that reviewers looked at: denying one label says nothing of the others.
     """
     held = Held() if held is None else held
+    texts: dict[str, list[list[Reviewed]]] = defaultdict(list)
+    for line in _lines(findings):
+        if all(one.labels is not None for one in line):
+            texts[plain_text(line[0].record["text"])].append(line)
+        else:
+            held.undecided += any(one.deciders for one in line)
+    for lines in texts.values():
+        group = [one for line in lines for one in line]
+        if _contradict(group):
+            held.contradictory += len(lines)
+            continue
+        held.given += 1
+        yield _row(run, group)
+
+
+def _lines(findings: Iterable[Reviewed]) -> Iterable[list[Reviewed]]:
+    """The findings by the line they are of, in the order of its first."""
     lines: dict[tuple[str, str, str], list[Reviewed]] = defaultdict(list)
     for one in findings:
         place = one.record["place"]
         kept = {name: one.record[name] for name in _KEPT}  # all lines wait until the last finding is seen
         lines[place["file"], place["place"], one.record["text"]].append(replace(one, record=kept))
-    for group in lines.values():
-        decided = [one for one in group if one.labels is not None]
-        if len(decided) < len(group):
-            held.undecided += bool(decided)
-            continue
-        given = {label for one in decided for label in one.labels or ()}
-        denied = {one.record["label"] for one in decided if one.record["label"] not in (one.labels or ())}
-        if given & denied:
-            held.contradictory += 1
-            continue
-        held.given += 1
-        yield _row(run, decided, sorted(given), sorted(given | denied))
+    return lines.values()
 
 
-def _row(run: Run, group: Sequence[Reviewed], labels: list[str], annotated: list[str]) -> dict[str, Any]:
+def plain_text(text: str) -> str:
+    """What is compared of two texts, as `zhenyan data check` does: it faults a corpus that holds one twice."""
+    return re.sub(r"[\W_]", "", normalise(text)).lower()
+
+
+def _verdicts(group: Iterable[Reviewed]) -> tuple[set[str], set[str]]:
+    """The labels that were given, and those that were denied."""
+    given = {label for one in group for label in one.labels or ()}
+    return given, {one.record["label"] for one in group if one.record["label"] not in (one.labels or ())}
+
+
+def _contradict(group: Sequence[Reviewed]) -> bool:
+    """Whether a label was both given and denied, or findings under one label were decided in several ways."""
+    given, denied = _verdicts(group)
+    ways = {(one.record["label"], one.labels) for one in group}
+    return bool(given & denied) or len(ways) > len({label for label, _ in ways})
+
+
+def _row(run: Run, group: Sequence[Reviewed]) -> dict[str, Any]:
+    given, denied = _verdicts(group)
     first = group[0].record
     place = first["place"]
     row = {
         "id": f"{run.digest[:8]}-{first['id']}", "text": first["text"],  # files number their rows alike: not theirs
-        "labels": labels, "annotated": annotated, "channel": place.get("channel") or ("live" if "start" in place else "copy"),
+        "labels": sorted(given), "annotated": sorted(given | denied), "channel": place.get("channel") or ("live" if "start" in place else "copy"),
         "stream": first["stream"], "room": first["stream"],
         "reviewer": ", ".join(sorted({name for one in group for name in one.deciders})), "model": run.bundle,
         "decided": beijing_day(max(one.decided for one in group if one.decided)),

@@ -96,7 +96,7 @@ def _rows(folder: RunFolder, run_id: int) -> Iterator[dict[str, Any]]:
     for position, record in enumerate(folder.findings()):
         yield {
             "run_id": run_id, "key": record["id"], "position": position, "stream": storable(record["stream"]),
-            "label": record["label"], "risk": record["risk"], "start": record["times"][0].get("start"),
+            "label": record["label"], "risk": record["risk"], "start": record["place"].get("start"),
             "record": record, "state": OPEN,
         }  # fmt: skip
 

@@ -29,8 +29,10 @@ from zhenyan.inference.runs.store import (
     object_bytes,
 )
 from zhenyan.inference.runs.streams import VERDICTS, stream_lines
+from zhenyan.inference.windows import readable
 
 _ROW_FIELD = b',"row":'  # what comes before it holds numbers and places, never this
+_CUT = b'"truncated":true}}\n'  # how the line of a text ends that was read in part
 
 
 def finish(
@@ -48,9 +50,11 @@ def finish(
     labels: Counter[str] = Counter()
     try:
         write_atomic(folder.path / FINDINGS, collect(folder, bundle, labels))
-        write_atomic(folder.path / STREAMS, stream_lines(folder))
+        more: list[str] = []
+        write_atomic(folder.path / STREAMS, stream_lines(folder, more.append))
         write_atomic(folder.path / REJECTS, reject_lines(folder, files) if counts["rejects"] else ())
-        notes = list(dict.fromkeys([*notes, *_write_rows(folder, output, files, bundle.label_ids)]))
+        more += [*cut_notes(folder, files), *_write_rows(folder, output, files, bundle.label_ids)]
+        notes = list(dict.fromkeys([*notes, *more]))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{folder.path / 'parts'}: a part is damaged ({error}); score anew with --restart") from None
     if notes:
@@ -70,6 +74,17 @@ def _write_rows(folder: RunFolder, output: Path, files: Sequence[str], labels: S
         return write_output(output, lambda: map(json.loads, output_lines(folder, files)), labels)
     write_atomic(output, output_lines(folder, files))
     return []
+
+
+def cut_notes(folder: RunFolder, files: Sequence[str]) -> Iterator[str]:
+    """What should be said of texts that were read in part."""
+    for line in folder.lines():
+        if line.endswith(_CUT) and line.startswith((ROW, HIT)):
+            entry = json.loads(line)
+            text = entry["row"]["text"]
+            left = len(text) - len(readable(text).part)
+            what = f"{left:,} of {len(text):,} characters" if left else "some of the marks stacked on its characters"
+            yield f"{files[entry['file']]} {entry['place']}: read in part, left out {what}; cut it, or score with --split"
 
 
 def _line_count(path: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from zhenyan.inference.io.reading import read_items, resolve_inputs
 
 PART_ROWS = 4096  # rows in one part: what a cut-off run may have to do again
 PART_CHARS = 4_000_000  # characters after which a part of long rows is full, so that it fits in memory
+_BLOCK = 1 << 20  # bytes read at once for a digest
 _VALUE_CHARS = 8  # what a number counts as
 
 
@@ -71,16 +73,34 @@ def _written_by_run(path: str) -> bool:
     return os.path.isdir(path + ".run") or any(parent.suffix == ".run" for parent in name.parents)
 
 
-def digest(path: str) -> str:
-    """SHA-256 of a local file; for a remote one what its filesystem says of the version."""
+def sha256(path: str) -> str:
+    """SHA-256 of a file's bytes as they lie there; OSError, InputError or an archive's own when they can't be read."""
+    found = hashlib.sha256()
+    with _lying(path) as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+    return found.hexdigest()
+
+
+@contextmanager
+def _lying(path: str) -> Iterator[Any]:
+    """The file, not decompressed."""
+    # Its filesystem is held as long as the file: that of an archive closes the archive when it is let go.
+    system, name = filesystem(path) if is_remote(path) else (None, local_file(path))
+    with open(name, "rb") if system is None else system.open(name, "rb") as file:
+        yield file
+
+
+def digest(path: str) -> str | None:
+    """SHA-256 of a file; None where its archive is damaged or locked: some of it may be read, whoever reads it says so."""
     try:
-        if is_remote(path):
-            system, name = filesystem(path)
-            return str(system.ukey(name))
-        with open(local_file(path), "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
+    except InputError:
+        raise
+    except Exception:  # every archive has errors of its own
+        return None
 
 
 def size(path: str) -> int:

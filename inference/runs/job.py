@@ -64,7 +64,7 @@ class Job:
 def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
     """The manifest: all that the result depends on. The engine isn't in it: any of them may go on with a run."""
     return {
-        "format": 6, "bundle": bundle.id, "normaliser": normalise.VERSION, "output": job.output.name,
+        "format": 7, "bundle": bundle.id, "normaliser": normalise.VERSION, "output": job.output.name,
         "thresholds": dict(zip(bundle.label_ids, bundle.thresholds, strict=True)),
         "options": json.loads(json.dumps(asdict(job.options) | {"part_rows": job.part_rows})),
         "reading": {k: v for k, v in vars(job.reading).items() if k not in ("notes", "meter") and v is not None},

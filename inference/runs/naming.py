@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from zhenyan.inference.io.documents import stream_name
-from zhenyan.inference.io.opening import plain_suffix
+from zhenyan.inference.io.documents import file_name, stream_name
+from zhenyan.inference.io.names import member_name
+from zhenyan.inference.io.opening import inner_address, plain_suffix
 
 _NAMED_BY_FILE = (".txt", ".srt", ".vtt", ".ass", ".json")  # their readers give rows the file's name as stream
 
@@ -33,7 +34,7 @@ class StreamNames:
 
 def _short(path: str) -> str:
     """A file's name, without endings where its reader drops them."""
-    return stream_name(path) if plain_suffix(path) in _NAMED_BY_FILE else PurePath(path).name
+    return stream_name(path) if plain_suffix(path) in _NAMED_BY_FILE else file_name(path)
 
 
 def _distinct(paths: Sequence[str], short: Sequence[str]) -> list[str]:
@@ -51,7 +52,18 @@ def _distinct(paths: Sequence[str], short: Sequence[str]) -> list[str]:
 
 def _longer(paths: Sequence[str], short: str) -> Sequence[str]:
     """Names of files called alike: with their folder, else with their endings, else with more folders."""
-    parts = [PurePath(path).parts for path in paths]
+    parts = [_parts(path) for path in paths]
     named = [["/".join((*p[-2:-1], short)) for p in parts]]
-    named += [["/".join(p[-depth:]) for p in parts] for depth in range(1, max(map(len, parts)))]
+    named += [["/".join(p[-depth:]) for p in parts] for depth in range(1, max(map(len, parts)) + 1)]
     return next((names for names in named if len(set(names)) == len(paths)), paths)
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    """What "/" parts in a path, its name last; of an archive's member the archive's path, then its own."""
+    member = inner_address(path)
+    archive = path.partition(f"{member}::")[2]
+    scheme, mark, inside = member.rpartition("://")
+    own = PurePath(inside).as_posix().split("/")
+    if archive:
+        return *_parts(archive), *(map(member_name, own) if scheme == "zip" else own)
+    return (f"{scheme}:/", *own) if mark else tuple(own)

@@ -10,9 +10,15 @@ _NAMED = 3  # files, folders or cells of a kind that are named
 _VARYING = re.compile(
     r"(?<=of which ).+(?= has damaged bytes)|(?<=read sheet ).+?(?=; not read: )|(?<=not read: ).+"
     r"|(?<=the same file as ).+(?=, scored once)|(?<=the text is read from ).+(?=; name another)"
-    r"|(?<=^left out ).+?(?=; |$)"
+    r"|(?<=^left out ).+?(?=; |$)|(?<=read in part, left out ).+(?=; cut it)"
+    r"|(?<=^column ).+(?=; such rows)|(?<=the header is read from ).+(?=, for)"
 )
-_NO_FILES = {"left out ": "folders", "text cut ": "cells"}  # what notes that begin so are of
+_NO_FILES = {
+    "left out ": "folders",
+    "text cut ": "cells",
+    "read in part": "texts",
+    "time codes in": "streams",
+}  # what notes that begin so are of
 
 
 def by_kind(notes: Iterable[str], files: Collection[str]) -> list[str]:

@@ -126,7 +126,8 @@ def own_fields(record: Mapping[str, Any]) -> Mapping[str, Any]:
         return record
     scores = isinstance(record.get("scores"), dict) or any(key.startswith(_SCORE) for key in record)
     if scores and "model" in record:
-        return {key: value for key, value in record.items() if key not in _ADDED and not key.startswith(_SCORE)}
+        judged = _ADDED | ({"source"} if "input.source" in record else set())  # else it may be the row's own
+        return {key: value for key, value in record.items() if key not in judged and not key.startswith(_SCORE)}
     return keep_aside(record, _ADDED)
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from zhenyan.inference.io.jsonlines import dump_line
+from zhenyan.inference.io.times import FIRST_DATE
 from zhenyan.inference.runs.naming import StreamNames
 from zhenyan.inference.runs.scratch import scratch
 from zhenyan.inference.runs.store import PART, RunFolder
 
 HIGH, MEDIUM = 0.8, 0.5  # risk of a stream's riskiest finding from which it is looked at first, and second
 VERDICTS = ("high", "medium", "low", "none")
+_TWO_CLOCKS = "time codes in some rows and dates in others; it is shown by rows, for they have no common range"
 
 _TABLES = """
 CREATE TABLE stream (name BLOB PRIMARY KEY, lines, hits, first, last, "start", "end");
@@ -41,8 +43,11 @@ def verdict(findings: int, risk: float) -> str:
     return "high" if risk >= HIGH else "medium" if risk >= MEDIUM else "low"
 
 
-def stream_lines(folder: RunFolder) -> Iterator[bytes]:
-    """Lines of streams.jsonl, by falling risk; the findings must be written already."""
+def stream_lines(folder: RunFolder, note: Callable[[str], None]) -> Iterator[bytes]:
+    """Lines of streams.jsonl, by falling risk; the findings must be written already.
+
+    A stream with time codes in some rows and dates in others has no range of times, which is noted.
+    """
     with scratch(folder.path / "streams.db") as store:
         store.executescript(_TABLES)
         store.executemany(_ADD, _spoken(folder))
@@ -50,7 +55,11 @@ def stream_lines(folder: RunFolder) -> Iterator[bytes]:
         store.executemany("INSERT INTO finding VALUES (?, ?, ?)", found)
         store.execute("CREATE INDEX by_name ON finding (name)")
         for row in store.execute(_READ):
-            yield dump_line(_record(row, store))
+            record = _record(row, store)
+            if record.get("start", FIRST_DATE) < FIRST_DATE <= record.get("end", 0):
+                note(f"stream {record['stream']}: {_TWO_CLOCKS}")
+                del record["start"], record["end"]
+            yield dump_line(record)
 
 
 def _key(name: str) -> bytes:

@@ -1,7 +1,9 @@
 """The evidence file of a case: what is in it, and what `verify` notices."""
 
 import json
+import os
 import re
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +15,11 @@ from zhenyan.inference.bundle import DEFAULT_BUNDLE, bundle_id, load_bundle
 from zhenyan.inference.cli import app
 from zhenyan.inference.cli import case as case_module
 from zhenyan.inference.errors import BundleError, ConfigError, InputError
-from zhenyan.inference.evidence_file import digest, make_case, read_case, verify, write_case
+from zhenyan.inference.evidence_file import digest, make_case, read_case, text_digest, verify, write_case
 from zhenyan.inference.review.database import database_url, open_database
 from zhenyan.inference.review.intake import take_in
 from zhenyan.inference.review.settings import Settings
+from zhenyan.inference.runs.inputs import describe_inputs
 from zhenyan.inference.runs.store import REVIEWED, RunFolder
 
 TEXT = "喝了这个茶三高就降下来了"
@@ -233,12 +236,50 @@ def test_verify_shows_what_differs_and_counts_the_rest(case, bundle, tmp_path, m
         assert "input a.jsonl" in done.stdout and "score" in done.stdout and "sha256 of the text" not in done.stdout
 
 
-def test_a_file_that_may_not_be_read_is_a_note(case, bundle):
-    long = "长" * 300
-    place = case["finding"]["place"] | {"file": long}
-    odd = case | {"finding": case["finding"] | {"place": place}, "sha256": case["sha256"] | {"inputs": {long: "0"}}}
-    (note,) = (check for check in verify(resealed(odd), Stub(bundle)) if check.name.startswith("input"))
-    assert note.note and note.here == "not readable here: File name too long"
+@pytest.fixture
+def noted(bundle, tmp_path, monkeypatch):
+    """What `verify` notes here of the inputs of a case, an archive and a file named in GBK among them."""
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile("归档 一.zip", "w") as out:
+        out.writestr("直播.srt", "一")
+    (tmp_path / os.fsdecode("话术.txt".encode("gbk"))).write_text("二", encoding="utf-8")
+    (tmp_path / "no.zip").write_text("no archive", encoding="utf-8")
+    os.mkfifo("pipe")
+
+    def note(*described):
+        times = [{"place": "line 1", "file": item["path"]} for item in described]
+        run = make_run(tmp_path, [finding(1, TEXT, times=times)], bundle.id)
+        (run.path / "manifest.json").write_text(json.dumps(run.manifest | {"inputs": described}), encoding="utf-8")
+        checks = verify(make_case(run, bundle, "f000001"), Stub(bundle))
+        return [check for check in checks if check.name.startswith("input")]
+
+    return note
+
+
+def test_inputs_that_are_here_are_found_as_the_run_found_them(noted):
+    archived, named = noted(*describe_inputs(["zip://直播.srt::归档 一.zip", "话术.txt"]))
+    assert (archived.same, archived.case) == (True, text_digest("一"))
+    assert (named.same, named.case) == (True, text_digest("二"))
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("zip://别的.srt::归档 一.zip", "not here"),
+        ("zip://直播.srt::归档 二.zip", "not here"),
+        ("pipe", "not here"),
+        ("a\0b", "not here"),
+        ("长" * 300, "not readable here: File name too long"),
+        ("zip://a.srt::no.zip", "not readable here: zip://a.srt::no.zip: File is not a zip file"),
+        ("s3://bucket/a.srt", "elsewhere, not fetched"),
+        ("zip://a.srt::https://host.example/a.zip", "elsewhere, not fetched"),
+        ("https://host.example/a.srt::归档 一.zip", "elsewhere, not fetched"),
+    ],
+)
+def test_inputs_that_are_not_here_are_not_looked_for_elsewhere(noted, monkeypatch, path, said):
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("an address of the case was called"))
+    (note,) = noted({"path": path, "sha256": "0" * 64})
+    assert note.note and not note.same and str(note.here).startswith(said)
 
 
 @pytest.fixture

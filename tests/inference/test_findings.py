@@ -161,9 +161,18 @@ def part(start=None, end=None, lines=1):
 
 
 def test_times_of_a_stream_span_its_parts_timed_or_not(tmp_path):
-    parts = [[part(5.0, 9.0)], [part()], [part(2.0, 30.0, 2)], [part(3.0, 4.0)]]
-    (stream,) = map(json.loads, stream_lines(folder_of(tmp_path, *parts)))
+    noted, parts = [], [[part(5.0, 9.0)], [part()], [part(2.0, 30.0, 2)], [part(3.0, 4.0)]]
+    (stream,) = map(json.loads, stream_lines(folder_of(tmp_path, *parts), noted.append))
     assert (stream["start"], stream["end"], stream["lines"], stream["first"], stream["last"]) == (2.0, 30.0, 5, 1, 5)
+    assert not noted
+
+
+def test_time_codes_and_dates_of_one_stream_have_no_common_range(tmp_path):
+    noted = []
+    parts = [part(605.0, 610.0)], [part(1.7958e9, 1.7958e9)]
+    (stream,) = map(json.loads, stream_lines(folder_of(tmp_path, *parts), noted.append))
+    assert stream["lines"] == 2 and not stream.keys() & {"start", "end"}
+    assert [note.split(";")[0] for note in noted] == ["stream s: time codes in some rows and dates in others"]
 
 
 def test_a_source_of_the_rows_own_is_kept_beside_the_one_that_is_added(tmp_path):

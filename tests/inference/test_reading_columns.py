@@ -158,6 +158,27 @@ def test_the_judgement_of_a_table_that_was_scored_is_known_by_its_score_columns(
     assert row == {"text": LINE, "labels": [], "scores": {"a": 0.1}, "evidence": [], "model": "m"}
 
 
+def test_a_table_that_was_scored_again_and_again_holds_one_source_of_before(tmp_path):
+    """Each run made input.source one longer: input.input.source."""
+    row = {"text": LINE, "source": "a.csv line 2", "labels": "a", "score.a": "0.9", "evidence": "[]", "model": "old"}
+    again = scored(row)
+    assert again["source"] == "a.csv line 2"  # it may be the row's own
+    kept = scored(row | {"source": "b.csv line 2", "input.source": "a.csv line 2"})
+    assert "source" not in kept and kept["input.source"] == "a.csv line 2"
+    own = {"text": LINE, "source": "店", "input.source": "旧"}
+    assert own.items() <= scored(own).items()  # never judged, so both are its own
+
+
+@pytest.mark.parametrize("asked", [{}, {"start_column": "Start"}])
+def test_a_table_with_the_times_that_were_read_gets_no_second_ones(tmp_path, asked):
+    """`start` was compared as text with the seconds of `Start`, and kept as input.start, input.input.start."""
+    record = {"text": LINE, "Start": "00:00:01", "start": 1.0}
+    for path in (given(tmp_path / "a.csv", f"text,Start,start\n{LINE},00:00:01,1.0\n"),
+                 given(tmp_path / "a.jsonl", json.dumps(record))):  # fmt: skip
+        (item,) = read_items(path, Options(**asked))
+        assert item.record == record
+
+
 def test_a_score_of_a_rows_own_is_no_earlier_judgement():
     row = scored({"text": LINE, "score.taste": 5, "labels": "甜"})
     assert (row["score.taste"], row["input.labels"]) == (5, "甜")
@@ -189,7 +210,8 @@ def test_hidden_sheets_are_not_read_but_named(tmp_path):
     book.save(path)
     options = Options()
     assert list(read_items(path, options)) == []
-    assert options.notes == [f"{path}: read no sheet; not read: 旧 (hidden), 底 (hidden)"]
+    empty = f"{path}: no rows in it: nothing of it is scored"
+    assert options.notes == [f"{path}: read no sheet; not read: 旧 (hidden), 底 (hidden)", empty]
 
 
 def test_of_a_workbook_that_begins_with_instructions_the_other_sheets_are_named(tmp_path):

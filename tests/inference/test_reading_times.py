@@ -35,6 +35,9 @@ def lines(tmp_path, *rows, **options):
         (datetime.timedelta(days=1), 86400.0), ("2026-11-27", None), ("2026-13-27 20:15:03", None),
         ("1970-01-01 08:00:00", None), (10**20, None), (10**400, None), (float("nan"), None), (float("inf"), None),
         (-1, None), ("-1", None), ("9" * 400, None), ("1:2:3:4", None), ([1], None),
+        ("2026-11-27 下午8:15", AT - 3), ("2026年11月27日20时15分03秒", AT), ("2026/11/27 8:15:03 PM", AT), ("上午12:15", 900.0),
+        ("下午8时15分", 72900.0), ("00时10分05秒", 605.0), ("1小时2分", 3720.0), ("5秒", 5.0), ("00：01：02", 62.0),
+        ("上午13:00", None), ("00:00:01:12", None), ("27/11/2026 20:15:09", None), ("12:15 Pm", 44100.0), ("3点", 10800.0),
     ],
 )  # fmt: skip
 def test_seconds_of_dates_and_of_what_is_no_time(value, want):
@@ -72,7 +75,6 @@ def test_other_names_of_a_start(tmp_path, name):
         ([(61200, 63400), (63400, 65000), (65000, 65100)], True),
         ([(61.2, 63.4), (63400, 65000)], False),
         ([(0, 290), (300, 590)], False),
-        ([], False),
     ],
 )
 def test_times_that_look_like_milliseconds_are_noted(tmp_path, rows, noted):
@@ -85,6 +87,37 @@ def test_times_that_look_like_milliseconds_are_noted(tmp_path, rows, noted):
     assert [str(tmp_path / "a.csv") in note and "look like milliseconds" in note for note in options.notes] == [
         True
     ] * noted
+
+
+@pytest.mark.parametrize("start", ["start_ms", "begin_time_ms", "Start_MS", "startMs", "start (ms)", "begin_time.millis",
+                                   "开始时间(毫秒)", "开始时间（ms）", "开始毫秒", "時間_毫秒", "时间戳ms"])  # fmt: skip
+def test_columns_whose_name_says_milliseconds_are_read_so(tmp_path, start):
+    options = Options()
+    (tmp_path / "a.csv").write_text(f"文案,{start},end_ms\n{LINE},83500,84000.5\n{LINE},00:01:25,N/A\n", "utf-8")
+    first, second = read_items(str(tmp_path / "a.csv"), options)
+    assert (first.record["start"], first.record["end"], first.record[start]) == (83.5, 84.0005, "83500")
+    assert second.record["start"] == 85.0 and second.mistimed  # a code is no plain number
+    assert options.notes == [
+        f"{tmp_path / 'a.csv'}: column end_ms: 1 of 2 values aren't times, e.g. line 3 'N/A'; "
+        "such rows are scored without that time"
+    ]
+
+
+def test_milliseconds_since_1970_are_dates(tmp_path):
+    (item,) = lines(tmp_path, {"时间戳(毫秒)": int(AT * 1000)})
+    assert item.record["start"] == AT
+
+
+def test_milliseconds_in_columns_that_are_asked_for(tmp_path):
+    (item,) = lines(tmp_path, {"from_ms": 1500, "items": 2500}, start_column="from_ms", end_column="items")
+    assert (item.record["start"], item.record["end"]) == (1.5, 2500.0)
+
+
+def test_a_column_of_seconds_comes_before_one_of_milliseconds(tmp_path):
+    (item,) = lines(tmp_path, {"start_ms": 9000, "begin": 2, "text_ms": "x"})
+    assert item.record == {"text": LINE, "start_ms": 9000, "begin": 2, "text_ms": "x", "start": 2.0}
+    (item,) = lines(tmp_path, {"start_ms": 9000, "start": 9.0})  # as it is written
+    assert item.record == {"text": LINE, "start_ms": 9000, "start": 9.0}
 
 
 def test_long_rows_of_many_words_are_no_milliseconds(tmp_path):
@@ -139,3 +172,33 @@ def test_a_time_that_cant_be_read_is_known_of_rows_in_json_too(tmp_path):
     path = tmp_path / "a.json"
     path.write_text(json.dumps([{"text": f"<|zh|>{LINE}", "start": "N/A"}, {"text": LINE}]), encoding="utf-8")
     assert [(item.text, item.mistimed) for item in read_items(str(path), Options())] == [(LINE, True), (LINE, False)]
+
+
+def test_of_a_range_the_first_time_is_read_and_what_a_start_held_is_kept(tmp_path):
+    given = ["20:15-20:16", f"{DATE} - 2026-11-27 20:16:00", "00:01:02 ~ 00:01:05", "2026-11-27 20:15:03-08:00", "5-10"]
+    found = lines(tmp_path, *({"start": value} for value in given))
+    assert [item.record.get("start") for item in found] == [1215.0, AT, 62.0, AT, None]
+    assert [item.record["input.start"] for item in found] == given
+
+
+def test_times_that_cant_be_read_are_counted_by_column(tmp_path):
+    options, path = Options(), tmp_path / "a.csv"
+    values = ("00:00:01:12", "00:00:02", "", "27/11/2026 20:15:09")
+    path.write_text("文案,时间\n" + "".join(f"{LINE},{value}\n" for value in values), encoding="utf-8")
+    assert len(list(read_items(str(path), options))) == 4
+    assert options.notes == [
+        f"{path}: column 时间: 2 of 3 values aren't times, e.g. line 2 '00:00:01:12'; such rows are scored without that time"
+    ]
+
+
+def test_a_date_alone_in_a_workbook_is_no_time(tmp_path):
+    import openpyxl
+
+    book, options = openpyxl.Workbook(), Options()
+    for row in (["文案", "时间"], [LINE, datetime.date(2026, 11, 27)], [LINE, datetime.datetime(2026, 11, 28)]):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    first, second = read_items(str(tmp_path / "a.xlsx"), options)
+    assert "start" not in first.record and first.record["时间"] == "2026-11-27"
+    assert clock(second.record["start"]) == "2026-11-28 00:00:00"  # its cell shows an hour
+    assert "column 时间: 1 of 2 values aren't times, e.g. row 2 '2026-11-27'" in options.notes[0]

@@ -12,7 +12,7 @@ from zhenyan.inference import load_bundle
 from zhenyan.inference import report as module
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.law import citation
-from zhenyan.inference.report import Timeline, chinese_place, hue, marked, when, write_report
+from zhenyan.inference.report import Timeline, chinese_place, hue, marked, own_time, when, write_report
 
 
 @pytest.fixture
@@ -235,6 +235,17 @@ def test_evidence_is_marked_once_and_control_characters_are_seen():
 def test_times_and_places_are_said_in_both_languages():
     timed = {"place": "line 1", "start": 65.0, "recording": "店\u202e.mp4"}
     assert when([timed, {"place": "cue 2"}]) == ("0:01:05 店\ufffd.mp4, 第2段", "0:01:05 店\ufffd.mp4, cue 2")
+
+
+def test_a_finding_is_shown_with_the_time_of_its_text(page):
+    """Said at 5 s, more plainly at 600 s in another file: text and place are of the second."""
+    first = {"file": "a.srt", "place": "cue 1", "start": 5.0}
+    own = {"file": "b.srt", "place": "cue 9", "start": 600.0}
+    found = [finding(1, count=2, place=own, times=[first, own])]
+    shown = page(found, [stream_record("茶叶直播间", found, start=0.0, end=900.0)])
+    assert "<small>f000001 · 茶叶直播间 · 0:10:00 b.srt · " in shown
+    assert "<p>0:00:05 a.srt, 0:10:00 b.srt</p>" in shown
+    assert own_time(finding(1)) == ("0:00:05", "0:00:05")  # one file needs no naming
 
 
 def test_places_in_chinese():

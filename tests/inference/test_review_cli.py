@@ -40,8 +40,25 @@ def test_people_come_change_and_go(tmp_path):
         == 0
     )
     assert zhenyan("reviewers", "list", "--run", run).output.startswith("王  admin  ")
+    for words in (["remove", "王"], ["role", "王", "lead"]):
+        assert "'王' is the only admin; make another one first" in str(
+            zhenyan("reviewers", *words, "--run", run).exception
+        )
+    added = ("reviewers", "add", "李", "--role", "admin", "--run", run, "--password-stdin")
+    assert zhenyan(*added, stdin=PASSWORD).exit_code == 0
     assert zhenyan("reviewers", "remove", "王", "--run", run).exit_code == 0
     assert zhenyan("reviewers", "list", "--run", run).output.strip().endswith("removed")
+
+
+def test_who_was_removed_is_not_changed_but_can_be_added_again(site):
+    run = ("--run", site.folder.path)
+    assert zhenyan("reviewers", "remove", "lea", *run).exit_code == 0
+    for words in (["password", "lea", "--password-stdin"], ["role", "lea", "lead"], ["remove", "lea"]):
+        refused = zhenyan("reviewers", *words, *run, stdin=PASSWORD).exception
+        assert isinstance(refused, AccountError), words
+        assert str(refused).startswith("reviewer 'lea' was removed; add them again (`zhenyan reviewers add`)")
+    assert zhenyan("reviewers", "add", "lea", *run, "--password-stdin", stdin=PASSWORD).exit_code == 0
+    assert zhenyan("reviewers", "role", "lea", "lead", *run).exit_code == 0
 
 
 def test_a_password_in_another_encoding_is_refused():

@@ -2,91 +2,21 @@
 
 import csv
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from review_helpers import LABELS, Browser, finding, make_site, user
+from review_helpers import LABELS, Browser, decide, finding, make_site, skip, user
 from zhenyan.inference.errors import ConfigError, InputError
-from zhenyan.inference.review.exchange import Held, corpus_rows, reviewed, table_rows
+from zhenyan.inference.review.exchange import reviewed, table_rows
 from zhenyan.inference.review.exports import decisions, write_export
 from zhenyan.inference.review.imports import take_annotations
 from zhenyan.inference.review.labelstudio import Unclear, configuration, read_annotations, tasks
 from zhenyan.inference.review.listing import find
-from zhenyan.inference.review.schema import beijing_day
-
-
-def decide(site, key, labels, name="ann"):
-    item = site.desk.open(user(site, name), key)
-    site.desk.decide(user(site, name), item.reading, item.version, labels)
-
-
-def skip(site, key, name="ann"):
-    item = site.desk.open(user(site, name), key)
-    site.desk.skip(user(site, name), item.reading, item.version)
-
-
-def rows(site):
-    held = Held()
-    return list(corpus_rows(site.run, reviewed(site.database, site.run), held)), held
 
 
 def outcome(site, key):
     row, _ = find(site.database, site.run, key)
     return row.state, row.labels
-
-
-def test_rows_are_of_the_corpus_contract(site, tmp_path):
-    from zhenyan.training.rows import read_rows
-
-    decide(site, "f000001", None)
-    decide(site, "f000002", [])
-    decide(site, "f000003", ["price_fraud", "food_safety"])
-    skip(site, "f000004")
-    write_export(site.database, site.run, "rows", tmp_path / "rows.jsonl", site.bundle.labels)
-    got = read_rows([str(tmp_path / "rows.jsonl")])
-    assert [(row.labels, row.annotated, row.channel) for row in got] == [
-        (("food_safety",), ("food_safety",), "live"),
-        ((), ("food_safety",), "live"),
-        (("food_safety", "price_fraud"), ("food_safety", "price_fraud"), "live"),
-    ]
-    assert got[0].id == f"{site.run.digest[:8]}-f000001"
-    assert got[0].group == "茶叶直播间"
-    expected = {"reviewer": "ann", "model": site.run.bundle, "decided": "2026-11-24", "stream": "茶叶直播间"}
-    assert expected.items() <= got[0].meta.items()
-
-
-def test_a_decision_is_of_the_day_on_beijings_clock():
-    assert beijing_day(datetime(2026, 11, 27, 23, 30, tzinfo=UTC)) == "2026-11-28"
-    assert beijing_day(datetime(2026, 11, 27, 15, 59, tzinfo=UTC)) == "2026-11-27"
-
-
-def test_findings_of_one_line_become_one_row(tmp_path):
-    same = {
-        "text": "买一送一治百病",
-        "place": {"file": "a", "place": "line 1", "id": "row-7"},
-        "times": [{"place": "line 1"}],
-    }
-    site = make_site(tmp_path, [finding(1, **same), finding(2, label="price_fraud", **same)])
-    decide(site, "f000001", None)
-    got, held = rows(site)
-    assert (got, held.undecided) == ([], 1)
-    decide(site, "f000002", [], "ben")
-    (row,), held = rows(site)
-    assert (row["id"], row["source_id"]) == (f"{site.run.digest[:8]}-f000001", "row-7")
-    assert (row["labels"], row["annotated"]) == (["food_safety"], ["food_safety", "price_fraud"])
-    assert (row["channel"], row["reviewer"]) == ("copy", "ann, ben")
-    assert str(held) == ""
-
-
-def test_a_line_whose_findings_contradict_is_held_back(tmp_path):
-    same = {"text": "买一送一治百病", "place": {"file": "a", "place": "line 1"}}
-    site = make_site(tmp_path, [finding(1, **same), finding(2, label="price_fraud", **same)])
-    decide(site, "f000001", [])
-    decide(site, "f000002", ["food_safety"])
-    got, held = rows(site)
-    assert (got, held.contradictory) == ([], 1)
-    assert "held back" in str(held)
 
 
 def test_the_table_has_every_finding_and_no_formulas(tmp_path):
@@ -238,7 +168,7 @@ def test_decisions_travel_from_one_database_to_another(site, tmp_path):
     assert other.run.digest == site.run.digest
     take(other, path)
     assert [outcome(other, f"f{n:06d}") for n in (1, 2)] == [outcome(site, f"f{n:06d}") for n in (1, 2)]
-    assert rows(other)[0][0]["reviewer"] == "ann"
+    assert next(reviewed(other.database, other.run)).deciders == ["ann"]
 
 
 @pytest.mark.parametrize(
@@ -328,15 +258,6 @@ def test_exports_over_http(site):
     assert "attachment" in case.headers["content-disposition"]
     assert [entry["who"] for entry in case.json()["decisions"]] == ["ann"]
     assert lea.get("/finding/f9/case.json").status_code == 400
-
-
-def test_rows_of_files_that_number_alike_have_ids_of_their_own(tmp_path):
-    places = [{"file": f"{name}.csv", "place": "line 2", "id": "1"} for name in "ab"]
-    site = make_site(tmp_path, [finding(n, place=place) for n, place in enumerate(places, 1)])
-    for key in ("f000001", "f000002"):
-        decide(site, key, None)
-    got, _ = rows(site)
-    assert len({row["id"] for row in got}) == 2 and [row["source_id"] for row in got] == ["1", "1"]
 
 
 def test_a_table_and_tasks_tell_the_time_of_the_text_they_hold(tmp_path):

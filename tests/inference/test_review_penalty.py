@@ -60,6 +60,14 @@ def test_a_place_without_time_code_is_in_the_language_shown(tmp_path, language, 
     assert f"<span>{shown}</span>" in Browser(site, "ann", language=language).get("/finding/f000001").text
 
 
+def test_a_finding_is_shown_with_the_time_of_its_text(tmp_path):
+    first, own = {"place": "cue 1", "start": 5.0}, {"place": "cue 9", "start": 600.0}
+    site = make_site(tmp_path, [finding(1, count=2, place={"file": "a.srt", **own}, times=[first, own])])
+    ann = Browser(site, "ann")
+    assert "<span>0:10:00</span>" in ann.get("/finding/f000001").text
+    assert '<span class="meta">0:10:00</span>' in ann.get("/").text
+
+
 def decide(site: Site, labels: list[str]) -> tuple[str, dict]:
     """Decide on the first finding; its page and the law of its evidence file, for a lead."""
     item = site.desk.open(user(site, "ann"), "f000001")

@@ -350,6 +350,7 @@ def test_admins_manage_reviewers(site):
     refusals = [({"do": "add", "name": "ann", "role": "lead", "password": PASSWORD}, "already"),
                 ({"do": "add", "name": "x", "role": "boss", "password": PASSWORD}, "unknown"),
                 ({"do": "add", "name": "y", "role": "lead", "password": "short"}, "10 to 256"),
+                ({"do": "password", "name": "新人", "password": PASSWORD}, "was removed; add them again"),
                 ({"do": "role", "name": "nobody", "role": "lead"}, "no reviewer")]  # fmt: skip
     for form, said in refusals:
         answer = adm.submit("/reviewers", **form)

@@ -44,6 +44,14 @@ def named(*paths: str, stream: str | None = None) -> list[str]:
         (["a/d/room.srt", "b/d/room.srt"], ["a/d/room.srt", "b/d/room.srt"]),
         (["d1/rows.jsonl", "d2/rows.jsonl"], ["d1/rows.jsonl", "d2/rows.jsonl"]),
         (["room.srt", "s3://b/x/room.srt"], ["room", "x/room"]),
+        (["zip://a/x.csv::w.zip", "zip://y.csv::/d/w.zip"], ["x.csv", "y.csv"]),
+        (["zip://a/x.csv::/d/w.zip", "zip://b/x.csv::/d/w.zip"], ["a/x.csv", "b/x.csv"]),
+        (["x.csv", "zip://x.csv::simplecache::s3://b/w.zip"], ["x.csv", "w.zip/x.csv"]),
+        (["zip://x.srt::w1.zip", "zip://x.srt::s3://b/w2.zip"], ["w1.zip/x", "w2.zip/x"]),
+        (["s3://b/x.csv", "b/x.csv"], ["s3://b/x.csv", "b/x.csv"]),
+        (["/b/x.csv", "b/x.csv"], ["/b/x.csv", "b/x.csv"]),
+        (["tar://x.srt::d1/w.tar", "tar://x.srt::d2/w.tar"], ["d1/w.tar/x.srt", "d2/w.tar/x.srt"]),
+        ([f"zip://{n}/{'表'.encode('gbk').decode('cp437')}.csv::w.zip" for n in "ab"], ["a/表.csv", "b/表.csv"]),
     ],
 )
 def test_files_of_one_name_are_told_apart_by_as_little_as_does(paths, names):

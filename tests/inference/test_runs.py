@@ -85,10 +85,10 @@ def test_a_run_of_an_earlier_format_is_read_but_not_gone_on_with(tmp_path, sourc
     output = tmp_path / "out.jsonl"
     folder = score(source, output)
     found = list(folder.findings())
-    old = {key: value for key, value in folder.manifest.items() if key != "normaliser"} | {"format": 5}
+    old = {key: value for key, value in folder.manifest.items() if key != "normaliser"} | {"format": 6}
     (folder.path / "manifest.json").write_text(json.dumps(old), encoding="utf-8")
     assert list(RunFolder.existing(output).findings()) == found != []
-    with pytest.raises(InputError, match=r"differs in format \(5, now 6\); add --restart"):
+    with pytest.raises(InputError, match=r"differs in format \(6, now 7\); add --restart"):
         score(source, output, no_engine)
     assert list(score(source, output, restart=True).findings()) == found
 

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from report_helpers import finding, make_run
 from rich.console import Console
+from zhenyan.inference import load_bundle, windows
 from zhenyan.inference.cli.score import say_notes
 from zhenyan.inference.cli.table import findings_table, printable
 from zhenyan.inference.runs import RunFolder
@@ -82,6 +84,14 @@ def test_no_name_or_note_steers_the_terminal(tmp_path, score, classifier):
     assert not any(c != "\n" and not c.isprintable() for c in told)
 
 
+def test_the_table_shows_a_finding_with_the_time_of_its_text(tmp_path):
+    first, own = {"place": "cue 1", "start": 5.0}, {"place": "cue 9", "start": 600.0}
+    found = finding(1, count=2, place={"file": "a.srt", **own}, times=[first, own])
+    console = Console(file=io.StringIO(), width=80)
+    console.print(findings_table(make_run(tmp_path, [found], []), load_bundle(), 1))
+    assert "0:10:00" in console.file.getvalue() and "0:00:05" not in console.file.getvalue()
+
+
 def test_errors_do_not_steer_the_terminal_either(tmp_path, command):
     source = tmp_path / "a.csv"
     source.write_text(f"一列{STEERING},另一列\nx,y\n", encoding="utf-8")
@@ -122,11 +132,34 @@ def test_notes_are_told_by_kind_and_none_is_lost(tmp_path, score, classifier, te
          ["2 folders: left out …; unpack: d, e", "f: left out 1 .docx"]),
         ([f"o.xlsx row {n}, column a: text cut after 32,767 characters" for n in range(2, 4)],
          ["2 cells: text cut after 32,767 characters: o.xlsx row 2, column a, o.xlsx row 3, column a"]),
+        ([f"a.csv line {n}: read in part, left out {n} of 9 characters; cut it" for n in (2, 3)],
+         ["2 texts: read in part, left out …; cut it: a.csv line 2, a.csv line 3"]),
+        ([f"{n}.csv: column 时间: {n} of 9 values aren't times, e.g. line {n} 'x'; such rows" for n in (2, 3)],
+         ["2 files: column …; such rows: 2.csv, 3.csv"]),
+        ([f"stream {n}: time codes in some rows" for n in (2, 3)], ["2 streams: time codes in some rows: stream 2, stream 3"]),
         (["a.txt: read as gb18030", "a.txt: read as utf-16"], ["a.txt: read as gb18030", "a.txt: read as utf-16"]),
     ],
 )  # fmt: skip
 def test_kinds_of_notes(notes, told):
     assert by_kind(notes, {"x: y.txt", "z.txt"}) == told
+
+
+def test_texts_that_are_read_in_part_are_noted_everywhere(tmp_path, command, monkeypatch):
+    monkeypatch.setattr(windows, "MAX_CHARS", 50)
+    source, report = tmp_path / "a.csv", tmp_path / "out.html"
+    source.write_text(f"文案\n大家好\n{'好' * 60}\n好{chr(0x301) * 70}\n", encoding="utf-8")
+    words = ("score", source, "-o", tmp_path / "out.jsonl", "--no-evidence", "--report", report)
+    wanted = [
+        f"{source} line {line}: read in part, left out {what} characters; cut it, or score with --split"
+        for line, what in ((3, "10 of 60"), (4, "21 of 71"))
+    ]
+    folder = RunFolder.of_output(tmp_path / "out.jsonl")
+    for _ in range(2):
+        code, told = command(*words)
+        assert code == 0 and "note: 2 texts: read in part, left out …;" in " ".join(told.split())
+        assert (folder.path / "notes.txt").read_text("utf-8").splitlines() == wanted
+        assert "note</span>: 2 texts: read in part, left out" in report.read_text("utf-8")
+        (folder.path / "summary.json").unlink()  # the second time the run ends anew from its parts
 
 
 def test_more_kinds_of_notes_than_are_printed(tmp_path, source, score):

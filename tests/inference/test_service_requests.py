@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
+from zhenyan.inference.classifier import Prediction
+from zhenyan.inference.serve import observe
 from zhenyan.inference.serve.app import create_app
 from zhenyan.inference.serve.schemas import WRONG_INPUT, ClassifyRequest, ModerationRequest
 from zhenyan.inference.serve.settings import Settings
@@ -68,6 +70,34 @@ def test_the_first_fault_is_told(http, path, body, param, message):
     answer = http.post(f"/v1/{path}", content=json.dumps(body), headers={"content-type": "application/json"})
     error = answer.json()["error"]
     assert answer.status_code == 422 and (error["param"], error["message"]) == (param, message)
+
+
+@pytest.mark.parametrize(("path", "body", "key"), [
+    ("classify", '{"texts": ["全网第一"], "texts": ["好"]}', "texts"),
+    ("moderations", '{"input": [{"type": "text", "text": "全网第一", "text": "好"}]}', "text"),
+])  # fmt: skip
+def test_a_key_twice_in_an_object_is_no_json(http, path, body, key):
+    """Of the two values the first would be lost without a word."""
+    answer = http.post(f"/v1/{path}", content=body.encode(), headers={"content-type": "application/json"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, "body")
+    assert error["message"] == f'body: the key "{key}" stands twice in an object; send it once'
+
+
+def test_the_warm_up_is_no_service(monkeypatch):
+    """Its seconds would stand in the metrics of every start and reload; the first request's count."""
+    scored, observed = [], []
+    monkeypatch.setattr(observe, "measure", lambda stage, value: observed.append(stage))
+
+    def predict(texts, explain):
+        scored.extend(texts)
+        return [Prediction(text, (), {}) for text in texts]
+
+    model = SimpleNamespace(bundle=SimpleNamespace(id="none"), predict=predict, clear_cache=lambda: None)
+    with TestClient(create_app(Settings(), model)) as client:
+        assert len(scored) == 144 and observed == [] and client.get("/ready").status_code == 200
+        assert client.post("/v1/classify", json={"texts": ["好"]}).status_code == 200
+    assert {"queue", "score", "waiting"} == set(observed) and observed.count("score") == 1
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/v1/classify/"), ("GET", "/health/"), ("GET", "/metrics/")])

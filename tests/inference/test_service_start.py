@@ -15,6 +15,11 @@ def test_a_missing_package_of_the_extra_is_named(command, monkeypatch, package):
     assert code == 2 and f"this needs {package}, which is not installed" in told and "'.[serve]'" in told
 
 
+def test_a_settings_file_that_is_not_there_is_told_what_to_give(command):
+    code, told = command("serve", "--config", "nofile.toml")
+    assert code == 2 and "nofile.toml: cannot be read: No such file or directory; give a TOML file of settings" in told
+
+
 def test_looking_for_the_packages_leaves_the_metrics_folder_to_the_supervisor():
     """prometheus_client looks for its folder when it is imported: too early, and workers wouldn't share metrics."""
     program = (

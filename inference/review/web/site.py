@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 from zhenyan.inference.bundle import Bundle, Label
 from zhenyan.inference.law import citation, penalty, says
-from zhenyan.inference.report import RESPONSIBLE, clock, marked, when
+from zhenyan.inference.report import RESPONSIBLE, clock, marked, own_time, when
 from zhenyan.inference.review.accounts import Accounts
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.desk import Desk
@@ -63,7 +63,7 @@ class Site:
         environment.filters |= {"clock": clock, "marked": marked, "plain": lambda text: marked(text, []),
                                 "when": lambda at: f"{at:%Y-%m-%d %H:%M}", "excerpt": excerpt}  # fmt: skip
         environment.globals |= {"responsible": RESPONSIBLE, "may": may, "keys": KEYS, "spoken": when,
-                                "citation": citation, "penalty": penalty, "says": says}  # fmt: skip
+                                "own_time": own_time, "citation": citation, "penalty": penalty, "says": says}  # fmt: skip
         return environment
 
 

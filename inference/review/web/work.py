@@ -139,14 +139,14 @@ def skip(request: Request, user: Reviewer, reading: Number) -> Response:
 
 @router.post("/undo")
 def take_back(request: Request, user: Reviewer) -> Response:
-    """Undo the last step and show its finding again."""
+    """Undo the last step and show what is in the user's hands then: its finding, unless that was questioned."""
     site, wanted = site_of(request), _wanted(request)
     try:
-        item = undo(site.desk, user)
+        key = undo(site.desk, user)
     except Conflict as fault:
         return show(request, user, site.desk.current(user), wanted, fault=fault, status=409)
     if "hx-request" in request.headers:
-        return show(request, user, item, wanted, (item.finding.key if item else "", "undo"))
+        return show(request, user, site.desk.current(user), wanted, (key, "undo"))
     return RedirectResponse(f"/work?{_wanted_query(wanted)}", 303)
 
 

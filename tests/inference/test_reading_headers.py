@@ -1,0 +1,109 @@
+"""What tables and transcripts of other shapes are taken for: two-row headers, other formats, nothing, packed texts."""
+
+import json
+from pathlib import Path
+
+import openpyxl
+import pytest
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import Options, Reject, read_items
+
+LINE = "喝这个茶三高就降下来了"
+GROUPS = [["直播信息", None, "内容", None], ["序号", "直播间", "开始时间", "话术"], ["1", "养生堂", "00:00:01", LINE]]
+
+
+def workbook(path, rows, merged=()):
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    for cells in merged:
+        book.active.merge_cells(cells)
+    book.save(path)
+    return str(path)
+
+
+def table(path, rows):
+    path.write_text("".join(",".join(cell or "" for cell in row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def read(path, **asked):
+    options = Options(**asked)
+    return list(read_items(path, options)), options.notes
+
+
+def test_of_two_rows_of_header_the_lower_is_read(tmp_path):
+    for path, place in (
+        (workbook(tmp_path / "a.xlsx", GROUPS, ["A1:B1", "C1:D1"]), "row"), (table(tmp_path / "a.csv", GROUPS), "line"),
+    ):  # fmt: skip
+        (item,), notes = read(path)
+        assert (item.text, item.record["stream"], item.record["start"], item.place) == (
+            LINE,
+            "养生堂",
+            1.0,
+            f"{place} 3",
+        )
+        assert notes == [f"{path}: the header is read from {place} 2, for the row above it names groups of columns"]
+
+
+def test_a_name_merged_over_both_rows_of_a_header_counts(tmp_path):
+    rows = [["序号", "直播间", "内容", None], [None, None, "时间", "话术"], ["1", "养生堂", "00:00:01", LINE]]
+    for path in (workbook(tmp_path / "a.xlsx", rows, ["A1:A2", "B1:B2", "C1:D1"]), table(tmp_path / "a.csv", rows)):
+        (item,), _ = read(path)
+        assert (item.text, item.record["stream"], item.record["序号"]) == (LINE, "养生堂", "1")
+
+
+@pytest.mark.parametrize("below", [["1", "内容"], ["标题", "一句话"], ["文案", "直播间"], ["a", "text"]])
+def test_a_row_of_data_is_no_header(tmp_path, below):
+    rows = [["文案", "直播间"], below]
+    for path in (workbook(tmp_path / "a.xlsx", rows), table(tmp_path / "a.csv", rows)):
+        assert [item.text for item in read(path)[0]] == [below[0]]
+    assert [item.text for item in read(table(tmp_path / "a.csv", GROUPS), text_column="内容")[0]] == [
+        "开始时间",
+        "00:00:01",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.srt", ""), ("a.csv", "文案,时间\n"), ("a.txt", " \n"), ("a.json", "[]")]
+)
+def test_a_file_without_rows_is_noted(tmp_path, name, text):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert read(str(tmp_path / name)) == ([], [f"{tmp_path / name}: no rows in it: nothing of it is scored"])
+
+
+def test_a_formula_without_its_value_is_told_from_an_empty_cell(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", [["序号", "话术"], [1, '="喝"&"茶"'], [2, None], [3, LINE]])
+    (formula, empty, item), _ = read(path)
+    assert formula.reason == (
+        "column '话术' holds a formula without its value; open the workbook and save it, or export it as CSV"
+    )
+    assert (empty.reason, item.text) == ("column '话术' is empty", LINE)
+
+
+def test_what_a_file_really_is(tmp_path):
+    data = Path(workbook(tmp_path / "whole.xlsx", [["文案"], [LINE]])).read_bytes()
+    for name, content, said in (
+        ("a.xlsx", b"\xef\xbb\xbf<html><table>", "it is HTML or XML; open it"), ("b.xlsx", LINE.encode(), "it is a text; open it"),
+        ("c.xlsx", data[:2000], r"cut off or damaged \(.*\); get it again"), ("d.xlsx", b"", "it is empty; open it"),
+        ("e.csv", data, r"is an XLSX workbook or a zip: name it \.xlsx"), ("f.txt", b"%PDF-1.7", "is a PDF"),
+    ):  # fmt: skip
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=f"{name}: (not a readable XLSX workbook: )?{said}"):
+            read(str(tmp_path / name))
+
+
+def test_a_format_of_lyrics_is_to_be_converted_not_renamed(tmp_path):
+    (tmp_path / "a.lrc").write_text(f"[00:01.00]{LINE}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"convert \.lrc to \.srt in a subtitle editor"):
+        read(str(tmp_path / "a.lrc"))
+
+
+def test_a_text_that_is_json_is_unpacked_or_rejected(tmp_path):
+    texts = [json.dumps({"styles": [], "text": LINE}), '{"styles":[]}', '{"text":"a","content":"b"}', "{喝茶}"]
+    draft = {"materials": {"texts": [{"content": text, "type": "subtitle"} for text in texts]}, "tracks": []}
+    (tmp_path / "a.json").write_text(json.dumps(draft), encoding="utf-8")
+    first, second, third, plain = read(str(tmp_path / "a.json"))[0]
+    assert (first.text, plain.text) == (LINE, "{喝茶}")
+    for item in (second, third):
+        assert isinstance(item, Reject) and item.reason == "the text is a JSON object that doesn't hold one text"

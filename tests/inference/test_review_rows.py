@@ -1,0 +1,133 @@
+"""Decisions out as rows of the corpus: one for each text, and what is held back."""
+
+from datetime import UTC, datetime
+
+import pytest
+from review_helpers import decide, finding, make_site, skip
+from zhenyan.inference.review.exchange import Held, corpus_rows, plain_text, reviewed
+from zhenyan.inference.review.exports import write_export
+from zhenyan.inference.review.schema import beijing_day
+
+
+def rows(site):
+    held = Held()
+    return list(corpus_rows(site.run, reviewed(site.database, site.run), held)), held
+
+
+def test_rows_are_of_the_corpus_contract(site, tmp_path):
+    from zhenyan.training.rows import read_rows
+
+    decide(site, "f000001", None)
+    decide(site, "f000002", [])
+    decide(site, "f000003", ["price_fraud", "food_safety"])
+    skip(site, "f000004")
+    write_export(site.database, site.run, "rows", tmp_path / "rows.jsonl", site.bundle.labels)
+    got = read_rows([str(tmp_path / "rows.jsonl")])
+    assert [(row.labels, row.annotated, row.channel) for row in got] == [
+        (("food_safety",), ("food_safety",), "live"),
+        ((), ("food_safety",), "live"),
+        (("food_safety", "price_fraud"), ("food_safety", "price_fraud"), "live"),
+    ]
+    assert got[0].id == f"{site.run.digest[:8]}-f000001"
+    assert got[0].group == "茶叶直播间"
+    expected = {"reviewer": "ann", "model": site.run.bundle, "decided": "2026-11-24", "stream": "茶叶直播间"}
+    assert expected.items() <= got[0].meta.items()
+
+
+def test_a_decision_is_of_the_day_on_beijings_clock():
+    assert beijing_day(datetime(2026, 11, 27, 23, 30, tzinfo=UTC)) == "2026-11-28"
+    assert beijing_day(datetime(2026, 11, 27, 15, 59, tzinfo=UTC)) == "2026-11-27"
+
+
+def test_findings_of_one_line_become_one_row(tmp_path):
+    same = {
+        "text": "买一送一治百病",
+        "place": {"file": "a", "place": "line 1", "id": "row-7"},
+        "times": [{"place": "line 1"}],
+    }
+    site = make_site(tmp_path, [finding(1, **same), finding(2, label="price_fraud", **same)])
+    decide(site, "f000001", None)
+    got, held = rows(site)
+    assert (got, held.undecided) == ([], 1)
+    decide(site, "f000002", [], "ben")
+    (row,), held = rows(site)
+    assert (row["id"], row["source_id"]) == (f"{site.run.digest[:8]}-f000001", "row-7")
+    assert (row["labels"], row["annotated"]) == (["food_safety"], ["food_safety", "price_fraud"])
+    assert (row["channel"], row["reviewer"]) == ("copy", "ann, ben")
+    assert str(held) == ""
+
+
+def test_a_line_whose_findings_contradict_is_held_back(tmp_path):
+    same = {"text": "买一送一治百病", "place": {"file": "a", "place": "line 1"}}
+    site = make_site(tmp_path, [finding(1, **same), finding(2, label="price_fraud", **same)])
+    decide(site, "f000001", [])
+    decide(site, "f000002", ["food_safety"])
+    got, held = rows(site)
+    assert (got, held.contradictory) == ([], 1)
+    assert "held back" in str(held)
+
+
+def in_two_streams(tmp_path, *texts):
+    """Two findings, of two files that hold a line of their own each."""
+    places = [{"file": f"{name}.srt", "place": "cue 1"} for name in "ab"]
+    records = [
+        finding(n, text, stream=p["file"], place=p) for n, (text, p) in enumerate(zip(texts, places, strict=True), 1)
+    ]
+    return make_site(tmp_path, records)
+
+
+def test_a_text_that_stands_in_two_streams_becomes_one_row(tmp_path):
+    """As `zhenyan data check` wants it, which compares without punctuation, spaces and traditional characters."""
+    from zhenyan.training.corpus_check import check_corpus
+    from zhenyan.training.rows import read_rows
+    from zhenyan.training.schema import load_schema
+    from zhenyan.training.splits import Splits
+
+    site = in_two_streams(tmp_path, "喝了这个茶，三高就降下来了！", "喝了這個茶 三高就降下来了")
+    decide(site, "f000001", None)
+    decide(site, "f000002", None, "ben")
+    (row,), held = rows(site)
+    assert (row["text"], row["findings"], row["reviewer"]) == (
+        "喝了这个茶，三高就降下来了！", ["f000001", "f000002"], "ann, ben"
+    )  # fmt: skip
+    assert (held.given, str(held)) == (1, "")
+    write_export(site.database, site.run, "rows", tmp_path / "rows.jsonl", site.bundle.labels)
+    found = check_corpus(read_rows([str(tmp_path / "rows.jsonl")]), load_schema(), Splits(validation=[], test=[]))
+    assert [fault for fault in found.faults if "same text" in fault] == []
+
+
+@pytest.mark.parametrize("text", ["全网\u200b第一！", "ＡＢ c_d 1,999元", "喝了這個茶", "！", "全w网 第 一"])
+def test_texts_are_compared_as_data_check_compares_them(text):
+    from zhenyan.training import duplicates
+
+    assert plain_text(text) == duplicates.plain_text(text)
+
+
+@pytest.mark.parametrize("labels", [[], ["price_fraud"], ["food_safety", "price_fraud"]])
+def test_a_text_that_was_decided_in_two_ways_is_held_back(tmp_path, labels):
+    site = in_two_streams(tmp_path, "喝了这个茶", "喝了这个茶。")
+    decide(site, "f000001", None)
+    (_,), held = rows(site)
+    decide(site, "f000002", labels)
+    got, held = rows(site)
+    assert (got, held.given, held.contradictory) == ([], 0, 2)
+    assert str(held) == "2 lines held back: the decisions on their text contradict one another"
+
+
+def test_lines_in_dispute_or_read_by_one_of_two_are_held_back_those_nobody_read_are_not(tmp_path):
+    site = make_site(tmp_path, [finding(n) for n in range(1, 5)], second_share=1.0)
+    for name, labels in (("ann", None), ("ben", [])):
+        decide(site, "f000001", labels, name)
+    decide(site, "f000002", None)
+    skip(site, "f000003")
+    got, held = rows(site)
+    assert (got, held.undecided) == ([], 2)
+
+
+def test_rows_of_files_that_number_alike_have_ids_of_their_own(tmp_path):
+    places = [{"file": f"{name}.csv", "place": "line 2", "id": "1"} for name in "ab"]
+    site = make_site(tmp_path, [finding(n, place=place) for n, place in enumerate(places, 1)])
+    for key in ("f000001", "f000002"):
+        decide(site, key, None)
+    got, _ = rows(site)
+    assert len({row["id"] for row in got}) == 2 and [row["source_id"] for row in got] == ["1", "1"]
