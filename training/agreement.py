@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from rich.table import Table
 from zhenyan.training.dataset import targets
-from zhenyan.training.rows import Row
+from zhenyan.training.rows import Row, reading_fault
 
 ANY = "any violation"
 
@@ -51,12 +51,12 @@ def count(first: np.ndarray, second: np.ndarray) -> Agreement:
 
 
 def agreement(rows: Sequence[Row], labels: list[str]) -> dict[str, Agreement]:
-    """Agreement on any violation and on each label, over rows whose field `readings` holds two readings.
+    """Agreement on any violation and on each label, over rows whose field `readings` holds two readings, nothing wrong in them.
 
     A row counts for a label only where it is annotated for it, and for any violation by those labels alone. Empty when no
     row was read twice.
     """
-    twice = [row for row in rows if _is_pair(row.meta.get("readings"))]
+    twice = [row for row in rows if row.meta.get("readings") is not None and not reading_fault(row, labels)]
     if not twice:
         return {}
     readings = [row.meta["readings"] for row in twice]
@@ -68,10 +68,6 @@ def agreement(rows: Sequence[Row], labels: list[str]) -> dict[str, Agreement]:
         where = seen[:, column]
         found[label] = count(first[where, column], second[where, column])
     return found
-
-
-def _is_pair(readings: object) -> bool:
-    return isinstance(readings, list) and len(readings) == 2 and all(isinstance(one, list) for one in readings)
 
 
 def agreement_table(found: dict[str, Agreement]) -> Table:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io import Options, Reject, read_items, resolve_inputs
+from zhenyan.inference.io import Options, read_items, resolve_inputs
 from zhenyan.inference.io.items import Item
-from zhenyan.inference.runs.store import MANIFEST, RunFolder
+from zhenyan.inference.runs.store import MANIFEST, REJECTS, RunFolder
 
+_TOLD = 5  # lines that could not be read, of which is told why
 _JUDGEMENT = {"labels", "annotated", "scores", "evidence", "model", "models", "truncated"}
 
 
@@ -34,11 +35,15 @@ class Opinion:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Rows of the data contract without labels, each with its `source`, and what models think of them."""
+    """Rows of the data contract without labels, each with its `source`, and what models think of them.
+
+    `rejects` counts the lines that could not be read, `reasons` tell which those are and why, the first few of many.
+    """
 
     records: list[dict[str, Any]]
     opinions: list[Opinion]
     rejects: int = 0
+    reasons: tuple[str, ...] = ()
 
     @property
     def texts(self) -> list[str]:
@@ -74,7 +79,8 @@ def read_candidates(inputs: Sequence[str], options: Options) -> Candidates:
         raise InputError(f"{runs[0].path} is a scored run; give it alone, or the files that it scored")
     found = _scored(runs[0]) if runs else _unscored(resolve_inputs(inputs), options)
     if not found.records:
-        raise InputError(f"{', '.join(inputs)}: no line to choose from ({found.rejects:,} could not be read)")
+        lost = f"{', '.join(inputs)}: no line to choose from ({found.rejects:,} could not be read)"
+        raise InputError("\n".join([lost, *found.reasons]))
     return found
 
 
@@ -102,7 +108,7 @@ def _scored(run: RunFolder) -> Candidates:
     scores = np.array([_scores(row, labels) for row in rows], dtype=np.float64).reshape(len(rows), len(labels))
     opinion = Opinion(manifest["bundle"], labels, scores, np.array(list(manifest["thresholds"].values())))
     records = [_plain(row, str(output), f"row {number}") for number, row in enumerate(rows, 1)]
-    return Candidates(records, [opinion], rejects)
+    return Candidates(records, [opinion], rejects, (f"{run.path / REJECTS} says which and why",) if rejects else ())
 
 
 def _scores(row: dict[str, Any], labels: Sequence[str]) -> list[float]:
@@ -112,14 +118,17 @@ def _scores(row: dict[str, Any], labels: Sequence[str]) -> list[float]:
 
 
 def _unscored(files: Sequence[str], options: Options) -> Candidates:
-    records, rejects = [], 0
+    records, rejects, reasons = [], 0, []
     for path in files:
         for item in read_items(path, options):
-            if isinstance(item, Reject):
-                rejects += 1
-            else:
+            if isinstance(item, Item):
                 records.append(_plain(item.record, str(path), item.place))
-    return Candidates(records, [], rejects)
+                continue
+            rejects += 1
+            if rejects <= _TOLD:
+                reasons.append(f"{path} {item.place}: {item.reason}")
+    more = [f"and {rejects - _TOLD:,} more"] if rejects > _TOLD else []
+    return Candidates(records, [], rejects, (*reasons, *more))
 
 
 def is_judgement(field: str) -> bool:

@@ -75,7 +75,7 @@ def sample(
         f"{output}: {len(found.chosen):,} of {len(candidates.records):,} lines; {found.duplicates:,} near duplicates "
         f"passed over, {candidates.rejects:,} lines could not be read"
     )
-    for note in notes:
+    for note in (*candidates.reasons, *notes):
         typer.echo(note)
 
 
@@ -133,7 +133,6 @@ def audit(
 ) -> None:
     """Search for wrong labels: what rows of other authors and rooms contradict, near duplicates, two readings."""
     need_extra()
-    from zhenyan.training import agreement as readings
     from zhenyan.training import audit as auditing
     from zhenyan.training.confidence import Cells, blend, out_of_fold
     from zhenyan.training.edits import corpus_line, replace_files
@@ -154,8 +153,7 @@ def audit(
     for row in rows:
         labels.check_row(row)
     console = Console(width=120)
-    if twice := readings.agreement(rows, labels.ids):
-        console.print(readings.agreement_table(twice))
+    _show_agreement(rows, labels.ids, console)
     cells = Cells.of(rows, labels.ids)
     probabilities = out_of_fold(cells, folds, seed)
     if features is not None:
@@ -168,6 +166,20 @@ def audit(
     console.print(f"{output}: {len(found):,} suspects; set `apply` to true where the suggestion is right", markup=False)
     if precision_report is not None:
         _measure(precision_report, rows, cells, folds, seed, console)
+
+
+def _show_agreement(rows: list[Any], labels: list[str], console: Console) -> None:
+    """How far two readers agree, where rows were read twice, and how many faulty rows don't count."""
+    from zhenyan.training.agreement import agreement, agreement_table
+    from zhenyan.training.rows import reading_fault
+
+    if twice := agreement(rows, labels):
+        console.print(agreement_table(twice))
+    if faulty := sum(bool(reading_fault(row, labels)) for row in rows):
+        console.print(
+            f"{faulty:,} rows are left out of what two readers agree on: `zhenyan data check` says what is wrong with their "
+            "`readings`"
+        )
 
 
 def _read(paths: list[str], cache: Path) -> list[Any]:

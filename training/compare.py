@@ -12,24 +12,31 @@ import numpy as np
 from rich.table import Table
 from zhenyan.inference.classifier import Classifier
 from zhenyan.training.evaluate import SLICES, Labelled, decider, evasion_table, label_columns
-from zhenyan.training.metrics import calibration_error, f1, resamples
+from zhenyan.training.metrics import calibration_error, f1, f1_samples, interval, resamples
 from zhenyan.training.schema import Schema
 
 
 @dataclass(frozen=True)
 class Difference:
-    """F1 of A and B and the 95 percent interval of B - A, rows resampled in pairs."""
+    """F1 of A and B and the 95 percent interval of B - A, rows resampled in pairs; None where F1 is undefined in all samples."""
 
     a: float
     b: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     positives: int
 
     @property
     def verdict(self) -> str:
         """better, worse, or no clear difference."""
+        if self.low is None or self.high is None:
+            return "no clear difference"
         return "better" if self.low > 0 else "worse" if self.high < 0 else "no clear difference"
+
+    @property
+    def bounds(self) -> str:
+        """The interval as it is printed."""
+        return "-" if self.low is None else f"{self.low:+.3f} to {self.high:+.3f}"
 
 
 @dataclass
@@ -48,17 +55,17 @@ class Comparison:
 def difference(truth: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarray | None, seed: int = 0) -> Difference:
     """Paired bootstrap (Efron & Tibshirani 1993) of the F1 difference; arrays are (rows, labels) or (rows,)."""
     if not len(truth):
-        return Difference(0.0, 0.0, 0.0, 0.0, 0)
+        return Difference(0.0, 0.0, None, None, 0)
     truth, a, b = (np.asarray(x, dtype=bool).reshape(len(truth), -1) for x in (truth, a, b))
     weights = resamples(groups, len(truth), seed)
     positives = truth.sum(1)
 
     def samples(decided: np.ndarray) -> np.ndarray:
-        return np.asarray(f1(weights @ (truth & decided).sum(1), weights @ decided.sum(1), weights @ positives))
+        return f1_samples(weights @ (truth & decided).sum(1), weights @ decided.sum(1), weights @ positives)
 
-    low, high = np.quantile(samples(b) - samples(a), [0.025, 0.975])
+    low, high = interval(samples(b) - samples(a))
     before, after = (float(f1((truth & d).sum(), d.sum(), truth.sum())) for d in (a, b))
-    return Difference(before, after, float(low), float(high), int(positives.sum()))
+    return Difference(before, after, low, high, int(positives.sum()))
 
 
 def compare(a: Path, b: Path, data: Labelled, schema: Schema, evasion: bool = True) -> Comparison:
@@ -115,9 +122,10 @@ def facts(
     classifier: Classifier, data: Labelled, scores: np.ndarray, schema: Schema, evasion: bool
 ) -> dict[str, float]:
     """Size, calibration and evasion of one bundle."""
+    rated = data.rated(scores)
     found = {
         "size_mib": sum(p.stat().st_size for p in classifier.bundle.folder.iterdir()) / 2**20,
-        "calibration_error": calibration_error(data.truth[data.seen], scores[data.seen]),
+        "calibration_error": calibration_error(data.truth[rated], scores[rated]),
     }
     if evasion:
         table = evasion_table(data, decider(classifier, schema.ids, schema.changes), schema)
@@ -150,11 +158,11 @@ def comparison_view(found: Comparison) -> list[Table]:
         "", "rows with it", "A", "B", "B - A (95%)", "", title=f"A {found.a}   B {found.b}   {found.rows:,} rows"
     )
     for name, d in found.scores.items():
-        scores.add_row(name, str(d.positives), f"{d.a:.3f}", f"{d.b:.3f}", f"{d.low:+.3f} to {d.high:+.3f}", d.verdict)
+        scores.add_row(name, str(d.positives), f"{d.a:.3f}", f"{d.b:.3f}", d.bounds, d.verdict)
     worse = Table("slice that got worse", "A", "B", "B - A (95%)")
     for name, d in found.slices.items():
-        if d.high < 0:
-            worse.add_row(name, f"{d.a:.3f}", f"{d.b:.3f}", f"{d.low:+.3f} to {d.high:+.3f}")
+        if d.verdict == "worse":
+            worse.add_row(name, f"{d.a:.3f}", f"{d.b:.3f}", d.bounds)
     facts_table = Table("", *found.facts)
     for name in next(iter(found.facts.values())):
         facts_table.add_row(name, *(f"{values[name]:.3f}" for values in found.facts.values()))

@@ -248,7 +248,7 @@ def load_config(path: Path | str, overrides: dict[str, Any] | None = None) -> Tr
     try:
         return TrainConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(explain(error, path, TrainConfig)) from None
+        raise ConfigError(explain(error, path, TrainConfig, overrides)) from None
 
 
 def dump_config(config: TrainConfig) -> str:

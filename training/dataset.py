@@ -17,7 +17,7 @@ from zhenyan.inference.normalise import normalise
 from zhenyan.training import evasion
 from zhenyan.training.config import DataConfig, EvasionConfig, TrainConfig
 from zhenyan.training.evasion import asides
-from zhenyan.training.leaks import base_key, without_leaks
+from zhenyan.training.leaks import without_leaks
 from zhenyan.training.public import documents, join_labels, load_sources
 from zhenyan.training.rows import Row, read_rows
 from zhenyan.training.schema import Schema
@@ -55,9 +55,9 @@ def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("tr
         schema.check_row(row)
     splits = load_splits(config.splits)
     parts = split_rows([*written, *real], splits)
-    key = cache(base_key)  # normalising all texts takes seconds
-    labelled = {key(row.text) for rows in parts.values() for row in rows}
-    parts["train"] = without_leaks(parts["train"], [*parts["validation"], *parts["test"]], key)
+    plain = cache(normalise)  # all texts take seconds
+    labelled = {plain(row.text) for rows in parts.values() for row in rows}
+    parts["train"] = without_leaks(parts["train"], [*parts["validation"], *parts["test"]], plain)
     for name in needed:
         if not parts[name]:
             raise ConfigError(_lacking(name, config, splits))
@@ -72,15 +72,18 @@ def _lacking(split: str, config: DataConfig, splits: Splits) -> str:
 
 
 def unlabelled_lines(config: DataConfig, skip: set[str]) -> list[str]:
-    """Utterances of the public files marked as text to learn from, without duplicates and without those of the keys `skip`."""
+    """Utterances of the public files marked as text to learn from, without duplicates and without those in `skip`.
+
+    Two are one, and in `skip`, when they are the same normalised.
+    """
     lines: dict[str, str] = {}
     for source in load_sources(config.public_sources):
         path = config.public_cache / source.name
         if source.split and path.exists():
             for text, *_ in documents(path):
                 for line in split_utterances(text):
-                    lines.setdefault(base_key(line), line)
-    return [line for key, line in lines.items() if key not in skip]
+                    lines.setdefault(normalise(line), line)
+    return [line for plain, line in lines.items() if plain not in skip]
 
 
 def crossed(lines: Sequence[str], count: int, seed: int) -> list[str]:

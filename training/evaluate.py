@@ -15,6 +15,7 @@ from zhenyan.training.dataset import origin, targets
 from zhenyan.training.metrics import (
     SUMMARY,
     average_precision,
+    bounds,
     calibration_error,
     confusion,
     precision_recall,
@@ -48,6 +49,10 @@ class Labelled:
         """
         return np.asarray(self.seen.any(1))
 
+    def rated(self, scores: np.ndarray) -> np.ndarray:
+        """Where somebody looked and the model has a score (NaN: it lacks the label), bool (rows, labels)."""
+        return self.seen & ~np.isnan(scores)
+
     @property
     def texts(self) -> list[str]:
         """The rows' texts."""
@@ -72,8 +77,11 @@ def bundle_columns(classifier: Classifier, labels: Sequence[str], changes: Seque
 def label_columns(
     classifier: Classifier, labels: list[str], values: np.ndarray, changes: Sequence[Change] = ()
 ) -> np.ndarray:
-    """Columns of a bundle's array laid out for the schema's labels, its renames followed; 0 where the bundle lacks one."""
-    result = np.zeros((len(values), len(labels)), dtype=values.dtype)
+    """Columns of a bundle's array laid out for the schema's labels, its renames followed.
+
+    Of a label that the bundle lacks nothing is decided (False), and it has no score (NaN).
+    """
+    result = np.full((len(values), len(labels)), False if values.dtype == bool else np.nan, dtype=values.dtype)
     for column, there in enumerate(bundle_columns(classifier, labels, changes)):
         if there is not None:
             result[:, column] = values[:, there]
@@ -88,25 +96,29 @@ def decider(classifier: Classifier, labels: list[str], changes: Sequence[Change]
 
 
 def quality(data: Labelled, scores: np.ndarray, decided: np.ndarray, schema: Schema) -> dict[str, Any]:
-    """Precision, recall and F1 of decisions, calibration and ranking of scores; arrays are (rows, labels)."""
+    """Precision, recall and F1 of decisions, calibration and ranking of scores; arrays are (rows, labels).
+
+    A label without scores (NaN: the bundle lacks it) counts in neither of the last two.
+    """
+    rated = data.rated(scores)
     return report(data.truth, decided & data.seen, schema.ids, schema.core, data.groups, data.told) | {
-        "calibration_error": calibration_error(data.truth[data.seen], scores[data.seen]),
-        "average_precision": average_precision(data.truth, scores, schema.ids, data.seen),
+        "calibration_error": calibration_error(data.truth[rated], scores[rated]),
+        "average_precision": average_precision(data.truth & rated, scores, schema.ids, rated),
     }
 
 
 def curves(data: Labelled, scores: np.ndarray, decided: np.ndarray, labels: list[str]) -> dict[str, Any]:
-    """What plots and pages draw: precision-recall curve of each label, reliability, confusion."""
-    found = {}
+    """What plots and pages draw: precision-recall curve of each label, reliability, confusion; scores as in `quality`."""
+    rated, found = data.rated(scores), {}
     for column, label in enumerate(labels):
-        if positives := int(data.truth[:, column].sum()):
-            seen = data.seen[:, column]
+        seen = rated[:, column]
+        if positives := int(data.truth[seen, column].sum()):
             curve = precision_recall(data.truth[seen, column], scores[seen, column])
             found[label] = {"positives": positives, **curve}
     table = confusion(data.truth, decided & data.seen)
     return {
         "precision_recall": found,
-        "reliability": reliability(data.truth[data.seen], scores[data.seen]),
+        "reliability": reliability(data.truth[rated], scores[rated]),
         "confusion": {"names": [*labels, "none"], "table": table.tolist()},
     }
 
@@ -208,4 +220,4 @@ def comparison_table(results: dict[str, dict[str, Any]], schema: Schema, title: 
 
 
 def _cell(score: dict[str, Any]) -> str:
-    return f"{score['precision']:.2f} {score['recall']:.2f} [bold]{score['f1']:.3f}[/] ({score['low']:.2f}-{score['high']:.2f})"
+    return f"{score['precision']:.2f} {score['recall']:.2f} [bold]{score['f1']:.3f}[/] ({bounds(score, '-')})"

@@ -26,6 +26,7 @@ from zhenyan.training.evaluate import (
     labelled,
 )
 from zhenyan.training.evaluation_page import write_page
+from zhenyan.training.leaks import apart_from
 from zhenyan.training.metrics import report
 from zhenyan.training.mistakes import error_records
 from zhenyan.training.outputs import keep_inputs, make_folder
@@ -88,11 +89,13 @@ def evaluate_bundle(
     schema = load_schema(config.data.label_schema)
     needed = [] if sets else ["test"]
     needed += ["train", "validation"] if options.baselines or options.explains else []
-    corpus = load_corpus(config.data, schema, needed) if needed else Corpus([], [], [], [])
+    # Where nothing is learnt from them, missing public lines only mean that fewer rows are known to be trained on.
+    sources = config.data if needed else config.data.model_copy(update={"public_required": False})
+    corpus = load_corpus(sources, schema, needed)
     rows = read_sets(sets, config.data.public_cache, schema) if sets else corpus.test
-    data = labelled(rows, schema.ids)
-    measured = measure(classifier, data, schema, corpus, config, options)
-    measured["set"] = ", ".join(sets) if sets else "the test split"
+    apart, trained_on = apart_from(corpus.train, rows) if sets else (corpus.train, 0)
+    measured = measure(classifier, labelled(rows, schema.ids), schema, corpus, apart, config, options)
+    measured |= {"set": ", ".join(sets) if sets else "the test split", "trained_on": trained_on}
     show(measured, schema, console)
     if options.record:
         text = json.dumps(measured, ensure_ascii=False, indent=1)
@@ -103,15 +106,19 @@ def evaluate_bundle(
 
 
 def measure(
-    classifier: Classifier, data: Labelled, schema: Schema, corpus: Corpus, config: TrainConfig, options: Options
-) -> dict[str, Any]:
-    """Everything that is asked for of the bundle, and the baselines' scores, under the models' names."""
+    classifier: Classifier, data: Labelled, schema: Schema, corpus: Corpus, apart: list[Row], config: TrainConfig,
+    options: Options,
+) -> dict[str, Any]:  # fmt: skip
+    """Everything that is asked for of the bundle, and the baselines' scores, under the models' names.
+
+    `apart` are the training rows that a baseline learns from.
+    """
     scores = label_columns(classifier, schema.ids, classifier.score(data.texts), schema.changes)
     decide = decider(classifier, schema.ids, schema.changes)
     bundle = evaluate(data, scores, decide(data.texts), schema)
     models = {classifier.bundle.id: bundle}
     if options.baselines:
-        models |= measure_baselines(data, corpus, config, schema)
+        models |= measure_baselines(data, apart, corpus.validation, config, schema)
     if options.evasion:
         bundle["evasion"] = evasion_table(data, decide, schema)
     if options.explains:
@@ -132,15 +139,26 @@ def show(measured: dict[str, Any], schema: Schema, console: Console) -> None:
     console.print(comparison_table(measured["models"], schema, title))
     if unknown := measured["unknown_labels"]:
         console.print(f"[yellow]the bundle doesn't know {', '.join(unknown)}: every such row counts as missed[/]")
+    if trained_on := measured["trained_on"]:
+        console.print(
+            f"[yellow]{trained_on:,} of these rows stand among the training rows: how the bundle does on them says little "
+            "about others[/]"
+        )
     bundle = measured["models"][measured["bundle"]]
     print_details(bundle, console)
     if "evasion" in bundle:
         console.print(evasion_view(bundle["evasion"]))
 
 
-def measure_baselines(data: Labelled, corpus: Corpus, config: TrainConfig, schema: Schema) -> dict[str, Any]:
-    """The word list, and TF-IDF trained on the same rows as the model."""
-    train, held = (labelled(rows, schema.ids) for rows in (corpus.train, corpus.validation))
+def measure_baselines(
+    data: Labelled, train_rows: list[Row], validation: list[Row], config: TrainConfig, schema: Schema
+) -> dict[str, Any]:
+    """The word list, and TF-IDF trained like the model; ConfigError when it has no row to learn from."""
+    if not train_rows:
+        raise ConfigError(
+            "--rows: without them, their authors and rooms no training row is left for TF-IDF; add --no-baselines"
+        )
+    train, held = (labelled(rows, schema.ids) for rows in (train_rows, validation))
     tfidf = TfidfBaseline(schema.ids).fit(train.texts, train.truth, train.seen)
     tfidf.choose_thresholds(held.texts, held.truth, config.thresholds, held.seen)
     decisions = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -48,20 +48,27 @@ class _Edit:
     """All fixes of one row, and where they stand."""
 
     fixes: list[Fix] = field(default_factory=list)
+    dropped: list[Fix] = field(default_factory=list)  # not to be applied any more, but they were
     origin: str = ""
     found: bool = False
 
-    def before(self) -> list[str]:
-        """The row's labels as the audit saw them, with the fixes in that are marked as applied."""
-        return self._with([fix for fix in self.fixes if fix.applied])
+    def before(self, now: Collection[str]) -> list[str]:
+        """The row's labels as the audit saw them, with the fixes in that are marked as applied.
 
-    def after(self) -> list[str]:
-        """The row's labels with all fixes in, the old ones in their order."""
-        return self._with(self.fixes)
+        Of the dropped ones those that the row still has: they may have been taken back by hand.
+        """
+        return self._with([*self._kept(now), *(fix for fix in self.fixes if fix.applied)])
+
+    def after(self, now: Collection[str]) -> list[str]:
+        """The row's labels with all fixes in, the old ones in their order; a dropped fix stays as it is now."""
+        return self._with([*self._kept(now), *self.fixes])
+
+    def _kept(self, now: Collection[str]) -> list[Fix]:
+        return [fix for fix in self.dropped if (fix.label in now) != fix.given]
 
     def _with(self, fixes: Sequence[Fix]) -> list[str]:
-        gone = {fix.label for fix in fixes if not fix.suggested}
-        new = [fix.label for fix in fixes if fix.suggested]
+        gone = {fix.label for fix in fixes if fix.given}
+        new = [fix.label for fix in fixes if not fix.given]
         return list(dict.fromkeys([*(label for label in self.fixes[0].labels if label not in gone), *new]))
 
 
@@ -104,17 +111,19 @@ def _decided(path: Path, schema: Schema, done: Applied) -> dict[str, dict[tuple[
     spelling: dict[str, str] = {}
     for record, origin in iter_records(path):
         fix = _read(record, origin)
-        if not fix.apply or fix.suggested == fix.given:
-            done.left += 1
-            continue
-        schema.check([fix.label], origin)
         file = spelling.setdefault(os.path.realpath(fix.file), fix.file)
         edit = by_file[file][fix.id, fix.sha256]
+        if not fix.apply or fix.suggested == fix.given:
+            done.left += 1
+            edit.dropped += [fix] if fix.applied else []
+            continue
+        schema.check([fix.label], origin)
         if edit.fixes and (edit.fixes[0].labels != fix.labels or fix.label in [one.label for one in edit.fixes]):
             raise InputError(f"{origin}: contradicts {edit.origin}, which decides on the same row; keep one of them")
         edit.fixes.append(fix)
         edit.origin = edit.origin or origin
-    return by_file
+    decided = {file: {row: edit for row, edit in edits.items() if edit.fixes} for file, edits in by_file.items()}
+    return {file: edits for file, edits in decided.items() if edits}
 
 
 def _read(record: Any, origin: str) -> Fix:
@@ -133,11 +142,12 @@ def _change(edits: dict[tuple[str, str], _Edit], done: Applied) -> Change:
         if edit is None:
             return record
         edit.found = True
-        now, after = record.get("labels", []), edit.after()
+        now = record.get("labels", [])
+        after = edit.after(now)
         if set(now) == set(after):
             done.already += 1
             return record
-        if set(now) not in (set(edit.before()), set(edit.fixes[0].labels)):
+        if set(now) not in (set(edit.before(now)), set(edit.fixes[0].labels)):
             raise InputError(_changed(edit, now, origin))
         done.labels += len(set(now) ^ set(after))
         return record | {"labels": after} | _kind(record, after)
@@ -153,13 +163,13 @@ def _kind(record: dict[str, Any], labels: Sequence[str]) -> dict[str, str]:
 
 
 def _marked(record: dict[str, Any]) -> dict[str, Any]:
-    if not record["apply"] or record["suggested"] == record["given"] or "applied" in record:
+    if not record["apply"] or record["suggested"] == record["given"] or record.get("applied"):
         return record
     return record | {"applied": date.today().isoformat()}
 
 
 def _changed(edit: _Edit, now: Sequence[str], origin: str) -> str:
-    seen, before = edit.fixes[0].labels, edit.before()
+    seen, before = edit.fixes[0].labels, edit.before(now)
     fixed = "" if before == seen else f", and {_words(before)} stood there once its fixes were applied"
     return (
         f"{edit.origin}: the labels at {origin} are {_words(now)} now, the audit saw {_words(seen)}{fixed}; "

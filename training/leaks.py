@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 from zhenyan.inference.normalise import normalise
 from zhenyan.training.rows import Row, text_key
@@ -32,20 +33,23 @@ def _letters(text: str) -> str:
     return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", text)).lower()
 
 
-def base_key(line: str) -> str:
-    """Under which a rewritten row knows the line it was made from, and a held-out line is known to it."""
-    return text_key(normalise(line))
+def base_key(line: str, plain: Callable[[str], str] = normalise) -> str:
+    """Under which a rewritten row knows the line it was made from, and a held-out line is known to it: its words alone.
+
+    `plain` gives what `normalise` does.
+    """
+    return text_key(_letters(plain(line)))
 
 
-def without_leaks(train: Sequence[Row], held_out: Sequence[Row], key: Callable[[str], str] = base_key) -> list[Row]:
+def without_leaks(train: Sequence[Row], held_out: Sequence[Row], plain: Callable[[str], str] = normalise) -> list[Row]:
     """The training rows less those that a held-out row stands behind, and those with words of a room for measuring.
 
-    Such are the text of a held-out row, its other form (disguised or plain, `pair_of`) and what was rewritten from it. The
-    line that a held-out row was rewritten from stays: a rewritten row measures whether what is changed is heard. `key` gives
-    what `base_key` does.
+    Such are the text of a held-out row, whatever its punctuation, its other form (disguised or plain, `pair_of`) and what was
+    rewritten from it. The line that a held-out row was rewritten from stays: a rewritten row measures whether what is changed
+    is heard. `plain` gives what `normalise` does.
     """
-    held = {key(row.text) for row in held_out}
-    same = [key(row.text) in held for row in train]
+    held = {base_key(row.text, plain) for row in held_out}
+    same = [base_key(row.text, plain) in held for row in train]
     # Of two rows with a held-out text the other form of either is one of the held-out row.
     known = [*held_out, *(row for row, is_same in zip(train, same, strict=True) if is_same)]
     ids, pairs = {row.id for row in known} - {""}, {_pair_of(row) for row in held_out} - {""}
@@ -54,6 +58,14 @@ def without_leaks(train: Sequence[Row], held_out: Sequence[Row], key: Callable[[
         return row.measuring or row.base in held or _pair_of(row) in ids or row.id in pairs
 
     return [row for row, is_same in zip(train, same, strict=True) if not (is_same or behind(row))]
+
+
+def apart_from(train: Sequence[Row], measured: Sequence[Row]) -> tuple[list[Row], int]:
+    """The training rows less what stands behind a measured one and less the measured groups; how many measured ones stand there."""
+    plain = cache(normalise)  # all texts take seconds
+    known, groups = {base_key(row.text, plain) for row in train}, {row.group for row in measured} - {""}
+    apart = [row for row in without_leaks(train, measured, plain) if row.group not in groups]
+    return apart, sum(base_key(row.text, plain) in known for row in measured)
 
 
 def _pair_of(row: Row) -> str:

@@ -6,6 +6,7 @@ F1. Functions that also look at scores take `seen`, bool (rows, labels), False f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,13 +21,13 @@ CURVE_POINTS = 100  # of a precision-recall curve that are kept
 
 @dataclass(frozen=True)
 class Score:
-    """Counts and rates of one label (or of several pooled); `low` and `high` bound F1 at 95 percent."""
+    """Counts and rates of one label (or of several pooled); `low` and `high` bound F1 at 95 percent (`interval`)."""
 
     precision: float
     recall: float
     f1: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     positives: int
     predicted: int
 
@@ -35,6 +36,25 @@ def f1(tp: np.ndarray | float, predicted: np.ndarray | float, positives: np.ndar
     """2·TP / (predicted + positives), 0 where both are 0."""
     total = np.asarray(predicted) + np.asarray(positives)
     return np.where(total > 0, 2 * np.asarray(tp) / np.maximum(total, 1), 0.0)
+
+
+def f1_samples(tp: np.ndarray, predicted: np.ndarray, positives: np.ndarray) -> np.ndarray:
+    """F1 of each bootstrap sample; NaN where it holds neither a positive nor a decision, so that nothing is right or wrong."""
+    return np.where(predicted + positives > 0, f1(tp, predicted, positives), np.nan)
+
+
+def interval(samples: np.ndarray) -> tuple[float, float] | tuple[None, None]:
+    """The bounds of 95 percent of the samples that are defined; None where none is."""
+    defined = samples[~np.isnan(samples)]
+    if not len(defined):
+        return None, None
+    low, high = np.quantile(defined, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def bounds(score: Mapping[str, Any], between: str) -> str:
+    """The interval of a score's record as it is printed; - where F1 is undefined in every sample."""
+    return "-" if score["low"] is None else f"{score['low']:.2f}{between}{score['high']:.2f}"
 
 
 def resamples(groups: np.ndarray | None, rows: int, seed: int) -> np.ndarray:
@@ -63,17 +83,17 @@ def score(truth: np.ndarray, decided: np.ndarray, groups: np.ndarray | None = No
     """
     truth, decided = (np.asarray(a, dtype=bool).reshape(len(truth), -1 if len(truth) else 1) for a in (truth, decided))
     tp, predicted, positives = (a.sum(1) for a in (truth & decided, decided, truth))
-    samples = np.zeros(1)
+    samples = np.zeros(0)
     if len(truth):
         weights = resamples(groups, len(truth), seed)
-        samples = np.asarray(f1(weights @ tp, weights @ predicted, weights @ positives))
-    low, high = np.quantile(samples, [0.025, 0.975])
+        samples = f1_samples(weights @ tp, weights @ predicted, weights @ positives)
+    low, high = interval(samples)
     return Score(
         precision=float(tp.sum() / max(predicted.sum(), 1)),
         recall=float(tp.sum() / max(positives.sum(), 1)),
         f1=float(f1(tp.sum(), predicted.sum(), positives.sum())),
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
         positives=int(positives.sum()),
         predicted=int(predicted.sum()),
     )

@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from zhenyan.training.config import CarbonConfig, TrainConfig
 from zhenyan.training.dataset import Corpus, origin
-from zhenyan.training.metrics import SUMMARY
+from zhenyan.training.metrics import SUMMARY, bounds
 from zhenyan.training.provenance import GPU, Journal, read_journal, rows_digest
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema
@@ -69,6 +69,7 @@ def model_card(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
     )  # fmt: skip
+    environment.filters["bounds"] = bounds
     digests = {name: journal.tags.get(f"data.{name}") for name in ("train", "validation")}
     today = {"train": rows_digest(corpus.train), "validation": rows_digest(corpus.validation)}
     pretrain = None if "warm_start" in journal.tags else config.pretrain  # what goes on from a model skips that step
@@ -104,5 +105,4 @@ def changelog_entry(manifest: Mapping[str, Any]) -> str:
 
 
 def _cells(score: Mapping[str, Any]) -> str:
-    interval = f"({score['low']:.2f} to {score['high']:.2f})"
-    return f"{score['precision']:.3f} | {score['recall']:.3f} | {score['f1']:.3f} {interval}"
+    return f"{score['precision']:.3f} | {score['recall']:.3f} | {score['f1']:.3f} ({bounds(score, ' to ')})"

@@ -6,7 +6,6 @@ Devlin et al. 2019 for the objective, Gururangan et al. 2020 (Don't Stop Pretrai
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import itertools
 import json
@@ -37,10 +36,10 @@ from zhenyan.inference import normalise as normaliser
 from zhenyan.inference.bundle import sha256
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
-from zhenyan.training import distributed
+from zhenyan.training import distributed, locks
 from zhenyan.training.checkpoints import newest_checkpoint
 from zhenyan.training.config import EncoderConfig, PretrainConfig
-from zhenyan.training.encoders.load import OFFLINE_DEFAULT, set_dropout
+from zhenyan.training.encoders.load import OFFLINE_DEFAULT, revision, set_dropout
 from zhenyan.training.outputs import make_folders
 from zhenyan.training.precision import bf16_is_faster
 from zhenyan.training.trainer import EpochOfCollator, EpochSampler
@@ -62,9 +61,14 @@ def digest(texts: list[str], config: PretrainConfig, encoder: EncoderConfig) -> 
 
 
 def _content(source: str) -> str | dict[str, str]:
-    """What tells an encoder from others: a name, or the digests of a folder's files, which may change under its name."""
-    if source == OFFLINE_DEFAULT or not Path(source).is_dir():
+    """What tells an encoder from others: its name, on the Hub its revision too, or the digests of a folder's files.
+
+    What lies on the Hub or in a folder may change under its name.
+    """
+    if source == OFFLINE_DEFAULT:
         return source
+    if not Path(source).is_dir():
+        return f"{source}@{revision(source)}"
     return {path.name: sha256(path) for path in sorted(Path(source).iterdir()) if path.is_file()}
 
 
@@ -229,14 +233,7 @@ def _lock(beside: Path) -> int | None:
     """A descriptor that holds the lock until it is closed or the process ends; None while another process holds it."""
     make_folders(f"cache {beside.parent}", beside.parent)
     lock = os.open(beside, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        import fcntl
-
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # Windows has no flock; there the last to finish gives way to the first
-        pass
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):  # any other: this filesystem has no locks
-            os.close(lock)
-            return None
-    return lock
+    if locks.take(lock, wait=False):  # where there are no locks the last to finish gives way to the first
+        return lock
+    os.close(lock)
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +20,11 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from zhenyan.inference.bundle import Bundle, bundle_id, load_bundle
 from zhenyan.inference.errors import BundleError, ConfigError
 from zhenyan.training.config import TrackingConfig
-from zhenyan.training.tracking import experiment_id, reason, shown_uri, tracking_uri
+from zhenyan.training.tracking import connect, experiment_id, reason, shown_uri, tracking_uri
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 MODEL_NAME = "zhenyan"
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow says of an alias, version or run
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def log_bundle(folder: Path, run_id: str | None, config: TrackingConfig, registe
     """Log a bundle as a pyfunc model to an MLflow run (a new one for None); optionally register it."""
     bundle = load_bundle(folder)
     address = tracking_uri(config)
-    experiment = None if run_id else experiment_id(mlflow.MlflowClient(address), config.experiment)
+    experiment = None if run_id else experiment_id(connect(config), config.experiment)
     name = None if run_id else bundle.id
     with fluent(address), mlflow.start_run(run_id=run_id, experiment_id=experiment, run_name=name):
         mlflow.set_tag("bundle_id", bundle.id)
@@ -92,14 +94,14 @@ class Registry:
         if not name.strip() or {"/", ":"} & set(name):
             raise ConfigError(f"--name {name!r}: a registered model's name is not empty and has no / and no :")
         self.config, self.name = config, name
-        self.client = mlflow.MlflowClient(tracking_uri(config))
+        self.client = connect(config)
 
     def version(self, alias: str) -> Version | None:
         """The version an alias points at, None when there is none."""
         try:
             return self._version(self.client.get_model_version_by_alias(self.name, alias))
         except MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code in _NOT_THERE:
                 return None
             raise ConfigError(f"MLflow at {shown_uri(self.config)}: {reason(error)}") from None
 
@@ -115,7 +117,7 @@ class Registry:
         try:
             return self._version(self.client.get_model_version(self.name, address.rsplit("/", 1)[1]))
         except MlflowException as error:
-            raise ConfigError(f"{address}: {reason(error)}") from None
+            raise ConfigError(f"{address}: {reason(error)}{_instead_of(address, self.config, error)}") from None
 
     def _version(self, found: Any) -> Version:
         return Version(self.name, str(found.version), str(found.tags.get("bundle_id", "")))
@@ -190,11 +192,11 @@ def resolve(name: str, config: TrackingConfig, into: Path) -> Path:
     address = f"{name}/bundle" if name.startswith("runs:/") and name.count("/") == 1 else name
     server = tracking_uri(config)
     try:
-        recorded = _recorded_id(mlflow.MlflowClient(server), name)
+        recorded = _recorded_id(connect(config), name)
         with fluent(server):  # artifacts of a registered version are looked for at the process's server
             folder = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(into)))
     except (MlflowException, OSError) as error:
-        raise ConfigError(f"{name}: {reason(error)}") from None
+        raise ConfigError(f"{name}: {reason(error)}{_instead_of(name, config, error)}") from None
     found = next((path.parent for path in folder.rglob("manifest.json")), None)
     if found is None:
         raise BundleError(f"{name}: no bundle among its artifacts")
@@ -202,6 +204,38 @@ def resolve(name: str, config: TrackingConfig, into: Path) -> Path:
     if recorded and (actual := bundle_id(stored["name"], stored["sha256"])) != recorded:
         raise BundleError(f"{name}: MLflow recorded bundle {recorded} but holds {actual}: its artifacts were altered")
     return found
+
+
+def _instead_of(address: str, config: TrackingConfig, error: Exception) -> str:
+    """What to give instead of an address that leads nowhere; empty where MLflow says something else or can't tell."""
+    if getattr(error, "error_code", "") not in _NOT_THERE:
+        return ""
+    try:
+        client = connect(config)
+        there = _runs(client, config) if address.startswith("runs:/") else _versions(client, address)
+    except MlflowException:
+        return ""
+    return f"; {there}"
+
+
+def _runs(client: mlflow.MlflowClient, config: TrackingConfig) -> str:
+    experiment = client.get_experiment_by_name(config.experiment)
+    runs = client.search_runs([experiment.experiment_id], "tags.bundle_id != ''", max_results=5) if experiment else []
+    if not runs:
+        return f"no run of the experiment {config.experiment} holds a bundle; give its folder"
+    ids = ", ".join(f"runs:/{run.info.run_id} ({run.data.tags['bundle_id']})" for run in runs)
+    return f"the latest with a bundle: {ids}"
+
+
+def _versions(client: mlflow.MlflowClient, address: str) -> str:
+    name = re.split("[/@]", address.removeprefix("models:/"))[0]
+    versions = sorted(int(one.version) for one in client.search_model_versions(f"name='{name}'"))
+    if not versions:
+        names = [model.name for model in client.search_registered_models()]
+        return f"registered: {', '.join(names) or 'nothing yet, zhenyan promote FOLDER registers a bundle'}"
+    aliases = client.get_registered_model(name).aliases.items()
+    called = ", ".join(f"{alias} ({number})" for alias, number in sorted(aliases)) or "none"
+    return f"{name} has versions {', '.join(map(str, versions))}; aliases: {called}"
 
 
 def _recorded_id(client: mlflow.MlflowClient, address: str) -> str | None:

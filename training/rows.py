@@ -12,6 +12,7 @@ from typing import Any
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.times import seconds
+from zhenyan.inference.json_objects import RepeatedKey, distinct
 from zhenyan.inference.runs.findings import CHANNELS
 
 
@@ -90,13 +91,33 @@ def _faults(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"'annotated' must be a list of label ids, found {record['annotated']!r:.80}"
     if not isinstance(record.get("contested", False), bool):
         yield f"'contested' must be true or false, found {record['contested']!r:.80}"
-    for name in ("start", "end"):
-        value = record.get(name)
-        if value is not None and (not isinstance(value, int | float) or seconds(value) is None):
-            yield f"{name!r} must be seconds, a number from 0, found {value!r:.80}"
+    yield from _wrong_times(record.get("start"), record.get("end"))
     for name in _NAMES:
         if isinstance(record.get(name), list | dict):
             yield f"{name!r} must be a single name, found {record[name]!r:.80}"
+
+
+def _wrong_times(start: Any, end: Any) -> Iterator[str]:
+    wrong = {
+        name: value
+        for name, value in (("start", start), ("end", end))
+        if value is not None and (not isinstance(value, int | float) or seconds(value) is None)
+    }
+    yield from (f"{name!r} must be seconds, a number from 0, found {value!r:.80}" for name, value in wrong.items())
+    if not wrong and None not in (start, end) and end < start:
+        yield f"'end' must not lie before 'start', {start!r:.80}, found {end!r:.80}"
+
+
+def reading_fault(row: Row, labels: Sequence[str]) -> str:
+    """What is wrong with a row's `readings`, the labels that each of two readers gave; empty where nothing is, or there are none."""
+    readings = row.meta.get("readings")
+    if readings is None:
+        return ""
+    if not isinstance(readings, list) or len(readings) != 2 or not all(map(is_ids, readings)):
+        return f"field 'readings' must be two lists of label ids, one of each reader, found {readings!r:.80}; leave it out if one read"
+    if unknown := sorted({label for reading in readings for label in reading if label not in labels}):
+        return f"unknown label {', '.join(unknown)} in `readings`; the schema has {', '.join(labels)}"
+    return ""
 
 
 def is_ids(value: Any) -> bool:
@@ -152,11 +173,13 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 def _parsed(line: str, origin: str) -> Any:
     try:
         line.encode()
-        return json.loads(line)
+        return json.loads(line, object_pairs_hook=distinct)
     except UnicodeEncodeError:
         raise InputError(f"{origin}: not UTF-8; save it as UTF-8") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{origin}: not JSON: {error.msg} at column {error.colno}") from None
+    except RepeatedKey as error:
+        raise InputError(f"{origin}: {error}; keep one of them") from None
     except ValueError:  # Python reads numbers of up to 4,300 digits
         raise InputError(f"{origin}: not JSON that can be read: a number has too many digits") from None
     except RecursionError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
@@ -143,24 +144,44 @@ def _instead_of(path: Path) -> str:
     return f"{path.parent} has {', '.join(beside)}"
 
 
-def explain(error: ValidationError, path: Path | str, model: type[BaseModel] | None = None) -> str:
+def explain(
+    error: ValidationError,
+    path: Path | str,
+    model: type[BaseModel] | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> str:
     """One line for each fault: file, key, the value found, what is allowed.
 
     `model`, which was validated, tells the keys of a section: they are named, the nearest first, where one is unknown or
-    something else stands in the section's place.
+    something else stands in the section's place. What `given` holds (dotted keys) was set by --set, not in the file.
     """
     lines = []
     for fault in error.errors():
         loc = fault["loc"]
-        key = ".".join(map(str, loc)) or "(whole file)"
+        key = ".".join(map(str, loc))
         found = "" if fault["type"] in ("missing", "value_error") else f", found {fault['input']!r:.80}"
         said = fault["msg"].lower()
         if model and fault["type"] == "extra_forbidden" and (section := _section(model, loc[:-1])):
             said, found = f"no such key; there are {', '.join(_nearest(str(loc[-1]), section))}", ""
         elif model and fault["type"] == "model_type" and (section := _section(model, loc)):
             said = f"must be a section with the keys {', '.join(section.model_fields)}"
-        lines.append(f"{path}: {key}: {said}{found}")
+        at = loc[:-1] if fault["type"] == "missing" else loc  # what is missing stands nowhere: its section does
+        lines.append(f"{_place(path, '.'.join(map(str, at)), given or {})}: {key or '(whole file)'}: {said}{found}")
     return "\n".join(lines)
+
+
+def _place(path: Path | str, key: str, given: Mapping[str, Any]) -> str:
+    """Where a value came from: --set if it or what holds it was set so, the file, or the file with what was set within."""
+    options = {dotted: f"--set {dotted}={_written(value)}" for dotted, value in given.items()}
+    if by := [option for dotted, option in options.items() if f"{key}.".startswith(f"{dotted}.")]:
+        return by[-1]
+    within = [option for dotted, option in options.items() if not key or dotted.startswith(f"{key}.")]
+    return f"{path} with {' '.join(within)}" if within else str(path)
+
+
+def _written(value: Any) -> str:
+    """A YAML value as it may have been written on the command line."""
+    return f"{value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str):.80}"
 
 
 def _nearest(key: str, section: type[BaseModel]) -> list[str]:

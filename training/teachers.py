@@ -10,6 +10,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema
 
+_Texts = Sequence[str] | np.ndarray
 _Opinion = Callable[[Any], tuple[np.ndarray, np.ndarray]]  # texts in, logits and pooled states out
 
 _ASKED_AT_ONCE = 8192  # answers are kept after so many texts, so that a cut costs minutes
@@ -41,30 +43,40 @@ def learn_from(config: TrainConfig, schema: Schema, rows: Sequence[Row]) -> Less
         return Lessons(*ask(distil.teachers, config, schema, texts), np.full(len(rows), distil.weight, np.float32))
     answers, share = np.zeros((len(rows), len(schema.ids)), np.float32), np.zeros(len(rows), np.float32)
     real = np.array([origin(row) == "real" for row in rows])
-    for chosen, taught in ((real, distil), (~real, distil.written)):
-        if not chosen.any():
-            continue
-        answers[chosen], _ = ask(taught.teachers, config, schema, texts[chosen])
-        share[chosen] = taught.weight
+    parts = [(chosen, taught) for chosen, taught in ((real, distil), (~real, distil.written)) if chosen.any()]
+    said = _ask_each([(taught.teachers, texts[chosen]) for chosen, taught in parts], config, schema)
+    for (chosen, taught), probabilities in zip(parts, said, strict=True):
+        answers[chosen], share[chosen] = _mean(probabilities), taught.weight
     return Lessons(answers, np.zeros((len(rows), 1), np.float32), share)
 
 
-def ask(
-    teachers: Sequence[Path], config: TrainConfig, schema: Schema, texts: Sequence[str] | np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def ask(teachers: Sequence[Path], config: TrainConfig, schema: Schema, texts: _Texts) -> tuple[np.ndarray, np.ndarray]:
     """The teachers' mean probabilities (texts, labels), and the first one's pooled states (texts, hidden).
 
     Without `distil.hidden_weight` nobody needs the states: they come back (texts, 0).
     """
-    answers: list[np.ndarray] = []
-    states = np.zeros((len(texts), 0), np.float32)
-    for folder in teachers:
-        if not answers and config.distil and config.distil.hidden_weight:
-            logits, states = _opinion(folder, config, schema)(texts)
-        else:
-            logits = _remembered(folder, config, schema, texts)
-        answers.append(sigmoid(logits))
-    return np.asarray(np.mean(answers, axis=0, dtype=np.float32)), states
+    if not (config.distil and config.distil.hidden_weight):
+        return _mean(_ask_each([(teachers, texts)], config, schema)[0]), np.zeros((len(texts), 0), np.float32)
+    first, *others = teachers
+    logits, states = _opinion(first, config, schema)(texts)
+    return _mean([sigmoid(logits), *_ask_each([(others, texts)], config, schema)[0]]), states
+
+
+def _ask_each(
+    parts: Sequence[tuple[Sequence[Path], _Texts]], config: TrainConfig, schema: Schema
+) -> list[list[np.ndarray]]:
+    """The probabilities (texts, labels) of each part's teachers; one that is named for several parts is loaded once."""
+    said: dict[tuple[Path, int], np.ndarray] = {}
+    for folder in dict.fromkeys(folder.resolve() for teachers, _ in parts for folder in teachers):
+        teacher = _Remembered(folder, config, schema)
+        for number, (teachers, texts) in enumerate(parts):
+            if folder in [one.resolve() for one in teachers]:
+                said[folder, number] = sigmoid(teacher.logits(texts))
+    return [[said[folder.resolve(), number] for folder in teachers] for number, (teachers, _) in enumerate(parts)]
+
+
+def _mean(answers: Sequence[np.ndarray]) -> np.ndarray:
+    return np.asarray(np.mean(answers, axis=0, dtype=np.float32))
 
 
 def _opinion(folder: Path, config: TrainConfig, schema: Schema) -> _Opinion:
@@ -74,27 +86,33 @@ def _opinion(folder: Path, config: TrainConfig, schema: Schema) -> _Opinion:
     return lambda texts: predict(teacher, tokenizer, texts, meta["max_tokens"], uses_bf16(config.optim))
 
 
-def _remembered(folder: Path, config: TrainConfig, schema: Schema, texts: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Logits (texts, labels) from the cache; texts that this teacher was never asked about are asked now and kept."""
-    path = config.cache / "answers" / f"{_digest(folder, config, schema)}.npz"
-    keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16] for text in texts]
-    known = _read(path)
-    new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-    if new:
-        make_folders(f"cache {config.cache}", path.parent)  # before minutes of work
-        _ask_anew(_opinion(folder, config, schema), new, known, path)
-    return np.array([known[key] for key in keys], np.float32).reshape(len(keys), len(schema.ids))
+class _Remembered:
+    """A teacher whose answers are kept in the cache; it is loaded for the first text that it was never asked about."""
 
+    def __init__(self, folder: Path, config: TrainConfig, schema: Schema) -> None:
+        self.labels, self.cache = len(schema.ids), config.cache
+        self.path = config.cache / "answers" / f"{_digest(folder, config, schema)}.npz"
+        self.known = _read(self.path)
+        self._opinion = cache(partial(_opinion, folder, config, schema))
 
-def _ask_anew(opinion: _Opinion, new: Mapping[bytes, str], known: dict[bytes, np.ndarray], path: Path) -> None:
-    """Add the logits of the new texts to what is known, and keep all of it after every few thousand."""
-    asked = list(new)
-    for start in range(0, len(asked), _ASKED_AT_ONCE):
-        some = asked[start : start + _ASKED_AT_ONCE]
-        logits, _ = opinion([new[key] for key in some])
-        known.update(zip(some, logits, strict=True))
-        if distributed.is_first():
-            _write(path, known)
+    def logits(self, texts: _Texts) -> np.ndarray:
+        """Logits (texts, labels); what isn't known is asked now and kept."""
+        keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16] for text in texts]
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self.known}
+        if new:
+            make_folders(f"cache {self.cache}", self.path.parent)  # before minutes of work
+            self._ask_anew(new)
+        return np.array([self.known[key] for key in keys], np.float32).reshape(len(keys), self.labels)
+
+    def _ask_anew(self, new: Mapping[bytes, str]) -> None:
+        """Add the logits of the new texts to what is known, and keep all of it after every few thousand."""
+        asked = list(new)
+        for start in range(0, len(asked), _ASKED_AT_ONCE):
+            some = asked[start : start + _ASKED_AT_ONCE]
+            logits, _ = self._opinion()([new[key] for key in some])
+            self.known.update(zip(some, logits, strict=True))
+            if distributed.is_first():
+                _write(self.path, self.known)
 
 
 def _digest(folder: Path, config: TrainConfig, schema: Schema) -> str:

@@ -7,14 +7,17 @@ neither printed nor kept.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from zhenyan.training import locks
 from zhenyan.training.config import TrackingConfig, without_login
 
 JOURNAL = "tracking.jsonl"
@@ -36,6 +39,33 @@ def tracking_uri(config: TrackingConfig) -> str:
 def shown_uri(config: TrackingConfig) -> str:
     """The server or store in use, to print or to keep."""
     return without_login(tracking_uri(config))
+
+
+def connect(config: TrackingConfig) -> Any:
+    """A client of the server or store in use, its tables made if it is a database that has none.
+
+    Processes that begin side by side wait for each other: MLflow makes SQLite's tables unguarded, and all but one would fail.
+    """
+    import mlflow
+
+    address = tracking_uri(config)
+    with _alone(address) if address.startswith("sqlite") else contextlib.nullcontext():
+        return mlflow.MlflowClient(address)
+
+
+@contextlib.contextmanager
+def _alone(address: str) -> Iterator[None]:
+    """Until the block ends no other process is in it for a database of the same folder, which is what is locked."""
+    from sqlalchemy import make_url
+
+    folder = Path(make_url(address).database or "").parent
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # no folder, or none that can be opened: what is wrong MLflow says itself
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, descriptor)
+            locks.take(descriptor, wait=True)
+        yield
 
 
 def reason(error: Exception) -> str:
@@ -148,9 +178,7 @@ class Tracker:
 
     def _client(self, started: int) -> Any:
         """A client, with the run made on the server if it wasn't; `started` in milliseconds since 1970."""
-        import mlflow
-
-        client = mlflow.MlflowClient(tracking_uri(self.config))
+        client = connect(self.config)
         self._load()  # a nested run may have made this one through a tracker of its own
         if self.run_id is None:
             self._save()  # whose child this is must be known to a later sync, too

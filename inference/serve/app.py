@@ -40,13 +40,14 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     """The application around one classifier."""
     batcher = Batcher(
         lambda texts, explain: classifier.predict(texts, explain=explain),
-        settings.token_budget, settings.max_delay_ms / 1000, settings.deadline_ms / 1000, observe.measure,
+        settings.token_budget, settings.max_delay_ms / 1000, settings.deadline_ms / 1000,
     )  # fmt: skip
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         batcher.start()
         await _warm_up(batcher, classifier, settings)
+        batcher.observe = observe.measure  # from now on: the warm-up serves nobody
         app.state.ready = True
         yield
         await batcher.stop()

@@ -83,9 +83,9 @@ _Portion = tuple[_Job, slice]  # texts of a job that are scored together
 class Batcher:
     """One queue before one model; `predict` runs in its own thread, so that the event loop stays free."""
 
-    def __init__(self, predict: Predict, budget: int, max_delay: float, deadline: float,
-                 observe: Callable[[str, float], None] = lambda *_: None) -> None:  # fmt: skip
-        self.predict, self.budget, self.observe = predict, budget, observe
+    def __init__(self, predict: Predict, budget: int, max_delay: float, deadline: float) -> None:
+        self.predict, self.budget = predict, budget
+        self.observe: Callable[[str, float], None] = lambda *_: None  # told a stage and its seconds, or what waits
         self.max_delay, self.deadline, self.turn = max_delay, deadline, deadline / 4
         # Finding evidence costs many times the score: each kind has its own pace.
         self.pace = {False: Pace(), True: Pace()}

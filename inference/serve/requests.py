@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Coroutine
 from email.message import Message
@@ -9,7 +10,13 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from zhenyan.inference.json_objects import RepeatedKey, distinct
 from zhenyan.inference.serve.refusals import Refused, given
+
+
+class _JsonRequest(Request):
+    async def json(self) -> Any:
+        return json.loads(await self.body(), object_pairs_hook=distinct)
 
 
 class JsonRoute(APIRoute):
@@ -21,7 +28,7 @@ class JsonRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             _check_headers(request)
-            return await handler(request)
+            return await handler(_JsonRequest(request.scope, request.receive))
 
         return checked if self.body_field else handler
 
@@ -49,4 +56,6 @@ def unreadable(fault: BaseException) -> str:
         return f"body: not {fault.encoding}: {fault.reason} at byte {fault.start}; send JSON in UTF-8, not compressed"
     if isinstance(fault, RecursionError):
         return "body: JSON nested too deeply; send an object with a list of texts"
+    if isinstance(fault, RepeatedKey):
+        return f"body: the key {given(fault.name)} stands twice in an object; send it once"
     return f"body: not JSON: a number has more than {sys.get_int_max_str_digits()} digits"

@@ -118,7 +118,9 @@ def _read(file: Path | None) -> dict[str, Any]:
         # Windows PowerShell writes a byte order mark, which TOML doesn't allow.
         return tomllib.loads(file.read_text(encoding="utf-8-sig")) if file else {}
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+        raise ConfigError(
+            f"{file}: cannot be read: {error.strerror}; give a TOML file of settings (`zhenyan serve --settings` lists them)"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: not TOML: {error}") from None
 

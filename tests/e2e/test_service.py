@@ -296,7 +296,7 @@ def test_ready_only_after_the_warm_up(tmp_path):
         assert {status for _, status in answers} <= {200, 503}
         counts = text_string_to_metric_families(get(f"http://127.0.0.1:{port}/metrics").text)
         samples = {(s.name, s.labels.get("stage")): s.value for family in counts for s in family.samples}
-        assert samples["zhenyan_stage_seconds_count", "score"] >= 4
+        assert ("zhenyan_stage_seconds_count", "score") not in samples  # which is no service
     finally:
         assert running.stop() == 0
 

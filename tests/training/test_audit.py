@@ -201,6 +201,9 @@ def test_agreement_counts_rows_read_twice_and_skips_what_was_not_looked_for():
         Row("c", annotated=("y",), meta={"readings": [["x"], []]}),
         Row("d", meta={"readings": [["x"]]}),
         Row("e"),
+        Row("f", meta={"readings": [["x"], ["z"]]}),
+        Row("g", meta={"readings": ["x", "xy"]}),
+        Row("h", meta={"readings": [["x"], ["x"], []]}),
     ]
     found = agreement(rows, ["x", "y"])
     assert found["x"] == Agreement(1, 0, 0, 1) and found["y"] == Agreement(0, 0, 1, 2)
@@ -231,7 +234,7 @@ def copied(tmp_path, root, monkeypatch):
         shutil.copy(root / f"data/corpus/{name}.jsonl", tmp_path / "corpus")
     text = "喝这个茶三高就降下来了姐妹们"
     record = {"id": "d1", "sha256": text_key(text), "doc": text_key(text), "start": 0, "end": len(text), "labels": [],
-              "source": "streams", "room": "r-1", "annotated": ["food_safety"]}  # fmt: skip
+              "source": "streams", "room": "r-1", "annotated": ["food_safety"], "readings": [[], ["food_safty"]]}  # fmt: skip
     (tmp_path / "hashed.jsonl").write_bytes(corpus_line(record))
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache/streams.jsonl").write_bytes(corpus_line({"text": text}))
@@ -265,6 +268,7 @@ def test_a_planted_error_is_found_decided_and_fixed(copied):
     arguments = ["audit", "corpus", "hashed.jsonl", "-o", "fixes.jsonl", "--cache", "cache", "--folds", "3"]
     result = CliRunner().invoke(data, [*arguments, "--precision-report", "planted.jsonl"], catch_exceptions=False)
     assert result.exit_code == 0 and "suspects" in result.output and "precision at" in result.output
+    assert "1 rows are left out of what two readers agree on: `zhenyan data check` says what" in result.output
     planted = [json.loads(line) for line in (copied / "planted.jsonl").read_text("utf-8").splitlines()]
     assert len(planted) == sum(one["flagged"] for one in planted) + sum(not one["flagged"] for one in planted)
     assert all(set(one["labels"]) != set(one["planted_labels"]) for one in planted)

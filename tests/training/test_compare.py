@@ -29,6 +29,16 @@ def test_who_misses_half_is_worse(groups):
     assert (equal.low, equal.high, equal.verdict) == (0, 0, "no clear difference")
 
 
+def test_samples_without_the_label_are_no_evidence_of_equality():
+    """Two rows of forty have it, and only B finds them: samples without either tell nothing."""
+    truth, none = np.arange(40) < 2, np.zeros(40, dtype=bool)
+    found = difference(truth, none, truth, None)
+    assert (found.low, found.high, found.verdict) == (1, 1, "better")
+    for undefined in (difference(none, none, none, None), difference(none[:0], none[:0], none[:0], None)):
+        assert (undefined.low, undefined.high, undefined.verdict) == (None, None, "no clear difference")
+        assert undefined.bounds == "-"
+
+
 def test_an_interval_over_zero_is_no_clear_difference():
     assert Difference(0.5, 0.6, -0.01, 0.2, 9).verdict == "no clear difference"
     assert Difference(0.5, 0.5, -0.2, 0.01, 9).verdict == "no clear difference"
@@ -64,9 +74,9 @@ def test_slices_resample_whole_rooms():
 class Stub:
     """A model that scores the texts it is asked about as told."""
 
-    def __init__(self, name: str, folder, scores: np.ndarray) -> None:
-        self.bundle = SimpleNamespace(id=name, folder=folder, label_ids=tuple(SCHEMA.ids))
-        self.thresholds, self.scores = np.full(len(SCHEMA.ids), 0.5), scores
+    def __init__(self, name: str, folder, scores: np.ndarray, labels=SCHEMA.ids) -> None:
+        self.bundle = SimpleNamespace(id=name, folder=folder, label_ids=tuple(labels))
+        self.thresholds, self.scores = np.full(len(labels), 0.5), scores
 
     def clear_cache(self) -> None:
         pass
@@ -86,3 +96,19 @@ def test_what_nobody_looked_for_decides_nothing(tmp_path, monkeypatch):
     found = comparing.compare("a", "b", data, SCHEMA, evasion=False)
     assert found.flips == [] and found.scores["any violation"].b == 1
     assert found.facts["a"]["calibration_error"] == found.facts["b"]["calibration_error"]
+
+
+def test_labels_that_a_bundle_lacks_are_no_well_calibrated_zeros(tmp_path, monkeypatch):
+    data = labelled([Row("降压茶", ("food_safety",)), Row("两盒")], SCHEMA.ids)
+    right = np.zeros((2, len(SCHEMA.ids)))
+    right[0, FOOD] = 0.8
+    models = {
+        "all": Stub("all", tmp_path, right),
+        "one": Stub("one", tmp_path, right[:, [FOOD]], ["food_safety"]),
+    }
+    monkeypatch.setattr(comparing.Classifier, "load", lambda folder, explain: models[folder])
+    found = comparing.compare("all", "one", data, SCHEMA, evasion=False)
+    cells = 2 * len(SCHEMA.ids)
+    assert found.facts["all"]["calibration_error"] == pytest.approx(0.2 / cells)
+    assert found.facts["one"]["calibration_error"] == pytest.approx(0.1)
+    assert found.scores["food_safety"].b == 1

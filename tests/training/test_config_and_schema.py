@@ -62,6 +62,33 @@ def test_a_bad_override_is_named(tmp_path, items, words):
     assert load_config(tmp_path / "a.yaml", parse(["pretrain=null", "pretrain={}", "pretrain.epochs=3"])).pretrain
 
 
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        (["optim.epochs=-1"], "--set optim.epochs=-1: optim.epochs: input should be greater than 0, found -1"),
+        (["seed=1", "optim.epoch=3"], "--set optim.epoch=3: optim.epoch: no such key; there are epochs, batch_size"),
+        (["optim={epochs: 0}"], '--set optim={"epochs": 0}: optim.epochs: input should be greater than 0, found 0'),
+        (["name=../x"], "--set name=../x: name: string should match"),
+        (["optm.epochs=3"], "FILE with --set optm.epochs=3: optm: no such key"),
+        (["pretrain=null", "distil.weight=1"], "FILE with --set distil.weight=1: distil.teachers: field required"),
+        (
+            ["distil={teachers: [a]}"],
+            'FILE with --set distil={"teachers": ["a"]}: (whole file): value error, distil and',
+        ),
+        (
+            ["seed=1", "loss.label_smoothing=0.1"],
+            "FILE: loss.pos_weight_cap: input should be greater than or equal to 1",
+        ),
+    ],
+)
+def test_a_wrong_override_is_not_blamed_on_the_file(tmp_path, items, told):
+    path = write(tmp_path / "a.yaml", "loss: {pos_weight_cap: 0}" if "loss" in items[-1] else "")
+    with pytest.raises(ConfigError) as error:
+        load_config(path, parse(items))
+    (line,) = str(error.value).splitlines()
+    assert line.startswith(told.replace("FILE", str(path)))
+
+
 def test_a_file_that_can_not_be_read_is_named(tmp_path):
     (tmp_path / "gbk.yaml").write_bytes("name: 中文".encode("gbk"))
     for path, words in (

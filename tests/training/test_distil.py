@@ -98,6 +98,27 @@ def test_written_and_moved_rows_can_have_teachers_of_their_own(teachers, small_c
         assert np.allclose(lessons.answers[row], sigmoid(logits)[0], atol=1e-5)
 
 
+def test_a_teacher_of_real_and_of_written_rows_is_loaded_once_and_answers_as_two(teachers, small_config, monkeypatch):
+    plain, surer = teachers
+    written = WrittenLessonsConfig(teachers=[surer, plain])
+    config = with_teachers(small_config, teachers=[plain], hidden_weight=0, written=written)
+    schema = load_schema(config.data.label_schema)
+    rows = [
+        Row(LINES[0], meta={"room": "r-1"}),
+        Row(LINES[1], meta={"batch": "b01"}),
+        Row(LINES[0], meta={"batch": "b01"}),
+    ]
+    apart = config.model_copy(update={"cache": config.cache / "apart"})
+    alone = [ask(who, apart, schema, lines)[0] for who, lines in (([plain], LINES[:1]), ([surer, plain], LINES[1::-1]))]
+    loaded, asked, load, real = [], [], asking.load_model, asking.predict
+    monkeypatch.setattr(asking, "load_model", lambda folder, *args: loaded.append(folder) or load(folder, *args))
+    monkeypatch.setattr(asking, "predict", lambda *args: asked.extend(args[2]) or real(*args))
+    lessons = learn_from(config, schema, rows)
+    assert sorted(loaded) == sorted(path.resolve() for path in teachers)
+    assert sorted(asked) == sorted(LINES[:2] * 2), "each about each text once"
+    assert lessons.answers.tolist() == np.concatenate(alone).tolist()
+
+
 def test_what_a_teacher_answered_is_not_asked_again(teachers, small_config, monkeypatch):
     config = with_teachers(small_config, teachers=teachers, hidden_weight=0)
     schema, asked = load_schema(config.data.label_schema), []

@@ -119,6 +119,16 @@ def test_scores_count_where_somebody_looked_only():
     assert found["calibration_error"] == pytest.approx(2 * 0.2 / cells)
 
 
+def test_a_label_without_scores_counts_for_calibration_and_ranking_nowhere():
+    rows = [Row("原价九百九", ("price_fraud", "food_safety")), Row("降压茶"), Row("两盒装")]
+    scores = np.full((3, len(SCHEMA.ids)), np.nan)
+    scores[:, FRAUD] = [0.8, 0.1, 0.2]
+    found = evaluate(labelled(rows, SCHEMA.ids), scores, scores >= 0.5, SCHEMA)
+    assert found["calibration_error"] == pytest.approx(0.5 / 3) and sum(found["reliability"]["count"]) == 3
+    assert found["average_precision"] == {"price_fraud": 1} and set(found["precision_recall"]) == {"price_fraud"}
+    assert found["labels"]["food_safety"]["positives"] == 1 and found["labels"]["food_safety"]["recall"] == 0
+
+
 def test_pairs_are_right_when_both_sides_are():
     """Two right, one right and one wrong, and a row whose counterpart isn't there."""
     pairs = ["p", "p", "q", "q", "r"]
@@ -189,7 +199,7 @@ def test_a_bundle_may_know_other_labels_than_the_schema(classifier):
     texts = ["原价九百九现在九块九", "今天两盒装"]
     raw = classifier.score(texts)
     scores = label_columns(classifier, labels, raw)
-    assert scores[:, 0].tolist() == [0, 0]
+    assert np.isnan(scores[:, 0]).all()
     assert scores[:, 1].tolist() == raw[:, classifier.bundle.label_ids.index("price_fraud")].tolist()
     assert not decider(classifier, labels)(texts)[:, 0].any()
 
@@ -276,6 +286,7 @@ def test_page_and_record_hold_errors_with_evidence_and_training_rows(measured_ro
     assert html.count("<article") == len(errors) and html.count("<figure>") > 1 and "<mark>" in html
     assert "<b>就好" not in html and not re.search(r"(src|href)=", html)
     assert "Not measured" in html  # the disguises
+    assert measured["trained_on"] == 0 and "stand among the training rows" not in html
 
 
 @pytest.mark.parametrize(
@@ -305,6 +316,39 @@ def test_no_errors_asked_no_texts_kept(measured_rows, measuring_config, tmp_path
     assert "两盒装" not in record.read_text(encoding="utf-8")
     measured = json.loads(record.read_text(encoding="utf-8"))
     assert list(measured["models"]) == [measured["bundle"]] and measured["rows"] == 42
+
+
+def test_rows_that_are_trained_on_are_counted_and_the_baseline_learns_without_them(
+    measuring_config, tmp_path, root, monkeypatch
+):
+    measured_file = root / "data/corpus/b01.jsonl"  # a training batch; its first row stands in another file, too
+    copy = tmp_path / "copy.jsonl"
+    first = json.loads(measured_file.read_text(encoding="utf-8").splitlines()[0])
+    again = {"id": "x1", "text": f"{first['text']}！", "labels": first["labels"], "batch": "other"}
+    other = {"id": "x2", "text": "今天两盒装的拍一下", "labels": [], "batch": "other"}
+    copy.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in (again, other)), encoding="utf-8")
+    settings = yaml.safe_load(measuring_config.read_text(encoding="utf-8"))
+    settings["data"] |= {"written": [*settings["data"]["written"], str(copy)], "public_labels": ["data/labels/moved.jsonl"],
+                         "public_cache": str(tmp_path / "none")}  # fmt: skip
+    measuring_config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    learnt = []
+    fit = TfidfBaseline.fit
+    monkeypatch.setattr(
+        TfidfBaseline, "fit", lambda self, texts, *more: learnt.append(texts) or fit(self, texts, *more)
+    )
+    out = io.StringIO()
+    options = Options(baselines=False, errors=0, page=tmp_path / "out.html")
+    sets, console = [str(measured_file)], Console(file=out, width=200)
+    measured = evaluate_bundle(None, sets, measuring_config, options, console)  # without the public lines
+    rows = len(read_rows(measured_file))
+    assert measured["trained_on"] == rows and f"{rows:,} of these rows stand among the training rows" in out.getvalue()
+    assert f"{rows:,} of the rows stand among the training rows" in (tmp_path / "out.html").read_text(encoding="utf-8")
+    settings["data"]["public_labels"] = []
+    measuring_config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    evaluate_bundle(None, sets, measuring_config, Options(errors=0), Console(quiet=True))
+    assert learnt == [["今天两盒装的拍一下"]]
+    with pytest.raises(ConfigError, match="no training row is left for TF-IDF; add --no-baselines"):
+        evaluate_bundle(None, [*sets, str(copy)], measuring_config, Options(errors=0), Console(quiet=True))
 
 
 def test_a_hashed_set_is_joined_and_a_missing_text_is_said(measuring_config, tmp_path):

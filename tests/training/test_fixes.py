@@ -62,6 +62,26 @@ def test_fixes_that_were_taken_back_with_the_file_are_applied_anew(row, decide):
     assert labels() == ["food_safety", "illegal_endorsement", "false_propaganda"]
 
 
+def test_a_fix_whose_apply_is_set_back_stays_and_later_ones_go_in(row, decide):
+    _, labels = row
+    apply_fixes(decide(illegal_endorsement=True), load_schema())
+    assert apply_fixes(decide(), load_schema()).left == 3 and labels() == ["food_safety", "illegal_endorsement"]
+    later = apply_fixes(decide(false_propaganda=True, food_safety=True), load_schema())
+    assert (later.labels, later.rows, later.left) == (2, 1, 1)
+    assert labels() == ["illegal_endorsement", "false_propaganda"]
+
+
+def test_a_fix_that_is_set_back_and_taken_back_by_hand_stays_out(row, decide):
+    write, labels = row
+    apply_fixes(decide(illegal_endorsement=True, food_safety=True), load_schema())
+    write(labels=["food_safety"])
+    apply_fixes(decide(false_propaganda=True), load_schema())
+    assert labels() == ["food_safety", "false_propaganda"]
+    write(labels=["price_fraud"])
+    with pytest.raises(InputError, match="are price_fraud now, the audit saw food_safety"):
+        apply_fixes(decide(false_propaganda=True), load_schema())
+
+
 def test_a_row_that_somebody_else_changed_between_sittings_is_named(row, decide):
     write, labels = row
     apply_fixes(decide(illegal_endorsement=True), load_schema())

@@ -9,9 +9,9 @@ from zhenyan.training.config import DataConfig
 from zhenyan.training.dataset import load_corpus
 from zhenyan.training.edits import corpus_line
 from zhenyan.training.hashing import PublicText, hash_rows
-from zhenyan.training.leaks import Spoken
+from zhenyan.training.leaks import Spoken, apart_from, base_key, without_leaks
 from zhenyan.training.public import room_name
-from zhenyan.training.rows import row_from_json
+from zhenyan.training.rows import Row, row_from_json
 from zhenyan.training.schema import load_schema
 
 HELD, PLAIN = "喝完这个茶血牙就降下来了", "喝完这个茶血压就降下来了"
@@ -57,6 +57,29 @@ def test_other_forms_of_what_is_held_out_are_not_trained_on(config):
     # Not the other form of the held-out text or of its double, nor what was made of it, nor what a room for measuring said;
     # but the line that a held-out one was made from, and its other children.
     assert [row.id for row in corpus.train] == ["own", "kept"]
+
+
+def test_a_held_out_text_with_other_punctuation_is_not_trained_on_nor_what_was_made_of_it():
+    held = [Row("喝完这个茶，血压就降下来了。", id="h", meta={"batch": "b02"})]
+    train = [
+        Row("喝完这个茶 血压就降下来了！", id="same"),
+        Row("ＶＣ喝完这个茶血压就降下来了", id="other"),
+        Row("贴完这个膏血压就降下来了", id="made", base=base_key("喝完这个茶血压就降下来了")),
+        Row("喝完这茶血压降", id="form", meta={"pair_of": "same"}),
+    ]
+    assert [row.id for row in without_leaks(train, held)] == ["other"]
+
+
+def test_what_is_measured_is_apart_from_what_is_learnt():
+    measured = [Row("九块九，包邮！", meta={"batch": "b01"}), Row("两盒装", meta={"room": "r-1"}), Row("三盒装")]
+    train = [
+        Row("九块九包邮", meta={"batch": "b02"}),
+        Row("四盒装", meta={"batch": "b01"}),
+        Row("五盒装", meta={"room": "r-1"}),
+        Row("六盒装"),
+    ]
+    apart, standing = apart_from(train, measured)
+    assert [row.text for row in apart] == ["六盒装"] and standing == 1
 
 
 def test_an_id_used_twice_takes_no_row_away(tmp_path, root):

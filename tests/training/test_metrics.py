@@ -1,5 +1,7 @@
 """Metrics against scikit-learn and by hand."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
@@ -8,6 +10,7 @@ from zhenyan.training.calibration import fit_scaling
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.metrics import (
     average_precision,
+    bounds,
     calibration_error,
     confusion,
     precision_recall,
@@ -85,6 +88,20 @@ def test_interval_of_three_groups_that_are_right_as_often_is_no_single_point(arr
     truth, decided = (np.tile(a[:100], (3, 1)) for a in arrays)
     found = score(truth, decided, np.repeat(["b24", "b25", "b26"], 100))
     assert found.low < found.f1 - 0.02 and found.high > found.f1 + 0.02
+
+
+def test_samples_without_a_positive_or_a_decision_bound_nothing():
+    """A model that is always right isn't wrong in the samples that drew none of the few rows with the label."""
+    truth = np.arange(60) == 7
+    found = score(truth, truth)
+    assert (found.f1, found.low, found.high) == (1, 1, 1)
+    assert score(truth, np.arange(60) == 8).high == 0  # a decision without a positive is wrong, not undefined
+    never = np.zeros((60, 1), dtype=bool)
+    for undefined in (score(never, never), score(never[:0], never[:0])):
+        assert (undefined.low, undefined.high) == (None, None)
+    found = report(np.stack([truth, never[:, 0]], 1), np.stack([truth, never[:, 0]], 1), ["a", "b"], ["a"])
+    json.dumps(found, allow_nan=False)
+    assert (bounds(found["labels"]["a"], "-"), bounds(found["labels"]["b"], "-")) == ("1.00-1.00", "-")
 
 
 def test_calibration_error_of_perfect_and_of_overconfident():

@@ -14,6 +14,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training.encoders.load import freeze, load_encoder
 from zhenyan.training.export import to_onnx
 from zhenyan.training.modelling import MultiLabelClassifier, load_model
+from zhenyan.training.quantise import quantise_weights
 from zhenyan.training.train import train
 
 TEXTS = ["喝这个茶三高就降下来了", "今天二号链接两盒装的拍一下"]
@@ -74,6 +75,26 @@ def test_dynamic_int8_comes_back_as_exact_as_it_is_stored(checkpoint, tmp_path, 
     )
     for name, value in exact.items():
         assert (restored[name] - value).abs().max() <= value.abs().max() / 127, name
+
+
+def test_int8_as_our_bundles_hold_it_comes_back_with_the_word_table(checkpoint, tmp_path):
+    folder = as_onnx(checkpoint, tmp_path / "onnx")
+    quantise_weights(folder / "model.onnx", folder / "model.onnx")
+    restored, exact = load_encoder(str(folder))[0].state_dict(), load_encoder(str(checkpoint))[0].state_dict()
+    for name, value in exact.items():
+        assert (restored[name] - value).abs().max() <= value.abs().max() / 127, name
+
+
+def test_integers_whose_scale_is_not_found_are_not_taken_for_words(checkpoint, tmp_path):
+    folder = as_onnx(checkpoint, tmp_path / "onnx")
+    (folder / "model.onnx").rename(tmp_path / "fp32.onnx")
+    quantize_dynamic(tmp_path / "fp32.onnx", folder / "int8.onnx", weight_type=QuantType.QInt8)
+    model = onnx.load(folder / "int8.onnx")
+    (scale,) = [one for one in model.graph.initializer if one.name.endswith("word_embeddings.weight_scale")]
+    scale.name = "elsewhere"
+    onnx.save(model, folder / "int8.onnx")
+    with pytest.raises(ConfigError, match=r"doesn't hold 1 of .* embeddings\.word_embeddings\.weight"):
+        load_encoder(str(folder))
 
 
 @pytest.mark.parametrize(

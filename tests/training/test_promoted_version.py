@@ -77,7 +77,19 @@ def test_a_folder_that_changes_during_the_gates_is_refused(shelf, promote, bundl
     assert shelf.version(CHAMPION).number == "1"
 
 
-@pytest.mark.parametrize("address", ["models:/zhenyan/99", "models:/zhenyan@nobody", "models:/zhenyan/x"])
-def test_a_version_that_is_not_there_is_named(shelf, promote, address):
-    with pytest.raises(ConfigError, match=f"^{address}: "):
+VERSIONS = "zhenyan has versions 1, 2; aliases: challenger \\(2\\), champion \\(1\\)$"
+
+
+@pytest.mark.parametrize(
+    ("address", "there"),
+    [
+        ("models:/zhenyan/99", VERSIONS),
+        ("models:/zhenyan@nobody", VERSIONS),
+        ("models:/zhenyan/x", VERSIONS),
+        ("models:/other@champion", "registered: zhenyan$"),
+        ("runs:/0123", r"the latest with a bundle: runs:/\w{32} \(second-\w+\), runs:/\w{32} \(first-\w+\)$"),
+    ],
+)
+def test_of_what_is_not_there_those_that_are_there_are_named(shelf, promote, address, there):
+    with pytest.raises(ConfigError, match=f"^{address}: .*; {there}"):
         promote(address)

@@ -170,9 +170,20 @@ def test_lines_come_from_any_readable_file(tmp_path, root):
     assert found.records[0] == {"source": file, "place": f"{file} line 1", "text": "好的", "id": 7}
     assert {record["source"] for record in found.records if "start" in record} == {"stream"}  # one stream, one group
     assert found.rejects == 1 and not found.opinions and any("start" in record for record in found.records)
+    assert found.reasons == (f"{file} line 2: no text column; its columns are id; name one with --text-column",)
     (tmp_path / "empty.jsonl").write_text("\n")
     with pytest.raises(InputError, match="no line to choose from"):
         read_candidates([str(tmp_path / "empty.jsonl")], Options())
+
+
+def test_of_many_lines_that_can_not_be_read_the_first_are_told(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "好的"}\n' + "[]\n" * 8, "utf-8")
+    found, file = read_candidates([str(tmp_path / "a.jsonl")], Options()), tmp_path / "a.jsonl"
+    told = [f"{file} line {number}: expected a JSON object, found list" for number in range(2, 7)]
+    assert found.rejects == 8 and found.reasons == (*told, "and 3 more")
+    file.write_text('{"text": ""}\n', "utf-8")
+    with pytest.raises(InputError, match=r"\(1 could not be read\)\n.*a\.jsonl line 1: column 'text' is empty"):
+        read_candidates([str(file)], Options())
 
 
 def test_a_run_gives_rows_and_an_opinion_by_its_folder_or_its_output(run):
@@ -287,6 +298,7 @@ def test_the_command_chooses_from_a_run_without_loading_a_model(run, tmp_path, c
     arguments = ["sample", str(run), "-o", str(output), "--count", "3", "--labelled", "data/corpus/b02.jsonl"]
     result = CliRunner().invoke(data, arguments, catch_exceptions=False)
     assert result.exit_code == 0 and "3 of 4 lines" in result.output and "2 lines could not be read" in result.output
+    assert result.output.splitlines()[1] == f"{tmp_path}/out.jsonl.run/rejects.jsonl says which and why"
     first = output.read_bytes()
     assert CliRunner().invoke(data, arguments).exit_code == 0 and output.read_bytes() == first
     assert {row.meta["chosen_for"] for row in read_rows(output)} <= {"x", "y"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -20,6 +22,22 @@ from zhenyan.training.tracking import JOURNAL, NoTracker, Tracker
 from zhenyan.training.train import flatten, new_folder
 
 QUIET = Console(quiet=True)
+BEGIN = """
+import sys, time
+from pathlib import Path
+import mlflow.store.tracking.sqlalchemy_store
+from rich.console import Console
+from zhenyan.training.config import TrackingConfig
+from zhenyan.training.tracking import Tracker
+run = Path(sys.argv[1])
+(run / "here").touch()
+while len(list(run.parent.glob("*/here"))) < 2:
+    time.sleep(0.01)
+address = f"sqlite:///{run.parents[1]}/mlflow.db"
+tracker = Tracker(run, TrackingConfig(uri=address), "run", Console(stderr=True))
+tracker.params({"a": 1})
+print(repr(tracker.problem), tracker.sent)
+"""
 AWAY = TrackingConfig(uri="http://127.0.0.1:9")
 
 
@@ -68,6 +86,16 @@ def test_runs_nested_while_the_server_was_away_are_nested_afterwards(tmp_path, h
     found = client.get_run(child.run_id)
     assert found.data.tags[MLFLOW_PARENT_RUN_ID] == parent.run_id and found.info.status == "KILLED"
     assert client.get_run(parent.run_id).data.params == {"a": "1"}
+
+
+def test_runs_that_begin_at_once_make_the_database_together(tmp_path):
+    folders = [made(tmp_path / f"runs/{name}") for name in ("one", "two")]
+    beginning = [
+        subprocess.Popen([sys.executable, "-c", BEGIN, folder], stdout=subprocess.PIPE, text=True) for folder in folders
+    ]
+    said = [process.communicate(timeout=300)[0] for process in beginning]
+    assert said == ["'' 1\n"] * 2, "no problem, and the entry sent"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "runs"]
 
 
 def test_a_torn_last_line_is_cut_off(tmp_path, here):

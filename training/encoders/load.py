@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,8 +11,9 @@ import onnx
 import torch
 from google.protobuf.message import DecodeError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import cached_file
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training.encoders.onnx_weights import parameters
+from zhenyan.training.encoders.onnx_weights import encoder_prefix, parameters
 from zhenyan.training.encoders.trim import trim_vocabulary
 
 BERT_FAMILY = ("bert", "roberta", "xlm-roberta", "ernie", "electra", "megatron-bert")
@@ -63,11 +66,7 @@ def _names_folder(source: str) -> bool:
 
 
 def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    there = Path(source).is_dir()
-    place = "folder" if there or _names_folder(source) else "folder or Hub id"
-    try:
-        if place == "folder" and not there:
-            raise OSError("no such folder")
+    with _looked_for(source):
         config = AutoConfig.from_pretrained(source)
         if config.model_type not in BERT_FAMILY:
             raise ConfigError(
@@ -75,6 +74,26 @@ def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokeniz
             )
         encoder = from_onnx(file) if (file := _only_onnx(Path(source))) else backbone(source)
         return encoder, cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(source))
+
+
+def revision(hub_id: str) -> str:
+    """The commit that a Hub id stands for now, or stood for when it was downloaded where the Hub can't be reached.
+
+    ConfigError when it is neither on the Hub nor downloaded.
+    """
+    with _looked_for(hub_id):
+        return Path(str(cached_file(hub_id, "config.json"))).parent.name
+
+
+@contextlib.contextmanager
+def _looked_for(source: str) -> Iterator[None]:
+    """ConfigError that says where, when what is done inside doesn't find the encoder."""
+    there = Path(source).is_dir()
+    place = "folder" if there or _names_folder(source) else "folder or Hub id"
+    try:
+        if place == "folder" and not there:
+            raise OSError("no such folder")
+        yield
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(
@@ -101,8 +120,7 @@ def from_onnx(file: Path) -> PreTrainedModel:
     except DecodeError:
         raise ConfigError(f"encoder.source: {file} is not an ONNX file") from None
     encoder = blank(AutoConfig.from_pretrained(file.parent).to_diff_dict())
-    norm = "embeddings.LayerNorm.weight"
-    prefix = next((name.removesuffix(norm) for name in found if name.endswith(norm)), "")
+    prefix = encoder_prefix(found) or ""
     wanted = {name: found.get(prefix + name) for name in encoder.state_dict()}
     if missing := [name for name, value in wanted.items() if value is None]:
         raise ConfigError(

@@ -6,6 +6,7 @@ Exporters keep the names of biases, norms and tables. A product's matrix loses i
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 
 import numpy as np
 import onnx
@@ -13,7 +14,8 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-_WORDS = "encoder.embeddings.word_embeddings.weight"
+_NORM = "embeddings.LayerNorm.weight"
+_WORDS = "embeddings.word_embeddings.weight"
 _STORED = (
     "_quantized"  # ONNX Runtime's dynamic quantisation keeps NAME as NAME_quantized, NAME_scale and NAME_zero_point
 )
@@ -31,13 +33,18 @@ def parameters(model: onnx.ModelProto, prefix: str = "") -> dict[str, Tensor]:
             continue
         if (bias := graph.bias_of(node.output[0])) is not None:
             found[bias.removesuffix("bias") + "weight"] = (weight * graph.smoothing_of(node.input[0])).T
-    if (table := graph.word_table()) is not None:
-        found.setdefault(f"{prefix}{_WORDS}", table)
+    if (table := graph.word_table()) is not None and (before := encoder_prefix(found)) is not None:
+        found.setdefault(before + _WORDS, table)
     return {
         name: torch.from_numpy(np.array(value, dtype=np.float32))
         for name, value in found.items()
         if name.startswith(prefix) and np.issubdtype(value.dtype, np.floating)
     }
+
+
+def encoder_prefix(names: Iterable[str]) -> str | None:
+    """What stands before the encoder's own names, "" for an encoder alone; None where none of the names is an encoder's."""
+    return next((name.removesuffix(_NORM) for name in names if name.endswith(_NORM)), None)
 
 
 class _Graph:
@@ -96,7 +103,9 @@ class _Graph:
     def word_table(self) -> np.ndarray | None:
         """A bundle's word embeddings, stored in half precision, or as int8 rows and a scale for each."""
         gathers = [node for node in self.nodes if node.op_type == "Gather" and node.input[1] == "input_ids"]
-        tables = [
-            self.constants[node.input[0]].astype(np.float32) for node in gathers if node.input[0] in self.constants
-        ]
-        return functools.reduce(np.multiply, tables) if tables else None
+        tables = [self.constants[node.input[0]] for node in gathers if node.input[0] in self.constants]
+        if not any(
+            np.issubdtype(table.dtype, np.floating) for table in tables
+        ):  # integers whose scale stands elsewhere
+            return None
+        return functools.reduce(np.multiply, (table.astype(np.float32) for table in tables))
