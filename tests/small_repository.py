@@ -120,19 +120,10 @@ def _shrink_configs(configs: Path, encoder: Path) -> None:
     _merge(configs / "train/student.yaml", {"encoder": {"layers": [0, 1]}, "optim": {"epochs": 1}})
     _merge(configs / "train/afresh.yaml", {"optim": {"epochs": 1}})
     _merge(configs / "train/crossed.yaml", {"distil": {"crossed": 40}, "optim": {"epochs": 1}})
-    for name in (
-        "asides",
-        "sharpen",
-        "steady",
-        "lecture",
-        "steady-later",
-        "rulings",
-        "settle",
-        "notices",
-        "notices-later",
-    ):
+    steady = ("steady", "lecture", "steady-later", "rulings", "settle", "notices", "notices-later")
+    for name in ("asides", "sharpen", *steady):
         _merge(configs / f"train/{name}.yaml", {"distil": {"crossed": 40}})
-    for name in ("steady", "lecture", "bert-later", "steady-later", "rulings", "settle", "notices", "notices-later"):
+    for name in ("bert-later", *steady):
         _merge(configs / f"train/{name}.yaml", {"data": {"public_labels": ["data/labels/*.jsonl"]}})
     _merge(configs / "train/bert.yaml", {"encoder": {"source": str(encoder), "layers": [0, 1], "frozen": 1}})
     for last in ("finish", "moved", "release"):
