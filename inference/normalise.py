@@ -94,3 +94,8 @@ def normalise(text: str) -> str:
         if plain == text:
             return text
         text = plain
+
+
+def plain_text(text: str) -> str:
+    """Normalised text without punctuation, spaces and capitals: texts alike in it are one text to a corpus."""
+    return re.sub(r"[\W_]", "", normalise(text)).lower()

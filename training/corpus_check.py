@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zhenyan.training.duplicates import Shingles, plain_text
+from zhenyan.inference.normalise import plain_text
+from zhenyan.training.duplicates import Shingles
 from zhenyan.training.rows import Row, reading_fault
 from zhenyan.training.rulings import broken_rulings
 from zhenyan.training.schema import Schema

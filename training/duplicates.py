@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 
-from zhenyan.inference.normalise import normalise
+from zhenyan.inference.normalise import plain_text
 
 NEAR = 0.6  # Jaccard overlap of shingles from which two texts are near duplicates
 SIZE = 5
 _COMMON = 400  # a shingle in more texts than this tells nothing and would cost most
-
-
-def plain_text(text: str) -> str:
-    """Normalised text without punctuation and spaces."""
-    return re.sub(r"[\W_]", "", normalise(text)).lower()
 
 
 def shingles(text: str) -> frozenset[str]:

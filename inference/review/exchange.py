@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from zhenyan.inference.normalise import normalise
+from zhenyan.inference.normalise import plain_text
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.schema import beijing_day, finding, reading, reviewer, skipped
@@ -124,11 +123,6 @@ def _lines(findings: Iterable[Reviewed]) -> Iterable[list[Reviewed]]:
         kept = {name: one.record[name] for name in _KEPT}  # all lines wait until the last finding is seen
         lines[place["file"], place["place"], one.record["text"]].append(replace(one, record=kept))
     return lines.values()
-
-
-def plain_text(text: str) -> str:
-    """What is compared of two texts, as `zhenyan data check` does: it faults a corpus that holds one twice."""
-    return re.sub(r"[\W_]", "", normalise(text)).lower()
 
 
 def _verdicts(group: Iterable[Reviewed]) -> tuple[set[str], set[str]]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 from review_helpers import decide, finding, make_site, skip
-from zhenyan.inference.review.exchange import Held, corpus_rows, plain_text, reviewed
+from zhenyan.inference.review.exchange import Held, corpus_rows, reviewed
 from zhenyan.inference.review.exports import write_export
 from zhenyan.inference.review.schema import beijing_day
 
@@ -94,13 +94,6 @@ def test_a_text_that_stands_in_two_streams_becomes_one_row(tmp_path):
     write_export(site.database, site.run, "rows", tmp_path / "rows.jsonl", site.bundle.labels)
     found = check_corpus(read_rows([str(tmp_path / "rows.jsonl")]), load_schema(), Splits(validation=[], test=[]))
     assert [fault for fault in found.faults if "same text" in fault] == []
-
-
-@pytest.mark.parametrize("text", ["全网\u200b第一！", "ＡＢ c_d 1,999元", "喝了這個茶", "！", "全w网 第 一"])
-def test_texts_are_compared_as_data_check_compares_them(text):
-    from zhenyan.training import duplicates
-
-    assert plain_text(text) == duplicates.plain_text(text)
 
 
 @pytest.mark.parametrize("labels", [[], ["price_fraud"], ["food_safety", "price_fraud"]])
