@@ -89,11 +89,9 @@ def evaluate_bundle(
     schema = load_schema(config.data.label_schema)
     needed = [] if sets else ["test"]
     needed += ["train", "validation"] if options.baselines or options.explains else []
-    # Where nothing is learnt from them, missing public lines only mean that fewer rows are known to be trained on.
-    sources = config.data if needed else config.data.model_copy(update={"public_required": False})
-    corpus = load_corpus(sources, schema, needed)
+    corpus = load_corpus(config.data, schema, needed) if needed else Corpus([], [], [], [])
     rows = read_sets(sets, config.data.public_cache, schema) if sets else corpus.test
-    apart, trained_on = apart_from(corpus.train, rows) if sets else (corpus.train, 0)
+    apart, trained_on = apart_from(corpus.train, rows) if sets and needed else (corpus.train, None)
     measured = measure(classifier, labelled(rows, schema.ids), schema, corpus, apart, config, options)
     measured |= {"set": ", ".join(sets) if sets else "the test split", "trained_on": trained_on}
     show(measured, schema, console)

@@ -38,7 +38,8 @@ def base_key(line: str, plain: Callable[[str], str] = normalise) -> str:
 
     `plain` gives what `normalise` does.
     """
-    return text_key(_letters(plain(line)))
+    text = plain(line)
+    return text_key(_letters(text) or text)
 
 
 def without_leaks(train: Sequence[Row], held_out: Sequence[Row], plain: Callable[[str], str] = normalise) -> list[Row]:

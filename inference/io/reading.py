@@ -180,17 +180,13 @@ def _noted(items: Iterable[Item | Reject], path: str, options: Options) -> Itera
 
 
 def _unpacked(items: Iterable[Item | Reject]) -> Iterator[Item | Reject]:
-    """The items; a text that is a JSON object, as 剪映 keeps a subtitle, is the one text in it, else a reject."""
+    """The items; a text that is a JSON object, as 剪映 keeps a subtitle, is the one text in it where it holds just one."""
     for item in items:
         packed = _object(item.text) if isinstance(item, Item) else None
-        if isinstance(item, Reject) or packed is None:
-            yield item
-            continue
-        texts = [text for name in TEXT_COLUMNS if isinstance(text := packed.get(name), str) and text.strip()]
-        if len(texts) == 1:
-            yield replace(item, record=item.record | {"text": texts[0].strip()})
-        else:
-            yield Reject(item.place, "the text is a JSON object that doesn't hold one text", item.text[:80])
+        texts = {text.strip() for name in TEXT_COLUMNS if isinstance(text := (packed or {}).get(name), str)} - {""}
+        if isinstance(item, Item) and len(texts) == 1:
+            item = replace(item, record=item.record | {"text": texts.pop()})
+        yield item
 
 
 def _object(text: str) -> dict[str, Any] | None:

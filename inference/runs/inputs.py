@@ -92,8 +92,14 @@ def _lying(path: str) -> Iterator[Any]:
 
 
 def digest(path: str) -> str | None:
-    """SHA-256 of a file; None where its archive is damaged or locked: some of it may be read, whoever reads it says so."""
+    """SHA-256 of a file; None where its archive is damaged or locked: some of it may be read, whoever reads it says so.
+
+    What lies elsewhere is known by its filesystem's own token, such as address, size and date: it isn't fetched for that.
+    """
     try:
+        if is_remote(path.rpartition("::")[2]):
+            system, name = filesystem(path)
+            return str(system.ukey(name))
         return sha256(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None

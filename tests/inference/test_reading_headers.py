@@ -6,7 +6,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io import Options, Reject, read_items
+from zhenyan.inference.io import Options, read_items
 
 LINE = "喝这个茶三高就降下来了"
 GROUPS = [["直播信息", None, "内容", None], ["序号", "直播间", "开始时间", "话术"], ["1", "养生堂", "00:00:01", LINE]]
@@ -99,11 +99,9 @@ def test_a_format_of_lyrics_is_to_be_converted_not_renamed(tmp_path):
         read(str(tmp_path / "a.lrc"))
 
 
-def test_a_text_that_is_json_is_unpacked_or_rejected(tmp_path):
-    texts = [json.dumps({"styles": [], "text": LINE}), '{"styles":[]}', '{"text":"a","content":"b"}', "{喝茶}"]
-    draft = {"materials": {"texts": [{"content": text, "type": "subtitle"} for text in texts]}, "tracks": []}
+def test_a_text_that_is_json_with_one_text_is_unpacked_and_any_other_is_read_as_it_is(tmp_path):
+    packed = [json.dumps({"styles": [], "text": LINE}), json.dumps({"text": LINE, "content": f"{LINE} "})]
+    kept = ['{"msg":"全网第一"}', '{"text":"a","content":"b"}', "{喝茶}"]
+    draft = {"materials": {"texts": [{"content": text, "type": "subtitle"} for text in [*packed, *kept]]}, "tracks": []}
     (tmp_path / "a.json").write_text(json.dumps(draft), encoding="utf-8")
-    first, second, third, plain = read(str(tmp_path / "a.json"))[0]
-    assert (first.text, plain.text) == (LINE, "{喝茶}")
-    for item in (second, third):
-        assert isinstance(item, Reject) and item.reason == "the text is a JSON object that doesn't hold one text"
+    assert [item.text for item in read(str(tmp_path / "a.json"))[0]] == [LINE, LINE, *kept]

@@ -201,9 +201,7 @@ def test_agreement_counts_rows_read_twice_and_skips_what_was_not_looked_for():
         Row("c", annotated=("y",), meta={"readings": [["x"], []]}),
         Row("d", meta={"readings": [["x"]]}),
         Row("e"),
-        Row("f", meta={"readings": [["x"], ["z"]]}),
-        Row("g", meta={"readings": ["x", "xy"]}),
-        Row("h", meta={"readings": [["x"], ["x"], []]}),
+        *(Row("f", meta={"readings": wrong}) for wrong in ([["x"], ["z"]], ["x", "xy"], [["x"], ["x"], []])),
     ]
     found = agreement(rows, ["x", "y"])
     assert found["x"] == Agreement(1, 0, 0, 1) and found["y"] == Agreement(0, 0, 1, 2)

@@ -48,10 +48,7 @@ def write(path, *records):
             '{"text": "a", "labels": [], "start": NaN, "end": true}\n',
             "field 'start' must.*\n.*field 'end' must be seconds",
         ),
-        (
-            '{"text": "a", "labels": [], "start": 9.5, "end": 9}\n',
-            "field 'end' must not lie before 'start', 9.5, found 9",
-        ),
+        ('{"text": "a", "labels": [], "start": 9.5, "end": 9}\n', "field 'end' must not lie before 'start', 9.5"),
         (
             '{"text": "a", "labels": ["food_safety"], "labels": []}\n',
             "the key 'labels' stands twice in an object; keep one of them",
@@ -105,9 +102,8 @@ def test_the_committed_corpus_is_sound(root):
     assert counts["minimal_pairs"] >= 600 and counts["compliant"] >= 0.45 * counts["rows"]
     assert counts["multi_label"] >= counts["violating"] / 4
     # What market supervision writes (b44 to b47, b49 to b57, b59, b76 to b79, b82, b84 to b86) is neither speech nor copy, though its channel is copy.
-    spoken = [
-        row.channel == "live" for row in rows if not row.meta.get("voice", "").startswith(("findings", "notices"))
-    ]
+    own = ("findings", "notices")
+    spoken = [row.channel == "live" for row in rows if not row.meta.get("voice", "").startswith(own)]
     assert abs(2 * sum(spoken) - len(spoken)) < 0.05 * len(spoken)
     schema = load_schema()
     for label in schema.ids:

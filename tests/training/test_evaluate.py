@@ -286,7 +286,7 @@ def test_page_and_record_hold_errors_with_evidence_and_training_rows(measured_ro
     assert html.count("<article") == len(errors) and html.count("<figure>") > 1 and "<mark>" in html
     assert "<b>就好" not in html and not re.search(r"(src|href)=", html)
     assert "Not measured" in html  # the disguises
-    assert measured["trained_on"] == 0 and "stand among the training rows" not in html
+    assert not measured["trained_on"] and "stand among the training rows" not in html
 
 
 @pytest.mark.parametrize(
@@ -328,8 +328,7 @@ def test_rows_that_are_trained_on_are_counted_and_the_baseline_learns_without_th
     other = {"id": "x2", "text": "今天两盒装的拍一下", "labels": [], "batch": "other"}
     copy.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in (again, other)), encoding="utf-8")
     settings = yaml.safe_load(measuring_config.read_text(encoding="utf-8"))
-    settings["data"] |= {"written": [*settings["data"]["written"], str(copy)], "public_labels": ["data/labels/moved.jsonl"],
-                         "public_cache": str(tmp_path / "none")}  # fmt: skip
+    settings["data"] |= {"written": [*settings["data"]["written"], str(copy)], "public_labels": []}
     measuring_config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     learnt = []
     fit = TfidfBaseline.fit
@@ -337,14 +336,12 @@ def test_rows_that_are_trained_on_are_counted_and_the_baseline_learns_without_th
         TfidfBaseline, "fit", lambda self, texts, *more: learnt.append(texts) or fit(self, texts, *more)
     )
     out = io.StringIO()
-    options = Options(baselines=False, errors=0, page=tmp_path / "out.html")
+    options = Options(baselines=False, errors=1, page=tmp_path / "out.html")
     sets, console = [str(measured_file)], Console(file=out, width=200)
-    measured = evaluate_bundle(None, sets, measuring_config, options, console)  # without the public lines
+    measured = evaluate_bundle(None, sets, measuring_config, options, console)
     rows = len(read_rows(measured_file))
     assert measured["trained_on"] == rows and f"{rows:,} of these rows stand among the training rows" in out.getvalue()
     assert f"{rows:,} of the rows stand among the training rows" in (tmp_path / "out.html").read_text(encoding="utf-8")
-    settings["data"]["public_labels"] = []
-    measuring_config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     evaluate_bundle(None, sets, measuring_config, Options(errors=0), Console(quiet=True))
     assert learnt == [["今天两盒装的拍一下"]]
     with pytest.raises(ConfigError, match="no training row is left for TF-IDF; add --no-baselines"):
