@@ -5,10 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io.times import begun, in_second, is_date, seconds, without_milliseconds
+from zhenyan.inference.io.times import FIRST_DATE, begun, in_second, is_date, seconds, without_milliseconds
 from zhenyan.inference.normalise import simplified
 
 TEXT_COLUMNS = (
@@ -114,6 +115,11 @@ class Columns:
     start: str | None
     end: str | None
     stream: str | None
+
+    @cached_property  # asked for by every row
+    def own(self) -> dict[str, str]:
+        """Each field of the contract, and the column that it is read from."""
+        return {name: getattr(self, name) or name for name in ("text", *_TIMES, "stream")}
 
 
 def find_columns(names: Iterable[str], options: Options, path: str, lenient: bool = False) -> Columns:
@@ -221,16 +227,18 @@ def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Re
         return Reject(place, f"column {columns.text!r} holds {type(text).__name__}, expected text", repr(text)[:80])
     if not str(text).strip():
         return Reject(place, f"column {columns.text!r} is empty")
-    own = {name: getattr(columns, name) or name for name in ("text", *_TIMES, "stream")}
+    own = columns.own
     given = {name: value for name in _TIMES if not _is_blank(value := record.get(own[name]))}
-    given |= {"start": begun(given["start"])} if "start" in given else {}
+    if "start" in given:
+        given["start"] = begun(given["start"])
     timed = {name: seconds(value, in_second(own[name])) for name, value in given.items()}
     times = {name: time for name, time in timed.items() if time is not None}
     read: dict[str, Any] = {"text": str(text)} | times
     if record.get(own["stream"]):
         read["stream"] = str(record[own["stream"]])
-    taken = {name for name, column in own.items() if _is_other(name, column, record, read)}
-    kept = {k: v for k, v in keep_aside(record, taken).items() if k not in _TIMES or k in read}
+    taken = {name for name, column in own.items() if name in record and _is_other(name, column, record, read)}
+    aside = keep_aside(record, taken) if taken else record
+    kept = {k: v for k, v in aside.items() if k not in _TIMES or k in read}
     untimed = tuple(Untimed(name, own[name], str(given[name])[:40]) for name in given if name not in times)
     return Item({"text": read["text"]} | kept | read, place, untimed=untimed)
 
@@ -243,9 +251,12 @@ def _is_other(name: str, column: str, record: Mapping[str, Any], read: Mapping[s
     """Whether the field that is called as the contract has it says something else than what was read under this name."""
     value = record.get(name)
     if name in _TIMES and (name not in read or name == column):  # times hold seconds, whatever the input wrote there
-        return not _is_blank(value) and (name not in read or is_date(value) or begun(value) is not value)
-    time = seconds(value) if name in _TIMES else None  # tables hold it as text
-    return name in read and name != column and value not in (None, read[name]) and time != read[name]
+        if name not in read:
+            return not _is_blank(value)
+        return (read[name] >= FIRST_DATE and is_date(value)) or begun(value) is not value
+    if name not in read or name == column or value in (None, read[name]):
+        return False
+    return name not in _TIMES or seconds(value) != read[name]  # tables hold it as text
 
 
 def keep_aside(record: Mapping[str, Any], names: Container[str]) -> dict[str, Any]:

@@ -16,15 +16,18 @@ _DATE = re.compile(
     r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(?:Z|[+-]\d{2}:?\d{2})?"
 )
 _START = datetime(1970, 1, 1)
-# 20时15分03秒, 1小时2分, 10分5秒
+# 20时15分03秒, 1小时2分, 10分5秒; what stands before is a date or half a day, and no sign or other part of a number
 _UNITS = re.compile(
-    r"(?<!\d)(?=\d+\s*(?:小时|小時|[时時点點分秒]))"
+    r"(?:^|(?<=[\s日T午Mm]))(?=\d+\s*(?:小时|小時|[时時点點分秒]))"
     r"(?:(\d{1,3})\s*(?:小时|小時|[时時点點])\s*)?(?:(\d{1,2})\s*分[钟鐘]?\s*)?(?:(\d{1,2}(?:\.\d+)?)\s*秒)?$"
 )
+# 1.5小时, 120分; not 8.30点, which may be half past eight
+_ONE_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*(?:(小时|小時|[时時])|(分[钟鐘]?)|秒)")
 _BEFORE_HOUR = re.compile(r"(上午|下午|[AaPp][Mm])\s*(\d{1,2})(:\d{2})(:\d{2})?$")
 _AFTER_HOUR = re.compile(r"(\d{1,2}:\d{2}(?::\d{2})?)\s*([AaPp][Mm])$")
 _RANGE = re.compile(r"(.*?\d:\d{2}(?:[.,]\d+)?)\s*[-~～–—至到]{1,2}\s*(\d.*:\d{2}.*)")
 _RANGE_CHARS = 100  # no range is longer
+_RANGE_MARKS = frozenset("-~～–—至到")
 # What ends the name of a column of milliseconds: start_ms, startMs, begin (ms), 时间ms, 开始时间(毫秒), 开始毫秒
 _MILLISECONDS = re.compile(
     r"(?:(?:[\s_.(\[（-]|(?<=[\u4e00-\u9fff]))(?i:ms|msecs?|millis(?:econds?)?)"
@@ -56,20 +59,24 @@ def seconds(value: Any, units: float = 1.0) -> float | None:
     if isinstance(value, timedelta):
         return seconds(value.total_seconds())
     text = _plainly(str(value).strip())
+    date = _DATE.fullmatch(text) if ":" in text else None
     try:
-        return _date_seconds(text) if _DATE.fullmatch(text) else _code_seconds(text, units)
+        return _date_seconds(date) if date else _code_seconds(text, units)
     except ValueError:
         return None
 
 
 def is_date(value: Any) -> bool:
     """Whether a cell is a date with a time, such as 2026-11-27 20:15:03 or 2026/11/27T20:15:03+08:00."""
-    return _DATE.fullmatch(_plainly(str(value).strip())) is not None
+    text = _plainly(str(value).strip())
+    return ":" in text and _DATE.fullmatch(text) is not None
 
 
 def begun(value: Any) -> Any:
     """The first of two times such as 20:15-20:16; else the value as it is."""
-    if not isinstance(value, str) or len(value) > _RANGE_CHARS or is_date(value):
+    if not isinstance(value, str) or value.count(":") < 2 or len(value) > _RANGE_CHARS:  # nearly always
+        return value
+    if _RANGE_MARKS.isdisjoint(value) or is_date(value):
         return value
     found = _RANGE.fullmatch(value.strip())
     return value if found is None or seconds(found[2]) is None else found[1]
@@ -80,6 +87,9 @@ def _plainly(text: str) -> str:
     if text.isascii() and text[-1:] not in ("M", "m"):  # nearly always
         return text
     text = unicodedata.normalize("NFKC", text)
+    if one := _ONE_UNIT.fullmatch(text):
+        number, hours, minutes = one.groups()
+        return f"{number}:0:0" if hours else f"{number}:0" if minutes else f"0:{number}"
     text = _AFTER_HOUR.sub(r"\2\1", _UNITS.sub(_with_colons, text))
     return _BEFORE_HOUR.sub(_of_24_hours, text)
 
@@ -97,10 +107,8 @@ def _of_24_hours(found: re.Match[str]) -> str:
     return found[0]
 
 
-def _date_seconds(text: str) -> float | None:
+def _date_seconds(found: re.Match[str]) -> float | None:
     """ValueError for a day or an hour that there isn't; None for one before 1973, which stands for a missing one."""
-    found = _DATE.fullmatch(text)
-    assert found is not None
     *whole, fraction = found.groups(default="0")
     total = (datetime(*map(int, whole)) - _START).total_seconds() + float(f"0.{fraction}")  # type: ignore[arg-type]
     return total if total >= FIRST_DATE else None
@@ -108,11 +116,14 @@ def _date_seconds(text: str) -> float | None:
 
 def _code_seconds(text: str, units: float) -> float | None:
     parts = text.replace(",", ".").split(":")
+    if len(parts) > 3:
+        return None
     total = 0.0
     for part in parts:
         total = total * 60 + float(part)
-    found = total if len(parts) <= 3 and 0 <= total < _LONGEST else None
-    return found / units if found is not None and len(parts) == 1 else found
+    if not 0 <= total < _LONGEST:
+        return None
+    return total / units if len(parts) == 1 else total
 
 
 def clock(value: float) -> str:

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, BinaryIO, TypeAlias
 
 from zhenyan.inference.errors import InputError
@@ -31,6 +32,8 @@ _LONGEST = 1 << 16  # bytes of such a cell
 _UNSAVED = "column {!r} holds a formula without its value; open the workbook and save it, or export it as CSV"
 _BEGINNING = 256  # bytes
 _MIDNIGHT = dt.time()
+# What in a format is no sign of an hour: [$-zh-CN], [White], "h", \h; a cell with [h] is a length of time
+_NO_LETTERS = re.compile(r"""\[[^\]]*\]|"[^"]*"|\\.""")
 Cells = tuple[Any, ...]
 Row: TypeAlias = tuple[int, Cells]
 
@@ -220,8 +223,13 @@ def _held(cell: Any) -> Any:
     """A cell's value; a date alone where the cell shows no hour."""
     value = cell.value
     if isinstance(value, dt.datetime) and value.time() == _MIDNIGHT and value >= _NO_DATE:
-        return value if "h" in cell.number_format.lower() else value.date()
+        return value if _shows_hour(cell.number_format) else value.date()
     return value
+
+
+@lru_cache(maxsize=64)
+def _shows_hour(number_format: str) -> bool:
+    return "h" in _NO_LETTERS.sub("", number_format.lower())
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:

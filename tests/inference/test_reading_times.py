@@ -38,6 +38,10 @@ def lines(tmp_path, *rows, **options):
         ("2026-11-27 下午8:15", AT - 3), ("2026年11月27日20时15分03秒", AT), ("2026/11/27 8:15:03 PM", AT), ("上午12:15", 900.0),
         ("下午8时15分", 72900.0), ("00时10分05秒", 605.0), ("1小时2分", 3720.0), ("5秒", 5.0), ("00：01：02", 62.0),
         ("上午13:00", None), ("00:00:01:12", None), ("27/11/2026 20:15:09", None), ("12:15 Pm", 44100.0), ("3点", 10800.0),
+        ("1.5秒", 1.5), ("12.5秒", 12.5), ("0.8秒", 0.8), ("2.5分钟", 150.0), ("1.5小时", 5400.0), ("１．５ 小時", 5400.0),
+        ("100秒", 100.0), ("120分", 7200.0), ("1分2.5秒", 62.5), ("100小时2分", 360120.0), ("PM8时15分", 72900.0),
+        ("2026-11-27 20时15分03秒", AT), ("1,5秒", None), ("-5秒", None), ("－5秒", None), ("+5秒", None), ("1e5秒", None),
+        ("1_5秒", None), ("1.5分2秒", None), ("8.30点", None), ("2026-11-27 1.5小时", None),
     ],
 )  # fmt: skip
 def test_seconds_of_dates_and_of_what_is_no_time(value, want):
@@ -202,3 +206,22 @@ def test_a_date_alone_in_a_workbook_is_no_time(tmp_path):
     assert "start" not in first.record and first.record["时间"] == "2026-11-27"
     assert clock(second.record["start"]) == "2026-11-28 00:00:00"  # its cell shows an hour
     assert "column 时间: 1 of 2 values aren't times, e.g. row 2 '2026-11-27'" in options.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("shown_as", "hour"),
+    [
+        ('[$-zh-CN]yyyy"年"m"月"d"日"', False), ('yyyy-mm-dd "h"', False), ("[White]yyyy-mm-dd", False),
+        (r"yyyy\-mm\-dd\h", False), ('[$-zh-CN]yyyy"年"m"月"d"日" h:mm', True), (r"yyyy\-mm\-dd\ HH:mm", True),
+    ],
+)  # fmt: skip
+def test_only_a_format_with_an_hour_makes_a_date_a_start(tmp_path, shown_as, hour):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.active.append(["文案", "时间"])
+    book.active.append([LINE, datetime.datetime(2026, 11, 28)])
+    book.active["B2"].number_format = shown_as
+    book.save(tmp_path / "a.xlsx")
+    (record,) = records(tmp_path / "a.xlsx")
+    assert ("start" in record) == hour and record["时间"] == "2026-11-28" + " 00:00:00" * hour
