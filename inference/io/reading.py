@@ -182,10 +182,9 @@ def _noted(items: Iterable[Item | Reject], path: str, options: Options) -> Itera
 def _unpacked(items: Iterable[Item | Reject]) -> Iterator[Item | Reject]:
     """The items; a text that is a JSON object, as 剪映 keeps a subtitle, is the one text in it where it holds just one."""
     for item in items:
-        packed = _object(item.text) if isinstance(item, Item) else None
-        texts = {text.strip() for name in TEXT_COLUMNS if isinstance(text := (packed or {}).get(name), str)} - {""}
-        if isinstance(item, Item) and len(texts) == 1:
-            item = replace(item, record=item.record | {"text": texts.pop()})
+        if isinstance(item, Item) and (packed := _object(item.text)):
+            texts = {text.strip() for name in TEXT_COLUMNS if isinstance(text := packed.get(name), str)} - {""}
+            item = replace(item, record=item.record | {"text": texts.pop()}) if len(texts) == 1 else item
         yield item
 
 
