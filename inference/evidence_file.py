@@ -18,7 +18,7 @@ from typing import Any
 from zhenyan.inference import normalise
 from zhenyan.inference.bundle import Bundle, sha256
 from zhenyan.inference.classifier import Classifier
-from zhenyan.inference.errors import BundleError, InputError
+from zhenyan.inference.errors import BundleError, InputError, Unavailable
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.names import real_path
 from zhenyan.inference.io.opening import is_remote
@@ -238,8 +238,8 @@ def _input_digest(path: str) -> str:
         return "elsewhere, not fetched"
     try:
         return inputs.sha256(path) if Path(real_path(file)).is_file() else "not here"
-    except FileNotFoundError:  # no such member
-        return "not here"
+    except Unavailable as error:
+        return "not here" if isinstance(error.__cause__, FileNotFoundError) else f"not readable here: {error}"
     except OSError as error:  # such as a file of somebody else, or a name too long for this disk
         return f"not readable here: {error.strerror or error}"
     except Exception as error:  # every archive has errors of its own

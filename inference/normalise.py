@@ -96,6 +96,11 @@ def normalise(text: str) -> str:
         text = plain
 
 
+def letters(text: str) -> str:
+    """What of a text is said: without punctuation and spaces, in lower case; empty for 💊 and ！."""
+    return re.sub(r"[\W_]", "", text).lower()
+
+
 def plain_text(text: str) -> str:
-    """Normalised text without punctuation, spaces and capitals: texts alike in it are one text to a corpus."""
-    return re.sub(r"[\W_]", "", normalise(text)).lower()
+    """The letters of a normalised text, by which texts are the same to a corpus; one without any stands for itself."""
+    return letters(normalise(text)) or text

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
-from zhenyan.inference.normalise import normalise
+from zhenyan.inference.normalise import letters, normalise
 from zhenyan.training.rows import Row, text_key
 
 _LEAST = 8  # characters of a line that stands elsewhere by no accident
@@ -25,12 +24,12 @@ class Spoken:
         self._beginnings = {self._all[at : at + _LEAST] for at in range(len(self._all) - _LEAST + 1)}
 
     def __contains__(self, line: str) -> bool:
-        letters = _letters(line)
-        return letters[:_LEAST] in self._beginnings and letters in self._all
+        said = _letters(line)
+        return said[:_LEAST] in self._beginnings and said in self._all
 
 
 def _letters(text: str) -> str:
-    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", text)).lower()
+    return letters(unicodedata.normalize("NFKC", text))
 
 
 def base_key(line: str, plain: Callable[[str], str] = normalise) -> str:
@@ -39,7 +38,7 @@ def base_key(line: str, plain: Callable[[str], str] = normalise) -> str:
     `plain` gives what `normalise` does.
     """
     text = plain(line)
-    return text_key(_letters(text) or text)
+    return text_key(letters(text) or text)
 
 
 def without_leaks(train: Sequence[Row], held_out: Sequence[Row], plain: Callable[[str], str] = normalise) -> list[Row]:

@@ -77,7 +77,7 @@ def open_bytes(path: str, options: Options) -> Iterator[BinaryIO]:
     name = inner_address(path).lower()
     compression = next((kind for ending, kind in COMPRESSIONS.items() if name.endswith(ending)), None)
     try:
-        with _raw(path) as source, io.BufferedReader(_Readable(source, options.meter, path)) as raw:
+        with open_raw(path) as source, io.BufferedReader(_Readable(source, options.meter, path)) as raw:
             if compression is None:
                 yield raw
             else:
@@ -100,7 +100,7 @@ def _decompressed(path: str, raw: BinaryIO, compression: str) -> Iterator[Binary
 
 
 @contextmanager
-def _raw(path: str) -> Iterator[BinaryIO]:
+def open_raw(path: str) -> Iterator[BinaryIO]:
     """The file's bytes as they lie there; Unavailable when it can't be opened."""
     # Its filesystem is held as long as the file: that of an archive closes the archive when it is let go.
     system, name = filesystem(path) if is_remote(path) else (None, path)
@@ -114,7 +114,7 @@ def _opened(system: Any | None, name: str, path: str) -> BinaryIO:
     except PermissionError as error:  # that won't pass
         raise InputError(f"{path}: {error.strerror or error}") from None
     except OSError as error:
-        raise Unavailable(f"{path}: {error.strerror or error}") from None
+        raise Unavailable(f"{path}: {error.strerror or error}") from error
     except Exception as error:  # an archive's
         if system is None:
             raise

@@ -103,8 +103,7 @@ def corpus_rows(run: Run, findings: Iterable[Reviewed], held: Held | None = None
     texts: dict[str, list[list[Reviewed]]] = defaultdict(list)
     for line in _lines(findings):
         if all(one.labels is not None for one in line):
-            text = line[0].record["text"]
-            texts[plain_text(text) or text].append(line)  # 💊💊 and ❤ are two texts, without a letter in either
+            texts[plain_text(line[0].record["text"])].append(line)
         else:
             held.undecided += any(one.deciders for one in line)
     for lines in texts.values():

@@ -53,7 +53,7 @@ def finish(
         more: list[str] = []
         write_atomic(folder.path / STREAMS, stream_lines(folder, more.append))
         write_atomic(folder.path / REJECTS, reject_lines(folder, files) if counts["rejects"] else ())
-        more += [*cut_notes(folder, files), *_write_rows(folder, output, files, bundle.label_ids)]
+        more += [*_cut_notes(folder, files), *_write_rows(folder, output, files, bundle.label_ids)]
         notes = list(dict.fromkeys([*notes, *more]))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{folder.path / 'parts'}: a part is damaged ({error}); score anew with --restart") from None
@@ -76,7 +76,7 @@ def _write_rows(folder: RunFolder, output: Path, files: Sequence[str], labels: S
     return []
 
 
-def cut_notes(folder: RunFolder, files: Sequence[str]) -> Iterator[str]:
+def _cut_notes(folder: RunFolder, files: Sequence[str]) -> Iterator[str]:
     """What should be said of texts that were read in part."""
     for line in folder.lines():
         if line.endswith(_CUT) and line.startswith((ROW, HIT)):

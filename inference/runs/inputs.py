@@ -5,20 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import InputError, Unavailable
 from zhenyan.inference.io.items import Item, Options, Reject
-from zhenyan.inference.io.names import local_file, real_path
-from zhenyan.inference.io.opening import filesystem, is_remote
+from zhenyan.inference.io.names import real_path
+from zhenyan.inference.io.opening import filesystem, is_remote, open_raw
 from zhenyan.inference.io.reading import read_items, resolve_inputs
 
 PART_ROWS = 4096  # rows in one part: what a cut-off run may have to do again
 PART_CHARS = 4_000_000  # characters after which a part of long rows is full, so that it fits in memory
-_BLOCK = 1 << 20  # bytes read at once for a digest
 _VALUE_CHARS = 8  # what a number counts as
 
 
@@ -74,21 +72,9 @@ def _written_by_run(path: str) -> bool:
 
 
 def sha256(path: str) -> str:
-    """SHA-256 of a file's bytes as they lie there; OSError, InputError or an archive's own when they can't be read."""
-    found = hashlib.sha256()
-    with _lying(path) as file:
-        while block := file.read(_BLOCK):
-            found.update(block)
-    return found.hexdigest()
-
-
-@contextmanager
-def _lying(path: str) -> Iterator[Any]:
-    """The file, not decompressed."""
-    # Its filesystem is held as long as the file: that of an archive closes the archive when it is let go.
-    system, name = filesystem(path) if is_remote(path) else (None, local_file(path))
-    with open(name, "rb") if system is None else system.open(name, "rb") as file:
-        yield file
+    """SHA-256 of a file's bytes as they lie there; InputError, OSError or an archive's own when they can't be read."""
+    with open_raw(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(path: str) -> str | None:
