@@ -51,6 +51,9 @@ ROWS = {
         "b80": 20,
         "b82": 20,
         "b84": 20,
+        "b88": 20,
+        "b90": 20,
+        "g01": 20,
     },
     "data/rooms": {"s01": 40},
 }
@@ -120,7 +123,8 @@ def _shrink_configs(configs: Path, encoder: Path) -> None:
     _merge(configs / "train/student.yaml", {"encoder": {"layers": [0, 1]}, "optim": {"epochs": 1}})
     _merge(configs / "train/afresh.yaml", {"optim": {"epochs": 1}})
     _merge(configs / "train/crossed.yaml", {"distil": {"crossed": 40}, "optim": {"epochs": 1}})
-    steady = ("steady", "lecture", "steady-later", "rulings", "settle", "notices", "notices-later")
+    steady = ("steady", "lecture", "steady-later", "rulings", "settle", "settle-later", "notices", "notices-later",
+              "documents")  # fmt: skip
     for name in ("asides", "sharpen", *steady):
         _merge(configs / f"train/{name}.yaml", {"distil": {"crossed": 40}})
     for name in ("bert-later", *steady):
