@@ -134,6 +134,7 @@ class WrittenLessonsConfig(_Strict):
 
     teachers: Annotated[list[Path], Field(min_length=1)]
     weight: Share = 0.5
+    crossed: Annotated[int, Field(ge=0)] = 0  # lines made of parts of two written or two moved ones
 
 
 class DistilConfig(_Strict):

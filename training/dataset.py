@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training import evasion
-from zhenyan.training.config import DataConfig, EvasionConfig, TrainConfig
+from zhenyan.training.config import DataConfig, DistilConfig, EvasionConfig, TrainConfig
 from zhenyan.training.evasion import asides
 from zhenyan.training.leaks import without_leaks
 from zhenyan.training.public import documents, join_labels, load_sources
@@ -86,23 +86,47 @@ def unlabelled_lines(config: DataConfig, skip: set[str]) -> list[str]:
     return [line for plain, line in lines.items() if plain not in skip]
 
 
-def crossed(lines: Sequence[str], count: int, seed: int) -> list[str]:
+def crossed(lines: Sequence[str], count: int, seed: int | str) -> list[str]:
     """`count` lines, each the beginning of one of `lines` and the end of another: said like them, learned by heart by nobody.
 
-    At least a third of each part's line, at most as long as a spliced row. ConfigError where there is no line to take.
+    At least a third of each part's line, at most as long as a spliced row; none where there is no line to take.
     """
     lines = [line for line in lines if len(line) <= SPLICE_CHARS]
-    if not lines:
-        raise ConfigError("distil.crossed: no real line to make others of; run `zhenyan data fetch`, or set it to 0")
     rng = random.Random(f"{seed}:crossed")
     made: list[str] = []
-    while len(made) < count:
+    while lines and len(made) < count:
         first, second = rng.choice(lines), rng.choice(lines)
         head = first[: rng.randint(len(first) // 3, len(first))]
         tail = second[rng.randint(0, 2 * len(second) // 3) :]
         if len(head) + len(tail) <= SPLICE_CHARS:
             made.append(head + tail)
     return made
+
+
+def crossed_rows(rows: Sequence[Row], config: DistilConfig, seed: int) -> list[Row]:
+    """Rows without labels made of two real ones, of two written or of two moved ones, as many as `config` asks for.
+
+    ConfigError where there is no row to make them of.
+    """
+    lines = {kind: [row.text for row in rows if origin(row) == kind] for kind in ("real", "written", "moved")}
+    made = [unlabelled(text) for text in crossed(lines["real"], config.crossed, seed)]
+    if len(made) < config.crossed:
+        raise ConfigError("distil.crossed: no real line to make others of; run `zhenyan data fetch`, or set it to 0")
+    asked = config.written.crossed if config.written else 0
+    others = len(lines["written"]) + len(lines["moved"])
+    if asked and not others:
+        raise ConfigError(
+            "distil.written.crossed: no written line to make others of; name data.written, or set it to 0"
+        )
+    for kind, mark in (("written", {"batch": "crossed"}), ("moved", {"rewriter": "crossed"})):
+        share = len(lines[kind]) / max(others, 1)
+        made += [unlabelled(text, **mark) for text in crossed(lines[kind], round(asked * share), f"{seed}:{kind}")]
+    return made
+
+
+def unlabelled(text: str, **mark: str) -> Row:
+    """A row that no label was looked for in; `mark` says where its words come from, as `origin` reads it."""
+    return Row(text, annotated=(), meta={"source": "unlabelled", **mark})
 
 
 def is_real(row: Row) -> bool:

@@ -47,6 +47,7 @@ def learn_from(config: TrainConfig, schema: Schema, rows: Sequence[Row]) -> Less
     said = _ask_each([(taught.teachers, texts[chosen]) for chosen, taught in parts], config, schema)
     for (chosen, taught), probabilities in zip(parts, said, strict=True):
         answers[chosen], share[chosen] = _mean(probabilities), taught.weight
+    share[[row.annotated == () for row in rows]] = distil.weight  # nothing else is known of them
     return Lessons(answers, np.zeros((len(rows), 1), np.float32), share)
 
 

@@ -25,7 +25,7 @@ from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.checkpoints import newest_checkpoint
 from zhenyan.training.config import DistilConfig, ThresholdConfig, TrainConfig, as_record, dump_config
-from zhenyan.training.dataset import Corpus, crossed, load_corpus, origin, to_dataset
+from zhenyan.training.dataset import Corpus, crossed_rows, load_corpus, origin, to_dataset, unlabelled
 from zhenyan.training.encoders.load import check_length, freeze, keep_layers, load_encoder, set_dropout
 from zhenyan.training.evaluate import Labelled, curves, labelled, quality
 from zhenyan.training.losses import positive_weights
@@ -307,10 +307,7 @@ def training_rows(config: TrainConfig, corpus: Corpus) -> list[Row]:
         return corpus.train
     most = config.distil.unlabelled
     lines = corpus.unlabelled if most is None else draw(corpus.unlabelled, most, config.seed)
-    if config.distil.crossed:
-        real = [row.text for row in corpus.train if origin(row) == "real"]
-        lines = lines + crossed(real, config.distil.crossed, config.seed)
-    return corpus.train + [Row(text, annotated=(), meta={"source": "unlabelled"}) for text in lines]
+    return corpus.train + [unlabelled(text) for text in lines] + crossed_rows(corpus.train, config.distil, config.seed)
 
 
 def finish_run(

@@ -18,7 +18,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import teachers as asking
 from zhenyan.training import train as training
 from zhenyan.training.config import DistilConfig, LossConfig, WrittenLessonsConfig
-from zhenyan.training.dataset import SPLICE_CHARS, crossed
+from zhenyan.training.dataset import SPLICE_CHARS, crossed, crossed_rows, origin
 from zhenyan.training.losses import label_loss, teacher_loss
 from zhenyan.training.modelling import MultiLabelClassifier, load_model, save_model, width_of
 from zhenyan.training.predict import predict, sigmoid
@@ -202,8 +202,31 @@ def test_crossed_lines_are_a_beginning_and_an_end():
     for line in made:
         assert line.startswith(tuple(starts)) and line.endswith(tuple(ends)) and len(line) <= SPLICE_CHARS
     assert len(set(made)) > 100 and made == crossed(LINES, 200, seed=3) != crossed(LINES, 200, seed=4)
-    with pytest.raises(ConfigError, match="zhenyan data fetch"):
-        crossed(["长" * (SPLICE_CHARS + 1)], 1, seed=0)
+    assert crossed(["长" * (SPLICE_CHARS + 1)], 1, seed=0) == []
+
+
+def test_written_lines_are_crossed_with_their_like_and_follow_the_teachers_of_written_rows(teachers, small_config):
+    plain, surer = teachers
+    config = with_teachers(
+        small_config, teachers=[plain], weight=0.8, hidden_weight=0, unlabelled=0,
+        written=WrittenLessonsConfig(teachers=[surer], weight=0.2, crossed=30),
+    )  # fmt: skip
+    schema = load_schema(config.data.label_schema)
+    corpus = training.load_corpus(config.data, schema)
+    for row in corpus.train[:20]:
+        row.meta["rewriter"] = "c01"
+    rows = training.training_rows(config, corpus)
+    made = rows[len(corpus.train) :]
+    moved = [row for row in made if origin(row) == "moved"]
+    assert len(made) == 30 and 0 < len(moved) < 30 and all(row.annotated == () for row in made)
+    starts = tuple(row.text[: len(row.text) // 3] for row in corpus.train[:20])
+    assert all(row.text.startswith(starts) for row in moved)
+    lessons = learn_from(config, schema, rows)
+    assert set(lessons.share[-30:]) == {np.float32(0.8)} and set(lessons.share[:-30]) == {np.float32(0.2)}
+    np.testing.assert_allclose(lessons.answers[-30:], ask([surer], config, schema, [row.text for row in made])[0])
+    alone = config.distil.model_copy(update={"crossed": 0})
+    with pytest.raises(ConfigError, match=r"distil\.written\.crossed: no written line"):
+        crossed_rows([], alone, seed=0)
 
 
 def test_a_rows_share_divides_it_between_labels_and_teachers():
