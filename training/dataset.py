@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,7 @@ from zhenyan.training.splits import Splits, load_splits, split_rows
 from zhenyan.training.utterances import split_utterances
 
 SPLICE_CHARS = 120
+_MARKS = {"written": "batch", "moved": "rewriter"}  # the key by which `origin` knows them
 
 
 @dataclass(frozen=True)
@@ -104,29 +106,40 @@ def crossed(lines: Sequence[str], count: int, seed: int | str) -> list[str]:
 
 
 def crossed_rows(rows: Sequence[Row], config: DistilConfig, seed: int) -> list[Row]:
-    """Rows without labels made of two real ones, of two written or of two moved ones, as many as `config` asks for.
+    """Rows without labels made of two real ones, and of two written or two moved ones, as many as `config` asks for.
 
     ConfigError where there is no row to make them of.
     """
-    lines = {kind: [row.text for row in rows if origin(row) == kind] for kind in ("real", "written", "moved")}
-    made = [unlabelled(text) for text in crossed(lines["real"], config.crossed, seed)]
+    real = [row.text for row in rows if origin(row) == "real"]
+    made = [unlabelled(text) for text in crossed(real, config.crossed, seed)]
     if len(made) < config.crossed:
         raise ConfigError("distil.crossed: no real line to make others of; run `zhenyan data fetch`, or set it to 0")
-    asked = config.written.crossed if config.written else 0
-    others = len(lines["written"]) + len(lines["moved"])
-    if asked and not others:
+    return made + _crossed_written(rows, config.written.crossed if config.written else 0, seed)
+
+
+def _crossed_written(rows: Sequence[Row], asked: int, seed: int) -> list[Row]:
+    """`asked` rows of two written ones of one channel or of two moved ones, each kind in proportion to its rows."""
+    pools: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if origin(row) != "real" and len(row.text) <= SPLICE_CHARS:
+            pools.setdefault((origin(row), row.channel), []).append(row.text)
+    if asked and not pools:
         raise ConfigError(
-            "distil.written.crossed: no written line to make others of; name data.written, or set it to 0"
+            f"distil.written.crossed: no written line of {SPLICE_CHARS} characters or fewer to make others of; "
+            "name data.written, or set it to 0"
         )
-    for kind, mark in (("written", {"batch": "crossed"}), ("moved", {"rewriter": "crossed"})):
-        share = len(lines[kind]) / max(others, 1)
-        made += [unlabelled(text, **mark) for text in crossed(lines[kind], round(asked * share), f"{seed}:{kind}")]
+    sizes = [len(pool) for pool in pools.values()]
+    drawn = Counter(random.Random(f"{seed}:kinds").choices(list(pools), sizes, k=asked) if asked else ())
+    made = []
+    for (kind, channel), pool in pools.items():
+        texts = crossed(pool, drawn[kind, channel], f"{seed}:{kind}:{channel}")
+        made += [unlabelled(text, channel, **{_MARKS[kind]: "crossed"}) for text in texts]
     return made
 
 
-def unlabelled(text: str, **mark: str) -> Row:
+def unlabelled(text: str, channel: str = "live", **mark: str) -> Row:
     """A row that no label was looked for in; `mark` says where its words come from, as `origin` reads it."""
-    return Row(text, annotated=(), meta={"source": "unlabelled", **mark})
+    return Row(text, channel=channel, annotated=(), meta={"source": "unlabelled", **mark})
 
 
 def is_real(row: Row) -> bool:

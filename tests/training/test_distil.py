@@ -209,7 +209,7 @@ def test_written_lines_are_crossed_with_their_like_and_follow_the_teachers_of_wr
     plain, surer = teachers
     config = with_teachers(
         small_config, teachers=[plain], weight=0.8, hidden_weight=0, unlabelled=0,
-        written=WrittenLessonsConfig(teachers=[surer], weight=0.2, crossed=30),
+        written=WrittenLessonsConfig(teachers=[surer], weight=0.2, crossed=31),
     )  # fmt: skip
     schema = load_schema(config.data.label_schema)
     corpus = training.load_corpus(config.data, schema)
@@ -217,16 +217,27 @@ def test_written_lines_are_crossed_with_their_like_and_follow_the_teachers_of_wr
         row.meta["rewriter"] = "c01"
     rows = training.training_rows(config, corpus)
     made = rows[len(corpus.train) :]
-    moved = [row for row in made if origin(row) == "moved"]
-    assert len(made) == 30 and 0 < len(moved) < 30 and all(row.annotated == () for row in made)
-    starts = tuple(row.text[: len(row.text) // 3] for row in corpus.train[:20])
-    assert all(row.text.startswith(starts) for row in moved)
+    assert len(made) == 31 and all(row.annotated == () for row in made)
+    assert {origin(row) for row in made} == {"written", "moved"} and {row.channel for row in made} == {"live", "copy"}
+    for row in made:
+        like = [one.text for one in corpus.train if (origin(one), one.channel) == (origin(row), row.channel)]
+        starts, ends = tuple(t[: len(t) // 3] for t in like), tuple(t[2 * len(t) // 3 :] for t in like)
+        assert row.text.startswith(starts) and row.text.endswith(ends)
     lessons = learn_from(config, schema, rows)
-    assert set(lessons.share[-30:]) == {np.float32(0.8)} and set(lessons.share[:-30]) == {np.float32(0.2)}
-    np.testing.assert_allclose(lessons.answers[-30:], ask([surer], config, schema, [row.text for row in made])[0])
-    alone = config.distil.model_copy(update={"crossed": 0})
-    with pytest.raises(ConfigError, match=r"distil\.written\.crossed: no written line"):
-        crossed_rows([], alone, seed=0)
+    assert set(lessons.share[-31:]) == {np.float32(0.8)} and set(lessons.share[:-31]) == {np.float32(0.2)}
+    np.testing.assert_allclose(lessons.answers[-31:], ask([surer], config, schema, [row.text for row in made])[0])
+
+
+def test_crossed_written_lines_are_drawn_by_the_seed_and_need_a_short_line(teachers):
+    config = DistilConfig(
+        teachers=teachers[:1], hidden_weight=0, written=WrittenLessonsConfig(teachers=teachers[:1], crossed=9)
+    )
+    rows = [Row(line, meta={"batch": "b01"}) for line in LINES]
+    texts = [[row.text for row in crossed_rows(rows, config, seed)] for seed in (3, 3, 4)]
+    assert texts[0] == texts[1] != texts[2]
+    for none in ([], [Row("长" * (SPLICE_CHARS + 1), meta={"batch": "b01"})]):
+        with pytest.raises(ConfigError, match=r"distil\.written\.crossed: no written line of 120 characters"):
+            crossed_rows(none, config, seed=0)
 
 
 def test_a_rows_share_divides_it_between_labels_and_teachers():
