@@ -119,17 +119,19 @@ def crossed_rows(rows: Sequence[Row], config: DistilConfig, seed: int) -> list[R
 
 def _crossed_written(rows: Sequence[Row], asked: int, seed: int) -> list[Row]:
     """`asked` rows of two written ones of one channel or of two moved ones, each kind in proportion to its rows."""
+    if not asked:
+        return []
     pools: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         if origin(row) != "real" and len(row.text) <= SPLICE_CHARS:
             pools.setdefault((origin(row), row.channel), []).append(row.text)
-    if asked and not pools:
+    if not pools:
         raise ConfigError(
             f"distil.written.crossed: no written line of {SPLICE_CHARS} characters or fewer to make others of; "
             "name data.written, or set it to 0"
         )
     sizes = [len(pool) for pool in pools.values()]
-    drawn = Counter(random.Random(f"{seed}:kinds").choices(list(pools), sizes, k=asked) if asked else ())
+    drawn = Counter(random.Random(f"{seed}:kinds").choices(list(pools), sizes, k=asked))
     made = []
     for (kind, channel), pool in pools.items():
         texts = crossed(pool, drawn[kind, channel], f"{seed}:{kind}:{channel}")

@@ -52,7 +52,7 @@ def test_the_released_bundle_scores_as_it_did():
     restored = sigmoid(predict(model, tokenizer, probes["texts"], meta["max_tokens"])[0])
     given, thresholds = classifier.score(probes["texts"]), classifier.thresholds
     assert np.abs(restored - given).mean() < 1e-3
-    assert ((restored >= thresholds) != (given >= thresholds)).any(1).mean() <= 0.02  # two roundings apart
+    assert ((restored >= thresholds) != (given >= thresholds)).any(1).mean() <= 0.01
     before = np.array(probes["probabilities"])  # of the network before int8: what `zhenyan doctor` holds runtimes to
     assert np.abs(restored - before).mean() < 1e-3
     assert ((restored >= thresholds) != (before >= thresholds)).any(1).mean() <= 0.01
