@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from zhenyan.inference.errors import InputError
@@ -22,6 +23,7 @@ from zhenyan.inference.io.items import (
     Options,
     Reject,
     find_columns,
+    find_times,
     keep_aside,
     make_item,
     recording_of,
@@ -30,7 +32,9 @@ from zhenyan.inference.io.items import (
 from zhenyan.inference.io.opening import open_text
 from zhenyan.inference.io.recognisers import (
     FORMS,
+    SIGNS,
     Record,
+    draft_texts,
     form_of,
     is_word,
     nameless_form,
@@ -44,6 +48,7 @@ _WRAPPERS = ("data", "result", "results", "rows", "items", "videos", "list", "re
 # Names of a text that may be no more than a heading of rows: how little they say, where any other name has 0.
 _HEADINGS = {"content": 1, "内容": 1, "标题": 2, "title": 2}
 _NOTHING = 3
+_MADE_UP = "rand_key_"  # begins the keys that FunASR makes for sound without a name
 _KEPT = ("id", "speaker", "spk", "speaker_id", "SpeakerId")  # of a segment's fields
 
 
@@ -74,13 +79,18 @@ class _File:
         asked = self.options.text_column
         return TEXT_COLUMNS if asked is None else (asked,)
 
+    @cached_property
+    def signs(self) -> frozenset[str]:
+        """Fields of which one stands in whatever may hold a text."""
+        return SIGNS.union(self.names)
+
 
 def read_asr_json(path: str, options: Options) -> Iterator[Item | Reject]:
     """Items of every transcript in the file; InputError when it isn't JSON or holds none."""
     number, silent = 0, False
     try:
         with open_text(path, options) as file:
-            value = json.load(file)
+            value = draft_texts(json.load(file))
         silent = value == []  # faster-whisper's segments, where nothing was said
         for item, _ in _transcripts(value, None, _file(value, path, options)):
             if item is None:
@@ -109,16 +119,19 @@ def _file(value: Any, path: str, options: Options) -> _File:
 
 def _names(value: Any) -> set[str]:
     """The names of all fields in a JSON value."""
-    names: set[str] = set()
+    return {name for record in _records(value) for name in record}
+
+
+def _records(value: Any) -> Iterator[Record]:
+    """All objects in a JSON value, also itself."""
     left = [value]
     while left:
         inner = left.pop()
         if isinstance(inner, dict):
-            names.update(inner)
+            yield inner
             left += inner.values()
         elif isinstance(inner, list):
             left += inner
-    return names
 
 
 def _placed(found: Item | Reject, place: str) -> Item | Reject:
@@ -145,7 +158,8 @@ def _in_object(record: Record, room: str | None, file: _File) -> Iterator[_Found
     texts = [text for name in file.names if isinstance(text := record.get(name), str)]
     silent = says_nothing(record)
     if key := form_of(record):
-        more = {"stream": room or file.stream} | _present(record, ("file",))
+        named = room is not None and room == record.get("key")
+        more = {"stream": room or file.stream} | _present(record, ("file", "key") if named else ("file",))
         yield from _segments(record[key], FORMS[key].read, more)
     elif any(text.strip() or not silent for text in texts):
         yield from _own_or_inside(record, room, file)
@@ -160,7 +174,7 @@ def _in_object(record: Record, room: str | None, file: _File) -> Iterator[_Found
 
 def _inside(record: Record, room: str | None, file: _File) -> Iterator[_Found]:
     """What the fields of an object hold; of one that names its room no key is taken for another."""
-    roomless = record if _room(record, None, file.options) else _roomless(record)
+    roomless = record if _room(record, None, file.options) else _roomless(record, file)
     for key, item in record.items():
         yield from _transcripts(unpacked(key, item), room if key in roomless else key, file)
 
@@ -198,9 +212,10 @@ def _in_list(values: Sequence[Any], room: str | None, file: _File) -> Iterator[_
     """What the elements hold; one that holds nothing is a reject where it should: one names a text, or others hold rows."""
     empty: list[Any] = []
     rows = False
-    for value in values:
+    rooms = [room] * len(values) if room is not None else _recordings(values)
+    for value, own in zip(values, rooms, strict=True):
         nothing = True
-        for found in _transcripts(value, room, file):
+        for found in _transcripts(value, own, file):
             yield from map(_without_text, empty)
             empty, rows, nothing = [], True, False
             yield found
@@ -209,6 +224,23 @@ def _in_list(values: Sequence[Any], room: str | None, file: _File) -> Iterator[_
         if rows:
             yield from map(_without_text, empty)
             empty = []
+
+
+def _recordings(values: Sequence[Any]) -> Sequence[str | None]:
+    """The recording of each element, as FunASR names it by `key` where it heard several; else None for each.
+
+    None too where it was given sound without a name, or the rows have times of their own: these are ids of segments.
+    """
+    keys = [value["key"] for value in values if _is_recording(value)]
+    return keys if 1 < len(values) == len(set(keys)) else [None] * len(values)
+
+
+def _is_recording(value: Any) -> bool:
+    key = value.get("key") if _is_plain(value) else None
+    if not isinstance(key, str) or not key.strip() or key.startswith(_MADE_UP):
+        return False
+    start, _ = find_times(value)
+    return start is None or isinstance(value[start], list)  # FunASR's of every word
 
 
 def _without_text(value: Any) -> _Found:
@@ -230,11 +262,19 @@ def _room(record: Record, around: str | None, options: Options) -> str | None:
     return next((str(record[name]) for name in names if record.get(name)), around)
 
 
-def _roomless(record: Record) -> set[str]:
-    """Keys that name no room: recognisers' words, and the only word that stands over a list of plain segments."""
-    lists = [key for key, value in record.items() if isinstance(value, list) and value and _is_plain(value[0])]
-    words = lists if len(lists) == 1 and lists[0].isascii() and lists[0].isidentifier() else []
-    return {key for key in record if key.lower() in _WRAPPERS or key in FORMS} | set(words)
+def _roomless(record: Record, file: _File) -> set[str]:
+    """Keys that name no room: recognisers' words, and the only word over a list of plain segments, or over an object."""
+    over = {key: value for key, value in record.items() if _has_text(value, file)}
+    lists = [key for key, value in over.items() if isinstance(value, list) and _is_plain(value[0])]
+    objects = [key for key, value in over.items() if _is_plain(value)]
+    words = {keys[0] for keys in (lists, objects) if len(keys) == 1 and keys[0].isascii() and keys[0].isidentifier()}
+    numbered = {key for key in objects if not key.replace("_", "").isalpha()}  # shop1 is one of several
+    return words - numbered | {key for key in record if key.lower() in _WRAPPERS or key in FORMS}
+
+
+def _has_text(value: Any, file: _File) -> bool:
+    """Whether some object in it may hold a text."""
+    return any(not record.keys().isdisjoint(file.signs) for record in _records(value))
 
 
 def _is_plain(row: Any) -> bool:
@@ -273,7 +313,7 @@ def _words(stamps: Any) -> tuple[tuple[float, float], ...]:
     """Seconds of every word, from FunASR's [[start, end], ...] in milliseconds; none where it isn't that."""
     if not isinstance(stamps, list):
         return ()
-    pairs = [tuple(map(seconds, pair)) for pair in stamps if isinstance(pair, list) and len(pair) == 2]
+    pairs = [tuple(seconds(time, 1e3) for time in pair) for pair in stamps if isinstance(pair, list) and len(pair) == 2]
     if len(pairs) != len(stamps) or any(time is None for pair in pairs for time in pair):
         return ()
-    return tuple((start / 1000, end / 1000) for start, end in pairs)
+    return tuple(pairs)

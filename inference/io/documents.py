@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
@@ -25,6 +26,7 @@ _MEANT_AS_TIMES = re.compile(  # also those before 0, and with the marks that Ch
     r"\s*-?[\d:.,;：．，；XxOo]*\d\s*[:：][\d:.,;：．，；XxOo\s]*--?>|\s*--?>\s*-?\d+\s*[:：]|\s*-?\d+[:：]\d+[:：]\S+\s*$"
 )
 _TIME_CHARS = 100  # no line of times is longer
+_NUMBER_CHARS = 9  # no number of a cue is longer
 _NOT_CUES = ("NOTE", "STYLE", "REGION")  # blocks of WebVTT
 _BROKEN = "a cue's times can't be read"
 _UNTIMED = "text before the first cue's times"
@@ -146,9 +148,9 @@ def _in_usual_order(event: str, fields: Sequence[str]) -> str:
 def _text_cues(lines: Sequence[str], kind: str) -> Iterator[tuple[int, str, str]]:
     """Line of the times, from 1, and text of every cue of SRT and WebVTT, and what pysubs2 is given for it."""
     times = [at for at in range(len(lines)) if _is_time_line(lines, at, kind)]
-    ends = [*(at - _has_name(lines, at, kind) for at in times[1:]), len(lines)]
-    for at, end in zip(times, ends, strict=False):
-        written = lines[at : _words_end(lines, at, end)]
+    for at, after in itertools.zip_longest(times, times[1:], fillvalue=len(lines)):
+        named = after < len(lines) and _has_name(lines, after, kind)
+        written = lines[at : _words_end(lines, at, after - named, named)]
         words = "\\N".join(" ".join(line.split()) for line in written[1:])  # pysubs2 is slow with many spaces after a <
         words = _TIME_TAG.sub("", words) if kind == "vtt" else words
         words = _BRACE.sub(_KEPT_BRACE, words)
@@ -166,11 +168,28 @@ def _webvtt_times(line: str) -> str:
     return " --> ".join("{:0>2}:{:0>2}:{:0>2}.{:0<3.3}".format(*time) for time in (parts[:4], parts[4:]))
 
 
-def _words_end(lines: Sequence[str], at: int, end: int) -> int:
-    """Where the words of the cue with its times at `at` end, before `end`: a number after a blank line is the next cue's."""
-    while end > at + 1 and not lines[end - 1].strip():
-        end -= 1
-    return end - 1 if end > at + 2 and lines[end - 1].strip().isdecimal() and not lines[end - 2].strip() else end
+def _words_end(lines: Sequence[str], at: int, end: int, named: bool) -> int:
+    """Where the words of the cue with its times at `at` end, before `end`, where the next cue begins.
+
+    A number after a blank line is the next cue's where that has none directly above its times (`named`), and it is one
+    more than this cue's; any other is said, such as a price.
+    """
+    end = _last_line(lines, end) + 1
+    if named or end < at + 3 or lines[end - 2].strip():
+        return end
+    own = _number(lines[_last_line(lines, at)])
+    return end - 1 if own is not None and _number(lines[end - 1]) == own + 1 else end
+
+
+def _last_line(lines: Sequence[str], end: int) -> int:
+    """The last line before `end` that isn't blank, else the first."""
+    return next((at for at in range(end - 1, 0, -1) if lines[at].strip()), 0)
+
+
+def _number(line: str) -> int | None:
+    """The number that stands alone in a line."""
+    digits = line.strip()
+    return int(digits) if digits.isdecimal() and len(digits) <= _NUMBER_CHARS else None
 
 
 def _is_time_line(lines: Sequence[str], at: int, kind: str) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 
 from zhenyan.inference.io.items import END_COLUMNS, START_COLUMNS, STREAM_COLUMNS, TEXT_COLUMNS, Options, plain_name
 
-_KNOWN = {*TEXT_COLUMNS, *START_COLUMNS, *END_COLUMNS, *STREAM_COLUMNS}
+_TEXTS = frozenset(map(plain_name, TEXT_COLUMNS))
+_KNOWN = _TEXTS.union(map(plain_name, (*START_COLUMNS, *END_COLUMNS, *STREAM_COLUMNS)))
 
 
 def lower_header(above: Sequence[str], below: Sequence[Any], options: Options) -> list[str] | None:
@@ -19,7 +20,7 @@ def lower_header(above: Sequence[str], below: Sequence[Any], options: Options) -
     if options.text_column is not None or len(cells) != len(above) or not all(isinstance(cell, str) for cell in cells):
         return None
     names = [cell.strip() for cell in cells]
-    if names == list(above) or not _known(above, TEXT_COLUMNS) or not _known(names, TEXT_COLUMNS):
+    if names == list(above) or not _known(above, _TEXTS) or not _known(names, _TEXTS):
         return None
     pairs = list(zip(names, above, strict=True))
     spans = any(name and not group for name, group in pairs)

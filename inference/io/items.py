@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from zhenyan.inference.errors import InputError
@@ -29,13 +30,15 @@ TEXT_COLUMNS = (
     "标题",
     "title",
 )
-START_COLUMNS = ("start", "begin", "start_time", "begin_time", "开始", "开始时间", "开始时间(秒)", "时间", "时间戳")
+START_COLUMNS = ("start", "begin", "start_time", "begin_time", "开始", "开始时间", "开始时间(秒)", "时间", "时间戳", "time",
+                 "timestamp")  # fmt: skip
 END_COLUMNS = ("end", "end_time", "结束", "结束时间", "结束时间(秒)")
 ROOM_COLUMNS = ("stream", "room", "直播间", "room_name", "channel_name", "chanel_name")
 RECORDING_COLUMNS = ("file", "video", "file_name", "recording")
 STREAM_COLUMNS = ROOM_COLUMNS + RECORDING_COLUMNS
 MEDIA = (".mp4", ".flv", ".ts", ".mkv", ".mov", ".webm", ".mp3", ".m4a", ".aac", ".wav", ".flac", ".ogg", ".opus")
 _TIMES = ("start", "end")
+_BETWEEN_WORDS = re.compile(r"[\s_-]+")
 
 
 class Untimed(NamedTuple):
@@ -130,11 +133,7 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
     InputError lists the columns there are when none holds the text.
     """
     names = list(names)
-    lowered: dict[str, str] = {}
-    of_milliseconds: dict[str, str] = {}
-    for name in names:  # of text and Text the first is read; the other stays a field of its own
-        lowered.setdefault(plain_name(name), name)
-        of_milliseconds.setdefault(plain_name(without_milliseconds(str(name))), name)
+    plain, of_milliseconds = _by_plain_name(names)
 
     def pick(asked: str | None, usual: tuple[str, ...], flag: str, *more: dict[str, str]) -> str | None:
         if asked is not None:
@@ -143,7 +142,7 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
             if asked not in names:
                 raise InputError(f"{path}: no column {asked!r} ({flag}); its columns are {', '.join(map(str, names))}")
             return asked
-        return next((known[name] for known in (lowered, *more) for name in usual if name in known), None)
+        return _first(usual, plain, *more)
 
     text = pick(options.text_column, TEXT_COLUMNS, "--text-column")
     if text is None:
@@ -153,8 +152,8 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
     if options.text_column is None:
         known = [
             name
-            for usual in TEXT_COLUMNS
-            if usual in lowered
+            for usual in map(plain_name, TEXT_COLUMNS)
+            if usual in plain
             for name in dict.fromkeys(names)
             if plain_name(name) == usual
         ]
@@ -167,9 +166,34 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
     )
 
 
+def find_times(names: Iterable[str]) -> tuple[str | None, str | None]:
+    """The columns of start and end by their usual names."""
+    known = _by_plain_name(names)
+    return _first(START_COLUMNS, *known), _first(END_COLUMNS, *known)
+
+
+def _by_plain_name(names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The columns by what their names are compared by, and by that without the end that says milliseconds."""
+    plain: dict[str, str] = {}
+    of_milliseconds: dict[str, str] = {}
+    for name in names:  # of text and Text the first is read; the other stays a field of its own
+        plain.setdefault(plain_name(name), name)
+        of_milliseconds.setdefault(plain_name(without_milliseconds(str(name))), name)
+    return plain, of_milliseconds
+
+
+def _first(usual: Sequence[str], *known: Mapping[str, str]) -> str | None:
+    """The column that has the first of the usual names."""
+    return next((names[name] for names in known for name in map(plain_name, usual) if name in names), None)
+
+
+@lru_cache(maxsize=1 << 12)
 def plain_name(name: str) -> str:
-    """A column's name as the usual ones are written: simplified, in narrow letters and brackets."""
-    return simplified(unicodedata.normalize("NFKC", str(name))).strip().lower()
+    """What a column's name is compared by: Start Time, start-time and startTime are start_time.
+
+    Simplified, in narrow small letters and brackets, without spaces, hyphens and underscores.
+    """
+    return _BETWEEN_WORDS.sub("", simplified(unicodedata.normalize("NFKC", str(name)))).lower()
 
 
 def _note_others(text: str, known: Sequence[str], options: Options, path: str) -> None:
@@ -244,7 +268,7 @@ def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Re
 
 
 def _is_blank(value: Any) -> bool:
-    return value is None or value != value or not str(value).strip()
+    return value is None or value != value or value == [] or not str(value).strip()
 
 
 def _is_other(name: str, column: str, record: Mapping[str, Any], read: Mapping[str, Any]) -> bool:

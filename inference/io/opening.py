@@ -17,6 +17,8 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _SAMPLE = 1 << 20
 _UNPACKED = 1 << 30  # bytes
 _KEPT = 0.9  # of the bytes beyond ASCII, in characters of three: damaged UTF-8 has that many, other encodings few
+_BY_CHANCE = 0.3  # of them: GB 18030 has fewer, a file of both encodings more
+_FEWER = 0.1  # of what is lost as UTF-8: damaged text loses less in the encoding that it was written in
 _WIDE = re.compile("[\u0800-\ud7ff\ue000-\U0010ffff]")
 _ASCII = bytes(range(128))
 _MARKS = b"\t\n\r ,"
@@ -30,6 +32,7 @@ _USUAL_GB = re.compile(rb"[\xa1-\xa9\xb0-\xd7][\xa1-\xfe]|\xa8[\x40-\x95]")
 _MORE_USUAL = 0.35  # of all pairs: takes none of 140,000 lines of GB 18030 for Big5, and knows 99 of 100 lines of Big5
 _OR_NAME = "; name --encoding if that is wrong"
 _USUAL = ("utf-8", "utf-8-sig")
+LOST = "\ufffd"  # what stands for bytes that the encoding can't hold
 ZIP, OLE = b"PK\x03\x04", bytes.fromhex("d0cf11e0a1b11ae1")  # what begins .xlsx; .xls and encrypted workbooks
 _NO_TEXTS = {
     ZIP: "is an XLSX workbook or a zip: name it .xlsx, or read a zip by zip://::FILE.zip",
@@ -144,7 +147,8 @@ def detect_encoding(sample: bytes, complete: bool) -> str:
     """utf-8, utf-8-sig, utf-16 (or -le, -be), Big5's or gb18030: the first that can have written `sample`, else utf-8.
 
     `complete` tells that the sample is the whole file; else its last, perhaps cut, character is not held against it.
-    UTF-8 with some damaged bytes is still UTF-8: gb18030 could read it, as other characters.
+    UTF-8 with some damaged bytes is still UTF-8: gb18030 could read it, as other characters. Another encoding may be
+    damaged too, where UTF-8 would lose far more.
     """
     for mark, name in _BOMS:
         if sample.startswith(mark):
@@ -152,13 +156,17 @@ def detect_encoding(sample: bytes, complete: bool) -> str:
     without_nul = sample.count(0) < len(sample) / 4
     if without_nul and _can_be("utf-8", sample, complete):
         return "utf-8"
-    if 0 in sample and (wide := _utf16(sample, complete)):
+    kept, others = 3 * len(_WIDE.findall(_marked(sample, complete))), len(sample.translate(None, _ASCII))
+    most = _FEWER * _lost("utf-8", sample, complete) if kept <= _BY_CHANCE * others else 0
+    if 0 in sample and (wide := _utf16(sample)) and _lost(wide, sample, complete) <= most:
         return wide
-    kept = 3 * len(_WIDE.findall(_marked(sample, complete)))
-    if kept >= _KEPT * len(sample.translate(None, _ASCII)):
+    if kept >= _KEPT * others:
         return "utf-8"
-    others = (*_BIG5, "gb18030") if _looks_like_big5(sample) else ("gb18030",)
-    return next((name for name in others if _can_be(name, sample, complete)), "utf-8")
+    for names in (_BIG5, ("gb18030",)) if _looks_like_big5(sample) else (("gb18030",),):
+        lost = {name: _lost(name, sample, complete) for name in names}
+        if lost[name := min(lost, key=lost.__getitem__)] <= most:  # the first of two that lose none
+            return name
+    return "utf-8"
 
 
 def _looks_like_big5(sample: bytes) -> bool:
@@ -176,7 +184,12 @@ def _can_be(name: str, sample: bytes, complete: bool) -> bool:
         return False
 
 
-def _utf16(sample: bytes, complete: bool) -> str | None:
+def _lost(name: str, sample: bytes, complete: bool) -> int:
+    """How many characters of the sample come through as U+FFFD."""
+    return codecs.getincrementaldecoder(name)("replace").decode(sample, final=complete).count(LOST)
+
+
+def _utf16(sample: bytes) -> str | None:
     """The UTF-16 in which most line ends, spaces and commas stand at whole characters, if there are any."""
     low, high = sample[::2], sample[1::2]
     found = {
@@ -185,7 +198,7 @@ def _utf16(sample: bytes, complete: bool) -> str | None:
     }
     name = max(found, key=found.__getitem__)
     marks = sum(map(sample.count, _MARKS))
-    return name if found[name] and 2 * found[name] > marks and _can_be(name, sample, complete) else None
+    return name if found[name] and 2 * found[name] > marks else None
 
 
 def _marked(sample: bytes, complete: bool) -> str:

@@ -16,7 +16,7 @@ from zhenyan.inference.io import asr, documents, tables, workbooks
 from zhenyan.inference.io.folders import REMEDIES, in_folder, of_glob, of_listing
 from zhenyan.inference.io.items import TEXT_COLUMNS, Damage, Item, Options, Reject
 from zhenyan.inference.io.names import local_file, real_path, shown
-from zhenyan.inference.io.opening import COMPRESSIONS, filesystem, inner_address, is_remote, plain_suffix
+from zhenyan.inference.io.opening import COMPRESSIONS, LOST, filesystem, inner_address, is_remote, plain_suffix
 from zhenyan.inference.io.splitting import split_items
 
 Reader = Callable[[str, Options], Iterator[Item | Reject]]
@@ -34,7 +34,6 @@ READERS: dict[str, Reader] = {
     ".json": asr.read_asr_json,
 }
 
-_LOST = "\ufffd"  # what stands for bytes that the encoding can't hold
 # git and github name a revision so; after an archive's scheme stand its member, :: and its name, which may have an @.
 _PASSWORD = re.compile(r"(?<!git)(?<!github)(?<!zip)(?<!tar)(?<!libarchive)://[^/]*:[^/]*@")
 _MAGIC = re.compile(r"[*?[]")
@@ -216,11 +215,11 @@ def _undamaged(items: Iterator[Item | Reject], path: str, options: Options, dama
     """The items, with rejects for texts that lost bytes; where the first bytes are lost is noted in the options."""
     noted = False
     for item in items:
-        if damage.encoding and _LOST in str(vars(item)):
+        if damage.encoding and LOST in str(vars(item)):
             if not noted:
                 options.notes.append(_damage_note(path, damage, item.place))
                 noted = True
-            if isinstance(item, Item) and _LOST in item.text:
+            if isinstance(item, Item) and LOST in item.text:
                 reason = f"the text has bytes that are not {damage.encoding}; save the file in one encoding"
                 item = Reject(item.place, reason, item.text[:80])
         yield item

@@ -4,23 +4,25 @@ Known are Whisper, faster-whisper and WhisperX (`segments`), whisper.cpp (`trans
 (`chunks`), FunASR with sentences (`sentence_info`, `stamp_sents`), Volcengine, AssemblyAI and Deepgram (`utterances`),
 DashScope Paraformer (`sentences`), Aliyun (`Sentences`), Tencent (`ResultDetail`, `sentence_list`, else `Result`), Azure
 (`recognizedPhrases`, `phrases`), iFlytek (`onebest`, `lattice`), Baidu (`detailed_result`), Amazon (`audio_segments`) and
-Bilibili's subtitles (`body`).
+Bilibili's subtitles (`body`); beside these the drafts of 剪映, an editor.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
-from zhenyan.inference.io.items import seconds
+from zhenyan.inference.io.items import find_times
+from zhenyan.inference.io.times import in_second, seconds
 
 Record: TypeAlias = dict[str, Any]
 _ISO_DURATION = re.compile(r"PT(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?")
 _RESULT_TIMES = re.compile(r"\s*\[\s*([\d:.]+)\s*,\s*([\d:.]+)\s*(?:,[^\]]*)?\]")  # Tencent's; a speaker may follow
-_MS, _TICKS = 1e3, 1e7  # in a second
+_MS, _US, _TICKS = 1e3, 1e6, 1e7  # in a second
 _PACKED = ("data", "orderResult")  # where iFlytek writes JSON as a text
 
 
@@ -65,18 +67,54 @@ def _fits(found: Any, form: Form) -> bool:
     return not form.signs or any(s.keys() >= sign for s in found if isinstance(s, dict) for sign in form.signs)
 
 
-def _timed(text: Any, start: Any, end: Any, in_second: float = 1.0) -> Record:
-    """A segment's text, and its times in seconds where they are times; `in_second`: how many of their units it has."""
-    row: Record = {"text": text}
-    for name, value in (("start", start), ("end", end)):
-        if (time := seconds(value)) is not None:
-            row[name] = time / in_second
-    return row
+def draft_texts(value: Any) -> Any:
+    """The texts of a 剪映 draft as rows in order of time, and its compound clips, whose clips have times of their own.
+
+    A text has `start` and `end` in seconds where a clip of the timeline shows it. Any other value comes back as it is.
+    """
+    materials = value.get("materials") if isinstance(value, dict) else None
+    if not isinstance(materials, dict) or not isinstance(materials.get("texts"), list) or "tracks" not in value:
+        return value
+    clips = [clip for track in _objects(value["tracks"]) for clip in _objects(track.get("segments"))]
+    shown = {
+        str(clip["material_id"]): _shown(clip.get("target_timerange")) for clip in clips if clip.get("material_id")
+    }
+    texts = [(shown.get(str(text.get("id")), {}), text) for text in _objects(materials["texts"])]
+    texts.sort(key=lambda one: one[0].get("start", math.inf))
+    return [text | times for times, text in texts] + _objects(materials.get("drafts"))
 
 
-def _named(text: str, start: str, end: str, in_second: float) -> Callable[[Record], Record]:
+def _objects(values: Any) -> list[Record]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
+def _shown(span: Any) -> Record:
+    """The times of a clip's span, {"start", "duration"} in microseconds; none where it has none."""
+    if not isinstance(span, dict):
+        return {}
+    start, length = (seconds(span.get(name), _US) for name in ("start", "duration"))
+    return {} if start is None or length is None else {"start": start, "end": round(start + length, 6)}
+
+
+def _timed(text: Any, start: Any, end: Any, units: float = 1.0) -> Record:
+    """A segment's text, and its times in seconds where they are times; `units`: how many of theirs a second has."""
+    return {"text": text} | _times(start=seconds(start, units), end=seconds(end, units))
+
+
+def _times(**times: float | None) -> Record:
+    return {name: time for name, time in times.items() if time is not None}
+
+
+def _segment(segment: Record) -> Record:
+    """Whisper's, or another program's, which may call the times startTime or begin_ms."""
+    start, end = ("start", "end") if segment.keys() >= {"start", "end"} else find_times(segment)
+    read = {name: seconds(segment[own], in_second(own)) for name, own in (("start", start), ("end", end)) if own}
+    return {"text": segment.get("text")} | _times(**read)
+
+
+def _named(text: str, start: str, end: str, units: float) -> Callable[[Record], Record]:
     """Reader of segments that have text and times as fields of their own."""
-    return lambda segment: _timed(segment.get(text), segment.get(start), segment.get(end), in_second)
+    return lambda segment: _timed(segment.get(text), segment.get(start), segment.get(end), units)
 
 
 def _whisper_cpp(segment: Record) -> Record:
@@ -144,8 +182,8 @@ def _azure_fast(segment: Record) -> Record:
 
 def _azure_time(segment: Record, name: str) -> float | None:
     """Seconds of a time in ticks (100 ns), else as ISO 8601 writes it: PT1M2.5S."""
-    if (ticks := seconds(segment.get(f"{name}InTicks"))) is not None:
-        return ticks / _TICKS
+    if (time := seconds(segment.get(f"{name}InTicks"), _TICKS)) is not None:
+        return time
     found = _ISO_DURATION.fullmatch(str(segment.get(name)))
     return seconds(":".join(part or "0" for part in found.groups())) if found else None
 
@@ -169,7 +207,7 @@ def _lattice(segment: Record) -> Record:
 
 
 FORMS: dict[str, Form] = {
-    "segments": Form(_named("text", "start", "end", 1)),
+    "segments": Form(_segment, ({"text"}, {"start"})),  # others are clips, which an editor puts on its timeline
     "transcription": Form(_whisper_cpp),
     "chunks": Form(_pipeline),
     "sentence_info": Form(_sentence_info),
@@ -186,4 +224,5 @@ FORMS: dict[str, Form] = {
     "audio_segments": Form(_named("transcript", "start_time", "end_time", 1), ({"transcript"},)),
     "body": Form(_named("content", "from", "to", 1), ({"from"},)),
 }
+SIGNS = frozenset(FORMS) | {"Result", "onebest"}  # what tells a transcript that has none of the usual names of a text
 _NAMELESS = (Form(_named("onebest", "bg", "ed", _MS), ({"onebest"},)),)  # iFlytek's

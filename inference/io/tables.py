@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.headers import header_note, lower_header
 from zhenyan.inference.io.items import Columns, Item, Options, Reject, find_columns, make_item, table_columns
-from zhenyan.inference.io.opening import open_seekable, open_text, plain_suffix, read_as
+from zhenyan.inference.io.opening import LOST, open_seekable, open_text, plain_suffix, read_as
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 _BATCH = 2048
@@ -139,6 +139,9 @@ def _csv_columns(names: list[str], delimiter: str, options: Options, path: str) 
     try:
         return table_columns(names, options, path)
     except InputError as error:
+        if (damage := options.damage) and damage.encoding and LOST in "".join(names):
+            remedy = "name --encoding, or save the file in one encoding"
+            raise InputError(f"{error}; the header has bytes that are not {damage.encoding}: {remedy}") from None
         if len(names) > 1 or other is None:
             raise
         remedy = "name the file .tsv" if other == "\t" else "save it with commas as .csv, or with tabs as .tsv"

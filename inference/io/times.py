@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 FIRST_DATE = 1e8  # seconds since 1970 from which a number is a date (1973); no recording is three years long
-_LAST_DATE = 2.5e11  # the year 9892: later ones aren't dates
+_LAST_DATE = 2.5e11  # the year 9892: a larger number is a date that isn't written in seconds
 _LONGEST = 1e15  # a larger number is no time, not even one in microseconds: it is an id, or infinity
 _DATE = re.compile(
     r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})(?:日T?|[T\s])\s*"
     r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(?:Z|[+-]\d{2}:?\d{2})?"
 )
+_DIGITS = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)()")  # 20261127201503, without a fraction
 _START = datetime(1970, 1, 1)
 # 20时15分03秒, 1小时2分, 10分5秒; what stands before is a date or half a day, and no sign or other part of a number
 _UNITS = re.compile(
@@ -50,12 +52,13 @@ def seconds(value: Any, units: float = 1.0) -> float | None:
     """Seconds of a number, "12.5", "01:02:03.4", "02:03,4" or a date with a time; None where it is no time from 0.
 
     `units`: how many a plain number has in a second. A date counts from 1970 as the clock showed it, whatever its zone:
-    rows of one table are compared and shown.
+    rows of one table are compared and shown. A number too large for seconds is a date: 20261127201503, or milliseconds
+    since 1970.
     """
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return value / units if 0 <= value < _LONGEST else None
+        return _number_seconds(value, units)
     if isinstance(value, timedelta):
         return seconds(value.total_seconds())
     text = _plainly(str(value).strip())
@@ -67,9 +70,13 @@ def seconds(value: Any, units: float = 1.0) -> float | None:
 
 
 def is_date(value: Any) -> bool:
-    """Whether a cell is a date with a time, such as 2026-11-27 20:15:03 or 2026/11/27T20:15:03+08:00."""
+    """Whether a cell is a date with a time, such as 2026-11-27 20:15:03, 2026/11/27T20:15:03+08:00 or 20261127201503."""
     text = _plainly(str(value).strip())
-    return ":" in text and _DATE.fullmatch(text) is not None
+    if ":" in text:
+        return _DATE.fullmatch(text) is not None
+    with suppress(ValueError):
+        return float(text) >= _LAST_DATE
+    return False
 
 
 def begun(value: Any) -> Any:
@@ -121,9 +128,25 @@ def _code_seconds(text: str, units: float) -> float | None:
     total = 0.0
     for part in parts:
         total = total * 60 + float(part)
-    if not 0 <= total < _LONGEST:
+    if len(parts) == 1:
+        return _number_seconds(total, units)
+    return total if 0 <= total < _LONGEST else None
+
+
+def _number_seconds(number: float, units: float) -> float | None:
+    if not 0 <= number < _LONGEST:
         return None
-    return total / units if len(parts) == 1 else total
+    return number / units if number / units < _LAST_DATE else _dated(number)
+
+
+def _dated(number: float) -> float | None:
+    """Seconds of a number that has too many of them: a date with all its digits, or milliseconds since 1970."""
+    if not (written := _DIGITS.fullmatch(str(int(number)))):
+        return number / 1000 if number / 1000 < _LAST_DATE else None
+    try:
+        return _date_seconds(written)
+    except ValueError:
+        return None
 
 
 def clock(value: float) -> str:

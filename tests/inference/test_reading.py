@@ -111,7 +111,7 @@ def recogniser(text=LINE):
         ([{"key": "a", "stamp_sents": [{"text_seg": " ".join(text[:-1]), "punc": text[-1], "start": 1500, "end": 2000}]}],
          (1.5, 2.0)),
         ([{"key": "a", "text": text, "timestamp": [[1500, 1600], [1700, 2000]]}], (1.5, 2.0)),  # FunASR, each word
-        ([{"text": text, "timestamp": "2026-11-24 20:00:00"}], None),
+        ([{"text": text, "timestamp": "2026-11-24 20:00:00"}], (1795550400.0, None)),
         ([row], None),  # minute files
         ([{"plat_name": "抖音直播", "chanel_name": "某店", "file_name": "a_000.mp4", "asr_result_para": text}], None),
         ({"某店": [{"file": "a.mp4", "text": text}]}, None),

@@ -195,6 +195,89 @@ def test_a_key_over_plain_segments_is_no_room(tmp_path, value, streams):
 
 
 @pytest.mark.parametrize(
+    ("value", "streams"),
+    [
+        ({"minute": {"sentences": PARAFORMER}}, {"a"}),
+        ({"minute": {"id": 1, "lines": [{"text": LINE}]}, "meta": {"id": 1}}, {"a"}),
+        ({"某店": {"sentences": PARAFORMER}}, {"某店"}),
+        ({"zhang": {"segments": [{"text": LINE}]}, "wang": {"segments": [{"text": OTHER}]}}, {"zhang", "wang"}),
+        ({"shop": {"file": "x.mp4", "text": LINE}}, {"shop"}),
+    ],
+)
+def test_a_plain_word_over_an_object_is_no_room(tmp_path, value, streams):
+    assert {i.record["stream"] for i in read_items(given(tmp_path / "a.json", value), Options())} == streams
+
+
+def draft(*texts, **materials):
+    """A draft of 剪映, its texts shown one after the other in the opposite order, 1.5 seconds each."""
+    shown = [{"material_id": str(at), "target_timerange": {"start": 2_000_000 * (len(texts) - at), "duration": 1_500_000}}
+             for at in range(len(texts))]  # fmt: skip
+    video = {"material_id": "v", "target_timerange": {"start": 0, "duration": 9_000_000}, "clip": {"alpha": 1}}
+    return {
+        "canvas_config": {"ratio": "original"}, "keyframes": {"texts": []}, "platform": {"os": "windows"},
+        "materials": {"audios": [{"id": "m", "name": "x"}], "videos": [{"id": "v", "material_name": "x"}],
+                      "texts": [{"id": str(at), "content": json.dumps({"text": text})} for at, text in enumerate(texts)]} | materials,
+        "tracks": [{"type": "video", "segments": [video]}, {"type": "text", "segments": []}, {"type": "text", "segments": shown}],
+    }  # fmt: skip
+
+
+def test_a_drafts_texts_have_the_times_of_their_clips(tmp_path):
+    path = given(tmp_path / "养生堂.json", draft(OTHER, LINE))
+    assert outline(path) == [(LINE, 2.0, 3.5), (OTHER, 4.0, 5.5)]
+    assert {i.record["stream"] for i in read_items(path, Options())} == {"养生堂"}
+
+
+def test_what_a_draft_doesnt_show_is_read_without_times(tmp_path):
+    value = draft(LINE)
+    value["tracks"][-1]["segments"][0]["target_timerange"] = None
+    assert outline(given(tmp_path / "a.json", value)) == [(LINE, None, None)]
+    inner = draft(OTHER)
+    inner["tracks"] = inner["tracks"][:1]
+    path = given(tmp_path / "b.json", draft(LINE, drafts=[{"id": "c", "draft": inner}]))
+    assert outline(path) == [(LINE, 2.0, 3.5), (OTHER, None, None)]  # a compound clip
+    assert {i.record["stream"] for i in read_items(path, Options())} == {"b"}
+    assert outline(given(tmp_path / "c.json", draft())) == []
+
+
+def test_clips_of_a_timeline_are_no_transcript(tmp_path):
+    clips = {"segments": [{"material_id": "v", "target_timerange": {"start": 0, "duration": 1}}]}
+    assert outline(given(tmp_path / "a.json", {"tracks": [clips], "lines": [{"text": LINE}]})) == [(LINE, None, None)]
+    assert outline(given(tmp_path / "b.json", {"text": LINE, **clips})) == [(LINE, None, None)]
+
+
+def funasr(*keys, **more):
+    """FunASR's answer to several recordings."""
+    said = [{"text": LINE, "start": 0, "end": 900}, {"text": OTHER, "start": 900, "end": 2000}]
+    return [{"key": key, "text": LINE + OTHER, "timestamp": [[0, 100]], "sentence_info": said} | more for key in keys]
+
+
+def test_several_recordings_of_funasr_are_streams_by_key(tmp_path):
+    found = list(read_items(given(tmp_path / "a.json", funasr("养生堂_1127", "茶叶姐_1127")), Options()))
+    assert [(i.record["stream"], i.record["key"], i.text) for i in found] == [
+        (key, key, text) for key in ("养生堂_1127", "茶叶姐_1127") for text in (LINE, OTHER)
+    ]
+    texts = {"results": [{"key": "甲", "text": LINE}, {"key": "乙", "text": OTHER}]}
+    found = list(read_items(given(tmp_path / "b.json", texts), Options()))
+    assert [(i.record["stream"], i.record["key"], i.text) for i in found] == [("甲", "甲", LINE), ("乙", "乙", OTHER)]
+
+
+@pytest.mark.parametrize(
+    ("value", "streams"),
+    [
+        (funasr("甲"), {"a"}),
+        (funasr("甲", "甲"), {"a"}),
+        (funasr("rand_key_2yW4Acq9GFz6Y", "rand_key_1t9EwL56nGisi"), {"a"}),
+        (funasr("甲", "乙", room="某店"), {"某店"}),
+        ({"某店": funasr("甲", "乙")}, {"某店"}),
+        ([{"key": "1", "start": 1, "text": LINE}, {"key": "2", "start": 3, "text": OTHER}], {"a"}),
+        ([{"key": 1, "text": LINE}, {"key": 2, "text": OTHER}], {"a"}),
+    ],
+)
+def test_a_key_that_names_no_recording_is_no_stream(tmp_path, value, streams):
+    assert {i.record["stream"] for i in read_items(given(tmp_path / "a.json", value), Options())} == streams
+
+
+@pytest.mark.parametrize(
     ("value", "rejects"),
     [
         ([{"id": 1}, {"text": LINE}, {"text": None}, {"id": 4}, "x"], {1, 3, 4, 5}),

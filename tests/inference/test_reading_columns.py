@@ -95,6 +95,23 @@ def test_a_header_is_known_in_any_case_and_with_spaces(tmp_path):
     assert (item.text, item.record["start"]) == (LINE, 3.0)
 
 
+@pytest.mark.parametrize(
+    ("text", "room"), [("ASR Result", "Room Name"), ("asrResult", "channelName"), ("asr-result", "File Name")]
+)
+def test_a_text_and_a_room_are_known_in_any_spelling(tmp_path, text, room):
+    path = given(tmp_path / "a.csv", f"{text},{room},speaker,Start_Sale\n{LINE},甲,乙,丙\n")
+    options = Options()
+    (item,) = read_items(path, options)
+    assert (item.text, item.record["stream"], item.record["speaker"]) == (LINE, "甲", "乙")
+    assert "start" not in item.record and not options.notes
+
+
+def test_of_two_spellings_the_first_is_read(tmp_path):
+    options = Options()
+    (item,) = read_items(given(tmp_path / "a.csv", f"asrResult,asr_result\n{LINE},x\n"), options)
+    assert item.text == LINE and ["not from asr_result" in note for note in options.notes] == [True]
+
+
 def test_rows_of_json_lines_may_name_their_text_differently(tmp_path):
     path = given(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in ({"text": "甲"}, {"content": "乙"})))
     assert [item.text for item in read_items(path, Options())] == ["甲", "乙"]

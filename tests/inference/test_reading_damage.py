@@ -1,6 +1,7 @@
 """Readers of damaged files and wrong encodings: what can't be read is named and costs nothing else."""
 
 import gzip
+import random
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
@@ -201,6 +202,62 @@ def test_damaged_utf_8_is_told_from_gbk_by_how_much_of_it_is_whole():
     assert damaged.decode("gb18030") and detect_encoding(damaged, complete=True) == "utf-8"
     mixed = words[:200].encode("gb18030") + words[:600].encode()  # 82
     assert mixed.decode("gb18030") and detect_encoding(mixed, complete=True) == "gb18030"
+
+
+GBK = [FIRST, SECOND, THIRD] * 5
+
+
+def in_gbk(name, lines):
+    cue = "\n{0}\n00:00:{0:02},000 --> 00:00:{0:02},900\n{1}"
+    rows = [cue.format(at, line) for at, line in enumerate(lines, 1)] if name == "a.srt" else lines
+    return ("文案\n" * (name == "a.csv") + "\n".join(rows)).encode("gbk")
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.srt"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_damaged_byte_of_gbk_costs_no_other_line(tmp_path, name, cut):
+    data = in_gbk(name, GBK)
+    at = len(data) - 1 if cut else data.index("链".encode("gbk"))
+    options = Options()
+    path = given(tmp_path / name, data[:at] + (b"" if cut else b"\xff") + data[at + 1 :])
+    found = list(read_items(path, options))
+    lost = -1 if cut else 0
+    assert found[lost].reason == "the text has bytes that are not gb18030; save the file in one encoding"
+    assert [item.text for item in found if not isinstance(item, Reject)] == (GBK[:-1] if cut else GBK[1:])
+    assert ["read as gb18030" in note for note in options.notes] == [True, True]
+    assert "has damaged bytes" in options.notes[1]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "lines"),
+    [
+        ("cp950", ["家人們，這款膠原蛋白飲喝一個月年輕十歲", "全網銷量第一，沒有之一！今天下單買一送一"]),
+        ("utf-16-le", GBK),
+        ("utf-16-be", GBK),
+    ],
+)
+def test_other_encodings_are_known_with_a_byte_too_few(encoding, lines):
+    data = ("\n".join(lines) + "。").encode(encoding)
+    assert detect_encoding(data[:-1], complete=True) == encoding
+
+
+def test_what_holds_much_utf_8_or_is_no_text_is_not_read_as_damaged_gbk():
+    mixed = b"\n".join(line.encode("utf-8" if at % 2 else "gbk") for at, line in enumerate(GBK)) + b"\xff"
+    assert detect_encoding(mixed, complete=True) == "utf-8"
+    assert detect_encoding(random.Random(1).randbytes(5000), complete=True) == "utf-8"
+    assert detect_encoding(("Très bon thé, élevé à la montagne. " * 5).encode("latin-1") + b"\xff", True) == "utf-8"
+
+
+ROW = f"\n茶,{FIRST}"
+
+
+@pytest.mark.parametrize(
+    ("data", "asked"),
+    [("商品,文案".encode()[:-1] + ROW.encode() * 9, {}), (f"商品,文案{ROW}".encode("gbk"), {"encoding": "utf-8"})],
+)
+def test_a_damaged_header_tells_the_encoding_and_its_option(tmp_path, data, asked):
+    with pytest.raises(InputError, match=r"no text column.*the header has bytes that are not utf-8: name --encoding"):
+        outline(given(tmp_path / "a.csv", data), **asked)
 
 
 def test_blank_lines_of_a_table_are_no_rows_and_places_are_last_lines(tmp_path):

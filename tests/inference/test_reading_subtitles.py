@@ -59,6 +59,30 @@ def test_two_times_inside_a_cue_are_its_words(tmp_path, words):
     assert outline(tmp_path / "a.srt", f"1\n00:00:01,000 --> 00:00:02,000\n{words}\n") == [(words, 1.0, 2.0)]
 
 
+CUE = "{}\n00:00:0{},000 --> 00:00:0{},900\n{}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "want"),
+    [
+        (("原价\n\n1999\n", "今天只要\n\n99"), ["原价 1999", "今天只要 99"]),  # the next has its number above its times
+        (("原价\n\n1999\n\n\n", "今天只要\n\n2\n\n"), ["原价 1999", "今天只要 2"]),
+        (("原价\n\n2\n", "今天只要\n\n1"), ["原价 2", "今天只要 1"]),
+    ],
+)
+def test_a_number_alone_after_a_blank_line_is_said(tmp_path, words, want):
+    content = "\n".join(CUE.format(at, at, at, said) for at, said in enumerate(words, 1))
+    assert [text for text, *_ in outline(tmp_path / "a.srt", content)] == want
+
+
+def test_the_next_cues_number_is_not_said_where_a_blank_line_parts_it_from_its_times(tmp_path):
+    first, second, third = (f"00:00:0{at},000 --> 00:00:0{at},900\n" for at in range(1, 4))
+    numbered = f"1\n\n{first}{LINE}\n\n2\n\n{second}{OTHER}\n\n1999\n\n{third}{LINE}\n"
+    assert [text for text, *_ in outline(tmp_path / "a.srt", numbered)] == [LINE, f"{OTHER} 1999", LINE]
+    without = f"{first}{LINE}\n\n99\n\n{second}{OTHER}\n\n{'9' * 5000}\n"
+    assert [text for text, *_ in outline(tmp_path / "a.srt", without)] == [f"{LINE} 99", f"{OTHER} {'9' * 5000}"]
+
+
 def test_a_clock_alone_in_a_webvtt_cue_is_its_words(tmp_path):
     content = f"WEBVTT\n\n00:01.000 --> 00:02.000\n12:30:00\n\n00:03.000 --> 00:04.000\n{LINE}\n"
     assert outline(tmp_path / "a.vtt", content) == [("12:30:00", 1.0, 2.0), (LINE, 3.0, 4.0)]

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
@@ -42,6 +43,8 @@ def lines(tmp_path, *rows, **options):
         ("100秒", 100.0), ("120分", 7200.0), ("1分2.5秒", 62.5), ("100小时2分", 360120.0), ("PM8时15分", 72900.0),
         ("2026-11-27 20时15分03秒", AT), ("1,5秒", None), ("-5秒", None), ("－5秒", None), ("+5秒", None), ("1e5秒", None),
         ("1_5秒", None), ("1.5分2秒", None), ("8.30点", None), ("2026-11-27 1.5小时", None),
+        (1764245703000, 1764245703.0), ("1764245703250", 1764245703.25), (20261127201503, AT), ("20261127201503", AT),
+        (20261127201503.0, AT), ("20261327201503", None), (19700101080000, None), (250000000000000, None),
     ],
 )  # fmt: skip
 def test_seconds_of_dates_and_of_what_is_no_time(value, want):
@@ -67,10 +70,32 @@ def test_dates_of_every_table_become_seconds(tmp_path):
         assert record["start"] == AT and str(record["开始时间"]) == DATE and "input.start" not in record
 
 
-@pytest.mark.parametrize("name", ["begin_time", "begin", "时间", "时间戳"])
+@pytest.mark.parametrize("name", ["begin_time", "begin", "时间", "时间戳", "time", "timestamp", "Start Time", "startTime",
+                                  "beginTime", "Begin-Time", "START  TIME", "Time Stamp", "开始 时间", "time_ms"])  # fmt: skip
 def test_other_names_of_a_start(tmp_path, name):
     (item,) = lines(tmp_path, {name: "00:05", "end_time": 7})
     assert (item.record["start"], item.record["end"]) == (5.0, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "unit"),
+    [("Start Time", "End Time", 1), ("startTime", "endTime", 1), ("beginTime", "end-time", 1), ("startTimeMs", "End Time (ms)", 1000)],
+)  # fmt: skip
+def test_names_of_times_are_known_in_any_spelling_in_tables_and_segments(tmp_path, start, end, unit):
+    row = {"text": LINE, start: 5 * unit, end: 7 * unit}
+    (tmp_path / "a.csv").write_text(f"Text,{start},{end}\n{LINE},{5 * unit},{7 * unit}\n", encoding="utf-8")
+    (tmp_path / "a.json").write_text(json.dumps([row]), encoding="utf-8")
+    (tmp_path / "b.json").write_text(json.dumps({"segments": [row]}), encoding="utf-8")
+    for name in ("a.csv", "a.json", "b.json"):
+        (record,) = records(tmp_path / name)
+        assert (record["start"], record["end"]) == (5.0, 7.0)
+
+
+def test_a_start_comes_before_a_time_and_lists_of_stamps_are_none(tmp_path):
+    (item,) = lines(tmp_path, {"timestamp": DATE, "Time": 9, "start": 2})
+    assert item.record["start"] == 2.0 and not item.mistimed
+    (item,) = lines(tmp_path, {"timestamp": []})
+    assert "start" not in item.record and not item.mistimed
 
 
 @pytest.mark.parametrize(
@@ -110,6 +135,30 @@ def test_columns_whose_name_says_milliseconds_are_read_so(tmp_path, start):
 def test_milliseconds_since_1970_are_dates(tmp_path):
     (item,) = lines(tmp_path, {"时间戳(毫秒)": int(AT * 1000)})
     assert item.record["start"] == AT
+
+
+def test_numbers_too_large_for_seconds_are_dates_or_told(tmp_path):
+    options, path = Options(), tmp_path / "a.csv"
+    values = (int(AT * 1000), "20261127201508", "20261399201508")
+    path.write_text("文案,时间\n" + "".join(f"{LINE},{value}\n" for value in values), encoding="utf-8")
+    first, second, third = read_items(str(path), options)
+    assert (first.record["start"], second.record["start"], third.mistimed) == (AT, AT + 5, True)
+    assert neighbours(*(Placed(0, replace(item, record=item.record | ROOM)) for item in (first, second)))
+    assert ["1 of 3 values aren't times, e.g. line 4 '20261399201508'" in note for note in options.notes] == [True]
+    for value in (values[0], "20261127201503"):  # what was written is kept, and only once
+        (item,) = lines(tmp_path, {"start": value})
+        assert item.record == {"text": LINE, "input.start": value, "start": AT}
+        assert lines(tmp_path, item.record)[0].record == item.record
+
+
+def test_ticks_and_milliseconds_of_a_recogniser_are_no_dates(tmp_path):
+    ticks = {"nBest": [{"display": LINE}], "offsetInTicks": 2.6e11, "durationInTicks": 1e7}
+    segment = {"text": LINE, "begin_time": 1764245703000, "end_time": 1764245704000}
+    for value, want in (({"recognizedPhrases": [ticks]}, (26000.0, 26001.0)),
+                        ({"sentences": [segment]}, (1764245703.0, 1764245704.0))):  # fmt: skip
+        (tmp_path / "a.json").write_text(json.dumps(value), encoding="utf-8")
+        (record,) = records(tmp_path / "a.json")
+        assert (record["start"], record["end"]) == want
 
 
 def test_milliseconds_in_columns_that_are_asked_for(tmp_path):
