@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import bisect
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from zhenyan.inference.normalise import SPACED, SPACERS, normalise, simplified
+from zhenyan.inference.normalise import INVISIBLE, SPACED, SPACERS, normalise, simplified
 
 Score = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, labels)
 Words = Callable[[str], Sequence[int]]  # text -> places in it, in order, at which words end
 
-_CLAUSE = re.compile(rf"{SPACED.pattern}|[^，。！？；、：,.!?;:\s]+")  # 高 血 压, which the model reads as one, is one
+_CLAUSE = re.compile(r"[^，。！？；、：,.!?;:\s]+")
+_SPACE = re.compile(r"\s")
+_FURTHER_SPACES = re.compile(r"(?<=\s)\s+")
+_DIVIDERS = re.compile(f"[{re.escape(SPACERS)}]+")
 _PIECE = 4  # characters in the finest piece that is removed
 _MAX_PIECES = 48  # a longer text is cut into coarser pieces, so that the work stays bounded
 _PART = 192  # characters: of a longer text only the parts that carry the label most are probed
@@ -27,12 +31,15 @@ _MOST_PARTS = 3  # parts of a long text that are probed for a label, so that the
 _COARSEST = 12  # pieces of a part at least, however many parts share what a text may cost
 _DISGUISED = 6  # characters on either side of a cut that tell whether it parts a word in disguise
 _KEEP = 0.5  # pieces that matter at least this share of the most important one
-# Between two characters of a number, in digits (its point, separators and percent sign, too) or written out, or of a word in Latin letters.
+# Between two characters of a number, in digits (its point, separators and percent sign, too) or written out, of a word in Latin letters, or
+# of an emoji: before a joiner, a skin tone or a flag's tag, behind a joiner before a picture, and between the two letters of a flag.
 _LATIN = "A-Za-zÀ-ÖØ-öø-ɏＡ-Ｚａ-ｚ"
 _NUMERAL = "零〇一二两三四五六七八九十百千万亿"
 _INSIDE = re.compile(
     rf"(?<=[\d{_LATIN}])(?=[\d{_LATIN}])|(?<=[{_NUMERAL}])(?=[{_NUMERAL}])"
     r"|(?<=\d)(?=[%％‰]|[.,．]\d|，\d{3}(?!\d))|(?<=\d[.,．])(?=\d)|(?<=\d，)(?=\d{3}(?!\d))"
+    r"|(?<=[\s\S])(?=[\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f])|(?<=\u200d)(?=[\u2190-\u2bff\U0001f000-\U0001faff])"
+    r"|(?<=[\U0001f1e6-\U0001f1ff])(?=[\U0001f1e6-\U0001f1ff])"
 )
 
 
@@ -60,19 +67,42 @@ class _Part:
 def pieces(text: str, ends: Sequence[int] | None = None, most: int = _MAX_PIECES) -> list[tuple[int, int]]:
     """Cut `text` at punctuation, then into runs of a few characters; spans in order, gaps are punctuation.
 
-    `ends`: the places, in order, at which words end; a run is one of whole words then. `most`: about how many runs there may be.
+    It is cut as it is read (`_closed_up`): 全 网 第 一 no other than 全网第一. `ends`: the places in what is read, in order, at which words end; a
+    run is one of whole words then. `most`: about how many runs there may be.
     """
-    clauses = [match.span() for match in _CLAUSE.finditer(text)]
+    read, places = _closed_up(text)
+    clauses = [match.span() for match in _CLAUSE.finditer(read)]
     length = sum(end - start for start, end in clauses)
     size = max(_PIECE, -(-length // most))
-    places = range(len(text) + 1) if ends is None else ends
+    cuts = range(len(read) + 1) if ends is None else ends
     spans = []
     for start, end in clauses:
-        while (place := _next_end(text, places, start + size, end)) is not None:
-            spans.append((start, place))
-            start = place
-        spans.append((start, end))
+        while (cut := _next_end(read, cuts, start + size, end)) is not None:
+            spans.append((places[start], places[cut]))  # what isn't read in between goes with the run before
+            start = cut
+        spans.append((places[start], places[end - 1] + 1))
     return spans[: 2 * _MAX_PIECES]
+
+
+def _closed_up(text: str) -> tuple[str, Sequence[int]]:
+    """What is read of `text`, and where each character of that stands in it.
+
+    Left out are invisible characters, all but one of several spaces, and what stands between characters set one by one: 高 血 压, 高-血-压.
+    """
+    read, places = _without(text, range(len(text)), INVISIBLE.finditer(text))
+    read, places = _without(_SPACE.sub(" ", read), places, _FURTHER_SPACES.finditer(read))
+    return _without(
+        read, places, (gap for run in SPACED.finditer(read) for gap in _DIVIDERS.finditer(read, *run.span()))
+    )
+
+
+def _without(text: str, places: Sequence[int], found: Iterable[re.Match[str]]) -> tuple[str, Sequence[int]]:
+    """`text` and the places of its characters without what was found in it."""
+    gaps = [match.span() for match in found]
+    if not gaps:  # nearly always so
+        return text, places
+    kept = list(zip([0, *(end for _, end in gaps)], [*(start for start, _ in gaps), len(text)], strict=True))
+    return "".join(text[start:end] for start, end in kept), [at for start, end in kept for at in places[start:end]]
 
 
 def _next_end(text: str, places: Sequence[int], first: int, end: int) -> int | None:
@@ -110,7 +140,7 @@ def find_evidence(
     spans = [
         pieces(
             part.text,
-            words(simplified(part.text)) if words else None,
+            words(simplified(_closed_up(part.text)[0])) if words else None,
             max(_COARSEST, _MAX_PIECES // of_text[part.owner]),
         )
         for part in parts
@@ -130,8 +160,13 @@ def find_evidence(
 
 
 def _probes(text: str, cut: Sequence[tuple[int, int]]) -> list[str]:
-    """The text without each piece, then each piece alone."""
-    return [*(text[:start] + text[end:] for start, end in cut), *(text[start:end] for start, end in cut)]
+    """What is read of the text without each piece, then each piece alone.
+
+    Closed up: of 全 网 第 一 two characters are too few to be read as one.
+    """
+    read, places = _closed_up(text)
+    spans = _in_read(places, cut)
+    return [*(read[:start] + read[end:] for start, end in spans), *(read[start:end] for start, end in spans)]
 
 
 def _weights(given: np.ndarray, logits: np.ndarray) -> np.ndarray:
@@ -147,26 +182,37 @@ def _weights(given: np.ndarray, logits: np.ndarray) -> np.ndarray:
 
 def _evidence(text: str, found: Mapping[str, Sequence[tuple[int, int]]]) -> tuple[Evidence, ...]:
     """Evidence in order; spans of one label that meet, as those of two parts of a long text may, are one."""
-    each = [
-        Evidence(start, end, text[start:end], label)
-        for label, spans in found.items()
-        for start, end in _trimmed(text, _whole_words(text, _joined(sorted(spans))))
-    ]
+    read, places = _closed_up(text)
+    each = []
+    for label, spans in found.items():
+        whole = _whole_words(read, _in_read(places, _joined(sorted(spans))))  # 三 百 八 十 is a number as it is read
+        written = _trimmed(text, [(places[start], places[end - 1] + 1) for start, end in whole])
+        each += [Evidence(start, end, text[start:end], label) for start, end in _whole_words(text, written)]
     return tuple(sorted(each, key=lambda e: (e.start, e.end, e.label)))
 
 
+def _in_read(places: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans of a text in what is read of it, whose characters stand at `places` of the text."""
+    return [(bisect.bisect_left(places, start), bisect.bisect_left(places, end)) for start, end in spans]
+
+
 def _whole_words(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans in order, widened so that none cuts a number or a word in Latin letters; those that meet then are joined."""
+    """Spans in order, widened so that none cuts a number, a word in Latin letters or an emoji; those that meet then are joined."""
     wide: list[tuple[int, int]] = []
     for start, end in spans:
         if wide and end <= wide[-1][1]:
             continue  # within the word before; a run of letters may be as long as the text
-        while _INSIDE.match(text, start) and not (wide and start <= wide[-1][1]):
+        while _is_inside(text, start) and not (wide and start <= wide[-1][1]):
             start -= 1
-        while _INSIDE.match(text, end):
+        while _is_inside(text, end):
             end += 1
         wide.append((start, end))
     return _joined(wide)
+
+
+def _is_inside(text: str, at: int) -> bool:
+    """Whether a place is inside a number, a word in Latin letters or an emoji, or before a mark on a character: an accent, U+FE0F."""
+    return bool(_INSIDE.match(text, at)) or (0 < at < len(text) and unicodedata.category(text[at])[0] == "M")
 
 
 def _trimmed(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from zhenyan.inference.evidence import _merge, find_evidence, pieces
+from zhenyan.inference.normalise import normalise
 
 
 def score(texts):
@@ -98,6 +99,17 @@ def test_no_number_and_no_latin_word_is_cut(text, needed, spans):
     assert found_for(text, *needed) == spans
 
 
+@pytest.mark.parametrize(("text", "needed", "spans"), [
+    ("我们家👨‍👩‍👧喝了的", ["喝了"], [(3, 10)]), ("我们家👨‍👩‍👧喝了的", ["我们家"], [(0, 8)]), ("‍👧喝了", ["喝了"], [(0, 4)]),
+    ("有没有👍🏽喝了", ["喝了"], [(3, 7)]), ("有没有👍🏽喝了", ["有没有"], [(0, 5)]), ("喝了没❤️有没有", ["喝了没"], [(0, 5)]),
+    ("喝了没1️⃣有没有", ["喝了没"], [(0, 6)]), ("喝了没🇨🇳有没有", ["有没有"], [(3, 8)]), ("喝了没🏴󠁧󠁢󠁥󠁮󠁧󠁿有没有", ["喝了没"], [(0, 10)]),
+    ("喝了没e\u0301有没有", ["喝了没"], [(0, 5)]), ("喝了全网\u200d第一", ["喝了全网"], [(0, 5)]),
+    ("喝了全网\u200d第一", ["第一"], [(5, 7)]),
+])  # fmt: skip
+def test_no_emoji_and_no_character_with_a_mark_is_cut(text, needed, spans):
+    assert found_for(text, *needed) == spans
+
+
 def test_a_number_on_the_edge_of_the_part_that_is_probed_is_shown_whole():
     text = "始" + "好" * 188 + "价99888元" + "好" * 300
     assert found_for(text, "始", "价9") == [(0, 4), (188, 195)]
@@ -169,3 +181,58 @@ def test_evidence_of_characters_set_one_by_one_is_words(divider):
     ((found,),) = find_evidence([text], [[("a", 0)]], np.array([[0.9]]), score)
     assert "甲" in found.text and len(found.text) > 1 and found.text[0] != divider != found.text[-1]
     assert text[found.start : found.end] == found.text
+
+
+SPACES = [" ", "  ", " " * 10, "\u3000", "\u3000\u3000", "\u00a0", "\t", "\n", "\r\n", "\u200b", "\u200b \u200b"]
+
+
+@pytest.mark.parametrize("divider", SPACES)
+@pytest.mark.parametrize(("before", "word", "after"), [
+    ("我们家，", "全网第一", "，，二号链接两盒装"), ("喝完，", "高血压", "，就好了"), ("", "全网第一", ""),
+    ("今天下单 ", "三甲医院推荐", " 大家放心"),
+])  # fmt: skip
+def test_words_set_apart_by_any_space_are_marked_whole(divider, before, word, after):
+    """As the model reads them; each half says nothing."""
+    text = before + divider.join(word) + after
+
+    def fires(texts):
+        return np.array([[0.9 if word in normalise(each) else 0.1] for each in texts])
+
+    def words(read):
+        return [*range(1, read.index(word) + 1), *range(read.index(word) + len(word), len(read) + 1)]
+
+    ((found,),) = find_evidence([text], [[("a", 0)]], fires([text]), fires, words)
+    assert (found.start, found.text) == (len(before), divider.join(word))
+
+
+@pytest.mark.parametrize(("text", "needed", "spans"), [
+    ("原 价 一 千 二 百 八 十 今 天", "百八", [(4, 15)]), ("原\u3000价\u3000三\u3000百\u3000八", "原价", [(0, 9)]), ("仅需19\u200b9元", "9元", [(2, 7)]),
+])  # fmt: skip
+def test_no_number_is_cut_that_is_set_character_by_character(text, needed, spans):
+    def fires(texts):
+        return np.array([[0.9 if needed in normalise(each) else 0.1] for each in texts])
+
+    (found,) = find_evidence([text], [[("a", 0)]], fires([text]), fires)
+    assert [(each.start, each.end) for each in found] == spans
+
+
+@pytest.mark.parametrize("divider", [*SPACES, "-"])
+def test_a_line_set_character_by_character_is_cut_as_without_spaces(divider):
+    line, ends = "喝了我们这个血糖都降下来了", [2, 4, 6, 8, 9, 12, 13]
+
+    def bare(text):
+        return [text[start:end].replace(divider, "") for start, end in pieces(text, ends)]
+
+    assert bare(divider.join(line)) == bare(line) == ["喝了我们", "这个血糖", "都降下来", "了"]
+
+
+@pytest.mark.parametrize("divider", [" ", "\u3000", "-"])
+def test_what_is_left_of_characters_set_one_by_one_is_read_as_they_were(divider):
+    probed = []
+
+    def counted(texts):
+        probed.extend(map(normalise, texts))
+        return np.full((len(texts), 1), 0.1)
+
+    find_evidence([divider.join("喝了我们这个")], [[("a", 0)]], np.array([[0.9]]), counted)
+    assert probed == ["这个", "喝了我们", "喝了我们", "这个"]
