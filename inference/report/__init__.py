@@ -103,7 +103,10 @@ def chinese_place(place: str) -> str:
 
 
 def when(times: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """When something was said, in Chinese and in English: time codes, or places where there are none."""
+    """When something was said, in Chinese and in English: time codes, or places where there are none.
+
+    A time that has a `text` was worded otherwise than its finding, and is shown with that.
+    """
     chinese, english = (", ".join(_when(time, place) for time in times) for place in (chinese_place, str))
     return chinese, english
 
@@ -116,7 +119,8 @@ def own_time(finding: Mapping[str, Any]) -> tuple[str, str]:
 
 def _when(time: Mapping[str, Any], place: Callable[[str], str]) -> str:
     at = clock(time["start"]) if "start" in time else place(time["place"])
-    return _visible(" ".join([at, *(time[key] for key in ("recording", "file") if key in time)]))
+    worded = [f"“{time['text']}”"] if "text" in time else []
+    return _visible(" ".join([at, *(time[key] for key in ("recording", "file") if key in time), *worded]))
 
 
 def hue(place: int, count: int) -> str:

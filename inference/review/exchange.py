@@ -9,13 +9,16 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from zhenyan.inference.io.times import clock
 from zhenyan.inference.normalise import plain_text
+from zhenyan.inference.report import when
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.intake import Run
-from zhenyan.inference.review.schema import beijing_day, finding, reading, reviewer, skipped
+from zhenyan.inference.review.schema import beijing_day, beijing_time, finding, reading, reviewer, skipped
 
-TABLE = ("finding", "stream", "start", "end", "text", "label", "score", "threshold", "risk", "repeats", "state",
-         "decided_labels", "reviewers", "decided", "skipped_by", "place", "model")  # columns of `table_rows`  # fmt: skip
+TABLE = ("finding", "stream", "start", "end", "time", "text", "label", "score", "threshold", "risk", "repeats",
+         "other_wordings", "state", "decided_labels", "reviewers", "decided", "skipped_by", "place",
+         "model")  # columns of `table_rows`  # fmt: skip
 _KEPT = ("id", "text", "label", "stream", "place")  # what of a record a row of the corpus is made of
 
 
@@ -156,15 +159,21 @@ def _row(run: Run, group: Sequence[Reviewed]) -> dict[str, Any]:
 
 
 def table_rows(run: Run, findings: Iterable[Reviewed]) -> Iterator[dict[str, Any]]:
-    """One flat row for each finding, decided or not, for a spreadsheet."""
+    """One flat row for each finding, decided or not, for a spreadsheet.
+
+    `start` and `end` are seconds, `time` is the start as report and page show it, `decided` Beijing's time.
+    """
     for one in findings:
         record, place = one.record, one.record["place"]  # not where it was said first: that may be another wording
+        others = [time for time in record["times"] if "text" in time]
         yield {
             "finding": record["id"], "stream": record["stream"], "start": place.get("start"), "end": place.get("end"),
+            "time": clock(place["start"]) if "start" in place else None,
             "text": record["text"], "label": record["label"], "score": record["score"],
-            "threshold": record["threshold"], "risk": record["risk"], "repeats": record["count"], "state": one.state,
+            "threshold": record["threshold"], "risk": record["risk"], "repeats": record["count"],
+            "other_wordings": when(others)[1], "state": one.state,
             "decided_labels": "; ".join(one.labels or ()), "reviewers": "; ".join(one.deciders),
-            "decided": one.decided.isoformat(timespec="seconds") if one.decided else None,
+            "decided": beijing_time(one.decided) if one.decided else None,
             "skipped_by": "; ".join(look.reviewer for look in one.looks if look.labels is None),
             "place": f"{place['file']} {place['place']}", "model": run.bundle,
         }  # fmt: skip

@@ -49,7 +49,7 @@ def _of_others(
 ) -> Iterator[Annotation]:
     """Without our own decisions that come back as they went out, under the name of who imported them there."""
     for one in annotations:
-        if one.imported is not None and _went_out(connection, _finding(connection, desk, one), one):
+        if one.returned or (one.imported is not None and _went_out(connection, _finding(connection, desk, one), one)):
             done.known += 1
         else:
             yield one

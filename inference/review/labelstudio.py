@@ -7,9 +7,11 @@ cancelled annotation is a skip, one with an empty result says that the line is c
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from zhenyan.inference.review.intake import Run
 _NOBODY = "label-studio"  # who annotated where the file doesn't say
 _MOST_SECONDS = 10**9  # thirty years: a task may have been open for long, but not for that long
 _CHOICES, _EVIDENCE, _TEXT = "labels", "evidence", "text"  # names of the controls in the labelling configuration
+_DECIDED = "decided"  # field of a task's data: a mark for each decision with labels that went out with it
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Annotation:
     seconds: float | None
     place: str
     imported: int | None = None  # the `Look.number` with which it went into Label Studio
+    returned: bool = False  # JSON_MIN or CSV, which lack that number: a decision that went out with its task
 
 
 @dataclass
@@ -59,11 +64,19 @@ def tasks(run: Run, findings: Iterable[Reviewed]) -> Iterator[dict[str, Any]]:
         start = record["place"].get("start")
         data = {"text": record["text"], "finding": record["id"], "run": run.digest, "stream": record["stream"],
                 "label": record["label"], "before": "\n".join(record["before"]), "after": "\n".join(record["after"])}  # fmt: skip
+        marks = [_mark(run, record["id"], look.labels) for look in one.looks if look.labels]
+        data |= {_DECIDED: " ".join(marks)} if marks else {}
         yield {
             "data": data | ({} if start is None else {"start": start}),
             "predictions": [_prediction(run, record)],
             "annotations": [_annotation(look) for look in one.looks],
         }
+
+
+def _mark(run: Run, finding: str, labels: Iterable[str]) -> str:
+    """A decision as a task's data tells it: not in words, for Label Studio's list of tasks shows data to every reader."""
+    told = "\n".join((run.digest, finding, *sorted(set(labels))))
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def configuration(labels: Sequence[tuple[str, str]]) -> str:
@@ -113,9 +126,33 @@ def _choice(labels: Sequence[str]) -> dict[str, Any]:
 
 def read_annotations(path: Path, run: Run, unclear: Unclear) -> Iterator[Annotation]:
     """Annotations of an export of this run's tasks; InputError names the task, what is wrong with it and the remedy."""
+    rows: list[tuple[dict[str, Any], Annotation]] = []
     for task, data, place in read_tasks(path):
         _check_origin(data, run, place)
-        yield from annotations_of(task, data["finding"], place, unclear)
+        for one in annotations_of(task, data["finding"], place, unclear):
+            if "data" in task:
+                yield one
+            else:
+                rows.append((task, one))
+    yield from _marked(run, rows)
+
+
+def _marked(run: Run, rows: Sequence[tuple[Mapping[str, Any], Annotation]]) -> Iterator[Annotation]:
+    """Rows of JSON_MIN or CSV in their order, of each task as many `returned` as went out with their labels.
+
+    The oldest are, for what comes with a task is there before anyone annotates it; exports begin with the newest.
+    """
+    left: dict[tuple[str, str], Counter[str]] = {}
+    returned = set[int]()
+    for number in sorted(range(len(rows)), key=lambda n: (_moment(rows[n][0].get("created_at")) or _LONG_AGO, -n)):
+        task, one = rows[number]
+        marks = left.setdefault((str(task.get("id")), one.key), Counter(str(task.get(_DECIDED, "")).split()))
+        mark = _mark(run, one.key, one.labels or ())
+        if marks[mark]:
+            marks[mark] -= 1
+            returned.add(number)
+    for number, (_, one) in enumerate(rows):
+        yield replace(one, returned=number in returned)
 
 
 def read_tasks(path: Path) -> Iterator[tuple[dict[str, Any], Any, str]]:

@@ -32,6 +32,11 @@ def beijing_day(moment: datetime) -> str:
     return moment.astimezone(timezone(BEIJING)).date().isoformat()
 
 
+def beijing_time(moment: datetime) -> str:
+    """A moment by Beijing's clock, as YYYY-MM-DD HH:MM:SS."""
+    return moment.astimezone(timezone(BEIJING)).isoformat(" ", "seconds")[:19]
+
+
 class Moment(TypeDecorator[datetime]):
     """A time in UTC; SQLite, which has no time zones, keeps it bare."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,11 @@ from zhenyan.inference.runs.scoring import stream_of
 from zhenyan.inference.runs.scratch import sorted_lines
 from zhenyan.inference.runs.store import CONTEXT, HIT, PART, ROW, RunFolder
 
-_LIKE = 0.6  # overlap of character trigrams from which two claims are the same
+_LIKE = 0.6  # overlap of character trigrams from which two lines are like each other
+# What is said between words: particles, pronouns and the like. Two lines that differ in these alone make one claim.
+_FILLERS = "啊呀嘛呢吧哦哈呐啦嗯呃噢哎诶唉喔哟咯的了我你您他她它咱们这那个就是都也还"
+_COMPARED = re.compile(rf"[^\W_{_FILLERS}]|(?<=\d)[.．](?=\d)")  # 原价49.9 isn't 原价499
+_BESIDE = 2  # characters on either side of the words that decided, which may be cut off there: 能治高血|压
 CHANNELS = ("live", "copy")
 _NEAR = 2  # lines shown on either side of a hit
 _TIMES = 500  # repeats listed for one finding
@@ -24,6 +29,42 @@ _TIMES = 500  # repeats listed for one finding
 _OPEN_STREAMS = 64
 _OPEN_FINDINGS = 200  # of one stream
 _OPEN_BYTES = 64_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What claims are compared by: a text without punctuation, spaces and fillers.
+
+    `deciding` has 1 for each character of `plain` in or beside words that decided, for all where none were looked for.
+    """
+
+    plain: str
+    deciding: bytes
+    grams: frozenset[str]
+
+    @classmethod
+    def of(cls, text: str, evidence: Iterable[Mapping[str, Any]]) -> Wording:
+        """The wording of a hit under the label that the evidence, spans with `start` and `end` in the text, is of."""
+        kept = [found.start() for found in _COMPARED.finditer(text)] or list(range(len(text)))
+        plain = "".join(text[at] for at in kept)
+        decided = {at for span in evidence for at in range(span["start"], span["end"])}
+        marks = [at in decided for at in kept]
+        if not any(marks):
+            marks = [True] * len(kept)
+        deciding = bytes(any(marks[max(0, n - _BESIDE) : n + _BESIDE + 1]) for n in range(len(marks)))
+        return cls(plain, deciding, _grams(plain))
+
+    def claims(self, other: Wording) -> bool:
+        """Whether both make one claim: they are alike, and none of the words that decided is in what differs."""
+        return alike(self.grams, other.grams) and self._decided_in(other) and other._decided_in(self)
+
+    def _decided_in(self, other: Wording) -> bool:
+        """Whether every character that decided stands in the other, too, in one of the trigrams that it is in here."""
+        last = max(0, len(self.plain) - 3)
+        return all(
+            any(self.plain[start : start + 3] in other.grams for start in range(max(0, at - 2), min(at, last) + 1))
+            for at, decided in enumerate(self.deciding) if decided
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -41,14 +82,16 @@ class Finding:
     after: list[str] = field(default_factory=list)
     times: list[dict[str, Any]] = field(default_factory=list)
     count: int = 1
-    grams: frozenset[str] = frozenset()
-    key: tuple[str, str, str] = ("", "", "")  # under which it was opened
+    said: Wording | None = None  # as it was opened, and `key` with it: what is merged is compared with this alone
+    key: tuple[str, str, str] = ("", "", "")
+    other: int = 0  # characters of the wordings among `times` that aren't its text
 
     @property
     def size(self) -> int:
         """Roughly how many bytes it takes."""
-        characters = len(self.text) + sum(map(len, self.before + self.after))
-        return 1000 + 2 * characters + 100 * len(self.grams) + 300 * len(self.times)
+        characters = len(self.text) + self.other + sum(map(len, self.before + self.after))
+        compared = 3 * len(self.said.plain) + 100 * len(self.said.grams) if self.said else 0
+        return 1000 + 2 * characters + compared + 300 * len(self.times)
 
     def record(self, threshold: float) -> dict[str, Any]:
         """As written to findings.jsonl."""
@@ -60,10 +103,12 @@ class Finding:
         }  # fmt: skip
 
     def _told(self) -> list[dict[str, Any]]:
-        """The times; each with its file only where they are in several."""
-        if len({time.get("file") for time in self.times}) > 1:
-            return self.times
-        return [{key: value for key, value in time.items() if key != "file"} for time in self.times]
+        """The times; each with its file only where they are in several, with a text only where that is worded otherwise."""
+        several = len({time.get("file") for time in self.times}) > 1
+        return [
+            {k: value for k, value in time.items() if (several or k != "file") and (k, value) != ("text", self.text)}
+            for time in self.times
+        ]
 
 
 def risk(score: float, count: int) -> float:
@@ -73,12 +118,15 @@ def risk(score: float, count: int) -> float:
 
 def trigrams(text: str) -> frozenset[str]:
     """Character trigrams without punctuation and spaces."""
-    plain = "".join(c for c in text if c.isalnum())
+    return _grams("".join(c for c in text if c.isalnum()))
+
+
+def _grams(plain: str) -> frozenset[str]:
     return frozenset(plain[i : i + 3] for i in range(max(1, len(plain) - 2)))
 
 
 def alike(a: frozenset[str], b: frozenset[str]) -> bool:
-    """Whether two claims are the same but for a few words."""
+    """Whether two lines are the same but for a few words; which words those are, it doesn't ask."""
     small, large = (len(a), len(b)) if len(a) < len(b) else (len(b), len(a))
     return small >= 0.5 * large and len(a & b) >= _LIKE * small
 
@@ -88,28 +136,25 @@ class _Open:
 
     def __init__(self) -> None:
         self.streams: OrderedDict[str, deque[Finding]] = OrderedDict()
-        self.exact: dict[tuple[str, str, str], Finding] = {}  # the usual repeat: word for word
+        self.exact: dict[tuple[str, str, str], Finding] = {}  # the usual repeat: word for word but for fillers
         self.size = 0
 
     def add(self, hit: Finding) -> None:
         """Merge the hit into a finding like it, or open a new one."""
         findings = self.streams.setdefault(hit.stream, deque())
         self.streams.move_to_end(hit.stream)
-        key = (hit.stream, hit.label, hit.text)
-        known = self.exact.get(key) or self._like(findings, hit)
+        said = Wording.of(hit.text, hit.evidence)
+        key = (hit.stream, hit.label, said.plain)
+        known = self.exact.get(key) or _same_claim(findings, hit.label, said)
         if known is None:
             findings.append(hit)
             self.exact[key] = hit
-            hit.key = key
+            hit.said, hit.key = said, key
             self.size += hit.size
         else:
             self.size -= known.size
             _merge(known, hit)
             self.size += known.size
-
-    def _like(self, findings: deque[Finding], hit: Finding) -> Finding | None:
-        hit.grams = trigrams(hit.text)
-        return next((f for f in reversed(findings) if f.label == hit.label and alike(f.grams, hit.grams)), None)
 
     def surplus(self, stream: str) -> Iterator[Finding]:
         """Close what is too much after a hit in `stream`."""
@@ -128,7 +173,14 @@ class _Open:
         return finding
 
 
+def _same_claim(findings: deque[Finding], label: str, said: Wording) -> Finding | None:
+    """The latest finding under this label that the wording repeats."""
+    return next((f for f in reversed(findings) if f.label == label and f.said and f.said.claims(said)), None)
+
+
 def _merge(known: Finding, hit: Finding) -> None:
+    if hit.text != known.text:
+        known.other += len(hit.text)
     if hit.score > known.score and known.context >= hit.context:
         for name in ("score", "text", "evidence", "place", "context", "before", "after"):
             setattr(known, name, getattr(hit, name))
@@ -224,7 +276,8 @@ def _hits_of(
             names.of(row, entry["file"]), label, row["scores"][label], row["text"],
             [e for e in row["evidence"] if e["label"] == label], _place(row, time), False,
             before=[text for text in near[max(0, at - _NEAR) : at] if text is not None],
-            after=[text for text in near[at + 1 : at + 1 + _NEAR] if text is not None], times=[time],
+            after=[text for text in near[at + 1 : at + 1 + _NEAR] if text is not None],
+            times=[time | {"text": row["text"]}],
         )  # fmt: skip
 
 
@@ -255,5 +308,6 @@ def _context_hits(entry: Mapping[str, Any], inputs: list[Mapping[str, Any]], nam
     for label in entry["labels"]:
         yield Finding(
             names.of(entry, entry["file"]), label, entry["scores"][label], entry["text"],
-            [e for e in entry["evidence"] if e["label"] == label], _place(entry, time), True, times=[time],
+            [e for e in entry["evidence"] if e["label"] == label], _place(entry, time), True,
+            times=[time | {"text": entry["text"]}],
         )  # fmt: skip

@@ -53,7 +53,9 @@ def finish(
         more: list[str] = []
         write_atomic(folder.path / STREAMS, stream_lines(folder, more.append))
         write_atomic(folder.path / REJECTS, reject_lines(folder, files) if counts["rejects"] else ())
-        more += [*_cut_notes(folder, files), *_write_rows(folder, output, files, bundle.label_ids)]
+        more += _cut_notes(folder, files)
+        (folder.path / SUMMARY).unlink(missing_ok=True)  # of an output that is gone; it would call the new one changed
+        more += _write_rows(folder, output, files, bundle.label_ids)
         notes = list(dict.fromkeys([*notes, *more]))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{folder.path / 'parts'}: a part is damaged ({error}); score anew with --restart") from None
@@ -99,11 +101,31 @@ def _verdicts(folder: RunFolder) -> dict[str, int]:
 
 
 def is_finished(folder: RunFolder, output: Path) -> bool:
-    """Whether the run has ended and its output is still as it was written."""
+    """Whether the run has ended and its output is there; `keep_changed` has seen that it is as it was written."""
     if not (folder.path / SUMMARY).exists() or not output.exists():
         return False
     folder.check_summary()
-    return file_digest(output) == folder.summary["output_sha256"]
+    return True
+
+
+def keep_changed(folder: RunFolder, output: Path, restart: bool) -> None:
+    """InputError when a finished run's output isn't as it was written: a reviewer's remarks may stand there.
+
+    With `restart` a summary that can't be read is none: it is the remedy for that.
+    """
+    if not (folder.path / SUMMARY).exists() or not output.exists():
+        return
+    try:
+        written = folder.summary["output_sha256"]
+    except InputError:
+        if restart:
+            return
+        raise
+    if file_digest(output) != written:
+        raise InputError(
+            f"{output}: was changed since it was written; move it away or name another output (once it is moved, the same "
+            "command writes a new one, and with --report the report)"
+        )
 
 
 def file_digest(path: Path) -> str:

@@ -18,7 +18,7 @@ from zhenyan.inference.errors import InputError, ZhenyanError
 from zhenyan.inference.io.items import Options
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.writing import check_output
-from zhenyan.inference.runs.finish import finish, is_finished
+from zhenyan.inference.runs.finish import finish, is_finished, keep_changed
 from zhenyan.inference.runs.inputs import (
     PART_ROWS,
     Work,
@@ -64,7 +64,7 @@ class Job:
 def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
     """The manifest: all that the result depends on. The engine isn't in it: any of them may go on with a run."""
     return {
-        "format": 7, "bundle": bundle.id, "normaliser": normalise.VERSION, "output": job.output.name,
+        "format": 8, "bundle": bundle.id, "normaliser": normalise.VERSION, "output": job.output.name,
         "thresholds": dict(zip(bundle.label_ids, bundle.thresholds, strict=True)),
         "options": json.loads(json.dumps(asdict(job.options) | {"part_rows": job.part_rows})),
         "reading": {k: v for k, v in vars(job.reading).items() if k not in ("notes", "meter") and v is not None},
@@ -151,6 +151,7 @@ def run_job(job: Job, bundle: Bundle, engine: Engine, say: Callable[[Progress], 
     before = stamps(files)
     manifest = describe(job, bundle, files)
     with folder.locked():
+        keep_changed(folder, job.output, job.restart)
         begin(folder, manifest, job.restart)
         if not is_finished(folder, job.output):
             counts = _score(job, folder, manifest["inputs"], engine, say)

@@ -33,7 +33,8 @@ _FINDING: Fields = {
 }  # fmt: skip
 _PLACE: Fields = {"place": str}
 _SPAN: Fields = {"start": int, "end": int}
-_SECONDS = ("start", "end")  # of a place, where there are time codes
+# Of a place: seconds where there are time codes; of a time: its text where that isn't the finding's. Older runs don't tell it.
+_WHERE_KNOWN: Fields = {"start": _NUMBER, "end": _NUMBER, "text": str}
 _STREAM: Fields = {
     "stream": str, "verdict": str, "risk": _NUMBER, "findings": int, "labels": dict, "lines": int, "hits": int,
     "first": int, "last": int,
@@ -180,8 +181,8 @@ def _checked(finding: Any, labels: Container[str], place: str) -> dict[str, Any]
         raise InputError(f"{place}: damaged, field 'times' is empty; {_ANEW}")
     for name, items in (("place", [finding["place"]]), ("times", finding["times"])):
         for item in items:
-            seconds = {key: _NUMBER for key in _SECONDS if key in item}
-            _check(item, {**_PLACE, **seconds}, f"{place}: {name}")
+            known = {key: kind for key, kind in _WHERE_KNOWN.items() if key in item}
+            _check(item, {**_PLACE, **known}, f"{place}: {name}")
     for item in finding["evidence"]:
         _check(item, _SPAN, f"{place}: evidence")
     return finding

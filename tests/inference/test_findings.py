@@ -70,7 +70,8 @@ def test_the_bounds_of_verdicts(findings, risk, said):
 def of(score, context=False, place="cue 1", text="这个茶喝完三高就降下来了"):
     """A finding whose every field tells its place."""
     at = {"file": "a.srt", "place": place}
-    return Finding("s", "x", score, text, [{"place": place}], at, context, [f"↑{place}"], [f"↓{place}"], [at])
+    span = {"place": place, "start": 0, "end": 3}
+    return Finding("s", "x", score, text, [span], at, context, [f"↑{place}"], [f"↓{place}"], [at])
 
 
 def told(finding):
@@ -209,11 +210,11 @@ def cited(*articles):
     ([("食品安全法 [Food Safety Law]", "第七十一条", "text", {}), ("广告法 [Advertising Law]", "第十七条", "text", {}),
       ("食品安全法 [Food Safety Law]", "第七十三条", "text", {}), ("食品安全法 [Food Safety Law]", "第三十四条", "text", {}),
       ("价格法 [Price Law]", "第十四条第四项", "text", {}), ("商标法 [Trademark Law]", "第五十七条", "text", {})],
-     "《食品安全法》第七十一条、第七十三条；《广告法》第十七条；《价格法》第十四条第四项"),
+     "《食品安全法》第七十一条、第七十三条；《广告法》第十七条；《价格法》第十四条第四项等，视事实适用其一"),
     ([("广告法 [Advertising Law]", "第九条第三项", "text", {}), ("广告法 [Advertising Law]", "第十一条", "case", {})],
      "《广告法》第九条第三项、第十一条（仅见于案例）"),
 ])  # fmt: skip
-def test_a_citation_is_short_and_says_what_to_know_before_citing(articles, citation):
+def test_a_citation_is_short_and_says_what_to_know_before_citing_and_that_there_is_more(articles, citation):
     assert cited(*articles).citation == citation
 
 

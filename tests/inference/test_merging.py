@@ -62,6 +62,72 @@ def test_repeats_are_one_finding_with_its_times_and_best_score():
     assert [f.count for f in merged(iter(near))] == [2, 1, 1, 1]
 
 
+def said(marked, place="cue 1", score=0.9):
+    """A hit whose deciding words stand in brackets."""
+    text, evidence = "", []
+    for part in marked.split("["):
+        words, _, rest = part.rpartition("]")
+        evidence += [{"start": len(text), "end": len(text + words), "text": words}] if words else []
+        text += words + rest
+    return replace(hit(text, score=score, place=place), evidence=evidence, times=[{"place": place, "text": text}])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("我们这款茶喝了可以[降血糖]", "我们这款茶喝了可以[抗癌症]"),
+        ("我们这款茶喝了可以[降血糖]", "我们这款茶喝了可以[降血压]"),
+        ("我们这款胶囊真的[能治高血]压", "我们这款胶囊真的[能治高血]脂"),  # the words are cut off
+        ("[原价一千九]今天到手九十九包邮到家", "[原价两千九]今天到手九十九包邮到家"),
+        ("我们这款今天[原价49.9]直接给到手九块九", "我们这款今天[原价499]直接给到手九块九"),
+        ("我们这款茶喝了可以[降血糖]", "我们这款茶喝了可以[降血糖]还[抗癌症]"),
+        ("🔥🔥[🍬]", "🔥🔥[💊]"),
+        ("我们这款茶喝了可以降血糖", "我们这款茶喝了可以降血压"),  # without evidence any word may decide
+        ("我们这款茶今天喝了可以降血糖", "我们这款茶昨天喝了可以降血糖"),
+        ("我们这款茶喝[了]可以降血糖", "我们这款茶喝[了]可以降血压"),
+    ],
+)
+def test_lines_that_differ_in_what_decides_are_two_findings(one, other):
+    for first, second in ((one, other), (other, one)):
+        found = list(merged([said(first), said(second, "cue 2")]))
+        assert [(f.text, f.count) for f in found] == [(said(first).text, 1), (said(second).text, 1)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("我们这款茶喝了可以[降血糖]", "哎，我们这款茶啊喝了它就可以[降那个血糖]的呀"),
+        ("我们这款茶喝了可以[降血糖]", "姐妹们听好，我们这款茶喝了可以[降血糖]。"),
+        ("为什么[女明星很早]就开始去抗糖", "为什么她们[女明星很早]就开始去做抗糖啊"),
+        ("我们这款茶喝了可以降血糖", "我们这款茶，喝了啊就可以降血糖的"),
+        ("啊啊", "啊啊"),
+    ],
+)
+def test_a_claim_said_again_with_other_words_around_it_is_one_finding(one, other):
+    for first, second in ((one, other), (other, one)):
+        (found,) = merged([said(first), said(second, "cue 2", score=0.95)])
+        assert (found.text, found.count) == (said(second).text, 2)
+
+
+def test_what_is_merged_is_compared_with_what_was_said_first():
+    """Else a claim could turn into another one step by step, under one finding."""
+    first, better = "[能降血糖]就喝我们这款八宝茶", "[能降血糖]就喝我们这款八宝茶老人孩子都能喝"
+    third = "[能降血糖]就喝那款八宝茶[老人孩子都能喝]啊"
+    found = list(merged([said(first, score=0.6), said(better, "cue 2"), said(third, "cue 3", 0.99)]))
+    assert [(f.text, f.count) for f in found] == [(said(better).text, 2), (said(third).text, 1)]
+
+
+def test_each_time_keeps_its_wording_where_that_is_another():
+    first, better = "我们这款茶喝了可以[降血糖]", "来，我们这款茶喝了可以[降血糖]啊"
+    (found,) = merged([said(first), said(better, "cue 2", 0.95), said(first, "cue 3"), said(better, "cue 4")])
+    assert found.record(0.5)["times"] == [
+        {"place": "cue 1", "text": said(first).text}, {"place": "cue 2"},
+        {"place": "cue 3", "text": said(first).text}, {"place": "cue 4"},
+    ]  # fmt: skip
+    (same,) = merged([said(first) for _ in range(4)])
+    assert found.size >= same.size + 2 * len(said(first).text + said(better).text)  # what is kept is counted
+
+
 def test_memory_is_bounded_by_streams_findings_and_size(monkeypatch):
     monkeypatch.setattr(findings, "_OPEN_STREAMS", 2)
     interleaved = [hit(stream=f"s{n % 3}") for n in range(6)]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from datetime import UTC, datetime
 
 import pytest
-from review_helpers import LABELS, make_site, user
+from review_helpers import LABELS, decide, make_site, user
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.review.database import database_url, open_database
 from zhenyan.inference.review.exchange import reviewed
 from zhenyan.inference.review.exports import decisions
 from zhenyan.inference.review.imports import take_annotations
-from zhenyan.inference.review.labelstudio import Unclear, read_annotations, tasks
+from zhenyan.inference.review.labelstudio import Unclear, configuration, read_annotations, tasks
 from zhenyan.inference.review.listing import find
 
 CHOICE = {"from_name": "labels", "to_name": "text", "type": "choices", "value": {"choices": ["price_fraud"]}}
@@ -193,6 +194,78 @@ def test_decisions_that_went_through_label_studio_are_no_second_readers(tmp_path
     returned[1]["annotations"][0]["result"] = [CHOICE]  # changed over there, by whoever imported it
     done = take(site, write(tmp_path, *returned))
     assert (done.decisions, done.known, done.reviewers) == (1, 4, ["label-studio:1"])
+
+
+def as_json_min(number, task, *added):
+    """A task that was imported at ten, as JSON_MIN has it, newest first; `added`: labels, by whom, at which hour."""
+    chosen = [look["result"][0]["value"]["choices"] for look in task["annotations"] if look["result"]]
+    given = [*((labels, 1, 10) for labels in chosen), *added]
+    return [task["data"] | {
+        "id": number, "labels": labels[0] if len(labels) == 1 else {"choices": labels}, "annotator": who,
+        "annotation_id": 100 * number + n, "created_at": f"2026-11-28T{hour}:00:00.5Z",
+        "updated_at": f"2026-11-28T{hour}:00:00.5Z", "lead_time": 7.5,
+    } for n, (labels, who, hour) in enumerate(given)][::-1]  # fmt: skip
+
+
+def write_minimal(tmp_path, ending, rows):
+    """JSON_MIN, or the CSV that Label Studio makes of the same rows."""
+    path = tmp_path / f"minimal.{ending}"
+    if ending == "json":
+        path.write_text(json.dumps(rows), encoding="utf-8")
+        return path
+    flat = [{key: json.dumps(cell) if isinstance(cell, dict) else cell for key, cell in row.items()} for row in rows]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, sorted({key for row in flat for key in row}), quoting=csv.QUOTE_NONNUMERIC)
+        writer.writeheader()
+        writer.writerows(flat)
+    return path
+
+
+def read_once_and_exported(tmp_path):
+    """A site where two read each finding, and its tasks: one finding was read by one, another by two and settled."""
+    site = make_site(tmp_path, second_share=1.0)
+    decide(site, "f000001", None)
+    for name, labels in (("ann", ["price_fraud", "food_safety"]), ("ben", None), ("lea", None)):
+        decide(site, "f000002", labels, name)
+    return site, list(tasks(site.run, reviewed(site.database, site.run)))
+
+
+@pytest.mark.parametrize("ending", ["json", "csv"])
+def test_decisions_that_come_back_without_their_number_are_no_second_readers_either(tmp_path, ending):
+    site, made = read_once_and_exported(tmp_path)
+    before = list(reviewed(site.database, site.run))
+    rows = [row for number, task in enumerate(made, 31) for row in as_json_min(number, task)]
+    done = take(site, write_minimal(tmp_path, ending, rows))
+    assert (done.decisions, done.known, done.reviewers) == (0, 4, [])
+    assert list(reviewed(site.database, site.run)) == before and before[0].state == "open"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("ending", ["json", "csv"])
+def test_a_second_reader_of_the_same_labels_is_told_from_what_went_out(tmp_path, ending, order):
+    """Also the one who imported the tasks, in whatever order the rows stand, and once however often they come."""
+    site, made = read_once_and_exported(tmp_path)
+    made[2]["data"]["decided"] = made[0]["data"]["decided"]  # no mark of this finding's
+    rows = [
+        *as_json_min(31, made[0], (["food_safety"], 2, 11)),
+        *as_json_min(32, made[1], (["food_safety"], 1, 12), (["price_fraud"], 2, 12)),
+        *as_json_min(33, made[2], (["food_safety"], 1, 12)),
+    ]
+    path = write_minimal(tmp_path, ending, rows[::order])
+    done = take(site, path)
+    assert (done.decisions, done.known) == (4, 4)
+    row, readings = find(site.database, site.run, "f000001")
+    assert (row.state, sorted(one.name for one in readings)) == ("accepted", ["ann", "label-studio:2"])
+    done = take(site, path)
+    assert (done.decisions, done.known) == (0, 8)
+
+
+def test_tasks_do_not_tell_in_words_what_was_decided(tmp_path):
+    """Label Studio's list of tasks shows their data to who is to read blindly; its page what the configuration names."""
+    _, made = read_once_and_exported(tmp_path)
+    assert len(made[1]["data"]["decided"].split()) == 3 and "decided" not in made[2]["data"]
+    assert not any(label in made[1]["data"]["decided"] for label in LABELS)
+    assert "$decided" not in configuration([(label, label) for label in LABELS])
 
 
 def test_an_older_export_does_not_undo_a_newer_one(site, tmp_path):

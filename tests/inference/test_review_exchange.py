@@ -2,11 +2,13 @@
 
 import csv
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from review_helpers import LABELS, Browser, decide, finding, make_site, skip, user
 from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.io.times import seconds
 from zhenyan.inference.review.exchange import reviewed, table_rows
 from zhenyan.inference.review.exports import decisions, write_export
 from zhenyan.inference.review.imports import take_annotations
@@ -269,3 +271,17 @@ def test_a_table_and_tasks_tell_the_time_of_the_text_they_hold(tmp_path):
     assert (row["start"], row["end"], row["place"]) == (600.0, 603.0, "a.srt cue 2")
     (task,) = tasks(site.run, reviewed(site.database, site.run))
     assert task["data"]["start"] == 600.0
+
+
+def test_the_table_tells_times_as_the_page_does_and_decisions_by_beijings_clock(tmp_path):
+    night = datetime(2026, 11, 27, 16, 30, 5, 250_000, tzinfo=UTC)
+    said = seconds("2026-11-27 20:15:03")
+    places = [{"place": "line 1", "start": said}, {"place": "line 2", "start": 3725.5}, {"place": "line 3"}]
+    found = [finding(n, place={"file": "a.csv", **at}, times=[at]) for n, at in enumerate(places, 1)]
+    site = make_site(tmp_path, found, clock=lambda: night)
+    decide(site, "f000001", None)
+    rows = list(table_rows(site.run, reviewed(site.database, site.run)))
+    assert [(row["start"], row["time"]) for row in rows] == [
+        (said, "2026-11-27 20:15:03"), (3725.5, "1:02:05"), (None, None)
+    ]  # fmt: skip
+    assert [row["decided"] for row in rows] == ["2026-11-28 00:30:05", None, None]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
+import typer
 import uvicorn
 from zhenyan.inference.review.web.app import create_app
 from zhenyan.inference.review.web.site import Site
@@ -17,10 +16,10 @@ def serve(site: Site, host: str, port: int, proxy: str | None) -> None:
     with bind(host, port) as listener:
         site.memory.refresh()  # with many decisions this takes seconds, which no reviewer's request should
         scheme = "https" if site.settings.https else "http"
-        print(f"reviewing {site.run.name}: {address(listener, scheme)}", flush=True)
+        typer.echo(f"reviewing {site.run.name}: {address(listener, scheme)}")
         if not (site.settings.https or host in _LOOPBACK):
-            print("note: passwords travel unencrypted; put an https proxy before it and give --https --proxy ADDRESS",
-                  file=sys.stderr)  # fmt: skip
+            note = "note: passwords travel unencrypted; put an https proxy before it and give --https --proxy ADDRESS"
+            typer.echo(note, err=True)
         config = uvicorn.Config(
             create_app(site), log_level="warning", server_header=False,
             proxy_headers=proxy is not None, forwarded_allow_ips=proxy or "",

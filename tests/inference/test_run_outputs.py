@@ -1,0 +1,80 @@
+"""An output that someone has worked in since: it is kept, and the way on is said."""
+
+from __future__ import annotations
+
+import json
+
+import openpyxl
+import pytest
+from run_helpers import ROWS, contents, no_engine
+from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import Options, read_items
+from zhenyan.inference.runs import finish
+
+CHANGED = r"was changed since it was written; move it away or name another output \(once it is moved, the same command"
+
+
+def remark(output):
+    """What a reviewer does to an output: a column more, or a line."""
+    if output.suffix == ".xlsx":
+        book = openpyxl.load_workbook(output)
+        book.active.cell(1, book.active.max_column + 1, "审查意见")
+        book.active.cell(2, book.active.max_column, "已核实")
+        book.save(output)
+    else:
+        output.write_bytes(output.read_bytes() + "审查意见\n".encode())
+    return output.read_bytes()
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".xlsx"])
+def test_remarks_in_an_output_are_not_written_over(tmp_path, source, score, ending, restart):
+    output = tmp_path / f"out{ending}"
+    folder = score(source, output)
+    edited, summary = remark(output), (folder.path / "summary.json").read_bytes()
+    with pytest.raises(InputError, match=CHANGED) as caught:
+        score(source, output, no_engine, restart=restart)
+    assert str(caught.value).startswith(f"{output}: ")
+    assert (output.read_bytes(), (folder.path / "summary.json").read_bytes()) == (edited, summary)
+    output.rename(tmp_path / f"mine{ending}")
+    score(source, output, no_engine)
+    assert len(list(read_items(str(output), Options()))) == ROWS
+    assert (tmp_path / f"mine{ending}").read_bytes() == edited
+
+
+def test_a_report_that_is_asked_for_later_comes_once_the_edited_output_is_moved(tmp_path, source, command):
+    output, report = tmp_path / "out.xlsx", tmp_path / "out.html"
+    words = ("score", source, "-o", output, "--no-evidence", "--no-context")
+    command(*words)
+    edited = remark(output)
+    code, told = command(*words, "--report", report)
+    assert code == 2 and "was changed since it was written; move it away" in " ".join(told.split())
+    assert output.read_bytes() == edited and not report.exists()
+    output.rename(tmp_path / "mine.xlsx")
+    assert command(*words, "--report", report)[0] == 3 and output.exists() and report.exists()
+
+
+def test_an_output_that_is_gone_is_written_again_but_not_scored_again(tmp_path, source, score):
+    output = tmp_path / "out.jsonl"
+    whole = contents(score(source, output), output)
+    output.unlink()
+    assert contents(score(source, output, no_engine), output) == whole
+
+
+def test_a_run_cut_off_between_its_new_output_and_its_summary_goes_on(tmp_path, source, score, monkeypatch):
+    """A workbook written again differs, for it holds the time: the old summary must not call it changed."""
+    output = tmp_path / "out.jsonl"
+    folder = score(source, output)
+    whole = contents(folder, output)
+    path = folder.path / "summary.json"
+    path.write_text(json.dumps(folder.summary | {"output_sha256": "0" * 64}), encoding="utf-8")
+    output.unlink()
+
+    def cut_off(_):
+        raise RuntimeError("cut off")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(finish, "file_digest", cut_off)
+        score(source, output, no_engine)
+    assert output.exists()
+    assert contents(score(source, output, no_engine), output) == whole
