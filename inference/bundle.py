@@ -53,8 +53,12 @@ class Label:
 
     @property
     def citation(self) -> str:
-        """The first articles of the first laws, with their marks: short. All there are, `law.citation` names."""
-        return citation(foremost(self.articles))[0]
+        """The first articles of the first laws, with their marks: short. All there are, `law.citation` names.
+
+        Where there are more it says so, and that which of them applies depends on the facts.
+        """
+        shown = foremost(self.articles)
+        return citation(shown)[0] + ("等，视事实适用其一" if len(shown) < len(self.articles) else "")
 
     @property
     def defined(self) -> tuple[str, str]:

@@ -27,7 +27,10 @@ def citation(articles: Iterable[Mapping[str, Any]]) -> Both:
 
 
 def foremost(articles: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """What of the articles fits in a line: the first of each law, two at most, of the first laws, three at most."""
+    """What of the articles fits in a line: the first of each law, two at most, of the first laws, three at most.
+
+    Those of a label's ordinary case stand first in the label schema.
+    """
     return [article for of in itertools.islice(_by_law(articles).values(), _LAWS) for article in of[:_ARTICLES]]
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+import traceback
 from importlib.metadata import entry_points, version
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from zhenyan.inference.cli.case import evidence, verify_case
@@ -56,7 +58,12 @@ app.command("verify")(verify_case)
 
 
 def main() -> None:
-    """Entry point: a user's mistake ends with a message and exit code 2, never with a traceback."""
+    """Entry point: a user's mistake, or an output that can't be written, ends with a message and exit code 2.
+
+    Neither ever ends with a traceback.
+    """
+    if sys.stdout is None:  # closed: what can't be written is told, as where a disk is full
+        sys.stdout = open(os.devnull)  # noqa: SIM115  for reading
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console that isn't UTF-8 must not end the command
             stream.reconfigure(errors="replace")
@@ -65,5 +72,24 @@ def main() -> None:
     try:
         app()
     except ZhenyanError as error:
-        typer.secho(f"error: {printable(str(error))}", fg="red", err=True)
-        sys.exit(2)
+        _end(printable(str(error)))
+    except OSError as error:
+        if not _of_printing(error):
+            raise
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  what is held back would fail again at the end
+        why = error.strerror or "it is closed"
+        _end(f"can't write the output: standard output: {why}; send it to a file or program that takes it")
+
+
+def _of_printing(error: OSError) -> bool:
+    """Whether it came from printing, which commands leave to Typer and Rich."""
+    frame, _ = list(traceback.walk_tb(error.__traceback__))[-1]
+    return frame.f_globals.get("__name__", "").partition(".")[0] in ("typer", "click", "rich")
+
+
+def _end(said: str) -> NoReturn:
+    try:
+        typer.secho(f"error: {said}", fg="red", err=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  as standard output above
+    sys.exit(2)

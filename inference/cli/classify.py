@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,9 @@ from zhenyan.inference.cli.table import marked
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.windows import MAX_CHARS
 
+_CONVERT = "convert it (such as iconv -f GB18030 -t UTF-8)"
+_PIPE = "pipe lines in: zhenyan classify < lines.txt"
+
 
 def classify(
     texts: Annotated[
@@ -30,28 +34,53 @@ def classify(
 
     A line that comes is answered before the next is read. Blank lines are left out.
     """
-    if any(not text.strip() for text in texts or ()) or (not texts and sys.stdin.isatty()):
-        raise InputError("no text given, or a blank one; name it, or pipe lines in: zhenyan classify < lines.txt")
+    nobody = sys.stdin is None or sys.stdin.isatty()  # None: closed
+    if any(not text.strip() for text in texts or ()) or (not texts and nobody):
+        raise InputError(f"no text given, or a blank one; name it, or {_PIPE}")
+    _check_bytes(texts or ())
     classifier, console = Classifier.load(model), Console(highlight=False, soft_wrap=True)
     for prediction in classifier.classify(texts or _lines(), chunk=1):
         if as_json:
-            typer.echo(json.dumps(asdict(prediction), ensure_ascii=False))
+            typer.echo(_json(prediction))
         else:
             console.print(_told(prediction, classifier.bundle))
 
 
-def _lines() -> Iterator[str]:
-    """Lines of standard input; InputError names the first that isn't UTF-8."""
-    for number, line in enumerate(sys.stdin.buffer, 1):
+def _check_bytes(texts: Iterable[str]) -> None:
+    """InputError names the first text that came in bytes which aren't UTF-8; Python keeps each as a lone surrogate."""
+    for number, text in enumerate(texts, 1):
         try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"standard input, line {number}: byte {line[error.start]:#04x} is not UTF-8; "
-                "convert it (such as iconv -f GB18030 -t UTF-8), or give the file to `zhenyan score`, which detects encodings"
-            ) from None
-        if text:
-            yield text
+            text.encode()
+        except UnicodeEncodeError as error:
+            byte = ord(text[error.start]) & 0xFF
+            raise InputError(f"text {number}: byte {byte:#04x} is not UTF-8; {_CONVERT}") from None
+
+
+def _json(prediction: Prediction) -> str:
+    """One JSON object in a line, escaped where standard output isn't UTF-8 and would lose characters."""
+    as_it_is = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+    return json.dumps(asdict(prediction), ensure_ascii=not as_it_is)
+
+
+def _lines() -> Iterator[str]:
+    """Lines of standard input; InputError names the first that isn't UTF-8, and what can't be read."""
+    try:
+        for number, line in enumerate(sys.stdin.buffer, 1):
+            if text := _decoded(line, number):
+                yield text
+    except OSError as error:
+        raise InputError(f"standard input: cannot be read: {error.strerror}; {_PIPE}") from None
+
+
+def _decoded(line: bytes, number: int) -> str:
+    """The line without what is blank around it."""
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"standard input, line {number}: byte {line[error.start]:#04x} is not UTF-8; "
+            f"{_CONVERT}, or give the file to `zhenyan score`, which detects encodings"
+        ) from None
 
 
 def _told(prediction: Prediction, bundle: Bundle) -> Text:

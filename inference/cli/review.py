@@ -212,8 +212,8 @@ def _accounts(run: Path | None, database: str | None, make: bool = False) -> Ite
 
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return sys.stdin.readline().rstrip("\n")
-    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n") if sys.stdin else ""  # None: closed
+    if sys.stdin is None or not sys.stdin.isatty():
         raise ConfigError("no terminal to ask for the password on; give it with --password-stdin")
     given = getpass.getpass("password: ")
     if getpass.getpass("again: ") != given:

@@ -115,12 +115,13 @@ def _routes(app: FastAPI) -> str:
     return ", ".join(f"{'POST' if 'POST' in methods else 'GET'} {path}" for path, methods in routes.items())
 
 
-def _check_texts(texts: list[str], settings: Settings, param: str) -> None:
-    """422 that states limit and value."""
+def _check_texts(texts: list[str], settings: Settings, where: str) -> None:
+    """422 that states limit and value. `where`: the place of a text in the body, with {} for its number."""
+    param = where.partition(".")[0]
     if len(texts) > settings.max_texts:
         raise Refused(422, f"{param}: at most {settings.max_texts} texts in a request, given {len(texts)}", param)
     for number, text in enumerate(texts):
-        place = f"{param}.{number}"
+        place = where.format(number)
         if (chars := length(text)) > settings.max_chars:
             more = f", {chars} after normalisation" if chars > len(text) else ""
             limit = f"{place}: at most {settings.max_chars} characters in a text"
@@ -135,8 +136,8 @@ def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batch
         "dependencies": [Security(HTTPBearer(auto_error=False))] if settings.keys else [],
     }
 
-    async def score(request: Request, texts: list[str], evidence: bool, param: str) -> list[Prediction]:
-        _check_texts(texts, settings, param)
+    async def score(request: Request, texts: list[str], evidence: bool, where: str) -> list[Prediction]:
+        _check_texts(texts, settings, where)
         request.state.fields |= {"texts": len(texts), "chars": sum(map(len, texts))}
         if settings.log_texts:
             request.state.fields["content"] = texts
@@ -149,14 +150,14 @@ def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batch
     @app.post("/v1/classify", response_model=ClassifyResponse, **options)
     async def classify(request: Request, body: ClassifyRequest) -> Response:
         """Labels, scores and evidence for each text."""
-        predictions = await score(request, body.texts, body.evidence, "texts")
+        predictions = await score(request, body.texts, body.evidence, "texts.{}")
         answer = ClassifyResponse(model=classifier.bundle.id, results=[result(p) for p in predictions])
         return Json(answer.model_dump())
 
     @app.post("/v1/moderations", response_model=ModerationResponse, **options)
     async def moderations(request: Request, body: ModerationRequest) -> Response:
         """The same decisions in OpenAI's shape: one result for each text; text parts are one input, so one result."""
-        predictions = await score(request, body.texts(), False, "input")
+        predictions = await score(request, body.texts(), False, body.place())
         groups = [predictions] if body.is_parts() else [[p] for p in predictions]
         answer = ModerationResponse(
             id=f"modr-{request.state.id}", model=classifier.bundle.id, results=[moderation(g) for g in groups]

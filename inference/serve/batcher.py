@@ -1,6 +1,7 @@
 """Micro-batching: requests that come together are scored together, within a budget, a delay and a deadline.
 
 A request longer than its turn, a quarter of the deadline, goes back to the end of the queue after it: others pass.
+A text too long for a batch is the smallest unit and its evidence belongs to it, so one such is scored beside the batches.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ _Portion = tuple[_Job, slice]  # texts of a job that are scored together
 
 
 class Batcher:
-    """One queue before one model; `predict` runs in its own thread, so that the event loop stays free."""
+    """One queue before one model; `predict` runs in two threads: the event loop stays free, and a long text stops nobody."""
 
     def __init__(self, predict: Predict, budget: int, max_delay: float, deadline: float) -> None:
         self.predict, self.budget = predict, budget
@@ -91,11 +92,13 @@ class Batcher:
         self.pace = {False: Pace(), True: Pace()}
         self.waiting = 0  # characters queued or being scored
         self._queue: deque[_Job] = deque()
+        self._aside: deque[_Job] = deque()  # jobs whose next text is too long for a batch; the first is being scored
         self._last_turn: list[_Job] = []  # jobs whose last portion is being scored
         self._wake = asyncio.Event()
         self._stopping = False
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="score")
+        self._executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix="score")
         self._task: asyncio.Task[None] | None = None
+        self._beside: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to serve; call from within the event loop."""
@@ -116,7 +119,8 @@ class Batcher:
 
     def expected_wait(self, seconds: float) -> float:
         """Seconds that a job of `seconds` would spend waiting for its turns if the queue stayed as it is."""
-        jobs = [job for job in (*self._queue, *self._last_turn) if not job.future.done()]
+        aside = self._aside if seconds > self.turn else ()  # only what may be too long for a batch waits for such
+        jobs = [job for job in (*self._queue, *self._last_turn, *aside) if not job.future.done()]
         ahead = sum(min(self.pace[job.explain].seconds_for(job.left), self.turn) for job in jobs)
         return ahead * max(1, math.ceil(seconds / self.turn))
 
@@ -139,8 +143,9 @@ class Batcher:
 
     def _expire(self, job: _Job) -> None:
         """Refuse a job that still waits at its deadline: the batch that is being scored may take much longer."""
-        if job in self._queue and not job.at and not job.future.done():
-            self._queue.remove(job)
+        queue = self._queue if job in self._queue else self._aside
+        if job in queue and not job.at and not job.future.done():
+            queue.remove(job)
             self._count(-job.left)
             self.observe("queue", self.deadline)
             retry_after = self.expected_wait(self.pace[job.explain].seconds_for(job.left))
@@ -151,15 +156,39 @@ class Batcher:
         self.observe("waiting", self.waiting)
 
     async def _run(self) -> None:
-        while self._queue or not self._stopping:
+        while self._queue or self._aside or not self._stopping:
             await self._wake.wait()
             if self.max_delay and self.waiting < self.budget:
                 await asyncio.sleep(self.max_delay)
-            for explain, portions in self._take().items():
+            taken = self._take()
+            self._start_beside()
+            for explain, portions in taken.items():
                 await self._score(portions, explain)
             self._last_turn.clear()
-            if not self._queue and not self._stopping:
+            if not self._queue and (self._aside or not self._stopping):
                 self._wake.clear()
+
+    def _start_beside(self) -> None:
+        """See to it that what stands aside is being scored."""
+        if self._beside is not None and self._beside.done():
+            self._beside.result()  # raises what isn't the scorer's fault, which ends the service
+            self._beside = None
+        if self._aside and self._beside is None:
+            self._beside = asyncio.create_task(self._score_aside())
+            self._beside.add_done_callback(lambda _: self._wake.set())
+
+    async def _score_aside(self) -> None:
+        """Score texts too long for a batch, one after the other; what is left of their jobs goes back to the queue."""
+        while self._aside:
+            job = self._aside[0]
+            if not self._dropped(job):
+                part = slice(job.at, job.at + 1)
+                job.at, job.turn = part.stop, 0.0
+                await self._score([(job, part)], job.explain)
+                if job.at < len(job.texts):
+                    self._queue.append(job)
+            self._aside.popleft()
+            self._wake.set()
 
     def _take(self) -> dict[bool, list[_Portion]]:
         """The next portions, with and without evidence."""
@@ -167,9 +196,12 @@ class Batcher:
         room = 1.0
         while self._queue and room > 0:
             job = self._queue.popleft()
+            if job.costs[job.at] > self._full(job.explain):
+                self._aside.append(job)
+                continue
             if self._dropped(job):
                 continue
-            part, share = self._portion(job, room, alone=room == 1.0)
+            part, share = self._portion(job, room)
             if job.texts[part]:
                 taken[job.explain].append((job, part))
                 room -= share
@@ -204,20 +236,18 @@ class Batcher:
             self._count(-job.left)
         return job.future.done()
 
-    def _portion(self, job: _Job, room: float, alone: bool) -> tuple[slice, float]:
-        """Next texts of a job that fit into `room` (share of a batch), and their share; `alone`: at least one.
-
-        A batch holds at most the budget, and at the pace of late takes no longer than a turn.
-        """
-        full = min(self.budget, self.turn / self.pace[job.explain].seconds_for(1))
+    def _portion(self, job: _Job, room: float) -> tuple[slice, float]:
+        """Next texts of a job that fit into `room` (share of a batch), and their share."""
+        full = self._full(job.explain)
         end, share = job.at, 0.0
-        while end < len(job.texts):
-            more = job.costs[end] / full
-            if share + more > room and not (alone and end == job.at):
-                break
+        while end < len(job.texts) and share + (more := job.costs[end] / full) <= room:
             share += more
             end += 1
         return slice(job.at, end), share
+
+    def _full(self, explain: bool) -> float:
+        """Characters in a full batch: at most the budget, and at the pace of late no more than a turn."""
+        return min(self.budget, self.turn / self.pace[explain].seconds_for(1))
 
     async def _score(self, portions: list[_Portion], explain: bool) -> None:
         """Score portions together; where that fails, each alone, so that one job's fault stays its own."""
@@ -241,7 +271,7 @@ class Batcher:
     def _fail(self, job: _Job, error: Exception) -> None:
         if not job.future.done():
             job.future.set_exception(error)
-        if job in self._last_turn:
+        if job.at == len(job.texts):
             self._count(-job.left)
 
     def _hand_out(self, portions: list[_Portion], results: Iterator[Prediction]) -> None:

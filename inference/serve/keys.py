@@ -204,20 +204,25 @@ class KeyGate:
             # Imported here: the command line manages keys without `zhenyan[serve]`.
             from zhenyan.inference.serve.refusals import refusal
 
+            given = [value for name, value in scope["headers"] if name == b"authorization"]
             try:
-                owner = self._owner(scope["headers"])
+                owner = self._owner(given)
             except ConfigError as error:
                 log.error(str(error))
                 text = "the service can't read its keys: its log says why, whoever runs it can mend it"
                 await refusal(503, text, "server_error")(scope, receive, send)
                 return
             if owner is None:
-                text = "a valid key is needed: Authorization: Bearer KEY"
+                several = f"one authorization header is read, given {len(given)}; send one"
+                text = f"{several if len(given) > 1 else 'a valid key is needed'}: Authorization: Bearer KEY"
                 await refusal(401, text, "authentication_error", **{"www-authenticate": "Bearer"})(scope, receive, send)
                 return
             scope["state"]["fields"]["key"] = owner
         await self.app(scope, receive, send)
 
-    def _owner(self, headers: list[tuple[bytes, bytes]]) -> str | None:
-        scheme, _, key = dict(headers).get(b"authorization", b"").decode("latin-1").partition(" ")
+    def _owner(self, given: list[bytes]) -> str | None:
+        """Whose key the one Authorization header holds; of several none counts, for a proxy may have read another."""
+        if len(given) != 1:
+            return None
+        scheme, _, key = given[0].decode("latin-1").partition(" ")
         return self.keys.who(key.strip()) if scheme.lower() == "bearer" else None

@@ -93,6 +93,12 @@ class ModerationRequest(BaseModel):
         """Whether the texts are parts of one input."""
         return isinstance(self.input, list) and isinstance(self.input[0], TextPart)
 
+    def place(self) -> str:
+        """Where a text stands, with {} for its number, as faults of validation name it."""
+        if isinstance(self.input, str):
+            return "input"
+        return "input.{}.text" if self.is_parts() else "input.{}"
+
 
 def wrong_input(faults: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """What is wrong with a moderation's input, and where.

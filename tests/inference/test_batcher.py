@@ -97,6 +97,74 @@ def test_a_long_job_lets_short_ones_pass():
     assert len(run(Scorer(0.0002), body, deadline=1.0)) == 60
 
 
+class Held:
+    """Holds texts too long for a batch until it is let go; counts how many are held at a time at most."""
+
+    def __init__(self):
+        self.free, self.held, self.most = threading.Event(), 0, 0
+
+    def __call__(self, texts, explain):
+        if any(cost([text]) > 100 for text in texts):
+            assert len(texts) == 1
+            self.held += 1
+            self.most = max(self.most, self.held)
+            assert self.free.wait(10)
+            self.held -= 1
+        return [Prediction(text, (), {}) for text in texts]
+
+
+def test_a_text_too_long_for_a_batch_lets_others_pass():
+    """It and its evidence can't be cut: others, who may wait no longer than the deadline, are scored beside it."""
+    scorer, own = Held(), ["短", "长" * 300, "短短", "长" * 200, "短短短"]
+
+    async def body(batcher):
+        long = batcher.submit(own, True)
+        await asyncio.sleep(0.05)
+        for explain in (True, False, True):
+            assert texts(await batcher.submit(["别人"], explain)) == ["别人"]
+        assert not long.done()
+        scorer.free.set()
+        return await long
+
+    assert texts(run(scorer, body, deadline=1.0)) == own
+
+
+def test_texts_too_long_for_a_batch_are_scored_one_at_a_time():
+    scorer = Held()
+    scorer.free.set()
+
+    async def body(batcher):
+        return await asyncio.gather(*(batcher.submit(["长" * n, "短"] * 3, n % 2 == 0) for n in range(200, 206)))
+
+    assert [texts(answer) for answer in run(scorer, body)] == [["长" * n, "短"] * 3 for n in range(200, 206)]
+    assert scorer.most == 1
+
+
+def test_a_text_too_long_for_a_batch_waits_no_longer_for_another_than_the_deadline():
+    scorer = Held()
+
+    async def body(batcher):
+        first, gone = (batcher.submit(["长" * 300], False) for _ in range(2))
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        with pytest.raises(Overloaded, match=r"may wait at most 0.80 s, given 0.80 s; retry in 1 s"):
+            await batcher.submit(["长" * 200], False)
+        assert texts(await batcher.submit(["短"], False)) == ["短"]
+        scorer.free.set()
+        return await first
+
+    assert texts(run(scorer, body, deadline=0.8)) == ["长" * 300]
+
+
+def test_a_fault_in_a_text_too_long_for_a_batch_stays_its_own():
+    async def body(batcher):
+        jobs = [batcher.submit([first, "长" * 300], False) for first in ("坏" * 300, "好" * 300)]
+        return await asyncio.gather(*jobs, return_exceptions=True)
+
+    faulty, sound = run(Scorer(), body)
+    assert isinstance(faulty, ValueError) and texts(sound) == ["好" * 300, "长" * 300]
+
+
 def test_what_cannot_be_done_in_time_is_refused_at_once():
     async def body(batcher):
         await batcher.submit(["预热" * 46], False)
@@ -214,6 +282,7 @@ def test_stop_finishes_what_is_queued():
         batcher = Batcher(Scorer(0.0005), 100, 0.0, 60.0)
         batcher.start()
         jobs = [batcher.submit(["长" * 92], False) for _ in range(8)]
+        jobs += [batcher.submit(["长" * 300, "短"], True) for _ in range(3)]
         await batcher.stop()
         return [job.done() for job in jobs]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -47,6 +49,40 @@ def test_bytes_that_are_no_utf8_are_named_with_their_line_after_the_lines_before
     assert said.startswith(COMPLIANT)
     assert "standard input, line 2" in complaint
     assert "iconv -f GB18030 -t UTF-8" in complaint
+
+
+def in_a_process(*words, stdin=subprocess.DEVNULL, **environment):
+    """`zhenyan classify` as a shell runs it: exit code, the bytes it answered, and what it said beside."""
+    command = [sys.executable, "-c", "from zhenyan.inference.cli import main; main()", "classify", *words]
+    done = subprocess.run(command, stdin=stdin, capture_output=True, env=os.environ | environment)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "gbk"])
+def test_json_is_whole_where_the_stream_is_not_utf8(encoding):
+    code, said, complaint = in_a_process("--json", f"{VIOLATING}🎉", PYTHONIOENCODING=encoding)
+    assert (code, complaint) == (0, "")
+    assert json.loads(said.decode("ascii"))["text"] == f"{VIOLATING}🎉"
+
+
+def test_json_is_not_escaped_where_the_stream_is_utf8():
+    _, said, _ = in_a_process("--json", VIOLATING, PYTHONIOENCODING="utf8")
+    assert said.startswith(f'{{"text": "{VIOLATING}"'.encode())
+
+
+@pytest.mark.parametrize("words", [["--json"], []])
+def test_an_argument_that_is_no_utf8_is_named(words):
+    code, said, complaint = in_a_process(*words, COMPLIANT, b"\xe5\x85\xa8\xff", PYTHONUTF8="1")
+    assert (code, said) == (2, b"")
+    assert "text 2: byte 0xff is not UTF-8" in complaint
+    assert "iconv -f GB18030 -t UTF-8" in complaint
+
+
+def test_a_standard_input_that_cannot_be_read_is_told(tmp_path):
+    with (tmp_path / "written").open("wb") as out:
+        code, _, complaint = in_a_process(stdin=out)
+    assert code == 2
+    assert "standard input: cannot be read: Bad file descriptor; pipe lines in: zhenyan classify" in complaint
 
 
 def test_a_blank_text_is_no_lawful_one(answers):

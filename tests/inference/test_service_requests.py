@@ -11,10 +11,12 @@ from pydantic import ValidationError
 from zhenyan.inference.classifier import Prediction
 from zhenyan.inference.serve import observe
 from zhenyan.inference.serve.app import create_app
+from zhenyan.inference.serve.keys import KeyFile
 from zhenyan.inference.serve.schemas import WRONG_INPUT, ClassifyRequest, ModerationRequest
 from zhenyan.inference.serve.settings import Settings
 
 MANY = 100_000
+LONG = "a" * 20_001
 PART = {"type": "text", "text": "a"}
 
 
@@ -70,6 +72,33 @@ def test_the_first_fault_is_told(http, path, body, param, message):
     answer = http.post(f"/v1/{path}", content=json.dumps(body), headers={"content-type": "application/json"})
     error = answer.json()["error"]
     assert answer.status_code == 422 and (error["param"], error["message"]) == (param, message)
+
+
+@pytest.mark.parametrize(("path", "body", "param"), [
+    ("classify", {"texts": ["好", LONG]}, "texts.1"),
+    ("moderations", {"input": LONG}, "input"),
+    ("moderations", {"input": ["好", LONG]}, "input.1"),
+    ("moderations", {"input": [PART, PART | {"text": LONG}]}, "input.1.text"),
+])  # fmt: skip
+def test_a_text_that_is_too_long_is_named_where_it_stands(http, path, body, param):
+    answer = http.post(f"/v1/{path}", json=body)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (422, param)
+    assert error["message"] == f"{param}: at most 20000 characters in a text, given 20001"
+
+
+def test_of_two_keys_in_one_request_none_counts(tmp_path):
+    """A proxy may have let the request pass for the one, and the last would win here."""
+    file = tmp_path / "keys.json"
+    known = KeyFile(file).add("shop")
+    http = TestClient(create_app(Settings(keys=file), SimpleNamespace(bundle=SimpleNamespace(id="none"))))
+    for keys in (["wrong", known], [known, "wrong"], [known, known]):
+        answer = http.post("/v1/classify", json={}, headers=[("authorization", f"Bearer {key}") for key in keys])
+        error = answer.json()["error"]
+        assert (answer.status_code, error["type"]) == (401, "authentication_error")
+        assert error["message"] == "one authorization header is read, given 2; send one: Authorization: Bearer KEY"
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert http.post("/v1/classify", json={}, headers={"authorization": f"Bearer {known}"}).status_code == 422
 
 
 @pytest.mark.parametrize(("path", "body", "key"), [

@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 from zhenyan.inference.errors import ConfigError
+from zhenyan.inference.law import foremost
 from zhenyan.training.config import load_config
 from zhenyan.training.overrides import parse
 from zhenyan.training.schema import load_schema
@@ -178,6 +179,23 @@ def test_cases_that_a_definition_covers_have_their_article(root, label, law, art
     known = next(one for one in load_schema(root / "configs/labels.yaml").labels if one.id == label)
     assert set(articles) <= {one.article for one in known.articles if one.law.startswith(f"{law} [")}
     assert (label != "illegal_endorsement") or "endorser" in known.responsible
+
+
+@pytest.mark.parametrize(
+    ("label", "law", "articles"),
+    [
+        ("illegal_endorsement", "广告法", ["第三十八条", "第十八条第一款第五项"]),  # a testimony, not a flag
+        ("price_fraud", "明码标价和禁止价格欺诈规定", ["第十九条", "第十六条"]),
+        ("unreviewed_ad", "广告法", ["第四十六条", "第十七条"]),  # goods that are reviewed, and all others
+        ("ip_infringement", "反不正当竞争法", ["第七条"]),  # replicas are more frequent than patents
+        ("commercial_disparagement", "广告法", ["第十三条", "第十八条第一款第四项"]),
+        ("illegal_prize_sale", "反不正当竞争法", ["第十一条第三项", "第十一条第四项"]),
+        ("public_order", "广告法", ["第九条第七项", "第九条第八项"]),
+    ],
+)
+def test_a_short_citation_names_the_articles_of_the_ordinary_case(root, label, law, articles):
+    known = load_schema(root / "configs/labels.yaml").record(label)
+    assert [one["article"] for one in foremost(known["articles"]) if one["law"].startswith(f"{law} [")] == articles
 
 
 def test_what_a_bundle_tells_of_a_label(root):
