@@ -4,27 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import RootModel, StringConstraints, ValidationError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training.config import ThresholdConfig
-from zhenyan.training.schema import load_yaml
+from zhenyan.training.schema import explain, load_yaml
 from zhenyan.training.thresholds import choose_all
 
 WORD_LIST = Path("configs/wordlist.yaml")
 _FEW = 100  # of fewer texts, no two may have an n-gram in common
 
 
-def word_list(texts: Sequence[str], labels: list[str], path: Path = WORD_LIST) -> np.ndarray:
-    """Decisions, bool (texts, labels): a label is decided when one of its words stands in the text."""
-    words: dict[str, list[str]] = load_yaml(path)
-    plain = [normalise(text) for text in texts]
-    return np.array([[any(w in text for w in words.get(label, ())) for label in labels] for text in plain]).reshape(
-        len(texts), len(labels)
-    )
+class WordList(RootModel[dict[str, list[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]]]]):
+    """Forbidden words by label."""
+
+    def decide(self, texts: Sequence[str], labels: list[str]) -> np.ndarray:
+        """Decisions, bool (texts, labels): a label is decided when one of its words stands in the text."""
+        plain = [normalise(text) for text in texts]
+        decided = [[any(w in text for w in self.root.get(label, ())) for label in labels] for text in plain]
+        return np.array(decided, dtype=bool).reshape(len(texts), len(labels))
+
+
+def load_word_list(labels: list[str], path: Path = WORD_LIST) -> WordList:
+    """The validated word list; ConfigError lists every fault with its key, or names what isn't among the labels."""
+    try:
+        words = WordList.model_validate(load_yaml(path))
+    except ValidationError as error:
+        raise ConfigError(explain(error, path)) from None
+    if unknown := [label for label in words.root if label not in labels]:
+        raise ConfigError(
+            f"{path}: unknown label {', '.join(unknown)}; the schema has {', '.join(labels)}; name one of these, or "
+            "measure with --no-baselines"
+        )
+    return words
 
 
 def ngram_vectorizer(min_texts: int) -> TfidfVectorizer:

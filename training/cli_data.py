@@ -34,7 +34,12 @@ def sample(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Rows to label (.jsonl), or Label Studio tasks (.json).")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Rows to label (.jsonl), or Label Studio tasks (.json); what a person has changed isn't overwritten.",
+        ),
     ],
     count: Annotated[int, typer.Option(min=1, help="Lines to choose.")],
     labels_quota: Annotated[int, typer.Option(min=0, help="At least this many lines for each label.")] = 0,
@@ -112,7 +117,12 @@ def audit(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATHS...", help="Labelled JSON Lines files, written or hashed.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Fix file to write: edit `apply`, then `data fix`.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Fix file to write, not over a decided one: edit `apply`, then `data fix`."
+        ),
+    ],
     limit: Annotated[int, typer.Option(min=1, help="List at most this many suspects.")] = 500,
     precision_report: Annotated[
         Path | None,
@@ -136,19 +146,13 @@ def audit(
     from zhenyan.training import audit as auditing
     from zhenyan.training.confidence import Cells, blend, out_of_fold
     from zhenyan.training.edits import corpus_line, replace_files
-    from zhenyan.training.outputs import keep_inputs, make_folder
-    from zhenyan.training.rows import expand
     from zhenyan.training.schema import load_schema
 
     if unseen and features is None:
         raise ConfigError(
             f"--unseen {', '.join(unseen)}: says what a bundle wasn't trained on; name it with --features"
         )
-    keep_inputs("--output", output, expand(paths))
-    make_folder("--output", output)
-    if precision_report is not None:
-        keep_inputs("--precision-report", precision_report, [*expand(paths), output])
-        make_folder("--precision-report", precision_report)
+    _check_audit_outputs(paths, output, precision_report)
     labels, rows = load_schema(schema), _read(paths, cache)
     for row in rows:
         labels.check_row(row)
@@ -166,6 +170,20 @@ def audit(
     console.print(f"{output}: {len(found):,} suspects; set `apply` to true where the suggestion is right", markup=False)
     if precision_report is not None:
         _measure(precision_report, rows, cells, folds, seed, console)
+
+
+def _check_audit_outputs(paths: list[str], output: Path, precision_report: Path | None) -> None:
+    """Make the outputs' folders; ConfigError where one would be written over rows, the other or decisions."""
+    from zhenyan.training.outputs import keep_inputs, keep_work, make_folder
+    from zhenyan.training.rows import expand, iter_records
+
+    keep_inputs("--output", output, expand(paths))
+    make_folder("--output", output)
+    keep_work("--output", output, iter_records(output), lambda one: one.get("apply") is False and "applied" not in one)
+    if precision_report is not None:
+        keep_inputs("--precision-report", precision_report, [*expand(paths), output])
+        make_folder("--precision-report", precision_report)
+        keep_work("--precision-report", precision_report, iter_records(precision_report), lambda one: "planted" in one)
 
 
 def _show_agreement(rows: list[Any], labels: list[str], console: Console) -> None:
@@ -262,6 +280,9 @@ def migrate(
         typer.echo(f"change by hand: {mention}")
     if plan.relabel:
         typer.echo(f"{len(plan.relabel):,} rows need a person to choose among the labels of a split")
+    if plan.bared:
+        named = ", ".join(plan.bared[:5]) + (", ..." if len(plan.bared) > 5 else "")
+        typer.echo(f"{len(plan.bared):,} rows lose their last label and become compliant: {named}")
     typer.echo(
         f"written; recorded in {migrating.apply_migration(plan, records)}" if apply else "dry run; --apply writes"
     )

@@ -158,7 +158,10 @@ def rollback(
 def sync(
     run: Annotated[Path, typer.Argument(help="Run or sweep folder whose MLflow server was away.")],
 ) -> None:
-    """Send to MLflow what a run, or a sweep with all its trials, could not send while it went."""
+    """Send to MLflow what a run, or a sweep with all its trials, could not send while it went.
+
+    Exit codes: 0 MLflow has everything, 1 it has all but files that are gone, which are named, 2 it can't be reached.
+    """
     need_extra()
     from zhenyan.training.config import load_config
     from zhenyan.training.tracking import JOURNAL, Tracker, shown_uri
@@ -168,6 +171,7 @@ def sync(
         raise ConfigError(
             f"{run}: no run folder ({JOURNAL} is missing); give one, such as runs/NAME, or a folder of them"
         )
+    lacking = False
     for folder in folders:
         config = load_config(folder / "config.yaml").tracking
         tracker = Tracker(folder, config, folder.name)
@@ -176,4 +180,9 @@ def sync(
         if tracker.run_id is None:
             typer.echo(f"{folder}: its journal is empty, there is nothing to send")
             continue
-        typer.echo(f"MLflow at {shown_uri(config)} has everything of {folder} (run {tracker.run_id})")
+        gone = ", ".join(map(str, tracker.gone()))
+        lacking |= bool(gone)
+        but = f", but for what is gone: {gone}; put it back and sync again to send it, too" if gone else ""
+        typer.echo(f"MLflow at {shown_uri(config)} has everything of {folder} (run {tracker.run_id}){but}")
+    if lacking:
+        raise typer.Exit(1)

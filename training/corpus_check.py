@@ -79,6 +79,10 @@ def _contradictions(row: Row, schema: Schema) -> Iterator[str]:
         yield f"label {', '.join(unseen)} isn't in `annotated`, so it counts for nothing; add it there or take it out here"
     if row.labels and (kind := row.meta.get("kind")) in ("plain", "hard"):
         yield f"kind {kind} is of compliant rows, but the row carries {', '.join(row.labels)}; write kind violation"
+    # A label that was not looked for may be the one: the parts of a split, until a person has chosen.
+    looked_for = row.annotated is None or set(row.annotated).issuperset(schema.ids)
+    if not row.labels and looked_for and row.meta.get("kind") == "violation":
+        yield "kind violation is of rows with a label, but the row carries none; add its label, or write kind hard"
 
 
 def _repeated_ids(rows: Iterable[Row]) -> list[str]:

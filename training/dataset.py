@@ -43,11 +43,15 @@ def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("tr
     """Written rows and, where the public lines are in the cache, the real ones; every label is checked.
 
     A held-out text isn't trained on, in whichever document it stands, nor its other form nor what was rewritten from it, nor
-    what a room for measuring said (`without_leaks`). ConfigError when public lines are required but
+    what a held-out room or one for measuring said (`without_leaks`). ConfigError when public lines are required but
     haven't been fetched, or when a split of `needed` has no row.
     """
     written = read_rows(config.written)
-    real, missing = join_labels(config.public_labels, config.public_cache) if config.public_labels else ([], 0)
+    splits = load_splits(config.splits)
+    held_out = {*splits.validation, *splits.test}
+    real, missing = (
+        join_labels(config.public_labels, config.public_cache, held_out) if config.public_labels else ([], 0)
+    )
     if missing and config.public_required:
         raise ConfigError(
             f"data.public_cache: {config.public_cache} lacks the text of {missing:,} labelled public lines; run "
@@ -55,7 +59,6 @@ def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("tr
         )
     for row in [*written, *real]:
         schema.check_row(row)
-    splits = load_splits(config.splits)
     parts = split_rows([*written, *real], splits)
     plain = cache(normalise)  # all texts take seconds
     labelled = {plain(row.text) for rows in parts.values() for row in rows}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,14 @@ def edit_lines(path: Path, change: Change) -> tuple[list[bytes], int]:
             changed += 1
             lines[int(origin.rpartition(":")[2]) - 1] = corpus_line(new)
     return lines, changed
+
+
+def kind_for(record: Mapping[str, Any], labels: Sequence[str]) -> dict[str, str]:
+    """The field `kind` of a written row with these labels now, where it changes: what was thought a violation and isn't
+    only looked like one."""
+    if "kind" not in record or bool(labels) == (record["kind"] == "violation"):
+        return {}
+    return {"kind": "violation" if labels else "hard"}
 
 
 def corpus_line(record: Mapping[str, Any]) -> bytes:

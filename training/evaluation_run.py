@@ -12,7 +12,7 @@ from rich.table import Table
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.jsonlines import write_atomic
-from zhenyan.training.baselines import TfidfBaseline, word_list
+from zhenyan.training.baselines import TfidfBaseline, load_word_list
 from zhenyan.training.config import TrainConfig, load_config
 from zhenyan.training.dataset import Corpus, load_corpus
 from zhenyan.training.evaluate import (
@@ -111,12 +111,11 @@ def measure(
 
     `apart` are the training rows that a baseline learns from.
     """
+    # Before the bundle, which may take long: it is here that a faulty word list, or too few rows, are found.
+    baselines = measure_baselines(data, apart, corpus.validation, config, schema) if options.baselines else {}
     scores = label_columns(classifier, schema.ids, classifier.score(data.texts), schema.changes)
     decide = decider(classifier, schema.ids, schema.changes)
     bundle = evaluate(data, scores, decide(data.texts), schema)
-    models = {classifier.bundle.id: bundle}
-    if options.baselines:
-        models |= measure_baselines(data, apart, corpus.validation, config, schema)
     if options.evasion:
         bundle["evasion"] = evasion_table(data, decide, schema)
     if options.explains:
@@ -127,7 +126,7 @@ def measure(
         "rows": len(data.rows),
         "unknown_labels": [label for label, there in zip(schema.ids, columns, strict=True) if there is None],
         "errors_asked": options.errors,
-        "models": models,
+        "models": {classifier.bundle.id: bundle} | baselines,
     }
 
 
@@ -151,16 +150,17 @@ def show(measured: dict[str, Any], schema: Schema, console: Console) -> None:
 def measure_baselines(
     data: Labelled, train_rows: list[Row], validation: list[Row], config: TrainConfig, schema: Schema
 ) -> dict[str, Any]:
-    """The word list, and TF-IDF trained like the model; ConfigError when it has no row to learn from."""
+    """The word list, and TF-IDF trained like the model; ConfigError when that is faulty or this has no row to learn from."""
     if not train_rows:
         raise ConfigError(
             "--rows: without them, their authors and rooms no training row is left for TF-IDF; add --no-baselines"
         )
+    words = load_word_list(schema.ids)
     train, held = (labelled(rows, schema.ids) for rows in (train_rows, validation))
     tfidf = TfidfBaseline(schema.ids).fit(train.texts, train.truth, train.seen)
     tfidf.choose_thresholds(held.texts, held.truth, config.thresholds, held.seen)
     decisions = {
-        "word list": word_list(data.texts, schema.ids),
+        "word list": words.decide(data.texts, schema.ids),
         "TF-IDF + logistic regression": tfidf.decide(data.texts),
     }
     return {

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from zhenyan.inference.errors import InputError
-from zhenyan.training.edits import Change, edit_lines, replace_files
+from zhenyan.training.edits import Change, edit_lines, kind_for, replace_files
 from zhenyan.training.rows import expand, iter_records, row_id, text_key
 from zhenyan.training.schema import Schema, explain
 
@@ -150,16 +150,9 @@ def _change(edits: dict[tuple[str, str], _Edit], done: Applied) -> Change:
         if set(now) not in (set(edit.before(now)), set(edit.fixes[0].labels)):
             raise InputError(_changed(edit, now, origin))
         done.labels += len(set(now) ^ set(after))
-        return record | {"labels": after} | _kind(record, after)
+        return record | {"labels": after} | kind_for(record, after)
 
     return change
-
-
-def _kind(record: dict[str, Any], labels: Sequence[str]) -> dict[str, str]:
-    """A written row's kind follows its labels: what was thought a violation and isn't only looked like one."""
-    if "kind" not in record or bool(labels) == (record["kind"] == "violation"):
-        return {}
-    return {"kind": "violation" if labels else "hard"}
 
 
 def _marked(record: dict[str, Any]) -> dict[str, Any]:

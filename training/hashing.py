@@ -43,15 +43,16 @@ class PublicText:
         read = [(path.stem, each) for path in public_files(cache) for each in documents(path) if each.text]
         if not read:
             raise ConfigError(f"{cache}: no public lines here; `zhenyan data fetch` brings them")
-        # Rooms for measuring last: they are found only for what no other room said.
-        self._documents = sorted(read, key=lambda item: item[1].measuring)
+        # Rooms for measuring last: they are found only for what no other room said. Of the others those that name their room
+        # first: a transcript that another file publishes without it would hide that the room is held out.
+        self._documents = sorted(read, key=lambda item: (item[1].measuring, item[1].room is None))
         self._all = _BETWEEN.join(document.text for _, document in self._documents)
         self._starts = [0]
         for _, document in self._documents[:-1]:
             self._starts.append(self._starts[-1] + len(document.text) + len(_BETWEEN))
 
     def find(self, line: str) -> Place | None:
-        """The first place of `line`; None when no document holds it."""
+        """The first place of `line`, of a document that names its room if there is one; None when no document holds it."""
         at = self._all.find(line)
         if at < 0:
             return None

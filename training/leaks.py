@@ -1,4 +1,4 @@
-"""Which training rows would tell a model of held-out lines, or of the rooms that are kept for measuring only."""
+"""Which training rows would tell a model of what is held out, or of the rooms that are kept for measuring only."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def base_key(line: str, plain: Callable[[str], str] = normalise) -> str:
 
 
 def without_leaks(train: Sequence[Row], held_out: Sequence[Row], plain: Callable[[str], str] = normalise) -> list[Row]:
-    """The training rows less those that a held-out row stands behind, and those with words of a room for measuring.
+    """The training rows less those that a held-out row stands behind, and those with words of a room kept apart.
 
     Such are the text of a held-out row, whatever its punctuation, its other form (disguised or plain, `pair_of`) and what was
     rewritten from it. The line that a held-out row was rewritten from stays: a rewritten row measures whether what is changed
@@ -55,7 +55,7 @@ def without_leaks(train: Sequence[Row], held_out: Sequence[Row], plain: Callable
     ids, pairs = {row.id for row in known} - {""}, {_pair_of(row) for row in held_out} - {""}
 
     def behind(row: Row) -> bool:
-        return row.measuring or row.base in held or _pair_of(row) in ids or row.id in pairs
+        return row.kept_apart or row.base in held or _pair_of(row) in ids or row.id in pairs
 
     return [row for row, is_same in zip(train, same, strict=True) if not (is_same or behind(row))]
 

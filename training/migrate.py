@@ -18,10 +18,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.table import Table
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training.edits import corpus_line, edit_lines, replace_files
-from zhenyan.training.migrated_rows import Step, check_record, migrate_record, needs_relabelling
+from zhenyan.training.edits import corpus_line, edit_lines, kind_for, replace_files
+from zhenyan.training.migrated_rows import Step, check_record, loses_all_labels, migrate_record, needs_relabelling
 from zhenyan.training.rows import expand
-from zhenyan.training.schema import Schema, explain, load_schema, load_yaml
+from zhenyan.training.schema import Schema, explain, load_schema, load_yaml, versions
 from zhenyan.training.schema_text import SchemaText
 
 
@@ -34,7 +34,10 @@ class Migration(BaseModel):
 
 @dataclass
 class Plan:
-    """Everything a migration would write. `relabel`: rows of split labels, each with what it was and may become."""
+    """Everything a migration would write. `relabel`: rows of split labels, each with what it was and may become.
+
+    `bared`: "file:line" of the rows whose labels all go with no other to come, so that they count as compliant.
+    """
 
     number: int
     migration: Migration
@@ -44,6 +47,7 @@ class Plan:
     files: dict[Path, list[bytes]] = field(default_factory=dict)
     changed: dict[str, int] = field(default_factory=dict)
     relabel: list[dict[str, Any]] = field(default_factory=list)
+    bared: list[str] = field(default_factory=list)
     mentions: list[str] = field(default_factory=list)
 
 
@@ -72,9 +76,15 @@ def plan_migration(
     plan = Plan(_next_number(records), migration, schema_path, text, new.version)
     for file in _once(expand([str(item) for item in data])):
         _migrate_file(file, plan, layouts)
-    gone = {label for step in migration.changes for label in step.gone} - set(new.ids)
-    plan.mentions = list(_mentions(schema_path, gone))
+    plan.mentions = list(_mentions(schema_path, _given_up(migration, new.ids)))
     return plan
+
+
+def _given_up(migration: Migration, ids: Sequence[str]) -> set[str]:
+    """Ids that don't mean what they meant: they are gone, or another label bears them among the `ids` there are now."""
+    first, *_, last = versions(migration.changes)
+    same = {label for label in ids if last.get(label) == first.get(label)}
+    return {label for step in migration.changes for label in step.gone} - same
 
 
 def _once(files: Iterable[Path]) -> list[Path]:
@@ -163,10 +173,14 @@ def _migrate_file(path: Path, plan: Plan, layouts: Sequence[list[str]]) -> None:
 
     def change(record: dict[str, Any], origin: str) -> dict[str, Any]:
         check_record(record, origin)
+        old, awaiting = record, len(plan.relabel)
         for step, before, after in zip(plan.migration.changes, layouts, layouts[1:], strict=False):
             if needs_relabelling(record, step):
                 plan.relabel.append(_to_relabel(record, step, path))
             record = migrate_record(record, step, before, after)
+        if loses_all_labels(old, record) and len(plan.relabel) == awaiting:
+            plan.bared.append(origin)
+            record |= kind_for(old, [])
         return record
 
     lines, changed = edit_lines(path, change)
@@ -201,6 +215,7 @@ def _record(plan: Plan) -> dict[str, Any]:
         "changes": [step.model_dump(exclude={"define"}, exclude_defaults=True) for step in plan.migration.changes],
         "rows_changed": plan.changed,
         "rows_to_relabel": len(plan.relabel),
+        "rows_now_compliant": len(plan.bared),
     }
 
 

@@ -3,52 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field
 from zhenyan.inference.errors import InputError
 from zhenyan.training.rows import is_ids
-from zhenyan.training.schema import Label, LabelId
+from zhenyan.training.schema import Label, LabelChange
 
 
-class Step(BaseModel):
-    """One change of the schema. `define` holds the entries of labels that are new, as in configs/labels.yaml.
+class Step(LabelChange):
+    """A change that a migration file asks for. `define` holds the entries of labels that are new, as in configs/labels.yaml."""
 
-    rename: one label into one new id. merge: several labels into one of them or a new one. split: one label into several
-    new ones, it may itself stay as one of them. retire: labels that go. add: labels that come.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    kind: Literal["add", "rename", "merge", "split", "retire"]
-    labels: list[LabelId]
-    into: list[LabelId] = []
-    define: list[Label] = []
-    note: str = ""
-
-    @model_validator(mode="after")
-    def _counts(self) -> Step:
-        sizes = {"add": (1, 99, 0, 0), "retire": (1, 99, 0, 0), "rename": (1, 1, 1, 1), "merge": (2, 99, 1, 1),
-                 "split": (1, 1, 2, 99)}  # fmt: skip
-        least, most, least_into, most_into = sizes[self.kind]
-        for name, given, low, high in (
-            ("labels", self.labels, least, most),
-            ("into", self.into, least_into, most_into),
-        ):
-            if not low <= len(given) <= high or len(set(given)) < len(given):
-                wanted = f"{low}" if low == high else f"at least {low}"
-                raise ValueError(f"{self.kind} needs {wanted} different ids in `{name}`, found {given}")
-        return self
-
-    @property
-    def gone(self) -> set[str]:
-        """Ids that aren't in the schema afterwards."""
-        return set() if self.kind == "add" else set(self.labels) - set(self.into)
-
-    @property
-    def new(self) -> list[str]:
-        """Ids that weren't in the schema before, in order, the renamed one left aside."""
-        come = self.labels if self.kind == "add" else [] if self.kind == "rename" else self.into
-        return [label for label in come if self.kind == "add" or label not in self.labels]
+    define: list[Label] = Field(default_factory=list)
 
     def after(self, ids: Sequence[str]) -> list[str]:
         """The schema's ids after this change: what stays keeps its order, what is new comes last (unless it was there)."""
@@ -94,6 +60,11 @@ def migrate_record(record: dict[str, Any], step: Step, before: Sequence[str], af
     if isinstance(readings, list) and all(map(is_ids, readings)):
         new["readings"] = [_mapped(reading, step) for reading in readings]
     return new
+
+
+def loses_all_labels(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Whether a row, not a window, has no label any more; a window's lines aren't rows to train on by themselves."""
+    return not _is_window(before) and bool(before.get("labels")) and not after["labels"]
 
 
 def needs_relabelling(record: dict[str, Any], step: Step) -> bool:

@@ -1,11 +1,12 @@
-"""Where commands write: looked at before minutes of work, and never over what they read."""
+"""Where commands write: looked at before minutes of work, never over what they read or what a person has made."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from zhenyan.inference.errors import ConfigError
+from zhenyan.inference.errors import ConfigError, InputError
 
 
 def make_folder(option: str, output: Path) -> None:
@@ -30,3 +31,25 @@ def keep_inputs(option: str, output: Path, inputs: Sequence[Path]) -> None:
     """ConfigError when an output would be written over what is read, or over another output."""
     if output.resolve() in {path.resolve() for path in inputs}:
         raise ConfigError(f"{option} {output}: the command reads this file or writes it otherwise; give another name")
+
+
+def keep_work(
+    option: str, output: Path, records: Iterable[tuple[Any, str]], untouched: Callable[[dict[str, Any]], bool]
+) -> None:
+    """ConfigError when an output is there already, unless all its records are as the command writes them.
+
+    `records` are the output's, each with its place, read when there is one; one that is `untouched` holds nobody's work.
+    """
+    if not output.is_file():
+        return
+    try:
+        places = (place for record, place in records if not (isinstance(record, dict) and untouched(record)))
+        touched = next(places, None)
+    except InputError as error:
+        raise ConfigError(
+            f"{option} {output}: is there already and isn't what this command writes ({error}); give another name"
+        ) from None
+    if touched:
+        raise ConfigError(
+            f"{option} {output}: is there already and may hold somebody's work ({touched}); give another name"
+        )

@@ -15,8 +15,9 @@ def parse(items: list[str]) -> dict[str, Any]:
 
 def _value(key: str, text: str) -> Any:
     import yaml
+    from zhenyan.training.schema import read_yaml
 
     try:
-        return yaml.safe_load(text)
+        return read_yaml(text)
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"--set {key}: not YAML: {text!r:.200} ({getattr(error, 'problem', error)})") from None

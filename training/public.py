@@ -12,7 +12,7 @@ import http.client
 import json
 import shutil
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -212,14 +212,19 @@ def public_files(cache: Path) -> list[Path]:
     return [path for path in sorted(cache.glob("*")) if path.suffix in (".tsv", ".jsonl", ".json")]
 
 
-def join_labels(patterns: list[str], cache: Path) -> tuple[list[Row], int]:
-    """Rows for every committed label whose text is in the cache, and how many labels found no text."""
+def join_labels(patterns: list[str], cache: Path, held_out: Collection[str] = ()) -> tuple[list[Row], int]:
+    """Rows for every committed label whose text is in the cache, and how many labels found no text.
+
+    Those with words of a room for measuring, or of one named in `held_out`, are marked `kept_apart`: another file may
+    publish the same transcript without its room.
+    """
     known = [one for path in public_files(cache) for one in documents(path) if one.text]
-    texts, gold = {text_key(one.text): one.text for one in known}, Spoken(one.text for one in known if one.measuring)
+    texts = {text_key(one.text): one.text for one in known}
+    apart = Spoken(one.text for one in known if one.measuring or one.room in held_out)
     rows, missing = [], 0
     for path in expand(patterns):
         for record, origin in iter_records(path):
-            row = _join(record, texts, gold, origin)
+            row = _join(record, texts, apart, origin)
             missing += row is None
             rows += [row] if row else []
     return rows, missing
@@ -288,7 +293,7 @@ _HASHED = {"id": str, "sha256": str, "doc": str, "start": int, "end": int, "labe
 _KINDS = {str: "text", int: "a number of characters", list: "a list of label ids"}
 
 
-def _join(record: Any, texts: dict[str, str], gold: Spoken, origin: str) -> Row | None:
+def _join(record: Any, texts: dict[str, str], apart: Spoken, origin: str) -> Row | None:
     if not isinstance(record, dict) or "doc" not in record:
         raise InputError(f"{origin}: not labels by hash; written rows belong in data.written")
     for name, kind in _HASHED.items():
@@ -303,4 +308,4 @@ def _join(record: Any, texts: dict[str, str], gold: Spoken, origin: str) -> Row 
         raise InputError(f"{origin}: characters {record['start']}-{record['end']} don't hash to the labelled line")
     places = {"sha256", "doc", "start", "end", "edits"}
     row = row_from_json({key: value for key, value in record.items() if key not in places} | {"text": text}, origin)
-    return replace(row, base=base_key(line) if "edits" in record else "", measuring=line in gold)
+    return replace(row, base=base_key(line) if "edits" in record else "", kept_apart=line in apart)

@@ -21,8 +21,8 @@ class Row:
     """One utterance or piece of copy with its labels (ids of the schema; empty means compliant).
 
     `annotated` names the labels an annotator looked for; None means all of the schema. `origin` is "file:line".
-    Of a public line `base` is the key of the line that it was rewritten from (`leaks.base_key`), and `measuring` says whether
-    that or the line itself was said in a room that is for measuring only.
+    Of a public line `base` is the key of the line that it was rewritten from (`leaks.base_key`), and `kept_apart` says
+    whether that or the line itself was said in a room that is held out or for measuring only.
     """
 
     text: str
@@ -33,7 +33,7 @@ class Row:
     contested: bool = False
     origin: str = ""
     base: str = ""
-    measuring: bool = False
+    kept_apart: bool = False
     meta: dict[str, Any] = field(default_factory=dict)
 
     @property

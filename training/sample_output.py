@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
-from zhenyan.inference.errors import InputError
+from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.inference.io.jsonlines import dump_line, write_atomic
-from zhenyan.inference.review.labelstudio import configuration
+from zhenyan.inference.review.labelstudio import configuration, read_tasks
 from zhenyan.training.candidates import Candidates, Opinion
 from zhenyan.training.confidence import logit
-from zhenyan.training.outputs import make_folder
+from zhenyan.training.outputs import keep_work, make_folder
 from zhenyan.training.predict import sigmoid
+from zhenyan.training.rows import iter_records
 from zhenyan.training.sampling import Chosen, Sample
 from zhenyan.training.schema import Schema
 
@@ -21,10 +23,40 @@ ENDINGS = (".jsonl", ".json")
 
 
 def check_output(path: Path) -> None:
-    """Make the output's folder; InputError when its ending is neither rows nor tasks, ConfigError as `make_folder`."""
+    """Make the output's folder; InputError when its ending is neither rows nor tasks, ConfigError as `make_folder`.
+
+    ConfigError, too, when it or the configuration beside it is there already and not as `write_sample` leaves it.
+    """
     if path.suffix not in ENDINGS:
         raise InputError(f"{path}: ending {path.suffix or '(none)'!r}; .jsonl writes rows, .json Label Studio tasks")
     make_folder("--output", path)
+    if path.suffix == ".jsonl":
+        keep_work("--output", path, iter_records(path), lambda row: row.get("annotated") == [])
+        return
+    tasks = ((task, place) for task, _, place in read_tasks(path))
+    keep_work("--output", path, tasks, lambda task: set(task) == {"data", "predictions"})
+    _keep_configuration(_beside(path))
+
+
+def _beside(path: Path) -> Path:
+    """Where the labelling configuration of tasks stands."""
+    return path.with_suffix(".config.xml")
+
+
+def _keep_configuration(path: Path) -> None:
+    """ConfigError when a labelling configuration is there that isn't, to the letter, what is written for its labels."""
+    if not path.is_file():
+        return
+    held = path.read_bytes()
+    try:
+        choices = ElementTree.fromstring(held).iter("Choice")
+        written = configuration([(one.get("alias", ""), one.get("hint", "")) for one in choices]).encode()
+    except (ElementTree.ParseError, LookupError):  # LookupError: of an encoding that isn't known
+        written = b""
+    if held != written:
+        raise ConfigError(
+            f"--output: {path} is there already and was changed by hand; give a name that has no such file beside it"
+        )
 
 
 def write_sample(path: Path, candidates: Candidates, sample: Sample, schema: Schema) -> list[str]:
@@ -34,7 +66,7 @@ def write_sample(path: Path, candidates: Candidates, sample: Sample, schema: Sch
         return []
     write_atomic(path, [b"[\n", b",".join(map(dump_line, sample_tasks(candidates, sample))), b"]\n"])
     names = {label.id: label.name_zh for label in schema.labels}
-    beside = path.with_suffix(".config.xml")
+    beside = _beside(path)
     write_atomic(beside, [configuration([(label, names.get(label, label)) for label in candidates.labels]).encode()])
     return [f"labelling configuration for the project: {beside}"]
 

@@ -157,7 +157,7 @@ def embed(texts: Sequence[str], labelled: Sequence[str], seed: int) -> tuple[np.
     if min(matrix.shape) <= WIDTH:  # nothing to reduce
         return matrix[: len(plain)].toarray(), others.toarray()
     reduced = TruncatedSVD(WIDTH, random_state=seed).fit(matrix)
-    return normalize(reduced.transform(matrix[: len(plain)])), _unit(reduced, others)
+    return _unit(reduced, matrix[: len(plain)]), _unit(reduced, others)
 
 
 def _unit(reduced: TruncatedSVD, matrix: Any) -> np.ndarray:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -20,6 +20,8 @@ DEFAULT_SCHEMA = Path("configs/labels.yaml")
 LabelId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")]
 Text = Annotated[str, Field(min_length=1)]
 Verified = Literal["text", "case", "no"]
+# A label whatever it is called: the number of the change that it came with (-1: it was there before all), and its name then.
+Origin = tuple[int, str]
 
 
 class _Strict(BaseModel):
@@ -65,14 +67,48 @@ class Label(_Strict):
     not_examples: Annotated[list[Text], Field(min_length=1)]
 
 
-class Change(_Strict):
-    """A recorded migration of the schema: see `zhenyan data migrate`."""
+class LabelChange(_Strict):
+    """One change of the schema's labels, as a migration file asks for it and as the schema remembers it.
 
-    date: Text
+    rename: one label into one new id. merge: several labels into one of them or a new one. split: one label into several
+    new ones, it may itself stay as one of them. retire: labels that go. add: labels that come.
+    """
+
     kind: Literal["add", "rename", "merge", "split", "retire"]
     labels: list[LabelId]
     into: list[LabelId] = []
     note: str = ""
+
+    @model_validator(mode="after")
+    def _counts(self) -> Self:
+        sizes = {"add": (1, 99, 0, 0), "retire": (1, 99, 0, 0), "rename": (1, 1, 1, 1), "merge": (2, 99, 1, 1),
+                 "split": (1, 1, 2, 99)}  # fmt: skip
+        least, most, least_into, most_into = sizes[self.kind]
+        for name, given, low, high in (
+            ("labels", self.labels, least, most),
+            ("into", self.into, least_into, most_into),
+        ):
+            if not low <= len(given) <= high or len(set(given)) < len(given):
+                wanted = f"{low}" if low == high else f"at least {low}"
+                raise ValueError(f"{self.kind} needs {wanted} different ids in `{name}`, found {given}")
+        return self
+
+    @property
+    def gone(self) -> set[str]:
+        """Ids that aren't in the schema afterwards."""
+        return set() if self.kind == "add" else set(self.labels) - set(self.into)
+
+    @property
+    def new(self) -> list[str]:
+        """Ids that weren't in the schema before, in order, the renamed one left aside."""
+        come = self.labels if self.kind == "add" else [] if self.kind == "rename" else self.into
+        return [label for label in come if self.kind == "add" or label not in self.labels]
+
+
+class Change(LabelChange):
+    """A recorded migration of the schema: see `zhenyan data migrate`."""
+
+    date: Text
 
 
 class Schema(_Strict):
@@ -118,10 +154,31 @@ class Schema(_Strict):
             raise ConfigError(f"{origin}: unknown label {', '.join(unknown)}; the schema has {', '.join(self.ids)}")
 
 
+class _Loader(yaml.SafeLoader):
+    """Of a repeated key's values PyYAML keeps the last and says nothing; here it is a fault, as YAML itself has it."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """The mapping as it is written, before `<<` puts another's keys, which may be the same, beside its own."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if line := seen.get((key.tag, key.value)):
+                    said = f"the key {key.value!r:.80} stands in line {line} already; keep one of them"
+                    raise yaml.MarkedYAMLError(problem=said, problem_mark=key.start_mark)
+                seen[key.tag, key.value] = key.start_mark.line + 1
+        return node
+
+
+def read_yaml(text: str) -> Any:
+    """Parsed YAML; YAMLError where it is broken or a key stands twice in one mapping."""
+    return yaml.load(text, Loader=_Loader)
+
+
 def load_yaml(path: Path) -> Any:
-    """Parsed YAML; ConfigError names the file, and the line where it is broken, when it can't be read."""
+    """Parsed YAML; ConfigError names the file, and the line where it is broken or repeats a key, when it can't be read."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; {_instead_of(path)}") from None
     except OSError as error:
@@ -221,20 +278,44 @@ def load_schema(path: Path | str = DEFAULT_SCHEMA) -> Schema:
         raise ConfigError(explain(error, path, Schema)) from None
 
 
-def former(label: str, known: Sequence[str], changes: Sequence[Change] = ()) -> str | None:
-    """What a model with the labels `known` calls `label`, by name or by the schema's renames; None when it lacks it.
+def versions(changes: Sequence[LabelChange]) -> list[dict[str, Origin]]:
+    """The labels that `changes` name, by their ids of the time: before the first change and after each.
 
-    A name that was given away and then to another label means what it first meant, where the model lacks its later name.
+    A label that none of them names isn't there: it has had its name from the start.
     """
-    later = label
+    start: dict[str, Origin] = {}
+    came = set[str]()
     for change in changes:
-        if change.kind == "rename" and change.labels == [later]:
-            (later,) = change.into
-    if label in known and later != label and later not in known:
-        return None
-    for change in reversed(changes):
-        if label in known:
-            break
-        if change.kind == "rename" and change.into == [label]:
-            (label,) = change.labels
-    return label if label in known else None
+        before = set(change.labels) - came if change.kind != "add" else set[str]()
+        start |= {label: (-1, label) for label in before}
+        came |= {*change.new, *change.into}
+    found = [start]
+    for number, change in enumerate(changes):
+        renamed = dict(zip(change.labels, change.into, strict=True)) if change.kind == "rename" else {}
+        stay = {renamed.get(i, i): label for i, label in found[-1].items() if i not in change.gone or i in renamed}
+        found.append(stay | {i: (number, i) for i in change.new})
+    return found
+
+
+def former(label: str, known: Sequence[str], changes: Sequence[LabelChange] = ()) -> str | None:
+    """What a model with the labels `known`, in its order, calls `label`; None when it lacks it.
+
+    Names may be used again, so all of `known` tells of which version of the schema the model is; where none has them all,
+    the last of the label's names that is known.
+    """
+    past = versions(changes)[::-1]
+    named = set[str]().union(*past)
+    if label not in named:
+        return label if label in known else None
+    one = next(version[label] for version in past if label in version)
+    if fitting := [version for version in past if version.keys() >= named.intersection(known)]:
+        # Of the best ones the newest: `past` begins with it.
+        past = [min(fitting, key=lambda version: (len(version), _out_of_order(version, known)))]
+    names = (name for version in past for name, other in version.items() if other == one)
+    return next((name for name in names if name in known), None)
+
+
+def _out_of_order(version: Mapping[str, Origin], known: Sequence[str]) -> bool:
+    """Whether `known` doesn't have the labels that changes added behind those that were there, as a model of that version has."""
+    came = [version[label][0] if label in version else -1 for label in known]
+    return came[:1] != [-1] or came != sorted(came)

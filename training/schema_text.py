@@ -50,14 +50,14 @@ class SchemaText:
         return self._with("".join([*lines[:end], "\n", textwrap.indent(_dump([label]), indent), *lines[end:]]))
 
     def record(self, changes: Sequence[dict[str, Any]]) -> SchemaText:
-        """Append to `changes`; that part, written by machine, is written anew."""
+        """Append to `changes`; that part, written by machine, is written anew; what stands behind it stays."""
         nodes = self._nodes()
         old = yaml.safe_load(self.text).get("changes") or []
         block = "changes:\n" + textwrap.indent(_dump([*old, *changes]), "  ")
         if "changes" not in nodes:
             return self._with(self.text.rstrip("\n") + "\n\n" + block)
         key, value = nodes["changes"]
-        rest = self.text[value.end_mark.index :].lstrip("\n")
+        rest = self.text[_last(value).end_mark.index :].removeprefix("\n")
         return self._with(self.text[: key.start_mark.index] + block + rest)
 
     def count_up(self) -> SchemaText:
@@ -98,6 +98,13 @@ class SchemaText:
         while line and lines[line - 1].lstrip().startswith("#"):
             line -= 1
         return line
+
+
+def _last(node: yaml.Node) -> yaml.Node:
+    """The part of a node that is written last: a block itself ends at whatever comes next, behind comments."""
+    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        node = node.value[-1][1] if isinstance(node, yaml.MappingNode) else node.value[-1]
+    return node
 
 
 def _dump(value: Any) -> str:

@@ -1,8 +1,8 @@
 """Experiment tracking in MLflow that a dead server can't break.
 
 Everything is first written to a journal in the run's folder, then sent. What can't be sent stays in the journal;
-`zhenyan sync RUN` sends it later. MLFLOW_TRACKING_URI wins over the configured address. A login in the address is
-neither printed nor kept.
+`zhenyan sync RUN` sends it later. A file that is gone by then holds up nothing: it is noted, and sent when it is back.
+MLFLOW_TRACKING_URI wins over the configured address. A login in the address is neither printed nor kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from zhenyan.training import locks
 from zhenyan.training.config import TrackingConfig, without_login
 
 JOURNAL = "tracking.jsonl"
-_STATE = "tracking.json"  # run id, how many journal entries the server has, and the folder of the parent run
+_STATE = "tracking.json"  # run id, how many journal entries were sent or lacked their file, which did, the parent run's folder
 _PATIENCE = 60.0  # seconds until a server that was away is tried again; doubled each time it still is
 _BATCH = 100  # MLflow takes at most this many parameters or tags at once
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -91,6 +91,7 @@ class Tracker:
         self.console = console or Console(stderr=True)
         self.run_id: str | None = None
         self.sent = 0
+        self._missing: list[dict[str, Any]] = []  # artifacts that were gone when they were to be sent
         self.problem = ""  # why the server doesn't have everything, if it doesn't
         self._wait, self._again = _PATIENCE, 0.0
         self._load()
@@ -120,15 +121,24 @@ class Tracker:
         """Close the run (FINISHED, FAILED or KILLED); returns whether the server has everything."""
         self._note("finish", status)
         done = self.flush(patient=True)
+        if gone := self.gone():
+            self.console.print(
+                f"[yellow]MLflow lacks what is gone: {escape(', '.join(map(str, gone)))}. To send it, too, put it back and: "
+                f"zhenyan sync {escape(str(self.folder))}[/]"
+            )
         if not done:
             self.console.print(
                 f"[yellow]MLflow at {shown_uri(self.config)} could not be reached; everything is kept in "
                 f"{self.folder}. When it is back: zhenyan sync {self.folder}[/]"
             )
-        return done
+        return done and not gone
+
+    def gone(self) -> list[Path]:
+        """The files and folders that could not be sent because they no longer exist."""
+        return [self.folder / value["path"] for value in self._missing]
 
     def flush(self, patient: bool = False) -> bool:
-        """Send what the server doesn't have; returns whether it has everything.
+        """Send what the server doesn't have; returns whether it has everything but what is `gone`.
 
         After a failure only once in a while, so that a server that hangs doesn't hold up training; `patient`: at once.
         """
@@ -139,6 +149,9 @@ class Tracker:
             return True
         try:
             client = self._client(json.loads(lines[0])["time"])
+            for value in list(self._missing):
+                self._send_artifact(client, value)
+                self._save()
             for line in lines[self.sent :]:
                 self._send(client, json.loads(line))
                 self.sent += 1
@@ -166,12 +179,16 @@ class Tracker:
             return
         state = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
         self.run_id, self.sent = state["run_id"], state["sent"]
+        self._missing = state.get("missing", [])
         if state.get("parent"):
             self.parent = (self.folder / state["parent"]).resolve()
 
     def _save(self) -> None:
         parent = os.path.relpath(self.parent, self.folder) if self.parent else None
-        state = {"run_id": self.run_id, "sent": self.sent, "uri": shown_uri(self.config), "parent": parent}
+        state = {
+            "run_id": self.run_id, "sent": self.sent, "missing": self._missing, "uri": shown_uri(self.config),
+            "parent": parent,
+        }  # fmt: skip
         part = self.folder / (_STATE + ".part")
         part.write_text(json.dumps(state), encoding="utf-8")
         part.replace(self.folder / _STATE)
@@ -212,13 +229,21 @@ class Tracker:
                 for part in _batches(value):
                     client.log_batch(run, tags=[RunTag(k, v) for k, v in part])
             case "artifacts":
-                path = self.folder / value["path"]
-                send = client.log_artifacts if path.is_dir() else client.log_artifact
-                send(run, str(path), value["under"])
+                self._send_artifact(client, value)
             case "restart":
                 client.update_run(run, "RUNNING")
             case "finish":
                 client.set_terminated(run, value, entry["time"])
+
+    def _send_artifact(self, client: Any, value: dict[str, Any]) -> None:
+        """Send a file or folder, or note that it is gone."""
+        path = self.folder / value["path"]
+        if not path.exists():
+            self._missing += [] if value in self._missing else [value]
+            return
+        send = client.log_artifacts if path.is_dir() else client.log_artifact
+        send(self.run_id, str(path), value["under"])
+        self._missing = [one for one in self._missing if one != value]
 
 
 class NoTracker(Tracker):
@@ -226,6 +251,10 @@ class NoTracker(Tracker):
 
     def __init__(self) -> None:
         pass
+
+    def gone(self) -> list[Path]:
+        """Nothing is ever to be sent."""
+        return []
 
     def flush(self, patient: bool = False) -> bool:
         """Nothing is ever left to send."""

@@ -90,6 +90,17 @@ class ClassifierTrainer(Trainer):
         optim = self.config.optim
         return EpochSampler(optim.batch_size * optim.accumulate, list(rows["length"]), self.config.seed)
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing after the last step: resumed from the checkpoint there, the Trainer forgets that it had stopped."""
+        states: Any = self.state.stateful_callbacks
+        if not states["TrainerControl"]["args"]["should_training_stop"]:
+            super()._run_epoch(*args, **kwargs)
+            return
+        self.control.should_training_stop = True
+        best = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.best_global_step}"
+        if best.is_dir():  # the state tells where the run lay when it was cut off
+            self.state.best_model_checkpoint = str(best)
+
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """Evaluation sees texts undisguised."""
         collator, self.data_collator = self.data_collator, self.eval_collator
@@ -165,6 +176,7 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
         save_steps=every,
         save_total_limit=2,
         load_best_model_at_end=True,
+        restore_callback_states_from_checkpoint=True,  # how long the score hasn't risen, for early stopping
         metric_for_best_model=BEST,
         greater_is_better=True,
         logging_steps=min(50, every),

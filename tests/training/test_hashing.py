@@ -134,6 +134,13 @@ def test_lines_of_rooms_for_measuring_are_refused_unless_another_room_said_them(
         list(hash_rows(rows({"text": "现在下单的宝贝送两盒"}), public_text))
 
 
+def test_a_line_is_of_its_room_though_another_file_publishes_it_without_one(cache):
+    line = "喝完这个茶血压就降下来了啊。"
+    (cache / "morph.tsv").write_text(f"{line}\t{CELL}\n", "utf-8")  # read before the transcripts
+    (record,) = hash_rows(rows({"text": line}), PublicText(cache))
+    assert (record["source"], record["room"]) == ("streams", f"r-{text_key('某某旗舰店')[:8]}")
+
+
 def test_an_empty_cache_says_how_to_fill_it(tmp_path):
     with pytest.raises(ConfigError, match="zhenyan data fetch"):
         PublicText(tmp_path)

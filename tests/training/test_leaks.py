@@ -1,8 +1,9 @@
-"""What is held out isn't trained on in another form either, nor what the rooms for measuring said."""
+"""What is held out isn't trained on in another form or from another file either, nor what the rooms for measuring said."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from zhenyan.training.config import DataConfig
@@ -57,6 +58,19 @@ def test_other_forms_of_what_is_held_out_are_not_trained_on(config):
     # Not the other form of the held-out text or of its double, nor what was made of it, nor what a room for measuring said;
     # but the line that a held-out one was made from, and its other children.
     assert [row.id for row in corpus.train] == ["own", "kept"]
+
+
+def test_what_another_file_publishes_of_a_held_out_room_is_not_trained_on(config):
+    """None of it is labelled in the room itself."""
+    stream = {"text": "好的 vc这些都有的，大家放心下单。" + HELD, "room": "甲"}
+    (config.public_cache / "streams.jsonl").write_bytes(corpus_line(stream))
+    (config.public_cache / "morph.tsv").write_text(f"{PLAIN}\t{SAME}\n{OTHER}\t好\n", encoding="utf-8")
+    rows = [row_from_json(record, "mine.jsonl:1") for record in ROWS if record["id"] not in ("twin", "far")]
+    labels = "".join(json.dumps(one) + "\n" for one in hash_rows(rows, PublicText(config.public_cache)))
+    Path(config.public_labels[0]).write_text(labels, encoding="utf-8")
+    corpus = load_corpus(config, load_schema())
+    assert [row.id for row in corpus.validation] == ["h", "again", "out"]
+    assert [row.id for row in corpus.train] == ["own", "kept"]  # neither the room's words nor what was made of them
 
 
 def test_a_held_out_text_with_other_punctuation_is_not_trained_on_nor_what_was_made_of_it():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from datetime import datetime
 from types import SimpleNamespace
@@ -312,3 +313,46 @@ def test_the_command_does_not_write_over_what_it_reads(run, tmp_path, inputs, ou
     result = CliRunner().invoke(data, [*arguments, "--labelled", str(tmp_path / "rows.jsonl")])
     assert isinstance(result.exception, ConfigError) and "--output" in str(result.exception)
     assert (tmp_path / output).read_bytes() == before
+
+
+def test_lines_that_are_all_labelled_give_none(corpus, run, tmp_path):
+    """Enough labelled rows for vectors to be reduced, and no candidate that isn't one of them."""
+    labelled = tmp_path / "labelled.jsonl"
+    shutil.copy("data/corpus/b02.jsonl", labelled)
+    with labelled.open("ab") as rows:
+        rows.writelines(run.read_bytes().splitlines(keepends=True))
+    for name, empty in (("next.jsonl", ""), ("next.json", "[\n]\n")):
+        arguments = ["sample", str(run), "-o", str(tmp_path / name), "--count", "3", "--labelled", str(labelled)]
+        result = CliRunner().invoke(data, arguments, catch_exceptions=False)
+        assert "0 of 4 lines; 4 near duplicates passed over" in result.output
+        assert (tmp_path / name).read_text("utf-8") == empty
+
+
+@pytest.mark.parametrize(
+    ("output", "made", "words"),
+    [
+        ("next.jsonl", lambda text: text.replace(',"annotated":[]', "", 1), r"somebody's work \(.*next\.jsonl:1\)"),
+        ("next.jsonl", lambda text: text.replace('"annotated":[]', '"annotated":["x"]'), "somebody's work"),
+        ("next.jsonl", lambda text: "my notes", "isn't what this command writes .*not JSON"),
+        ("next.json", lambda text: text.replace('{"data"', '{"annotations": [], "data"', 1), "task 1.*another name"),
+        ("next.json", lambda text: "{}", "isn't what this command writes .*expected a list of tasks"),
+        (
+            "next.config.xml",
+            lambda text: text.replace("x", "瘦身"),
+            r"next\.config\.xml is there already and was changed",
+        ),
+        ("next.config.xml", lambda text: text.replace("</View>", ""), "changed by hand; give a name"),
+    ],
+)
+def test_what_a_person_made_of_a_sample_is_not_overwritten(run, tmp_path, output, made, words):
+    file = tmp_path / output
+    name = output.replace(".config.xml", ".json")
+    arguments = ["sample", str(run), "-o", str(tmp_path / name), "--labelled", "data/corpus/b02.jsonl", "--count"]
+    for count in ("2", "3"):  # what nobody has touched is written anew
+        assert CliRunner().invoke(data, [*arguments, count], catch_exceptions=False).exit_code == 0
+    text = file.read_text("utf-8")
+    file.write_text(made(text), "utf-8")
+    assert file.read_text("utf-8") != text
+    result = CliRunner().invoke(data, [*arguments, "2"])
+    assert isinstance(result.exception, ConfigError) and re.search(words, str(result.exception))
+    assert file.read_text("utf-8") == made(text)

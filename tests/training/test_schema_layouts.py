@@ -76,3 +76,32 @@ def test_other_files_beside_the_schema_may_be_in_another_encoding(migrate, root,
     (tmp_path / "configs/own.yaml").write_bytes("# 词表\nprice_fraud: [原价]\n".encode("gbk"))
     _, plan = migrate(indented(root, 0), {"kind": "retire", "labels": ["price_fraud"]})
     assert [line.rpartition("/")[2] for line in plan.mentions] == ["own.yaml:2 names price_fraud"]
+
+
+@pytest.mark.parametrize(
+    ("item", "behind"),
+    [
+        (
+            "- {date: '2026-11-01', kind: add, labels: [price_fraud]}\n",
+            "\n# to be renamed next\n# by the bureau's list\n",
+        ),
+        ("- date: '2026-11-01'\n  kind: add\n  labels:\n  - price_fraud\n", "# to be renamed next\n"),
+        (
+            "  - date: '2026-11-01'\n    kind: add\n    labels: [price_fraud]\n    note: long\n      words\n",
+            "\n# next\n",
+        ),
+        ("- date: '2026-11-01'\n  kind: add\n  labels: [price_fraud]\n  note: |\n    long\n", "# next\n"),
+    ],
+)
+@pytest.mark.parametrize("moved", [False, True])
+def test_comments_behind_the_changes_survive(migrate, root, item, behind, moved):
+    text = indented(root, 0)
+    assert text.endswith("\nchanges: []\n")
+    text = text.removesuffix("changes: []\n")
+    changes = f"changes:\n{item}{behind}"
+    head, labels = text[: text.index("labels:\n")], text[text.index("labels:\n") :]
+    after, plan = migrate(head + changes + labels if moved else text + changes,
+                          {"kind": "rename", "labels": ["food_safety"], "into": ["food_law"]})  # fmt: skip
+    assert [one.kind for one in after.changes] == ["add", "rename"] and "food_law" in after.ids
+    kept = labels.replace("- id: food_safety\n", "- id: food_law\n") if moved else ""
+    assert plan.schema_text.endswith(f"into:\n    - food_law\n{behind}{kept}")

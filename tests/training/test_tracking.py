@@ -12,13 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import mlflow
 import pytest
+import typer
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from rich.console import Console
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli_registry, tracking
 from zhenyan.training.config import TrackingConfig, as_record, without_login
 from zhenyan.training.registry import fluent
-from zhenyan.training.tracking import JOURNAL, NoTracker, Tracker
+from zhenyan.training.tracking import JOURNAL, NoTracker, Tracker, connect
 from zhenyan.training.train import flatten, new_folder
 
 QUIET = Console(quiet=True)
@@ -96,6 +97,44 @@ def test_runs_that_begin_at_once_make_the_database_together(tmp_path):
     said = [process.communicate(timeout=300)[0] for process in beginning]
     assert said == ["'' 1\n"] * 2, "no problem, and the entry sent"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "runs"]
+
+
+def test_what_is_gone_holds_up_nothing_and_is_sent_when_it_is_back(tmp_path, small_config, monkeypatch, capsys):
+    """Journals of a sweep and of its trials, sent after a folder of the first trial was moved away."""
+    above = new_folder(small_config)
+    first, second = [made(above / f"trial-{number}") for number in range(2)]
+    Tracker(above, AWAY, "sweep", QUIET).params({"a": 1})
+    for trial in (first, second):
+        (trial / "config.yaml").write_bytes((above / "config.yaml").read_bytes())
+        (made(trial / "model") / "weights").write_text("1", encoding="utf-8")
+        tracker = Tracker(trial, AWAY, trial.name, QUIET, parent=above)
+        tracker.artifacts(trial / "model", "model")
+        tracker.metrics({"m": 1.0})
+        tracker.finish()
+    model = first / "model"
+    model.rename(tmp_path / "model")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)  # where artifacts of a database are kept
+    for _ in range(2):
+        with pytest.raises(typer.Exit) as left:
+            cli_registry.sync(above)
+        assert left.value.exit_code == 1 and f"but for what is gone: {model}; put it back" in capsys.readouterr().out
+    client, runs = connect(AWAY), [Tracker(trial, AWAY, trial.name, QUIET).run_id for trial in (first, second)]
+    for run in map(client.get_run, runs):
+        assert run.info.status == "FINISHED" and run.data.metrics == {"m": 1.0}
+    assert [len(client.list_artifacts(run)) for run in runs] == [0, 1]
+    (tmp_path / "model").rename(model)
+    cli_registry.sync(above)
+    assert [one.path for one in client.list_artifacts(runs[0], "model")] == ["model/weights"]
+    assert "what is gone" not in capsys.readouterr().out
+
+
+def test_a_run_whose_files_are_gone_at_its_end_says_so(tmp_path, here):
+    out = io.StringIO()
+    tracker = Tracker(made(tmp_path / "run"), here, "run", Console(file=out, width=300))
+    tracker.artifacts(tmp_path / "run/plots")
+    assert not tracker.finish() and f"MLflow lacks what is gone: {tmp_path}/run/plots" in out.getvalue()
+    assert mlflow.MlflowClient(here.uri).get_run(tracker.run_id).info.status == "FINISHED"
 
 
 def test_a_torn_last_line_is_cut_off(tmp_path, here):

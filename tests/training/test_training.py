@@ -10,10 +10,11 @@ import pytest
 import torch
 import typer
 from rich.console import Console
+from transformers import TrainerCallback
 from typer.testing import CliRunner
 from zhenyan.inference import Classifier
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training import cli
+from zhenyan.training import cli, trainer
 from zhenyan.training import train as training
 from zhenyan.training.calibration import fit_scaling
 from zhenyan.training.config import DistilConfig, EncoderConfig, LossConfig
@@ -23,6 +24,7 @@ from zhenyan.training.export import export_run, place
 from zhenyan.training.losses import label_loss, positive_weights
 from zhenyan.training.modelling import load_model
 from zhenyan.training.predict import predict
+from zhenyan.training.progress import Stopped
 from zhenyan.training.schema import Change, former, load_schema
 from zhenyan.training.trainer import selection_metrics
 
@@ -108,6 +110,41 @@ def test_resume_equals_an_unbroken_run(small_config, quiet, monkeypatch, cut, wa
     for name in a:
         assert torch.allclose(a[name], b[name], atol=1e-6), name
     assert load_model(resumed.folder / "model")[2]["pooling"] == ("cls" if warm else "mean")
+
+
+class CutOff(TrainerCallback):
+    """Ends a training behind an evaluation's checkpoint, or once it has ended by itself, as a kill in what follows does."""
+
+    def __init__(self, evaluations):
+        self.left = evaluations
+
+    def on_save(self, args, state, control, **_):
+        self.left -= 1
+        if not self.left:
+            raise Stopped
+
+    def on_train_end(self, args, state, control, **_):
+        raise Stopped
+
+
+@pytest.mark.parametrize(("epochs", "cut", "unused"), [(2, 2, [0.9]), (2, 9, [0.9]), (0.75, 9, [0.3, 0.9])])
+def test_a_resumed_run_stops_when_the_unbroken_one_did(small_config, quiet, monkeypatch, tmp_path, epochs, cut, unused):
+    """After two evaluations without a better score, or at the last step, amid an epoch: then nothing is trained any more."""
+    scores = [0.5, 0.4, 0.3, 0.9]
+    config = update(small_config, optim={"epochs": epochs, "evaluations_per_epoch": 2, "early_stopping": 2})
+    left = iter(scores)
+    monkeypatch.setattr(trainer, "selection_metrics", lambda _: {trainer.BEST: next(left)})
+    whole = training.train(config, console=quiet)
+    assert list(left) == unused
+    left = iter(scores)
+    with pytest.raises(Stopped):
+        training.train(config, console=quiet, callbacks=[CutOff(cut)])
+    (broken,) = [f for f in config.runs.glob("tiny-*") if f != whole.folder]
+    resumed = training.train(config, resume=broken.rename(tmp_path / "moved"), console=quiet)
+    assert list(left) == unused
+    a, b = (load_model(r.folder / "model")[0].state_dict() for r in (whole, resumed))
+    for name in a:
+        assert torch.allclose(a[name], b[name], atol=1e-6), name
 
 
 def test_resume_of_a_finished_run_says_so_and_leaves_it_finished(run, small_config, quiet):

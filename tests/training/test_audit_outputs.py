@@ -1,0 +1,52 @@
+"""An audit doesn't write over a fix file that was decided on, nor over anything else that isn't an audit's."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+from zhenyan.inference.errors import ConfigError
+from zhenyan.training import cli_data
+from zhenyan.training.cli import data
+from zhenyan.training.edits import corpus_line
+
+UNDECIDED = {"apply": False, "file": "corpus/b01.jsonl", "line": 1, "id": "b01-1", "label": "food_safety"}
+PLANTED = {"file": "corpus/b01.jsonl", "line": 1, "id": "b01-1", "planted": "added", "labels": []}
+
+
+class Reached(Exception):
+    """The rows would be read now: nothing was refused."""
+
+
+@pytest.fixture
+def audit(tmp_path, monkeypatch):
+    """The command, as far as its outputs are looked at; gives what it raised."""
+
+    def reach(*_):
+        raise Reached
+
+    monkeypatch.setattr(cli_data, "_read", reach)
+    arguments = ["audit", "data/corpus/b01.jsonl", "-o", str(tmp_path / "f.jsonl")]
+    return lambda *more: CliRunner().invoke(data, [*arguments, *more]).exception
+
+
+@pytest.mark.parametrize("decision", [{"apply": True}, {"applied": "2026-11-25"}, {"apply": "yes"}])
+def test_a_fix_file_that_was_decided_on_is_kept(audit, tmp_path, decision):
+    held = corpus_line(UNDECIDED) + corpus_line(UNDECIDED | decision)
+    (tmp_path / "f.jsonl").write_bytes(held)
+    refused = audit()
+    assert isinstance(refused, ConfigError) and "f.jsonl:2); give another name" in str(refused)
+    assert (tmp_path / "f.jsonl").read_bytes() == held
+
+
+def test_what_nobody_decided_on_is_written_anew(audit, tmp_path):
+    (tmp_path / "f.jsonl").write_bytes(corpus_line(UNDECIDED))
+    (tmp_path / "planted.jsonl").write_bytes(corpus_line(PLANTED))
+    assert isinstance(audit("--precision-report", str(tmp_path / "planted.jsonl")), Reached)
+
+
+@pytest.mark.parametrize("held", [corpus_line(UNDECIDED), corpus_line({"text": "两盒装", "labels": []}), b"notes\n"])
+def test_a_report_is_not_written_over_something_else(audit, tmp_path, held):
+    (tmp_path / "mine.jsonl").write_bytes(held)
+    refused = audit("--precision-report", str(tmp_path / "mine.jsonl"))
+    assert isinstance(refused, ConfigError) and "--precision-report" in str(refused)
+    assert "give another name" in str(refused) and (tmp_path / "mine.jsonl").read_bytes() == held
