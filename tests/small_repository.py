@@ -126,11 +126,10 @@ def _shrink_configs(configs: Path, encoder: Path) -> None:
     _merge(configs / "train/afresh.yaml", {"optim": {"epochs": 1}})
     _merge(configs / "train/crossed.yaml", {"distil": {"crossed": 40}, "optim": {"epochs": 1}})
     steady = ("steady", "lecture", "steady-later", "rulings", "settle", "settle-later", "notices", "notices-later",
-              "documents", "ensemble", "ensemble-later")  # fmt: skip
+              "documents", "ensemble")  # fmt: skip
     for name in ("asides", "sharpen", *steady):
         _merge(configs / f"train/{name}.yaml", {"distil": {"crossed": 40}})
-    for name in ("ensemble", "ensemble-later"):
-        _merge(configs / f"train/{name}.yaml", {"distil": {"written": {"crossed": 20}}})
+    _merge(configs / "train/ensemble.yaml", {"distil": {"written": {"crossed": 20}}})
     for name in ("bert-later", "bert-pages", *steady):
         _merge(configs / f"train/{name}.yaml", {"data": {"public_labels": ["data/labels/*.jsonl"]}})
     _merge(configs / "train/bert.yaml", {"encoder": {"source": str(encoder), "layers": [0, 1], "frozen": 1}})
