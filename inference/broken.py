@@ -16,6 +16,7 @@ _FILLERS = {"某": 1.5, **dict.fromkeys("母抹莫牡谋", 3.0), "什么": 4.0, 
 # Under which a filler doesn't hold to its neighbours; 某 may to the one before, as 血某 stands for many words.
 _LOOSE = 1.5
 _HAN = "\u4e00-\u9fff"
+_BEGUN_BY = {filler[0]: filler for filler in _FILLERS}
 _FILLED = re.compile(f"(?<=[{_HAN}])(?:{'|'.join(_FILLERS)})(?=[{_HAN}])")
 
 
@@ -31,7 +32,7 @@ def _parts() -> dict[str, str]:
 
 def whole(text: str) -> str:
     """`text` with characters that were written as two parts, and words with a filler inside, put together again."""
-    return _FILLED.sub(lambda found: "" if _is_filler(found) else found.group(), _joined(text))
+    return _without_fillers(_joined(text))
 
 
 def _joined(text: str) -> str:
@@ -52,10 +53,66 @@ def _holds(characters: str) -> float:
     return sounds().ties.get(characters, -math.inf)
 
 
-def _is_filler(found: re.Match[str]) -> bool:
+def _is_filler(left: str, filler: str, right: str) -> bool:
     """Whether the characters on both sides are one word, and neither holds to what stands between them."""
-    left, filler, right = found.string[found.start() - 1], found.group(), found.string[found.end()]
     if left == right:  # 妹和妹, 刮毛刮
         return False
     loose = _holds(filler[-1] + right) < _LOOSE and (filler == "某" or _holds(left + filler[0]) < _LOOSE)
     return loose and _holds(left + right) >= _FILLERS[filler]
+
+
+def _without_fillers(text: str) -> str:
+    """`text` without fillers, those included that are some once others are gone (什什么么).
+
+    All that stand in a row are judged before one is taken out; then only the places beside a gap are looked at again, as thousands of fillers
+    inside one another would else be thousands of readings of the text.
+    """
+    row, places = _Row(text), [found.start() for found in _FILLED.finditer(text)]
+    while taken := [(place, end) for place in places if (end := row.end_of_filler(place))]:
+        gaps = {row.take_out(place, end) for place, end in taken}
+        places = sorted({place for gap in gaps for place in (row.before(gap), gap, row.behind(gap))})
+    return row.left()
+
+
+class _Row:
+    """The characters of a text, by their places in it, of which some are taken out."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._gone: set[int] = set()
+        self._before: dict[int, int] = {}  # of the places behind gaps
+        self._behind: dict[int, int] = {}  # of the places before them
+
+    def before(self, place: int) -> int:
+        """The place before one."""
+        return self._before.get(place, place - 1)
+
+    def behind(self, place: int) -> int:
+        """The place behind one."""
+        return self._behind.get(place, place + 1)
+
+    def left(self) -> str:
+        """The characters that were not taken out."""
+        return "".join(c for at, c in enumerate(self._text) if at not in self._gone) if self._gone else self._text
+
+    def end_of_filler(self, start: int) -> int | None:
+        """The place behind the filler at `start`, None where there is none."""
+        filler, end = _BEGUN_BY.get(self._at(start), ""), start
+        for character in filler:
+            if self._at(end) != character:
+                return None
+            end = self.behind(end)
+        is_one = filler and _is_filler(self._at(self.before(start)), filler, self._at(end))
+        return end if is_one else None
+
+    def take_out(self, start: int, end: int) -> int:
+        """Take out what stands in [start, end); the place before it. To be called from the left to the right."""
+        before, at = self.before(start), start
+        while at != end:
+            self._gone.add(at)
+            at = self.behind(at)
+        self._behind[before], self._before[end] = end, before
+        return before
+
+    def _at(self, place: int) -> str:
+        return self._text[place] if 0 <= place < len(self._text) else ""

@@ -15,7 +15,7 @@ from pathlib import Path
 from zhenyan.inference.broken import whole
 from zhenyan.inference.pinyin import without_pinyin
 
-VERSION = 5  # written into every bundle; raise it whenever normalise() changes a result
+VERSION = 6  # written into every bundle; raise it whenever normalise() changes a result
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Invisible or formatting code points, lone surrogates, controls: carry no meaning, split words.

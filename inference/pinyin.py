@@ -2,16 +2,17 @@
 
 It is read as an input method does: the likeliest characters for the syllables, between those that stand beside them, by
 pairs of characters (Chen and Lee 2000, "A new statistical approach to Chinese pinyin input"). What no tie to its neighbours
-holds together stays as it is, so that brands, sizes and English words are left alone.
+holds together stays as it is, so that brands, sizes and English words are left alone, also where they stand beside pinyin (zhiliao ganmao VIP).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,8 +25,9 @@ _UNSEEN = -math.log(0.02)  # what a pair that was never seen costs on top (stupi
 _SHOUTED = 6  # letters from which capitals may be pinyin: AA, VIP, ZHILIAO
 _TONES = str.maketrans("āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜü", "aaaaeeeeiiiioooouuuuvvvvv")
 _LETTER = "A-Za-zāáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜü"
-_LETTERS = re.compile(f"(?<![{_LETTER}0-9])[{_LETTER}]++(?:[ '’-][{_LETTER}]++)*+(?![{_LETTER}0-9])")
-_BREAK = re.compile("[ '’-]")
+_WORD = f"[{_LETTER}]++(?![0-9])"  # B12 is none, and ends a run
+_LETTERS = re.compile(f"(?<![{_LETTER}0-9]){_WORD}(?:[ '’-]{_WORD})*+")
+_WORDS = re.compile(f"[{_LETTER}]+")
 _NOT_HAN = re.compile("[^\u4e00-\u9fff]")
 
 
@@ -76,24 +78,67 @@ def without_pinyin(text: str) -> str:
     return _LETTERS.sub(_characters, text)
 
 
-def _characters(letters: re.Match[str]) -> str:
-    """What the letters spell, or the letters."""
-    written = letters.group()
-    if not (written.islower() or written.istitle() or (written.isupper() and len(written) >= _SHOUTED)):
-        return written
-    words = _BREAK.split(written.lower().translate(_TONES))
-    if not sounds().foreign.isdisjoint(words):
-        return written
-    return spelled("".join(words), *_beside(letters)) or written
+def _characters(run: re.Match[str]) -> str:
+    """The run with what is pinyin in it as characters."""
+    text, at, out = run.string, run.start(), []
+    for start, end, characters in _read(list(_WORDS.finditer(text, *run.span())), run.group().isupper()):
+        out += [text[at:start], characters]
+        at = end
+    return "".join([*out, text[at : run.end()]])
 
 
-def _beside(letters: re.Match[str]) -> tuple[str, str]:
-    """The characters before and behind the letters, "" where there is none.
+def _read(words: list[re.Match[str]], shouted: bool) -> Iterator[tuple[int, int, str]]:
+    """From where to where there is pinyin in a run of words, and its characters.
+
+    All of it may be (zh i liao too), or else what stands between words that are written otherwise (VIP, iPhone) or can't be pinyin (mask).
+    `shouted`: all in capitals.
+    """
+    stretches = [list(alike) for _, alike in itertools.groupby(words, _case)]
+    if (shouted or len(stretches) == 1) and (found := _stretch(words)):
+        yield found
+        return
+    for stretch in stretches:
+        for pinyin, some in itertools.groupby(stretch, _may_be_pinyin):
+            part = list(some)
+            if pinyin and len(part) < len(words) and (found := _stretch(part, among_foreign=len(part) < len(stretch))):
+                yield found
+
+
+def _plain(word: re.Match[str]) -> str:
+    return word.group().lower().translate(_TONES)
+
+
+def _case(word: re.Match[str]) -> str | None:
+    """Small letters, with a capital in front or without, or capitals; None for what is neither (iPhone)."""
+    written = word.group()
+    if written.islower() or written.istitle():
+        return "small"
+    return "capitals" if written.isupper() else None
+
+
+def _may_be_pinyin(word: re.Match[str]) -> bool:
+    plain = _plain(word)
+    return plain not in sounds().foreign and len(plain) <= _LONGEST and _is_cut(plain)
+
+
+def _stretch(words: list[re.Match[str]], among_foreign: bool = False) -> tuple[int, int, str] | None:
+    """From where to where these words stand, written alike, and their characters; None where they are no pinyin."""
+    text, start, end = words[0].string, words[0].start(), words[-1].end()
+    plain = [_plain(word) for word in words]
+    if _case(words[0]) is None or not sounds().foreign.isdisjoint(plain):
+        return None
+    if end - start < _SHOUTED and text[start:end].isupper():
+        return None
+    characters = spelled("".join(plain), *_beside(text, start, end), among_foreign)
+    return (start, end, characters) if characters else None
+
+
+def _beside(text: str, start: int, end: int) -> tuple[str, str]:
+    """The characters before and behind the letters [start, end), "" where there is none.
 
     A divider or a space may stand between where there is one on both sides: 降*xue*压. With one side alone each run would wait for the one
     before it to be read, and a text of thousands be read thousands of times.
     """
-    text, (start, end) = letters.string, letters.span()
     before, after = (_NOT_HAN.sub("", near) for near in (text[max(0, start - 2) : start], text[end : end + 2]))
     if not (before and after):
         before, after = (_NOT_HAN.sub("", near) for near in (text[max(0, start - 1) : start], text[end : end + 1]))
@@ -101,11 +146,12 @@ def _beside(letters: re.Match[str]) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=4096)
-def spelled(letters: str, before: str = "", after: str = "") -> str | None:
+def spelled(letters: str, before: str = "", after: str = "", among_foreign: bool = False) -> str | None:
     """Characters for a run of pinyin, between the characters beside it; None where it is none, or nothing ties them.
 
     Whether what stands beside belongs to the same word isn't known: it is read with and without, and the reading whose weakest
-    character is tied most wins.
+    character is tied most wins. `among_foreign`: whether words that can't be pinyin stand beside them. Then they may be of that language ("women",
+    "make time"): two syllables aren't enough, nor more of which over a third is tied to nothing.
     """
     known = sounds()
     if not 1 < len(letters) <= _LONGEST:
@@ -115,7 +161,19 @@ def spelled(letters: str, before: str = "", after: str = "") -> str | None:
     readings = {_likeliest(letters, left, right) for left in {before, ""} for right in {after, ""}} - {""}
     held, best = max(((_held(one, before, after), one) for one in sorted(readings)), default=([], ""))
     enough = held and (held[0] >= TIE or (len(best) >= LONG and held[len(held) // 2] >= TIE))
+    if enough and among_foreign:
+        enough = len(best) > 2 and held[len(held) // 3] >= 0
     return best if enough else None
+
+
+@lru_cache(maxsize=4096)
+def _is_cut(letters: str) -> bool:
+    """Whether the letters can be cut into syllables."""
+    known, ends = sounds().syllables, {0}
+    for end in range(1, len(letters) + 1):
+        if any(start in ends and letters[start:end] in known for start in range(max(0, end - 6), end)):
+            ends.add(end)
+    return len(letters) in ends
 
 
 def _held(read: str, before: str, after: str) -> list[float]:

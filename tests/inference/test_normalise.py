@@ -5,6 +5,8 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from zhenyan.inference import broken
+from zhenyan.inference import normalise as normaliser
 from zhenyan.inference.normalise import normalise
 
 
@@ -46,6 +48,7 @@ from zhenyan.inference.normalise import normalise
         ("高–血–压 糖・尿・病", "高血压 糖尿病"),
         ("代某谢变慢，预抹防血某栓", "代谢变慢,预防血栓"),
         ("便小秘 吸和收 打什么嗝", "便秘 吸收 打嗝"),
+        ("打什什什么么么嗝", "打嗝"),
     ],
 )
 def test_disguises_are_undone(disguised, plain):
@@ -90,3 +93,43 @@ def test_a_long_row_of_what_might_be_broken_words_is_read_at_once(text):
     began = time.perf_counter()
     normalise(text * 3000 + "袋")
     assert time.perf_counter() - began < 5
+
+
+def without_a_layer(text):
+    """Without the fillers that stand there, all judged before one is taken out."""
+    return broken._FILLED.sub(
+        lambda found: (
+            "" if broken._is_filler(text[found.start() - 1], found.group(), text[found.end()]) else found.group()
+        ),
+        text,
+    )
+
+
+@given(st.lists(st.sampled_from([*broken._FILLERS, *"什么代谢便秘吸收打嗝"]), max_size=30).map("".join))
+def test_fillers_inside_fillers_are_gone_as_if_layer_by_layer(text):
+    peeled, before = without_a_layer(text), text
+    while peeled != before:
+        peeled, before = without_a_layer(peeled), peeled
+    assert broken.whole(text) == normalise(text) == peeled
+
+
+def steps(text, monkeypatch):
+    """Characters that are read and places that are judged until nothing changes any more."""
+    taken, is_filler, whole = [], broken._is_filler, broken.whole
+    monkeypatch.setattr(broken, "_is_filler", lambda *around: taken.append(1) or is_filler(*around))
+    monkeypatch.setattr(normaliser, "whole", lambda text: taken.append(len(text)) or whole(text))
+    assert normalise(text) == "什么"
+    monkeypatch.undo()
+    return sum(taken)
+
+
+def test_twice_as_many_fillers_inside_one_another_are_twice_the_work(monkeypatch):
+    """All of the text was read again for each layer: 6,000 took six seconds."""
+    few, many = (steps("什" * layers + "么" * layers, monkeypatch) for layers in (500, 1000))
+    assert few < many <= 2.1 * few
+
+
+def test_thousands_of_fillers_inside_one_another_are_read_at_once():
+    began = time.perf_counter()
+    assert normalise("什" * 20_000 + "么" * 20_000) == "什么"
+    assert time.perf_counter() - began < 10  # a sixth of a second alone
