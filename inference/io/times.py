@@ -75,7 +75,7 @@ def is_date(value: Any) -> bool:
     if ":" in text:
         return _DATE.fullmatch(text) is not None
     with suppress(ValueError):
-        return float(text) >= _LAST_DATE
+        return _LAST_DATE <= float(text) < _LONGEST
     return False
 
 

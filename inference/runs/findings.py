@@ -20,7 +20,8 @@ from zhenyan.inference.runs.store import CONTEXT, HIT, PART, ROW, RunFolder
 _LIKE = 0.6  # overlap of character trigrams from which two lines are like each other
 # What is said between words: particles, pronouns and the like. Two lines that differ in these alone make one claim.
 _FILLERS = "啊呀嘛呢吧哦哈呐啦嗯呃噢哎诶唉喔哟咯的了我你您他她它咱们这那个就是都也还"
-_COMPARED = re.compile(rf"[^\W_{_FILLERS}]|(?<=\d)[.．](?=\d)")  # 原价49.9 isn't 原价499
+# A number's own marks are part of what is compared: 原价49.9 isn't 原价499, 3-5天 not 35天, 1/2片 not 12片, 50% not 50.
+_COMPARED = re.compile(rf"[^\W_{_FILLERS}]|(?<=\d)[^\w\s](?=\d)|(?<=\d)[%％‰]")
 _BESIDE = 2  # characters on either side of the words that decided, which may be cut off there: 能治高血|压
 CHANNELS = ("live", "copy")
 _NEAR = 2  # lines shown on either side of a hit
@@ -179,13 +180,14 @@ def _same_claim(findings: deque[Finding], label: str, said: Wording) -> Finding 
 
 
 def _merge(known: Finding, hit: Finding) -> None:
-    if hit.text != known.text:
+    added = hit.times[: max(0, _TIMES - len(known.times))]
+    if added and hit.text != known.text:
         known.other += len(hit.text)
     if hit.score > known.score and known.context >= hit.context:
         for name in ("score", "text", "evidence", "place", "context", "before", "after"):
             setattr(known, name, getattr(hit, name))
     known.count += 1
-    known.times += hit.times[: max(0, _TIMES - len(known.times))]
+    known.times += added
 
 
 def merged(hits: Iterable[Finding]) -> Iterator[Finding]:

@@ -117,27 +117,37 @@ class Batcher:
             await self._task
         self._executor.shutdown(wait=True)
 
-    def expected_wait(self, seconds: float) -> float:
-        """Seconds that a job of `seconds` would spend waiting for its turns if the queue stayed as it is."""
-        aside = self._aside if seconds > self.turn else ()  # only what may be too long for a batch waits for such
-        jobs = [job for job in (*self._queue, *self._last_turn, *aside) if not job.future.done()]
+    def expected_wait(self, seconds: float, long: bool = False) -> float:
+        """Seconds that a job of `seconds` would spend waiting for its turns if the queue stayed as it is.
+
+        `long`: it holds a text too long for a batch, which waits for those aside, too; they are scored whole.
+        """
+        jobs = [job for job in (*self._queue, *self._last_turn) if not job.future.done()]
         ahead = sum(min(self.pace[job.explain].seconds_for(job.left), self.turn) for job in jobs)
-        return ahead * max(1, math.ceil(seconds / self.turn))
+        aside = [job for job in self._aside if long and not job.future.done()]
+        return ahead * max(1, math.ceil(seconds / self.turn)) + sum(self._seconds_of(job) for job in aside)
+
+    def _seconds_of(self, job: _Job) -> float:
+        """Seconds that what is left of a job takes."""
+        return self.pace[job.explain].seconds_for(job.left)
+
+    def _wait_of(self, job: _Job) -> float:
+        """Seconds that a job would wait if it came now."""
+        return self.expected_wait(self._seconds_of(job), max(job.costs, default=0) > self._full(job.explain))
 
     def submit(self, texts: Sequence[str], explain: bool) -> asyncio.Future[list[Prediction]]:
         """Predictions to come; Overloaded when they could not be had within the deadline. Cancel it to leave."""
         costs = [cost([text]) for text in texts]
-        own = self.pace[explain].seconds_for(chars := sum(costs))
-        wait = self.expected_wait(own)
+        loop = asyncio.get_running_loop()
+        job = _Job(texts, explain, loop.create_future(), costs, sum(costs))
+        own, wait = self._seconds_of(job), self._wait_of(job)
         # A job longer than the deadline is accepted when the way is free, or it never would be.
         if wait > (longest := _MARGIN * self.deadline - min(own, self.deadline / 2)):
             raise Overloaded(wait - longest, longest, wait)
-        loop = asyncio.get_running_loop()
-        job = _Job(texts, explain, loop.create_future(), costs, chars)
         timer = loop.call_later(self.deadline, self._expire, job)
         job.future.add_done_callback(lambda _: timer.cancel())
         self._queue.append(job)
-        self._count(chars)
+        self._count(job.left)
         self._wake.set()
         return job.future
 
@@ -148,8 +158,7 @@ class Batcher:
             queue.remove(job)
             self._count(-job.left)
             self.observe("queue", self.deadline)
-            retry_after = self.expected_wait(self.pace[job.explain].seconds_for(job.left))
-            job.future.set_exception(Overloaded(retry_after, self.deadline, self.deadline))
+            job.future.set_exception(Overloaded(self._wait_of(job), self.deadline, self.deadline))
 
     def _count(self, chars: int) -> None:
         self.waiting += chars
@@ -158,7 +167,7 @@ class Batcher:
     async def _run(self) -> None:
         while self._queue or self._aside or not self._stopping:
             await self._wake.wait()
-            if self.max_delay and self.waiting < self.budget:
+            if self.max_delay and self.waiting - sum(job.left for job in self._aside) < self.budget:
                 await asyncio.sleep(self.max_delay)
             taken = self._take()
             self._start_beside()
@@ -196,6 +205,9 @@ class Batcher:
         room = 1.0
         while self._queue and room > 0:
             job = self._queue.popleft()
+            if job.future.done():
+                self._count(-job.left)
+                continue
             if job.costs[job.at] > self._full(job.explain):
                 self._aside.append(job)
                 continue
@@ -231,7 +243,7 @@ class Batcher:
             # It is answered when its whole batch is, and that may be slower than the last ones were.
             reserve = max(2 * pace.seconds_for(max(job.left, self.budget)), self.deadline / 5)
             if waited > (longest := self.deadline - min(reserve, self.deadline / 2)):
-                job.future.set_exception(Overloaded(self.expected_wait(pace.seconds_for(job.left)), longest, waited))
+                job.future.set_exception(Overloaded(self._wait_of(job), longest, waited))
         if job.future.done():
             self._count(-job.left)
         return job.future.done()

@@ -129,6 +129,21 @@ def test_a_text_too_long_for_a_batch_lets_others_pass():
     assert texts(run(scorer, body, deadline=1.0)) == own
 
 
+def test_many_short_texts_are_not_refused_for_a_long_one_that_they_do_not_wait_for():
+    scorer, many = Held(), ["短"] * 70
+
+    async def body(batcher):
+        long = batcher.submit(["长" * 300], True)
+        await asyncio.sleep(0.05)
+        batcher.pace[True] = Pace(1000, 1.0)  # the many take 0.63 s of 1 s then, the long one 0.31
+        assert texts(await batcher.submit(many, True)) == many
+        assert not long.done()
+        scorer.free.set()
+        await long
+
+    run(scorer, body, deadline=1.0)
+
+
 def test_texts_too_long_for_a_batch_are_scored_one_at_a_time():
     scorer = Held()
     scorer.free.set()
