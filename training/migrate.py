@@ -21,7 +21,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training.edits import corpus_line, edit_lines, kind_for, replace_files
 from zhenyan.training.migrated_rows import Step, check_record, loses_all_labels, migrate_record, needs_relabelling
 from zhenyan.training.rows import expand
-from zhenyan.training.schema import Schema, explain, load_schema, load_yaml, versions
+from zhenyan.training.schema import Schema, explain, load_schema, load_yaml, read_yaml, versions
 from zhenyan.training.schema_text import SchemaText
 
 
@@ -70,7 +70,7 @@ def plan_migration(
     layouts = list(_layouts(migration, schema.ids, path))
     text = _schema_text(migration, schema_path, (today or date.today()).isoformat(), layouts[-1])
     try:
-        new = Schema.model_validate(yaml.safe_load(text))
+        new = Schema.model_validate(read_yaml(text))
     except ValidationError as error:
         raise ConfigError(explain(error, f"{schema_path} after {path}")) from None
     plan = Plan(_next_number(records), migration, schema_path, text, new.version)
@@ -140,7 +140,7 @@ def _schema_text(migration: Migration, path: Path, today: str, ids: Sequence[str
     """The schema file's text after all changes; ConfigError unless it is YAML with the labels `ids` then."""
     try:
         text = _edited(migration, path, today)
-        parsed = yaml.safe_load(text)
+        parsed = read_yaml(text)
     except yaml.YAMLError:
         parsed = {"labels": [{}]}
     if [label.get("id") for label in parsed["labels"] or []] != ids:

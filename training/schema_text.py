@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training.schema import read_yaml
 
 _WIDTH = 118
 
@@ -52,7 +53,7 @@ class SchemaText:
     def record(self, changes: Sequence[dict[str, Any]]) -> SchemaText:
         """Append to `changes`; that part, written by machine, is written anew; what stands behind it stays."""
         nodes = self._nodes()
-        old = yaml.safe_load(self.text).get("changes") or []
+        old = read_yaml(self.text).get("changes") or []
         block = "changes:\n" + textwrap.indent(_dump([*old, *changes]), "  ")
         if "changes" not in nodes:
             return self._with(self.text.rstrip("\n") + "\n\n" + block)

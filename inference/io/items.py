@@ -189,7 +189,7 @@ def _first(usual: Sequence[str], *known: Mapping[str, str]) -> str | None:
 
 @lru_cache(maxsize=1 << 12)
 def plain_name(name: str) -> str:
-    """What a column's name is compared by: Start Time, start-time and startTime are start_time.
+    """What a column's name is compared by: Start Time, start-time, start_time and startTime are one.
 
     Simplified, in narrow small letters and brackets, without spaces, hyphens and underscores.
     """

@@ -205,8 +205,7 @@ class Batcher:
         room = 1.0
         while self._queue and room > 0:
             job = self._queue.popleft()
-            if job.future.done():
-                self._count(-job.left)
+            if self._is_over(job):
                 continue
             if job.costs[job.at] > self._full(job.explain):
                 self._aside.append(job)
@@ -244,6 +243,10 @@ class Batcher:
             reserve = max(2 * pace.seconds_for(max(job.left, self.budget)), self.deadline / 5)
             if waited > (longest := self.deadline - min(reserve, self.deadline / 2)):
                 job.future.set_exception(Overloaded(self._wait_of(job), longest, waited))
+        return self._is_over(job)
+
+    def _is_over(self, job: _Job) -> bool:
+        """Whether a job taken out of the queue has its answer, or nobody waits for it: then it counts no longer."""
         if job.future.done():
             self._count(-job.left)
         return job.future.done()
