@@ -244,3 +244,18 @@ def test_a_question_that_another_lead_is_at_stays(site, clock):
     site.desk.release(adm)
     assert undo(site.desk, lea) == "f000001"
     assert find(site.database, site.run, "f000001")[0].state == "accepted"
+
+
+def test_a_dispute_is_not_opened_by_a_reviewer_nor_a_decided_finding_by_anyone(twice):
+    """Both were told that another reviewer had it, or that they had read it."""
+    for name, labels in (("lea", None), ("ben", [])):
+        decide(twice, "f000001", labels, name)
+    ann, adm = user(twice, "ann"), user(twice, "adm")
+    held = twice.desk.claim(ann, Wanted())
+    with pytest.raises(Conflict, match="f000001: its readings differ, a lead is to settle it"):
+        twice.desk.open(ann, "f000001")
+    assert twice.desk.current(ann) == held  # what they were at stays in their hands
+    decide(twice, "f000001", None, "adm")
+    for who in (ann, adm):
+        with pytest.raises(Conflict, match="f000001: it is decided already"):
+            twice.desk.open(who, "f000001")

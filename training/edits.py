@@ -54,7 +54,7 @@ def replace_files(contents: Mapping[Path, Iterable[bytes]]) -> None:
     try:
         for path, chunks in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            written[path] = path.with_name(path.name + ".new")
+            written[path] = path.with_name(f".{path.name}.tmp")
             with written[path].open("wb") as out:
                 out.writelines(chunks)
                 out.flush()

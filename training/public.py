@@ -116,8 +116,12 @@ def _bring(source: Source, local: Path | None, target: Path) -> None:
         if source.records:
             _one_a_line(source, part)
         part.replace(target)
+    except OSError as error:
+        place, reason = error.filename or part, error.strerror or error
+        raise InputError(f"{source.name}: {place}: {reason}; give room or rights, then fetch again") from None
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # such as a folder of that name, which the error above has told
+            part.unlink(missing_ok=True)
 
 
 def _copy_in(folder: Path, source: Source) -> Path:

@@ -36,15 +36,21 @@ def _finite(value: Any) -> Any:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`, flushed and renamed to it at the end: a reader sees the whole file or the old one."""
+    """A file to write beside `path`, flushed and renamed to it at the end: a reader sees the whole file or the old one.
+
+    Of a link, the file behind it is replaced. InputError names `path`, also when a device or a pipe is there.
+    """
     if not path.name:
         raise InputError(f"{path}: is a folder; name a file")
-    part = path.with_name(f".{path.name}.tmp")
+    real = Path(os.path.realpath(path))
+    if os.path.exists(real) and not (os.path.isfile(real) or os.path.isdir(real)):  # Path's raise for a name too long
+        raise InputError(f"{path}: is a device or a pipe, which can't be replaced; name a file")
+    part = real.with_name(f".{real.name}.tmp")
     try:
         yield part
         with part.open("rb") as written:
             os.fsync(written.fileno())
-        part.replace(path)
+        part.replace(real)
     except OSError as error:
         raise InputError(
             f"{path}: {error.strerror or error}; name a file in a folder that exists and can be written, on a disk with room"

@@ -70,8 +70,14 @@ class Desk:
         """Hand out one finding by its id, also one that was skipped; Conflict when it can't be had."""
         with self.database.write() as connection:
             row = self._finding(connection, key)
+            settles = row.state == DISPUTED
+            if settles and not may(user.role, "lead"):
+                raise Conflict(
+                    f"{key}: its readings differ, a lead is to settle it", f"{key}：审查意见不一致，待组长裁定"
+                )
+            if row.state in CLOSED:
+                raise Conflict(f"{key}: it is decided already", f"{key}：该项已有决定")
             self._release(connection, user)
-            settles = row.state == DISPUTED and may(user.role, "lead")
             item = self._take(connection, user, self._free(user, Wanted(settle=settles), row.id))
             if item is None:
                 raise Conflict(

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from review_helpers import decide, finding, make_site, skip
+from review_helpers import Browser, decide, finding, make_site, skip
 from zhenyan.inference.review.exchange import Held, corpus_rows, reviewed
 from zhenyan.inference.review.exports import write_export
 from zhenyan.inference.review.schema import beijing_day
@@ -124,3 +124,15 @@ def test_rows_of_files_that_number_alike_have_ids_of_their_own(tmp_path):
         decide(site, key, None)
     got, _ = rows(site)
     assert len({row["id"] for row in got}) == 2 and [row["source_id"] for row in got] == ["1", "1"]
+
+
+@pytest.mark.parametrize(("name", "offered"), [("ann", False), ("adm", True)])
+def test_a_dispute_is_offered_to_those_who_may_settle_it(tmp_path, name, offered):
+    site = make_site(tmp_path, second_share=1.0)
+    decide(site, "f000001", None, "lea")
+    decide(site, "f000001", [], "ben")
+    browser = Browser(site, name)
+    assert ("Review this one" in browser.get("/finding/f000001").text) == offered
+    assert "Review this one" in browser.get("/finding/f000002").text
+    answer = browser.submit("/finding/f000001/open")
+    assert (answer.status_code, "a lead is to settle it" in answer.text) == ((200, False) if offered else (409, True))

@@ -362,7 +362,7 @@ def test_a_fix_that_does_not_fit_stops_before_anything_is_written(copied, change
     fixes = save(copied / "f.jsonl", entry(second, "public_order") | change, entry(first, "public_order"))
     with pytest.raises((InputError, ConfigError), match=words):
         apply_fixes(fixes, load_schema())
-    assert (copied / "corpus/b01.jsonl").read_bytes() == before and not list(copied.rglob("*.new"))
+    assert (copied / "corpus/b01.jsonl").read_bytes() == before and not list(copied.rglob("*.tmp"))
 
 
 def test_two_entries_for_one_cell_are_refused(copied):

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import unicodedata
 
 import pytest
 from zhenyan.inference.errors import ConfigError
@@ -22,7 +23,13 @@ def test_seeded_and_changing(name):
 @pytest.mark.parametrize("name", evasion.TRANSFORMS)
 @pytest.mark.parametrize("text", ["", "a", "。", "好", "🔥", "12", "x" * 500])
 def test_any_text_survives(name, text):
-    assert isinstance(evasion.disguise(text, name, 0), str)
+    once = evasion.disguise(text, name, 0)
+    assert once == evasion.disguise(text, name, 0)
+    plain = unicodedata.normalize("NFKC", once)
+    if name in ("disclaimer", "wink"):
+        assert text in plain and len(plain) > len(text)  # a phrase stands beside it
+    else:  # there is nothing to disguise, but for one character that has parts
+        assert plain == ("女子" if (name, text) == ("split_character", "好") else text)
 
 
 @pytest.mark.parametrize("name", ["traditional", "emoji", "full_width"])

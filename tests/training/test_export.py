@@ -12,11 +12,12 @@ import pytest
 import typer
 from rich.console import Console
 from typer.testing import CliRunner
+from zhenyan.inference.bundle import CARD, FILES, MANIFEST
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli
 from zhenyan.training.config import ExportConfig
 from zhenyan.training.evaluate import Labelled
-from zhenyan.training.export import compare_decisions, export_run, place, tidy
+from zhenyan.training.export import check_output, compare_decisions, export_run, place, tidy
 from zhenyan.training.train import train
 
 
@@ -132,3 +133,25 @@ def test_a_killed_export_loses_no_bundle(tmp_path, monkeypatch, killed, holds):
     tidy(output)
     assert (output / "name").read_text() == holds
     assert {path.name for path in tmp_path.iterdir()} == {"earlier", "later", "out[1]", ".out[1].mine"}
+
+
+@pytest.mark.parametrize(
+    ("names", "allowed"),
+    [
+        ((), True),
+        ((".gitkeep", ".DS_Store"), True),
+        ((MANIFEST, *FILES), True),
+        ((MANIFEST, *FILES, CARD, ".DS_Store"), True),
+        (("model.onnx", "tokenizer.json"), False),  # as other models have them
+        ((CARD,), False),
+        ((MANIFEST, *FILES, "config.json"), False),
+    ],
+)
+def test_only_an_earlier_bundle_is_replaced(tmp_path, names, allowed):
+    output = tmp_path / "out"
+    output.mkdir()
+    for name in names:
+        (output / name).touch()
+    refused = pytest.raises(ConfigError, match="holds something else than a bundle, which would be lost")
+    with contextlib.nullcontext() if allowed else refused:
+        check_output(tmp_path / "run", output)

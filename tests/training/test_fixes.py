@@ -6,7 +6,7 @@ import json
 
 import pytest
 from zhenyan.inference.errors import InputError
-from zhenyan.training.edits import corpus_line
+from zhenyan.training.edits import corpus_line, replace_files
 from zhenyan.training.fixes import apply_fixes
 from zhenyan.training.rows import text_key
 from zhenyan.training.schema import load_schema
@@ -99,3 +99,13 @@ def test_a_row_whose_id_is_null_is_found_by_its_text(row, decide):
     fixes.write_text(fixes.read_text("utf-8").replace('"q1"', '""'), encoding="utf-8")
     apply_fixes(fixes, load_schema())
     assert labels() == ["food_safety", "illegal_endorsement"]
+
+
+def test_a_file_beside_the_changed_one_keeps_what_it_holds(tmp_path):
+    """NAME.new was written over and removed."""
+    for name in ("rows.jsonl", "rows.jsonl.new"):
+        (tmp_path / name).write_bytes(b"old\n")
+    replace_files({tmp_path / "rows.jsonl": [b"new\n"]})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "rows.jsonl": b"new\n", "rows.jsonl.new": b"old\n"
+    }  # fmt: skip

@@ -346,7 +346,7 @@ def test_when_one_file_can_not_be_written_none_changes(work):
     (work / "data/migrations").write_text("a file where the folder should be")
     with pytest.raises(InputError, match="migrations"):
         apply_migration(found, work / "data/migrations")
-    assert all(path.read_bytes() == old for path, old in before.items()) and not list(work.rglob("*.new"))
+    assert all(path.read_bytes() == old for path, old in before.items()) and not list(work.rglob("*.tmp"))
 
 
 def test_old_bundles_still_load(work):
