@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from zhenyan.inference.normalise import INVISIBLE, SPACED, SPACERS, normalise, simplified
+from zhenyan.inference.pinyin import pinyin_in
 
 Score = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, labels)
 Words = Callable[[str], Sequence[int]]  # text -> places in it, in order, at which words end
@@ -22,6 +23,7 @@ Words = Callable[[str], Sequence[int]]  # text -> places in it, in order, at whi
 _CLAUSE = re.compile(r"[^，。！？；、：,.!?;:\s]+")
 _SPACE = re.compile(r"\s")
 _FURTHER_SPACES = re.compile(r"(?<=\s)\s+")
+_NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}  # as NFKC has them
 _DIVIDERS = re.compile(f"[{re.escape(SPACERS)}]+")
 _PIECE = 4  # characters in the finest piece that is removed
 _MAX_PIECES = 48  # a longer text is cut into coarser pieces, so that the work stays bounded
@@ -31,13 +33,18 @@ _MOST_PARTS = 3  # parts of a long text that are probed for a label, so that the
 _COARSEST = 12  # pieces of a part at least, however many parts share what a text may cost
 _DISGUISED = 6  # characters on either side of a cut that tell whether it parts a word in disguise
 _KEEP = 0.5  # pieces that matter at least this share of the most important one
-# Between two characters of a number, in digits (its point, separators and percent sign, too) or written out, of a word in Latin letters, or
-# of an emoji: before a joiner, a skin tone or a flag's tag, behind a joiner before a picture, and between the two letters of a flag.
+# Between two characters of a number, in digits (its point, separators, percent and currency signs, units such as ㎏, raised digits and keys, too)
+# or written out, of a word in Latin letters and the number behind it (NO.1, No①), or of an emoji: before a joiner, a skin tone or a flag's tag,
+# behind a joiner before a picture, and between the two letters of a flag.
 _LATIN = "A-Za-zÀ-ÖØ-öø-ɏＡ-Ｚａ-ｚ"
 _NUMERAL = "零〇一二两三四五六七八九十百千万亿"
+_CIRCLED = "①-⑳❶-❿"
+_RAISED = "⁰¹²³⁴-⁹"
 _INSIDE = re.compile(
     rf"(?<=[\d{_LATIN}])(?=[\d{_LATIN}])|(?<=[{_NUMERAL}])(?=[{_NUMERAL}])"
     r"|(?<=\d)(?=[%％‰]|[.,．]\d|，\d{3}(?!\d))|(?<=\d[.,．])(?=\d)|(?<=\d，)(?=\d{3}(?!\d))"
+    rf"|(?<=[{_LATIN}])(?=[{_CIRCLED}]|[.．][\d{_CIRCLED}])|(?<=[{_LATIN}][.．])(?=[\d{_CIRCLED}])"
+    rf"|(?<=[¥￥$＄€£])(?=\d)|(?<=\d)(?=[㎎㎏㎜㎝㎞㎡㎖㏄℃{_RAISED}])|(?<=[{_RAISED}])(?=[{_RAISED}])|(?<=\u20e3)(?=\d)"
     r"|(?<=[\s\S])(?=[\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f])|(?<=\u200d)(?=[\u2190-\u2bff\U0001f000-\U0001faff])"
     r"|(?<=[\U0001f1e6-\U0001f1ff])(?=[\U0001f1e6-\U0001f1ff])"
 )
@@ -78,10 +85,27 @@ def pieces(text: str, ends: Sequence[int] | None = None, most: int = _MAX_PIECES
     spans = []
     for start, end in clauses:
         while (cut := _next_end(read, cuts, start + size, end)) is not None:
-            spans.append((places[start], places[cut]))  # what isn't read in between goes with the run before
+            spans.append((start, cut))
             start = cut
-        spans.append((places[start], places[end - 1] + 1))
-    return spans[: 2 * _MAX_PIECES]
+        spans.append((start, end))
+    last = {end for _, end in clauses}  # what isn't read between two pieces of a clause goes with the one before
+    spans = _with_pinyin_whole(read, spans)[: 2 * _MAX_PIECES]
+    return [(places[start], places[end - 1] + 1 if end in last else places[end]) for start, end in spans]
+
+
+def _with_pinyin_whole(read: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, those joined that share pinyin which is read as one: gao xue ya is a word, not three."""
+    stretches = [(start, end) for start, end, _ in pinyin_in(read.translate(_NARROW))]
+    joined: list[tuple[int, int]] = []
+    at = 0
+    for start, end in spans:
+        while at < len(stretches) and stretches[at][1] <= start:
+            at += 1
+        if joined and at < len(stretches) and stretches[at][0] < joined[-1][1]:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _closed_up(text: str) -> tuple[str, Sequence[int]]:

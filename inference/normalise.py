@@ -1,5 +1,5 @@
 """Undoing the disguises that need no learning: width, script, invisible and interposed characters, symbols that are read as
-words, characters in parts, words with a filler inside, pinyin.
+words or numbers, characters in parts, words with a filler inside, pinyin.
 
 Training and inference share this function, so a model never sees a form that it wasn't trained on.
 Homophones, initials and code words are left to the model.
@@ -15,7 +15,7 @@ from pathlib import Path
 from zhenyan.inference.broken import whole
 from zhenyan.inference.pinyin import without_pinyin
 
-VERSION = 6  # written into every bundle; raise it whenever normalise() changes a result
+VERSION = 7  # written into every bundle; raise it whenever normalise() changes a result
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Invisible or formatting code points, lone surrogates, controls: carry no meaning, split words.
@@ -24,53 +24,94 @@ INVISIBLE = re.compile(
     "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\U000e0000-\U000e0fff\ud800-\udfff]"
 )
-# A symbol between two Han characters is a divider that was put there, not punctuation; a pictograph is one anywhere.
-_DIVIDER = "*#_~^|\\\\•·・‧∙⋅◦●○◆◇■□→←↑↓※§¤°`"
+# A symbol between two Han characters is a divider that was put there, not punctuation; a pictograph, an arrow or a shape is one anywhere, but
+# for what masks a character (糖○, □) and signs of products (⌀, ⌘).
+_DIVIDER = "*#_~^|\\\\•·・‧∙⋅●○□※§¤°`"
 _BETWEEN_HAN = re.compile(f"(?<=[{_HAN}])[{_DIVIDER}]{{1,3}}(?=[{_HAN}])")
-_PICTOGRAPHS = "\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
+_PICTOGRAPHS = (
+    "\u2190-\u21ff\u2301-\u2317\u2319-\u23ff\u25a0\u25a2-\u25ca\u25cc-\u25ce\u25d0-\u25ee\u25f0-\u27bf\u2934\u2935"
+    "\u2b00-\u2bff\u3030\U0001f000-\U0001faff"
+)
 _PICTOGRAPH = re.compile(f"[{_PICTOGRAPHS}]+")
-_SYMBOL = re.compile(f"[{_PICTOGRAPHS}\u24eb-\u24ff]")
+_SYMBOL = re.compile(f"[{_PICTOGRAPHS}\u20e3\u24eb-\u24ff]")
 _IN_NUMBER = re.compile(f"(?<=[0-9A-Za-z])[{_PICTOGRAPHS}]+(?=[0-9A-Za-z])")
-# Digits and letters in circles and squares that NFKC leaves: 原价❶❾❾, 🅰货
+# Digits and letters in circles and squares that NFKC leaves: 原价❶❾❾, 🅰货, 🔟天
 _ENCLOSED = {
     **{code: str(int(unicodedata.numeric(chr(code)))) for code in (*range(0x24EB, 0x2500), *range(0x2776, 0x2794),
                                                                    0x1F10B, 0x1F10C)},
     **{first + n: chr(ord("A") + n) for first in (0x1F150, 0x1F170) for n in range(26)},
+    0x1F51F: "10",
 }  # fmt: skip
-# Symbols read as words, each where it can hardly be decoration: 五⭐好评, 全网🥇, 💯有效, ➕V; a sign of prohibition before what isn't
-# done (❌退换), but not within a word (使❌用).
+# Keys: 1️⃣9️⃣9️⃣ is a number, but with a plain digit beside it one of a list: 1️⃣99元
+_KEYS = [
+    (re.compile("(?<=[0-9])(?=[0-9]\u20e3)|(?<=[0-9]\u20e3)(?=[0-9](?!\u20e3))"), " "),
+    (re.compile("\u20e3"), ""),
+]
+# A sign of prohibition before what isn't done: ❌退换. Not within a word: 使❌用, 都❌是, 专❌卖
+_CROSS = "(?:[❌❎✖✘🚫⛔]|(?<![✗✕0-9])[✗✕])"
+_PERSON = "🙅[🏻-🏿]?[♀♂]?"
+_SIGN = f"(?:{_CROSS}|{_PERSON})"
+_NOT_DONE = (
+    "(?<![使服食饮适功效机性可血尿气添增更包])"
+    f"(?:(?={_SIGN}(?:退|换|支持|开发票|负责|刷))|(?<![售专])(?={_SIGN}卖)|(?={_CROSS}(?:加|含))|(?<!专)(?={_CROSS}[管用])"
+    f"|(?<!定)(?={_CROSS}做)|(?<!都)(?<!一定)(?={_CROSS}[是能]))"
+)
+# Before these only where a clause begins: 根❌治 is a word, and ❌专柜价 is a price that no longer holds.
+_NOT_SO = "代替|替代|治[疗病愈]|发票|七天|高仿|假货|刷单|返现|踩雷|智商税"
+_BEGINS = r"(?:(?<![^\s,.!?;:~、。'\"()\[\]【】《》“”‘’|/])|(?<=本品))"
+# Symbols read as words, each where it can hardly be decoration, and not beside the word itself: 五⭐好评, 全网🥇, 💯有效, ➕V, 打针💉
 _READ = [
     (re.compile("➕"), "加"),
     (re.compile("(?:(?<=[一二两三四五颗])|(?<=[1-5])(?<![0-9][1-5]))[★⭐🌟]"), "星"),
-    (re.compile("(?<=[业界网国球省市量榜类目])🥇"), "第一"),
+    (re.compile("(?:(?<=[业界网国球省市量榜类目])|(?<=排名))🥇"), "第一"),
+    (re.compile("(?<=百分)💯"), "百"),
     (re.compile("💯(?=[有正纯治见包能真])"), "百分百"),
-    (
-        re.compile(
-            "(?<![使服食饮适功效机性可血尿气添增更包专售定都])[❌❎✖✘🚫⛔](?=退|换|卖|支持|开发票|负责|管|加|是|做|用|刷|能|含)"
-        ),
-        "不",
-    ),
+    (re.compile("(?<![0-9百])💯(?=%)"), "100"),
+    (re.compile("(?<!顶)🔝(?=级)"), "顶"),
+    (re.compile(r"(?<!\w)🚬(?=批发)"), "香烟"),
+    (re.compile("(?:(?<=[香吸抽])|(?<=电子)|(?<!烟)(?=🚬批发))🚬(?!烟)"), "烟"),
+    (re.compile("(?<![生师家夫士授任])[👨👩🧑][🏻-🏿]?⚕(?=都|推荐|说|建议)"), "医生"),
+    (re.compile("(?<![医院])🏥(?=同款|都|专用)"), "医院"),
+    (re.compile(r"(?:(?<=停)|(?<=(?<![好小])吃)|(?<=[不停服]用))💊(?![💊药0-9一二两三四半几]|\s*$)"), "药"),
+    (re.compile("(?<=打)💉(?!针)"), "针"),
+    (re.compile(f"{_NOT_DONE}{_SIGN}|{_BEGINS}{_SIGN}{{1,3}}(?={_NOT_SO})"), "不"),
 ]
+# Raised digits behind a digit: of a price what is behind its point (29⁹), else an exponent (10⁸CFU).
+_RAISED = re.compile("[⁰¹²³⁴-⁹](?<=[0-9０-９].)[⁰¹²³⁴-⁹]*")
+_PRICED = re.compile("(?:[¥￥$＄€£]|[价卖售付]|仅需|只需|只要|到手|今天|补贴后)[是才就只仅约 :：]{0,2}[0-9０-９]{1,6}$")
+_MONEY = ("元", "块", "包邮")
 # Characters set one by one with a divider or a space between each: 糖 尿 病, 治-疗-高.血.压
 SPACERS = " .-‐‒–—―−'\"&/+="
 SPACED = re.compile(f"(?<![{_HAN}])[{_HAN}](?:[{re.escape(SPACERS)}]{{1,2}}[{_HAN}](?![{_HAN}])){{2,}}")
 _SPACES = re.compile(r"\s+")
+_EMPEROR = re.compile("乾(?=隆|坤|清[宫宮]|卦)")  # else dry, 干
 
 
 @lru_cache(maxsize=1)
 def _to_simplified() -> dict[int, str]:
-    """t2s.tsv: traditional to simplified characters, derived from OpenCC (Apache-2.0)."""
+    """t2s.tsv: traditional to simplified characters, derived from OpenCC (Apache-2.0); radicals (⻝) and other forms (薬, 囯) besides."""
     lines = Path(__file__).with_name("t2s.tsv").read_text(encoding="utf-8").splitlines()
     return str.maketrans(dict(line.split("\t") for line in lines))
 
 
 def simplified(text: str) -> str:
     """`text` in simplified characters, one for each."""
-    return text.translate(_to_simplified())
+    if "乾" not in text:  # nearly always so, and quicker to see
+        return text.translate(_to_simplified())
+    return "乾".join(part.translate(_to_simplified()) for part in _EMPEROR.split(text))
 
 
 def _close_up(match: re.Match[str]) -> str:
     return re.sub(f"[^{_HAN}]", "", match.group())
+
+
+def _lowered(raised: re.Match[str]) -> str:
+    """Raised digits with what they mean in front, a point or ^."""
+    text, start, end = raised.string, *raised.span()
+    price = len(raised.group()) < 3 and (
+        _PRICED.search(text[max(0, start - 12) : start]) or text.startswith(_MONEY, end)
+    )
+    return ("." if price else "^") + raised.group()
 
 
 def _without_symbols(text: str) -> str:
@@ -78,7 +119,7 @@ def _without_symbols(text: str) -> str:
     if not _SYMBOL.search(text):  # nearly always so
         return text
     text = text.translate(_ENCLOSED)
-    for symbol, word in _READ:
+    for symbol, word in (*_KEYS, *_READ):
         text = symbol.sub(word, text)
     return _PICTOGRAPH.sub("", _IN_NUMBER.sub(" ", text))
 
@@ -86,7 +127,8 @@ def _without_symbols(text: str) -> str:
 def normalise(text: str) -> str:
     """Plain form of `text` as the model reads it; idempotent."""
     while True:  # what is put together may be part of something else
-        text = _without_symbols(INVISIBLE.sub("", unicodedata.normalize("NFKC", INVISIBLE.sub("", text))))
+        text = _RAISED.sub(_lowered, INVISIBLE.sub("", text))
+        text = _without_symbols(INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
         text = simplified(_SPACES.sub(" ", text).strip())
         text = _BETWEEN_HAN.sub("", text)
         text = SPACED.sub(_close_up, text)

@@ -28,6 +28,8 @@ _LETTER = "A-Za-zāáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜü"
 _WORD = f"[{_LETTER}]++(?![0-9])"  # B12 is none, and ends a run
 _LETTERS = re.compile(f"(?<![{_LETTER}0-9]){_WORD}(?:[ '’-]{_WORD})*+")
 _WORDS = re.compile(f"[{_LETTER}]+")
+_MARKS = re.compile("[./@_]")  # of addresses and account names
+_TOKENS = re.compile("[A-Za-z]{2,8}://[A-Za-z0-9./@_?=&%#~:+-]*+|[A-Za-z0-9./@_?=&%#~-]++")
 _NOT_HAN = re.compile("[^\u4e00-\u9fff]")
 
 
@@ -75,16 +77,47 @@ def sounds() -> Sounds:
 
 def without_pinyin(text: str) -> str:
     """`text` with what is written in pinyin as characters, 降xue压 as 降血压; other letters stay."""
-    return _LETTERS.sub(_characters, text)
-
-
-def _characters(run: re.Match[str]) -> str:
-    """The run with what is pinyin in it as characters."""
-    text, at, out = run.string, run.start(), []
-    for start, end, characters in _read(list(_WORDS.finditer(text, *run.span())), run.group().isupper()):
+    at, out = 0, []
+    for start, end, characters in pinyin_in(text):
         out += [text[at:start], characters]
         at = end
-    return "".join([*out, text[at : run.end()]])
+    return "".join([*out, text[at:]]) if out else text
+
+
+def pinyin_in(text: str) -> Iterator[tuple[int, int, str]]:
+    """From where to where there is pinyin that is read as one, in order, and its characters."""
+    if not _WORDS.search(text):  # nearly always so, and quicker to see
+        return
+    for start, end in _outside_addresses(text):
+        for run in _LETTERS.finditer(text, start, end):
+            yield from _read(list(_WORDS.finditer(text, *run.span())), run.group().isupper())
+
+
+def _outside_addresses(text: str) -> Iterator[tuple[int, int]]:
+    """From where to where `text` holds no address and no account name."""
+    at = 0
+    if _MARKS.search(text):
+        for token in _TOKENS.finditer(text):
+            if _is_address(token.group()):
+                yield at, token.start()
+                at = token.end()
+    yield at, len(text)
+
+
+def _is_address(token: str) -> bool:
+    """Whether a run of letters, digits and marks is an address or an account: m.taobao.com/shangpin, weibo@, lingling_88.
+
+    Not where all that stands between the marks may be pinyin (zhi.liao, xueya/xuezhi), nor in a list (A.zhiliao, 1.zhiliao, VIP/zhiliao).
+    """
+    if "://" in token or "@" in token.strip("@") or (token.startswith("@") != token.endswith("@")):
+        return True
+    names = [name for name in re.split("[._]", token.split("/")[0]) if name]
+    foreign = [name for name in names if not (_could_be_cut(name) or (name.isdigit() and "_" not in token))]
+    return len(names) > 1 and any(len(name) > 1 or len(names) > 2 for name in foreign)
+
+
+def _could_be_cut(name: str) -> bool:
+    return len(name) <= _LONGEST and _is_cut(name.lower())
 
 
 def _read(words: list[re.Match[str]], shouted: bool) -> Iterator[tuple[int, int, str]]:
@@ -118,7 +151,7 @@ def _case(word: re.Match[str]) -> str | None:
 
 def _may_be_pinyin(word: re.Match[str]) -> bool:
     plain = _plain(word)
-    return plain not in sounds().foreign and len(plain) <= _LONGEST and _is_cut(plain)
+    return plain not in sounds().foreign and _could_be_cut(plain)
 
 
 def _stretch(words: list[re.Match[str]], among_foreign: bool = False) -> tuple[int, int, str] | None:

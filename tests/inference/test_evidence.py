@@ -100,6 +100,33 @@ def test_no_number_and_no_latin_word_is_cut(text, needed, spans):
 
 
 @pytest.mark.parametrize(("text", "needed", "spans"), [
+    ("全国NO.1品牌", ["NO"], [(0, 6)]), ("全国NO.1品牌", ["品牌"], [(2, 8)]), ("行业Ｎｏ．１，好", ["行业"], [(0, 6)]), ("销量No①，好", ["销量"], [(0, 5)]),
+    ("专柜卖$299，好", ["专柜卖"], [(0, 7)]), ("只卖¥299，好", ["29"], [(0, 6)]), ("一周瘦5㎏，好", ["一周"], [(0, 5)]),
+    ("今天卖99⁹⁰", ["今天"], [(0, 7)]), ("今天卖1️⃣9️⃣，好", ["今天"], [(0, 9)]),
+    ("全国NO.品牌", ["NO"], [(0, 4)]), ("我要$，好", ["我要"], [(0, 3)]),
+])  # fmt: skip
+def test_a_number_is_shown_with_what_belongs_to_it(text, needed, spans):
+    assert found_for(text, *needed) == spans
+
+
+@pytest.mark.parametrize(("text", "cut"), [
+    ("喝了能 jiang xue ya 还能喝", ["喝了能", "jiang xue ya", "还能喝"]), ("tang niao bing 都能喝", ["tang niao bing", "都能喝"]),
+    ("g a o x u e y a 喝了就好", ["g a o x u e y a", "喝了就好"]), ("shua dan 一单五块", ["shua dan", "一单五块"]),
+    ("ｇａｏ\u3000ｘｕｅ\u3000ｙａ 喝了", ["ｇａｏ\u3000ｘｕｅ\u3000ｙａ", "喝了"]), ("SK II 面霜", ["SK", "II", "面霜"]),
+    ("gao xue ya，tang niao bing", ["gao xue ya", "tang niao bing"]),
+])  # fmt: skip
+def test_pinyin_with_spaces_is_one_piece(text, cut):
+    assert [text[start:end] for start, end in pieces(text)] == cut
+
+
+def test_pieces_of_pinyin_stay_bounded():
+    text = "这个茶能 zhi liao tang niao bing 喝了就好，" * 200
+    cut = pieces(text)
+    assert 1 < len(cut) <= 96 and max(end - start for start, end in cut) < 250
+    assert len(pieces("zhe kuan cha he le neng jiang xue ya hai neng zhi hao tang niao bing " * 3)) > 1
+
+
+@pytest.mark.parametrize(("text", "needed", "spans"), [
     ("我们家👨‍👩‍👧喝了的", ["喝了"], [(3, 10)]), ("我们家👨‍👩‍👧喝了的", ["我们家"], [(0, 8)]), ("‍👧喝了", ["喝了"], [(0, 4)]),
     ("有没有👍🏽喝了", ["喝了"], [(3, 7)]), ("有没有👍🏽喝了", ["有没有"], [(0, 5)]), ("喝了没❤️有没有", ["喝了没"], [(0, 5)]),
     ("喝了没1️⃣有没有", ["喝了没"], [(0, 6)]), ("喝了没🇨🇳有没有", ["有没有"], [(3, 8)]), ("喝了没🏴󠁧󠁢󠁥󠁮󠁧󠁿有没有", ["喝了没"], [(0, 10)]),

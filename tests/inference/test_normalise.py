@@ -78,7 +78,7 @@ def test_ordinary_writing_stays(text):
     assert normalise(text) == text
 
 
-BITS = (*"代谢某母小和氵台疒了女子衣袋", "什么", "xue", "压", "吸", "收", "🔥", "*", " ")
+BITS = (*"代谢某母小和氵台疒了女子衣袋", "什么", "xue", "压", "吸", "收", "🔥", "*", " ", *"❌1\u20e3⁹💯→吃💊.@/")
 
 
 @given(st.one_of(st.text(max_size=200), st.lists(st.sampled_from(BITS), max_size=60).map("".join)))

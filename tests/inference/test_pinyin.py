@@ -108,6 +108,44 @@ def test_english_stays_beside_codes(text, beside):
     assert normalise(text + beside) == (text + beside).replace("，", ",")
 
 
+@pytest.mark.parametrize("text", [
+    "Shanghai牌", "Beijing烤鸭", "产自Hunan的", "Chengdu火锅", "Fujian白茶", "Qingdao啤酒", "Jilin人参", "Haier冰箱", "鸿星Erke", "Weibo同款",
+    "bilibili直播", "Muji风", "Jiuyang豆浆机", "Wuling车", "Dabao面霜", "Hafu大学", "metadata文件", "cuda显卡", "luminance值", "basename是",
+    "mixin类", "yuzu香", "mojibake了", "rebalance后",
+])  # fmt: skip
+def test_places_brands_and_terms_stay(text):
+    assert normalise(text) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("https://m.taobao.com/shangpin/xiangqing", "https://m.taobao.com/shangpin/xiangqing"),
+        ("m.taobao.com/shangpin/xiangqing", "m.taobao.com/shangpin/xiangqing"),
+        ("看https://zhiliao.com/tangniaobing，zhiliao高血压", "看https://zhiliao.com/tangniaobing,治疗高血压"),
+        ("关注weibo@小王", "关注weibo@小王"),
+        ("关注lingling@小王 @zhiliao", "关注lingling@小王 @zhiliao"),
+        ("zhiliao@163.com", "zhiliao@163.com"),
+        ("加我weixin lingling_88", "加我微信 lingling_88"),
+        ("加weixin:abc_123", "加微信:abc_123"),
+        ("zhiliao tangniaobing www.taobao.com", "治疗糖尿病 www.taobao.com"),
+        ("zhiliao.tangniaobing 降xueya/xuetang", "治疗.糖尿病 降血压/血糖"),
+        ("功效:zhiliao tangniaobing. 高血压.zhiliao", "功效:治疗糖尿病. 高血压.治疗"),
+        ("1.zhiliao，2.yufang，B.yufang", "1.治疗,2.预防,B.预防"),
+        ("降@xue@压 降_xue_压", "降@血@压 降血压"),
+    ],
+)
+def test_addresses_and_account_names_stay(written, plain):
+    assert normalise(written) == plain
+
+
+@pytest.mark.parametrize("unit", ["a.", "zhi.", "zhiliao/", "@", "_", "https://", "a@", "ab_", "w.zhiliao,"])
+def test_long_rows_of_marks_are_read_at_once(unit):
+    start = time.perf_counter()
+    normalise(unit * (200_000 // len(unit)))
+    assert time.perf_counter() - start < 10  # under a second alone
+
+
 def test_words_in_front_of_a_code_are_read_once():
     """The code ended each run that began with one of them: 50,000 took twelve seconds."""
     start = time.perf_counter()
