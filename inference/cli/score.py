@@ -28,7 +28,7 @@ MAX_NOTES = 10  # kinds printed
 _TIME = "seconds, h:mm:ss, or date and time"
 
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help=(
-    "Files, folders, globs or addresses: .jsonl .csv .tsv .parquet .xlsx .txt .srt .vtt .ass and ASR .json, also .gz .zst."))]  # fmt: skip
+    "Files, folders, globs or addresses: .jsonl .csv .tsv .parquet .xlsx .txt .docx .srt .vtt .ass and ASR .json, also .gz .zst."))]  # fmt: skip
 Output = Annotated[Path, typer.Option("--output", "-o", help=(
     "Scored rows; the ending picks the format: .jsonl .csv .tsv .parquet .xlsx."))]  # fmt: skip
 Report = Annotated[Path | None, typer.Option(help="Also write the reviewer's report, one HTML file.")]
@@ -42,8 +42,8 @@ ColumnOfEnd = Annotated[str | None, typer.Option(help=f"Column of end times: {_T
 ColumnOfStream = Annotated[str | None, typer.Option(help="Column that names the stream.")]
 Encoding = Annotated[str | None, typer.Option(help="Encoding of text files instead of the detected one.")]
 Split = Annotated[bool | None, typer.Option("--split/--no-split", show_default=False, help=(
-    "Cut rows of running speech into utterances; by default only long rows without time codes that a recogniser wrote "
-    "(.json) or that name a recording (file: ....mp4)."))]  # fmt: skip
+    "Cut rows of running speech into utterances; by default only long lines of .txt and .docx, and long rows without time "
+    "codes that a recogniser wrote (.json) or that name a recording (file: ....mp4)."))]  # fmt: skip
 FindEvidence = Annotated[bool, typer.Option(help="Find the words that carried each decision.")]
 Context = Annotated[bool, typer.Option(help="Also read neighbouring lines of a stream together.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Forget an earlier run with this output.")]

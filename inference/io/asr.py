@@ -1,23 +1,26 @@
 """Reader of the JSON that speech recognisers write, in the forms of io.recognisers.
 
 Also FunASR with a time for each word (`timestamp`), objects that hold a text, such as one for each minute of a room,
-lists of these, and objects that hold them by room.
+lists of these, and objects that hold them by room. A line of JSON Lines may hold what a file does (`read_row`).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io.documents import stream_name
+from zhenyan.inference.io.documents import file_name, stream_name
 from zhenyan.inference.io.items import (
+    RECORDING_COLUMNS,
     ROOM_COLUMNS,
     STREAM_COLUMNS,
     TEXT_COLUMNS,
+    TITLE_COLUMNS,
     Columns,
     Item,
     Options,
@@ -27,29 +30,41 @@ from zhenyan.inference.io.items import (
     keep_aside,
     make_item,
     recording_of,
-    seconds,
 )
 from zhenyan.inference.io.opening import open_text
 from zhenyan.inference.io.recognisers import (
     FORMS,
     SIGNS,
+    WORD_LISTS,
     Record,
+    bare_sentences,
     draft_texts,
     form_of,
+    has_segments,
     is_word,
+    leave_out,
+    milliseconds_note,
     nameless_form,
+    objects_in,
     result_lines,
     says_nothing,
     unpacked,
+    who_speaks,
+    word_lines,
+    word_times,
 )
+from zhenyan.inference.io.splitting import is_short, untagged
+from zhenyan.inference.json_objects import RepeatedKey, distinct
 
 _WRAPPERS = ("data", "result", "results", "rows", "items", "videos", "list", "response", "resp", "output", "transcripts",
              "flash_result", "tasks_info", "task_result", "content", "orderresult")  # keys, in any case, that name no room  # fmt: skip
 # Names of a text that may be no more than a heading of rows: how little they say, where any other name has 0.
-_HEADINGS = {"content": 1, "内容": 1, "标题": 2, "title": 2}
+_HEADINGS = {
+    "content": 1, "内容": 1, "话术内容": 1, "字幕内容": 1, "转写文本": 1, "识别结果": 1, "评论内容": 1, "弹幕内容": 1,
+    "详情描述": 1, "卖点": 1, **dict.fromkeys(TITLE_COLUMNS, 2),
+}  # fmt: skip
 _NOTHING = 3
 _MADE_UP = "rand_key_"  # begins the keys that FunASR makes for sound without a name
-_KEPT = ("id", "speaker", "spk", "speaker_id", "SpeakerId")  # of a segment's fields
 
 
 class _Found(NamedTuple):
@@ -86,11 +101,11 @@ class _File:
 
 
 def read_asr_json(path: str, options: Options) -> Iterator[Item | Reject]:
-    """Items of every transcript in the file; InputError when it isn't JSON or holds none."""
+    """Items of every transcript in the file; InputError when it isn't JSON, repeats a key in an object or holds none."""
     number, silent = 0, False
     try:
         with open_text(path, options) as file:
-            value = draft_texts(json.load(file))
+            value = draft_texts(json.load(file, object_pairs_hook=distinct))
         silent = value == []  # faster-whisper's segments, where nothing was said
         for item, _ in _transcripts(value, None, _file(value, path, options)):
             if item is None:
@@ -98,16 +113,68 @@ def read_asr_json(path: str, options: Options) -> Iterator[Item | Reject]:
             else:
                 number += 1
                 yield _placed(item, f"segment {number}")
+    except RepeatedKey as error:
+        raise InputError(f"{path}: {error}; keep one of them") from None
     except (ValueError, RecursionError) as error:
-        lines = "; one object a line? Then rename it to .jsonl" if "Extra data" in str(error) else ""
-        raise InputError(f"{path}: not JSON ({error}){lines}") from None
+        raise InputError(f"{path}: {_no_json(path, error)}") from None
     if not number and not silent:
         raise InputError(
             f"{path}: no transcript found; known are Whisper (segments), FunASR (sentence_info), Volcengine and AssemblyAI "
             f"(utterances), Paraformer and Aliyun (sentences), Tencent (ResultDetail), Azure (recognizedPhrases, phrases), "
-            f"iFlytek (onebest, lattice), Baidu (detailed_result), Amazon (audio_segments), Bilibili (body), "
+            f"iFlytek (onebest, lattice), Baidu (detailed_result), Amazon (audio_segments), Bilibili (body), paragraphs of words, "
             f"objects with {' or '.join(TEXT_COLUMNS[:3])}, and lists of these; name another field with --text-column"
         )
+
+
+def _no_json(path: str, error: Exception) -> str:
+    """Why a file isn't read, and what to do."""
+    text = error.doc.strip() if isinstance(error, json.JSONDecodeError) else ""
+    if file_name(path).startswith("draft_") and text and not re.search(r"[{\[]", text):
+        return "not JSON: 剪映 encrypts its drafts; export the subtitles there as SRT"
+    lines = "; one object a line? Then rename it to .jsonl" if "Extra data" in str(error) else ""
+    return f"not JSON ({error}){lines}"
+
+
+def is_recognised(row: Record, options: Options) -> bool:
+    """Whether a row of JSON Lines is a recogniser's result, and none of a table: its segments or words have times."""
+    return _by_segments(row, options) or bool(word_times(row.get("timestamp")))
+
+
+def holds_segments(row: Record) -> bool:
+    """Whether a recogniser's segments, or words alone, stand anywhere in a row."""
+    return any(has_segments(record) or word_lines(record) for record in objects_in(row))
+
+
+def read_row(row: Record, place: str, path: str, options: Options) -> Iterator[Item | Reject]:
+    """Items of a recogniser's result in one row, as of one in a JSON file; each segment with the row's short fields."""
+    file, short = _File(path, options), {name: value for name, value in row.items() if is_short(value)}
+    recording = next((str(row[name]) for name in RECORDING_COLUMNS if row.get(name)), None)
+    around = recording or (row["key"] if _is_recording(row) else None)
+    try:
+        if word_times(row.get("timestamp")) and not _by_segments(row, options):
+            found, short = [_row(row, _room(row, around, options), file)], {}
+        else:
+            found = list(_transcripts(row, around, file))
+    except (InputError, RecursionError, RepeatedKey) as error:
+        yield Reject(place, str(error).removeprefix(f"{path}: "), repr(row)[:80])
+        return
+    items = [item for item, _ in found if item is not None]
+    for number, item in enumerate(items, 1):
+        placed = _placed(item, f"{place} segment {number}" if len(items) > 1 else place)
+        yield _with_fields(placed, short) if isinstance(placed, Item) else placed
+
+
+def _by_segments(row: Record, options: Options) -> bool:
+    """Whether a row is read by its segments: not where its text was asked for."""
+    return options.text_column not in row and has_segments(row)
+
+
+def _with_fields(item: Item, fields: Record) -> Item:
+    """The item with the fields of its row; one that is called like a field of its own, or is a time, is kept aside."""
+    own, times = item.record, ("start", "end")
+    kept = {k: v for k, v in fields.items() if k != "text" and not (k in times and v in (None, ""))}
+    other = {k for k, v in kept.items() if own.get(k, None if k in times else v) != v}
+    return replace(item, record=own | keep_aside(kept, other))
 
 
 def _file(value: Any, path: str, options: Options) -> _File:
@@ -119,19 +186,7 @@ def _file(value: Any, path: str, options: Options) -> _File:
 
 def _names(value: Any) -> set[str]:
     """The names of all fields in a JSON value."""
-    return {name for record in _records(value) for name in record}
-
-
-def _records(value: Any) -> Iterator[Record]:
-    """All objects in a JSON value, also itself."""
-    left = [value]
-    while left:
-        inner = left.pop()
-        if isinstance(inner, dict):
-            yield inner
-            left += inner.values()
-        elif isinstance(inner, list):
-            left += inner
+    return {name for record in objects_in(value) for name in record}
 
 
 def _placed(found: Item | Reject, place: str) -> Item | Reject:
@@ -148,35 +203,52 @@ def _transcripts(value: Any, room: str | None, file: _File) -> Iterator[_Found]:
     if isinstance(value, list) and (form := nameless_form(value)):
         yield from _segments(value, form.read, {"stream": room or file.stream})
     elif isinstance(value, list):
-        yield from _in_list(value, room, file)
+        yield from _in_list(_with_units(value, file), room, file)
     elif isinstance(value, dict):
         yield from _in_object(value, _room(value, room, file.options), file)
 
 
 def _in_object(record: Record, room: str | None, file: _File) -> Iterator[_Found]:
-    """An object's segments, else its own text, else its lines, else what it holds."""
+    """An object's segments (after its own text where they don't say it), else its own text, else its lines, else what it holds."""
     texts = [text for name in file.names if isinstance(text := record.get(name), str)]
     silent = says_nothing(record)
     if key := form_of(record):
         named = room is not None and room == record.get("key")
         more = {"stream": room or file.stream} | _present(record, ("file", "key") if named else ("file",))
-        yield from _segments(record[key], FORMS[key].read, more)
+        segments = list(_segments(record[key], FORMS[key].read, more))
+        yield from _text_apart({name: record[name] for name in record if name != key}, segments, room, file)
+        yield from segments
     elif any(text.strip() or not silent for text in texts):
         yield from _own_or_inside(record, room, file)
     elif is_word(record):
         return
     elif lines := result_lines(record):
-        yield from (_Found(Item(line | {"stream": room or file.stream}, ""), 0) for line in lines)
+        yield from _lines(lines, room, file)
     else:
         yield from [_Found(None)] if silent else []
         yield from _inside(record, room, file)
 
 
+def _text_apart(record: Record, segments: Sequence[_Found], room: str | None, file: _File) -> Iterator[_Found]:
+    """An object's own text as a row, where that is no heading and its segments leave it out."""
+    own = next((name for name in file.names if isinstance(text := record.get(name), str) and text.strip()), None)
+    said = (str(item.record.get("text") or "") for item, _ in segments if isinstance(item, Item))
+    if own and own not in _HEADINGS and leave_out(said, untagged(record[own])):
+        yield _row(record, room, file)
+
+
 def _inside(record: Record, room: str | None, file: _File) -> Iterator[_Found]:
-    """What the fields of an object hold; of one that names its room no key is taken for another."""
+    """Its lines of words and what its other fields hold; of one that names its room no key is taken for another."""
+    lines = word_lines(record)
+    yield from _lines(lines, room, file)
     roomless = record if _room(record, None, file.options) else _roomless(record, file)
     for key, item in record.items():
-        yield from _transcripts(unpacked(key, item), room if key in roomless else key, file)
+        if not lines or key not in WORD_LISTS:
+            yield from _transcripts(unpacked(key, item), room if key in roomless else key, file)
+
+
+def _lines(lines: Sequence[Record], room: str | None, file: _File) -> Iterator[_Found]:
+    yield from (_Found(Item(line | {"stream": room or file.stream}, ""), 0) for line in lines)
 
 
 def _own_or_inside(record: Record, room: str | None, file: _File) -> Iterator[_Found]:
@@ -226,6 +298,15 @@ def _in_list(values: Sequence[Any], room: str | None, file: _File) -> Iterator[_
             empty = []
 
 
+def _with_units(values: Sequence[Any], file: _File) -> Sequence[Any]:
+    """The values; of FunASR's sentences saved without what is around them the names of times say milliseconds."""
+    if file.options.start_column or file.options.end_column or not (found := bare_sentences(values)):
+        return values
+    if (note := milliseconds_note(file.path)) not in file.options.notes:
+        file.options.notes.append(note)
+    return found
+
+
 def _recordings(values: Sequence[Any]) -> Sequence[str | None]:
     """The recording of each element, as FunASR names it by `key` where it heard several; else None for each.
 
@@ -251,7 +332,7 @@ def _segments(segments: Sequence[Any], read: Callable[[Record], Record], more: R
     """Every segment of a recogniser's list, with what holds for all of them."""
     for segment in segments:
         if isinstance(segment, dict):
-            yield _Found(Item(read(segment) | _present(segment, _KEPT) | more, ""), 0)
+            yield _Found(Item(read(segment) | _present(segment, ("id",)) | who_speaks(segment) | more, ""), 0)
         else:
             yield _Found(Reject("", "the segment is no object", repr(segment)[:80]))
 
@@ -274,7 +355,7 @@ def _roomless(record: Record, file: _File) -> set[str]:
 
 def _has_text(value: Any, file: _File) -> bool:
     """Whether some object in it may hold a text."""
-    return any(not record.keys().isdisjoint(file.signs) for record in _records(value))
+    return any(not record.keys().isdisjoint(file.signs) for record in objects_in(value))
 
 
 def _is_plain(row: Any) -> bool:
@@ -288,7 +369,7 @@ def _present(record: Record, names: Sequence[str]) -> Record:
 
 def _row(record: Record, room: str | None, file: _File) -> _Found:
     """An object that holds its text itself, with its own fields; FunASR's times of every word become its words."""
-    words = _words(record.get("timestamp"))
+    words = word_times(record.get("timestamp"))
     own = {key: value for key, value in record.items() if key != "timestamp" or not words}
     columns = _columns(record, file)
     found = make_item(own, columns, "")
@@ -307,13 +388,3 @@ def _columns(record: Record, file: _File) -> Columns:
     if file.absent:
         find_columns([*record, *file.present], replace(file.options, notes=[]), file.path)
     return find_columns(record, file.options, file.path, lenient=True)
-
-
-def _words(stamps: Any) -> tuple[tuple[float, float], ...]:
-    """Seconds of every word, from FunASR's [[start, end], ...] in milliseconds; none where it isn't that."""
-    if not isinstance(stamps, list):
-        return ()
-    pairs = [tuple(seconds(time, 1e3) for time in pair) for pair in stamps if isinstance(pair, list) and len(pair) == 2]
-    if len(pairs) != len(stamps) or any(time is None for pair in pairs for time in pair):
-        return ()
-    return tuple(pairs)

@@ -13,14 +13,18 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.items import MEDIA, Item, Options, Reject
 from zhenyan.inference.io.names import member_name
 from zhenyan.inference.io.opening import COMPRESSIONS, inner_address, open_text, plain_suffix
+from zhenyan.inference.io.transcripts import running_text, speaker_of
 
 _LANGUAGE = r"\.(?:ai-)?(?:zh|zho|chi|chs|cht|cmn|yue|sc|tc|en|eng)(?:[-_&][a-z]+)*"
 _ENDINGS = re.compile(
-    rf"(?:{'|'.join(map(re.escape, MEDIA))})?(?:(?:{_LANGUAGE})?\.(?:srt|vtt|ass)|\.(?:txt|json))"
+    rf"(?:{'|'.join(map(re.escape, MEDIA))})?(?:(?:{_LANGUAGE})?\.(?:srt|vtt|ass)|\.(?:txt|docx|json))"
     rf"(?:{'|'.join(map(re.escape, COMPRESSIONS))})?$",
     re.IGNORECASE,
 )
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d+)"
+_BEGINNING = 20  # lines of a .txt of which the first that aren't blank tell whether it holds subtitles
+_WEBVTT = re.compile(r"WEBVTT(?:\s.*)?")
+_CUE_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}\s*")
 _TIMES = re.compile(rf"\s*(?:\d+\s+)?{_TIME}[\s,=~>→–—-]{{1,12}}{_TIME}")
 _MEANT_AS_TIMES = re.compile(  # also those before 0, and with the marks that Chinese keyboards write
     r"\s*-?[\d:.,;：．，；XxOo]*\d\s*[:：][\d:.,;：．，；XxOo\s]*--?>|\s*--?>\s*-?\d+\s*[:：]|\s*-?\d+[:：]\d+[:：]\S+\s*$"
@@ -31,6 +35,7 @@ _NOT_CUES = ("NOTE", "STYLE", "REGION")  # blocks of WebVTT
 _BROKEN = "a cue's times can't be read"
 _UNTIMED = "text before the first cue's times"
 _MOST_TAGS = 1000  # of a cue: pysubs2 takes the square of their number in time
+_VOICE = re.compile(r"<v(?:\.[^\s>]{1,100})?[ \t]+([^<>\n]{1,100})>")
 _TIME_TAG = re.compile(r"<\d+:[\d:.]*>")  # WebVTT: when the next word is said; pysubs2 leaves it in the words
 # A tag, so that pysubs2 drops it, and more than the two times in a line by which it knows a cue's beginning.
 _NO_TIMES = "<c 00:00.00 00:00.00 00:00.00>"
@@ -54,26 +59,42 @@ def stream_name(path: str) -> str:
 
 
 def read_txt(path: str, options: Options) -> Iterator[Item | Reject]:
-    """One utterance a line."""
-    with open_text(path, options) as lines:
-        for number, line in enumerate(lines, 1):
-            if text := line.strip():
-                yield Item({"text": text, "stream": stream_name(path)}, f"line {number}")
+    """One utterance a line, with its time where the file is a transcript (see io.transcripts) or holds subtitles."""
+    with open_text(path, options) as file:
+        first = list(itertools.islice(file, _BEGINNING))
+        if kind := _subtitles(first):
+            yield from _cues(path, "".join([*first, file.read()]), kind)
+            return
+        numbered = enumerate(itertools.chain(first, file), 1)
+        lines = ((f"line {number}", text) for number, line in numbered if (text := line.strip()))
+        yield from running_text(lines, path, stream_name(path), options)
+
+
+def _subtitles(lines: Sequence[str]) -> str | None:
+    """The kind of subtitles that begin so: WEBVTT, or a cue's times, its number before them; copy may quote a cue later."""
+    head = [text for line in lines if (text := line.replace("\ufeff", "").strip())][:2]
+    if head and _WEBVTT.fullmatch(head[0]):
+        return "vtt"
+    times = head[1:] if head and head[0].isdecimal() else head[:1]
+    return "srt" if times and _CUE_TIMES.fullmatch(times[0]) else None
 
 
 def read_subtitles(path: str, options: Options) -> Iterator[Item | Reject]:
     """SRT, WebVTT or ASS cues with their times in seconds, without markup and drawings; broken times are a reject."""
     with open_text(path, options) as file:
-        text = file.read().replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+        yield from _cues(path, file.read(), plain_suffix(path).removeprefix("."))
+
+
+def _cues(path: str, text: str, kind: str) -> Iterator[Item | Reject]:
+    text = text.replace("\r\r\n", "\n").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     if not text.strip():
         return
-    kind = plain_suffix(path).removeprefix(".")
     lines = text.split("\n")
     cues = _ass_cues(lines) if kind == "ass" else _text_cues(lines, kind)
     found = [(line, cue, _event(given, kind)) for line, cue, given in cues]
     if all(event == _BROKEN for *_, event in found):
         broken = f", {_BROKEN} in line {found[0][0]}" if found else ""
-        raise InputError(f"{path}: no cue found{broken}; is it really {plain_suffix(path)}?")
+        raise InputError(f"{path}: no cue found{broken}; is it really .{kind}?")
     if kind == "srt":
         yield from _untimed(lines[: found[0][0] - 1])
     for number, (line, cue, event) in enumerate(found, 1):
@@ -82,7 +103,7 @@ def read_subtitles(path: str, options: Options) -> Iterator[Item | Reject]:
         if isinstance(event, str):
             yield Reject(f"line {line}", event, cue.strip()[:80])
         else:
-            yield from _cue_items(number, event, kind, path)
+            yield from _cue_items(number, event, event.name or _voice(cue, kind), kind, path)
 
 
 def _untimed(lines: Sequence[str]) -> Iterator[Reject]:
@@ -93,7 +114,13 @@ def _untimed(lines: Sequence[str]) -> Iterator[Reject]:
         yield Reject(f"line {words[0][0]}", _UNTIMED, " ".join(text for _, text in words)[:80])
 
 
-def _cue_items(number: int, event: Any, kind: str, path: str) -> Iterator[Item | Reject]:
+def _voice(cue: str, kind: str) -> str:
+    """Who speaks a whole WebVTT cue, as its tag has it: <v 主播小美>; "" where nobody or several are named."""
+    voices = _VOICE.findall(cue) if kind == "vtt" else []
+    return html.unescape(voices[0]).strip() if len(voices) == 1 else ""
+
+
+def _cue_items(number: int, event: Any, speaker: str, kind: str, path: str) -> Iterator[Item | Reject]:
     """The item or reject of an event; none when it only draws."""
     from pysubs2.formats.substation import parse_tags
 
@@ -102,8 +129,10 @@ def _cue_items(number: int, event: Any, kind: str, path: str) -> Iterator[Item |
     plain = event.plaintext.replace(_KEPT_BRACE, "{")
     words = " ".join((html.unescape(plain) if kind == "vtt" else plain).split())
     if words:
+        generic, words = (None, words) if speaker else speaker_of(words)
+        named = speaker or generic
         yield Item({"text": words, "start": event.start / 1000, "end": max(event.start, event.end) / 1000,
-                    "stream": stream_name(path)}, f"cue {number}")  # fmt: skip
+                    "stream": stream_name(path)} | ({"speaker": named} if named else {}), f"cue {number}")  # fmt: skip
     elif not drawn:
         yield Reject(f"cue {number}", "the cue is empty")
 
@@ -142,7 +171,8 @@ def _in_usual_order(event: str, fields: Sequence[str]) -> str:
     at = fields.index("text")
     *before, rest = event.split(",", at)
     values = dict(zip(fields, [*before, *rest.rsplit(",", len(fields) - at - 1)], strict=False))
-    return f"0,{values.get('start', '')},{values.get('end', '')},,,0,0,0,,{values.get('text', '')}"
+    start, end, name, text = (values.get(field, "") for field in ("start", "end", "name", "text"))
+    return f"0,{start},{end},,{name},0,0,0,,{text}"
 
 
 def _text_cues(lines: Sequence[str], kind: str) -> Iterator[tuple[int, str, str]]:

@@ -21,8 +21,13 @@ REMEDIES = {
     ".zip": "read a zip by zip://::FILE.zip",
     ".xls": "save .xls as .xlsx",
     ".doc": "save documents as .txt",
-    ".docx": "save documents as .txt",
-    ".lrc": "convert .lrc to .srt in a subtitle editor (another name is not enough)",
+    ".pdf": "save documents as .txt",
+    ".md": "rename .md to .txt",
+    ".lrc": "convert .lrc to .srt in a subtitle editor, or rename it to .txt",
+    ".ssa": "rename .ssa to .ass",
+    ".textgrid": "export .eaf and .TextGrid as .srt",
+    ".eaf": "export .eaf and .TextGrid as .srt",
+    ".xml": "convert .xml (弹幕) to .ass or .csv",
     ".rar": "unpack archives",
     ".7z": "unpack archives",
     ".tgz": "unpack archives",
@@ -46,8 +51,9 @@ class Found:
         return sorted({*self.files, *self.unlisted})
 
     def left_out(self) -> str:
-        """What isn't read and how it could be, in words; empty when there is nothing."""
+        """What isn't read and how it could be, in words, first the kinds that could; empty when there is nothing."""
         named = [(kind, count) for kind, count in self.left.most_common() if kind != _OTHER]
+        named.sort(key=lambda one: one[0] not in REMEDIES)
         kinds = Counter(dict(named[:_KINDS]))
         if more := self.left.total() - kinds.total():
             kinds[_OTHER] = more

@@ -1,14 +1,60 @@
-"""Headers of two rows: groups of columns (直播信息, 内容) above the names of the columns (序号, 直播间, 话术)."""
+"""Headers that aren't a table's first row, or are two: titles above it, groups of columns (直播信息, 内容) above their names."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from zhenyan.inference.io.items import END_COLUMNS, START_COLUMNS, STREAM_COLUMNS, TEXT_COLUMNS, Options, plain_name
+from zhenyan.inference.io.items import (
+    DAY_COLUMNS,
+    END_COLUMNS,
+    HOST_COLUMNS,
+    START_COLUMNS,
+    STREAM_COLUMNS,
+    TEXT_COLUMNS,
+    Options,
+    plain_name,
+)
 
+HEADER_ROWS = 6  # the first rows of a table, of which one may be its header
 _TEXTS = frozenset(map(plain_name, TEXT_COLUMNS))
-_KNOWN = _TEXTS.union(map(plain_name, (*START_COLUMNS, *END_COLUMNS, *STREAM_COLUMNS)))
+_KNOWN = _TEXTS.union(map(plain_name, (*START_COLUMNS, *END_COLUMNS, *STREAM_COLUMNS, *HOST_COLUMNS, *DAY_COLUMNS)))
+
+
+def find_header(
+    first: Sequence[tuple[int, Sequence[Any]]], unit: str, options: Options, path: str
+) -> tuple[list[str], int]:
+    """The columns' names, "" for one that has none, and how many of a table's first rows they and what is above take.
+
+    `first`: HEADER_ROWS rows, at least one, with their numbers; `unit`: what these count, for the note that says where
+    the header is read from when it isn't the first row.
+    """
+    at = header_at([cells for _, cells in first], options) or 0
+    names = _names(first[at][1])
+    if at:
+        options.notes.append(_note(path, f"{unit} {first[at][0]}", "no row above it names a text"))
+        return names, at + 1
+    number, below = first[1] if len(first) > 1 else (0, ())
+    width = max(len(names), len(below))
+    above, below = ([*cells, *[""] * (width - len(cells))] for cells in (names, below))
+    lower = lower_header(above, below, options)
+    if lower:
+        options.notes.append(_note(path, f"{unit} {number}", "the row above it names groups of columns"))
+    return (lower, 2) if lower else (names, 1)
+
+
+def header_at(rows: Sequence[Sequence[Any]], options: Options, sure: bool = False) -> int | None:
+    """Which of a table's first rows names its columns, from 0: the first, where it names a text, or a later one.
+
+    Cells of a later one may be data, so it names another usual column too; `sure`: so does the first. None where none is.
+    """
+    for at, cells in enumerate(rows[:HEADER_ROWS]):
+        names = _names(cells)
+        others = [name for name in names if name != options.text_column]
+        has_text = len(others) < len(names) if options.text_column is not None else _known(names, _TEXTS) > 0
+        if has_text and ((at == 0 and not sure) or _known(others, _KNOWN) > (options.text_column is None)):
+            return at
+    return None
 
 
 def lower_header(above: Sequence[str], below: Sequence[Any], options: Options) -> list[str] | None:
@@ -27,9 +73,12 @@ def lower_header(above: Sequence[str], below: Sequence[Any], options: Options) -
     return [name or group for name, group in pairs] if spans or _known(names, _KNOWN) > 1 else None
 
 
-def header_note(path: str, place: str) -> str:
-    """What is said where the second row was taken for the header."""
-    return f"{path}: the header is read from {place}, for the row above it names groups of columns"
+def _note(path: str, place: str, why: str) -> str:
+    return f"{path}: the header is read from {place}, for {why}"
+
+
+def _names(cells: Sequence[Any]) -> list[str]:
+    return ["" if cell is None else str(cell).strip().lstrip("\ufeff") for cell in cells]
 
 
 def _known(names: Sequence[str], usual: Collection[str]) -> int:

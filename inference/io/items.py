@@ -10,9 +10,18 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io.times import FIRST_DATE, begun, in_second, is_date, seconds, without_milliseconds
+from zhenyan.inference.io.times import (
+    FIRST_DATE,
+    begun,
+    in_second,
+    is_date,
+    on_day,
+    seconds,
+    without_milliseconds,
+)
 from zhenyan.inference.normalise import simplified
 
+TITLE_COLUMNS = ("标题", "title", "商品标题", "商品名称")  # the last choice: what is sold or shown says more elsewhere
 TEXT_COLUMNS = (
     "text",
     "content",
@@ -27,18 +36,41 @@ TEXT_COLUMNS = (
     "文案",
     "asr_result",
     "asr_result_para",
-    "标题",
-    "title",
+    "话术内容",
+    "字幕内容",
+    "转写文本",
+    "识别结果",
+    "评论内容",
+    "弹幕内容",
+    "详情描述",
+    "卖点",
+    *TITLE_COLUMNS,
 )
-START_COLUMNS = ("start", "begin", "start_time", "begin_time", "开始", "开始时间", "开始时间(秒)", "时间", "时间戳", "time",
-                 "timestamp")  # fmt: skip
-END_COLUMNS = ("end", "end_time", "结束", "结束时间", "结束时间(秒)")
-ROOM_COLUMNS = ("stream", "room", "直播间", "room_name", "channel_name", "chanel_name")
+START_COLUMNS = ("start", "begin", "start_time", "begin_time", "开始", "开始时间", "开始时间(秒)", "起始时间", "时间", "时间戳",
+                 "time", "timestamp", "评论时间", "发布时间")  # fmt: skip
+END_COLUMNS = ("end", "end_time", "结束", "结束时间", "结束时间(秒)", "终止时间")
+DAY_COLUMNS = ("日期", "直播日期", "date")
+ROOM_COLUMNS = (
+    "stream",
+    "room",
+    "直播间",
+    "room_name",
+    "channel_name",
+    "chanel_name",
+    "直播间名称",
+    "直播间ID",
+    "房间号",
+)
 RECORDING_COLUMNS = ("file", "video", "file_name", "recording")
 STREAM_COLUMNS = ROOM_COLUMNS + RECORDING_COLUMNS
+# Whoever speaks, or whose account it is: a room only where nothing else tells rooms apart, and rows have times.
+HOST_COLUMNS = ("主播昵称", "主播名称", "达人昵称", "账号名称", "主播")
 MEDIA = (".mp4", ".flv", ".ts", ".mkv", ".mov", ".webm", ".mp3", ".m4a", ".aac", ".wav", ".flac", ".ogg", ".opus")
 _TIMES = ("start", "end")
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
+_TOTALS = frozenset(("合计", "总计", "小计"))
+_NUMBER = re.compile(r"-?[\d,]+(?:\.\d+)?%?")
+_NEXT_DAY = 86400.0  # seconds
 
 
 class Untimed(NamedTuple):
@@ -96,7 +128,7 @@ class Damage:
 class Options:
     """How to read: column names override what is found by name; `encoding` overrides what is detected.
 
-    `split`: cut rows of running speech into utterances; None: only transcripts of recordings (see io.splitting).
+    `split`: cut rows of running speech into utterances; None: only transcripts of recordings and lines of text files.
     """
 
     text_column: str | None = None
@@ -112,12 +144,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table hold text and times."""
+    """Which columns of a table hold text and times; `day`: the date of times that are those of a day alone."""
 
     text: str
     start: str | None
     end: str | None
     stream: str | None
+    day: str | None = None
 
     @cached_property  # asked for by every row
     def own(self) -> dict[str, str]:
@@ -157,13 +190,12 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
             for name in dict.fromkeys(names)
             if plain_name(name) == usual
         ]
-        _note_others(text, known, options, path)
-    return Columns(
-        text,
-        pick(options.start_column, START_COLUMNS, "--start-column", of_milliseconds),
-        pick(options.end_column, END_COLUMNS, "--end-column", of_milliseconds),
-        pick(options.stream_column, STREAM_COLUMNS, "--stream-column"),
-    )
+        note_others(text, known, options, path)
+    start = pick(options.start_column, START_COLUMNS, "--start-column", of_milliseconds)
+    end = pick(options.end_column, END_COLUMNS, "--end-column", of_milliseconds)
+    rooms = STREAM_COLUMNS if start is None else STREAM_COLUMNS + HOST_COLUMNS
+    stream = pick(options.stream_column, rooms, "--stream-column")
+    return Columns(text, start, end, stream, None if start is None else _first(DAY_COLUMNS, plain))
 
 
 def find_times(names: Iterable[str]) -> tuple[str | None, str | None]:
@@ -196,7 +228,8 @@ def plain_name(name: str) -> str:
     return _BETWEEN_WORDS.sub("", simplified(unicodedata.normalize("NFKC", str(name)))).lower()
 
 
-def _note_others(text: str, known: Sequence[str], options: Options, path: str) -> None:
+def note_others(text: str, known: Iterable[str], options: Options, path: str) -> None:
+    """Say once which columns that could be the text aren't read as it."""
     others = ", ".join(name for name in known if name != text)
     note = f"{path}: the text is read from {text}, not from {others}; name another with --text-column"
     if others and note not in options.notes:
@@ -247,16 +280,17 @@ def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Re
     text = record.get(columns.text)
     if text is None or (isinstance(text, float) and text != text):
         return Reject(place, f"column {columns.text!r} is empty")
-    if not isinstance(text, str | int | float):
+    if isinstance(text, bool) or not isinstance(text, str | int | float):
         return Reject(place, f"column {columns.text!r} holds {type(text).__name__}, expected text", repr(text)[:80])
     if not str(text).strip():
         return Reject(place, f"column {columns.text!r} is empty")
+    if _NUMBER.fullmatch(str(text).strip()) and (total := _total(record)):
+        return Reject(place, f"a row of totals ({total}), not of what was said", str(text)[:80])
     own = columns.own
     given = {name: value for name in _TIMES if not _is_blank(value := record.get(own[name]))}
     if "start" in given:
         given["start"] = begun(given["start"])
-    timed = {name: seconds(value, in_second(own[name])) for name, value in given.items()}
-    times = {name: time for name, time in timed.items() if time is not None}
+    times = _seconds(given, record, columns)
     read: dict[str, Any] = {"text": str(text)} | times
     if record.get(own["stream"]):
         read["stream"] = str(record[own["stream"]])
@@ -265,6 +299,23 @@ def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Re
     kept = {k: v for k, v in aside.items() if k not in _TIMES or k in read}
     untimed = tuple(Untimed(name, own[name], str(given[name])[:40]) for name in given if name not in times)
     return Item({"text": read["text"]} | kept | read, place, untimed=untimed)
+
+
+def _total(record: Mapping[str, Any]) -> str | None:
+    """What the first cell that isn't blank says, where the row sums up others: 合计."""
+    first = next((str(value).strip(" :：") for value in record.values() if not _is_blank(value)), "")
+    return first if first in _TOTALS else None
+
+
+def _seconds(given: Mapping[str, Any], record: Mapping[str, Any], columns: Columns) -> dict[str, float]:
+    """The times that can be read, in seconds; of those of a day beside a date an end after midnight is the next day's."""
+    day = record.get(columns.day) if columns.day else None
+    dated = {name: on_day(day, value) for name, value in given.items()} if day else given
+    timed = {name: seconds(value, in_second(columns.own[name])) for name, value in dated.items()}
+    times = {name: time for name, time in timed.items() if time is not None}
+    if times.keys() >= {*_TIMES} and times["end"] < times["start"] and dated["end"] is not given["end"]:
+        times["end"] += _NEXT_DAY
+    return times
 
 
 def _is_blank(value: Any) -> bool:
@@ -277,7 +328,8 @@ def _is_other(name: str, column: str, record: Mapping[str, Any], read: Mapping[s
     if name in _TIMES and (name not in read or name == column):  # times hold seconds, whatever the input wrote there
         if name not in read:
             return not _is_blank(value)
-        return (read[name] >= FIRST_DATE and is_date(value)) or begun(value) is not value
+        dated = read[name] >= FIRST_DATE and (is_date(value) or ":" in str(value))  # or a time beside its date
+        return dated or begun(value) is not value
     if name not in read or name == column or value in (None, read[name]):
         return False
     return name not in _TIMES or seconds(value) != read[name]  # tables hold it as text

@@ -35,8 +35,8 @@ _USUAL = ("utf-8", "utf-8-sig")
 LOST = "\ufffd"  # what stands for bytes that the encoding can't hold
 ZIP, OLE = b"PK\x03\x04", bytes.fromhex("d0cf11e0a1b11ae1")  # what begins .xlsx; .xls and encrypted workbooks
 _NO_TEXTS = {
-    ZIP: "is an XLSX workbook or a zip: name it .xlsx, or read a zip by zip://::FILE.zip",
-    OLE: "is an old .xls or .doc, or has a password: save it as .xlsx or .txt without a password",
+    ZIP: "is an XLSX workbook or a zip: name it .xlsx, a Word document .docx, or read a zip by zip://::FILE.zip",
+    OLE: "is an old .xls or .doc, or has a password: save it as .xlsx, .docx or .txt without a password",
     b"\x1f\x8b": "is compressed by gzip: add .gz to its name",
     b"%PDF-": "is a PDF: save it as .txt",
 }

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io import asr, documents, tables, workbooks
+from zhenyan.inference.io import asr, documents, docx, tables, workbooks
 from zhenyan.inference.io.folders import REMEDIES, in_folder, of_glob, of_listing
 from zhenyan.inference.io.items import TEXT_COLUMNS, Damage, Item, Options, Reject
 from zhenyan.inference.io.names import local_file, real_path, shown
 from zhenyan.inference.io.opening import COMPRESSIONS, LOST, filesystem, inner_address, is_remote, plain_suffix
 from zhenyan.inference.io.splitting import split_items
+from zhenyan.inference.json_objects import RepeatedKey, distinct
 
 Reader = Callable[[str, Options], Iterator[Item | Reject]]
 
@@ -28,6 +29,7 @@ READERS: dict[str, Reader] = {
     ".parquet": tables.read_parquet,
     ".xlsx": workbooks.read_xlsx,
     ".txt": documents.read_txt,
+    ".docx": docx.read_docx,
     ".srt": documents.read_subtitles,
     ".vtt": documents.read_subtitles,
     ".ass": documents.read_subtitles,
@@ -39,6 +41,7 @@ _PASSWORD = re.compile(r"(?<!git)(?<!github)(?<!zip)(?<!tar)(?<!libarchive)://[^
 _MAGIC = re.compile(r"[*?[]")
 _TIMES = {"start", "end"}
 _LONG, _SILENCE = 300, 60  # seconds of a row; beside its words, of which the slowest host says one character a second
+_RUNNING = (".txt", ".docx")  # whose long lines are cut, also those with a time: of where they begin, or a paragraph's
 _BY_PROGRAMS = ("~$", ".~lock.", "._")
 
 __all__ = ["READERS", "Item", "Options", "Reject", "read_items", "resolve_inputs"]
@@ -142,7 +145,8 @@ def read_items(path: str, options: Options) -> Iterator[Item | Reject]:
     items = READERS[suffix](path, replace(options, damage=damage))
     items = _noted(_undamaged(items, path, options, damage), path, options)
     items = _unpacked(_in_seconds(items, path, options))
-    return split_items(items, options, asr=suffix == ".json")
+    cut = True if options.split is None and suffix in _RUNNING else options.split
+    return split_items(items, replace(options, split=cut), asr=suffix == ".json")
 
 
 @dataclass
@@ -188,10 +192,10 @@ def _unpacked(items: Iterable[Item | Reject]) -> Iterator[Item | Reject]:
 
 
 def _object(text: str) -> dict[str, Any] | None:
-    """The JSON object that a text is."""
+    """The JSON object that a text is; None where a key of it stands twice: one of two texts would be lost."""
     try:
-        found = json.loads(text) if text.lstrip().startswith("{") else None
-    except (ValueError, RecursionError):
+        found = json.loads(text, object_pairs_hook=distinct) if text.lstrip().startswith("{") else None
+    except (ValueError, RecursionError, RepeatedKey):
         return None
     return found if isinstance(found, dict) else None
 
@@ -207,7 +211,8 @@ def _in_seconds(items: Iterator[Item | Reject], path: str, options: Options) -> 
     if 2 * long > timed:
         options.notes.append(
             f"{path}: its times look like milliseconds: most rows last over {_LONG // 60} minutes and have few words; "
-            "times are read as seconds: call their columns start_ms and end_ms, or divide them by 1,000"
+            "times are read as seconds, and lines with a pause between them not read together: call their columns start_ms "
+            "and end_ms, or divide them by 1,000"
         )
 
 

@@ -4,26 +4,43 @@ Known are Whisper, faster-whisper and WhisperX (`segments`), whisper.cpp (`trans
 (`chunks`), FunASR with sentences (`sentence_info`, `stamp_sents`), Volcengine, AssemblyAI and Deepgram (`utterances`),
 DashScope Paraformer (`sentences`), Aliyun (`Sentences`), Tencent (`ResultDetail`, `sentence_list`, else `Result`), Azure
 (`recognizedPhrases`, `phrases`), iFlytek (`onebest`, `lattice`), Baidu (`detailed_result`), Amazon (`audio_segments`) and
-Bilibili's subtitles (`body`); beside these the drafts of 剪映, an editor.
+Bilibili's subtitles (`body`); beside these paragraphs of words, as Tencent Meeting (腾讯会议), Feishu (飞书) and Tingwu (听悟)
+write them, and the drafts of 剪映, an editor.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
 from zhenyan.inference.io.items import find_times
 from zhenyan.inference.io.times import in_second, seconds
+from zhenyan.inference.json_objects import RepeatedKey, distinct
+from zhenyan.inference.normalise import letters
 
 Record: TypeAlias = dict[str, Any]
 _ISO_DURATION = re.compile(r"PT(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?")
 _RESULT_TIMES = re.compile(r"\s*\[\s*([\d:.]+)\s*,\s*([\d:.]+)\s*(?:,[^\]]*)?\]")  # Tencent's; a speaker may follow
 _MS, _US, _TICKS = 1e3, 1e6, 1e7  # in a second
 _PACKED = ("data", "orderResult")  # where iFlytek writes JSON as a text
+WORD_LISTS = ("sentences", "words", "Words")  # hold a paragraph whose text stands in its words alone
+_WORDS = (  # text, start and end of a word there
+    ("text", "start_time", "end_time"),
+    ("text", "start_time", "stop_time"),
+    ("text", "start", "end"),
+    ("Text", "Start", "End"),
+)
+_BETWEEN = re.compile(r"(?<=[A-Za-z,.!?;])\0(?=[A-Za-z])")  # where words with spaces between them meet
+IN_MILLISECONDS = {"start": "start_ms", "end": "end_ms"}  # names under which times are read so
+_FASTEST = 100  # characters a second, faster than anyone speaks
+_SPEAKERS = ("speaker", "spk", "speaker_id", "SpeakerId")
+_PERSON = ("user_name", "username", "userid")
 
 
 class Form(NamedTuple):
@@ -38,6 +55,17 @@ def form_of(record: Record) -> str | None:
     return next((key for key, form in FORMS.items() if record.get(key) and _fits(record[key], form)), None)
 
 
+def has_segments(record: Record) -> bool:
+    """Whether an object holds a recogniser's list in which some segment has a text and a time."""
+    if not (key := form_of(record)):
+        return False
+    lines = (FORMS[key].read(segment) for segment in record[key] if isinstance(segment, dict))
+    try:
+        return any(isinstance(line["text"], str) and "start" in line for line in lines)
+    except RepeatedKey:  # which whoever reads it tells
+        return True
+
+
 def says_nothing(record: Record) -> bool:
     """Whether a recogniser's list is there and empty, because nothing was said."""
     return any(record.get(key) == [] for key in FORMS)
@@ -48,16 +76,35 @@ def nameless_form(values: Sequence[Any]) -> Form | None:
     return next((form for form in _NAMELESS if _fits(values, form)), None)
 
 
+def leave_out(lines: Iterable[str], text: str) -> bool:
+    """Whether the lines hold less than half of the letters that a text has: it isn't what they say together."""
+    said = Counter(letters("".join(lines)))
+    own = Counter(letters(text))
+    return 2 * (own & said).total() < own.total()
+
+
 def is_word(record: Record) -> bool:
     """Whether it is one of the words that Amazon lists beside the whole text."""
     return record.keys() >= {"type", "alternatives"}
 
 
+def objects_in(value: Any) -> Iterator[Record]:
+    """All objects in a JSON value, also itself."""
+    left = [value]
+    while left:
+        inner = left.pop()
+        if isinstance(inner, dict):
+            yield inner
+            left += inner.values()
+        elif isinstance(inner, list):
+            left += inner
+
+
 def unpacked(key: str, value: Any) -> Any:
-    """The value of a field, which iFlytek writes as a text of JSON under some keys."""
+    """The value of a field, which iFlytek writes as a text of JSON under some keys; RepeatedKey for a key given twice in it."""
     if key in _PACKED and isinstance(value, str):
         with suppress(ValueError, RecursionError):
-            return json.loads(value)
+            return json.loads(value, object_pairs_hook=distinct)
     return value
 
 
@@ -141,6 +188,93 @@ def _sentence_info(segment: Record) -> Record:
     return _timed(text, segment.get("start"), segment.get("end"), _MS)
 
 
+def who_speaks(record: Record) -> Record:
+    """Who speaks, under a recogniser's own name for it, else as `speaker`, which of two channels may tell too."""
+    if own := {name: _person(record[name]) for name in _SPEAKERS if name in record}:
+        return own
+    more = record["additions"] if isinstance(record.get("additions"), dict) else {}  # Volcengine's
+    told = (record.get("speaker_info"), more.get("speaker"), more.get("channel_id"), record.get("ChannelId"))
+    return next(({"speaker": _person(value)} for value in told if value not in (None, "")), {})
+
+
+def _person(value: Any) -> Any:
+    """A person's name, where an object tells of one."""
+    return next((value[name] for name in _PERSON if value.get(name)), value) if isinstance(value, dict) else value
+
+
+def word_lines(record: Record) -> list[Record]:
+    """A line for each sentence of a paragraph, or of a sentence, whose text stands in its words alone; else none."""
+    parts = _objects(record.get("sentences")) or [record]
+    if any(isinstance(part.get(text), str) for part in parts for text in ("text", "Text")):
+        return []
+    return [line | (who_speaks(part) or who_speaks(record)) for part in parts for line in _sentences(part)]
+
+
+def _sentences(part: Record) -> list[Record]:
+    """The sentences of a list of words, one where they have no SentenceId; whole numbers are milliseconds."""
+    words: Any = part.get("words", part.get("Words"))
+    names = next((names for names in _WORDS if _has_all(words, names)), None)
+    if names is None:
+        return []
+    _, start, end = names
+    whole = all(_is_whole(word[name]) for word in words for name in (start, end))
+    said = [list(group) for _, group in itertools.groupby(words, lambda word: word.get("SentenceId"))]
+    return [_timed(_joined(one, names[0]), one[0][start], one[-1][end], _MS if whole else 1) for one in said]
+
+
+def _has_all(words: Any, names: tuple[str, str, str]) -> bool:
+    if not isinstance(words, list) or not words:
+        return False
+    return all(isinstance(w, dict) and w.keys() >= set(names) and isinstance(w[names[0]], str) for w in words)
+
+
+def _joined(words: Sequence[Record], text: str) -> str:
+    return _BETWEEN.sub(" ", "\0".join(word[text] for word in words)).replace("\0", "")
+
+
+def are_milliseconds(lines: Sequence[tuple[Any, Any, Any]]) -> bool:
+    """Whether the starts, ends and texts of lines have milliseconds: whole numbers, and enough of them for the words."""
+    if not all(_is_whole(time) for start, end, _ in lines for time in (start, end)):
+        return False
+    length = sum(int(end) - int(start) for start, end, _ in lines)
+    return length > 0 and length * _FASTEST >= sum(len(str(text)) for *_, text in lines) * _MS
+
+
+def bare_sentences(values: Sequence[Any]) -> list[Record]:
+    """FunASR's sentences, saved without what is around them, with names of times that say milliseconds; else none."""
+    if not all(map(_is_sentence, values)):
+        return []
+    if not are_milliseconds([(row["start"], row["end"], row.get("text", row.get("sentence"))) for row in values]):
+        return []
+    return [{IN_MILLISECONDS.get(name, name): value for name, value in row.items()} for row in values]
+
+
+def _is_sentence(value: Any) -> bool:
+    return isinstance(value, dict) and "spk" in value and all(type(value.get(name)) is int for name in IN_MILLISECONDS)
+
+
+def word_times(stamps: Any) -> tuple[tuple[float, float], ...]:
+    """Seconds of every word, from FunASR's [[start, end], ...] in milliseconds; none where it isn't that."""
+    if not isinstance(stamps, list):
+        return ()
+    pairs = [tuple(seconds(time, _MS) for time in pair) for pair in stamps if isinstance(pair, list) and len(pair) == 2]
+    if len(pairs) != len(stamps) or any(time is None for pair in pairs for time in pair):
+        return ()
+    return tuple(pairs)
+
+
+def _is_whole(time: Any) -> bool:
+    return (digits := str(time)).isdecimal() and len(digits) < 16  # a longer one is no time
+
+
+def milliseconds_note(path: str) -> str:
+    """What is said where times were found to be milliseconds."""
+    told = "start and end are whole numbers, too far apart for seconds"
+    return (
+        f"{path}: {told}, and read as milliseconds; if they are seconds, name them with --start-column and --end-column"
+    )
+
+
 def result_lines(record: Record) -> list[Record]:
     """Tencent's segments where it gives no ResultDetail: lines "[0:1.020,0:2.380]  ..." of Result."""
     result = record.get("Result")
@@ -175,9 +309,10 @@ def _azure(segment: Record) -> Record:
 
 def _azure_fast(segment: Record) -> Record:
     """Azure's fast transcription: a start and a length in milliseconds, called otherwise in its preview of May 2024."""
-    start, length = (seconds(segment.get(f"{name}Milliseconds", segment.get(name))) for name in ("offset", "duration"))
-    end = None if start is None or length is None else start + length
-    return _timed(segment.get("text"), start, end, _MS)
+    given = (segment.get(f"{name}Milliseconds", segment.get(name)) for name in ("offset", "duration"))
+    start, length = (seconds(value, _MS) for value in given)
+    end = None if start is None or length is None else round(start + length, 6)
+    return _timed(segment.get("text"), start, end)
 
 
 def _azure_time(segment: Record, name: str) -> float | None:
@@ -199,9 +334,10 @@ def _lattice(segment: Record) -> Record:
     """iFlytek's segments with words: {"st": {"bg", "ed", "rt": [{"ws": [{"cw": [{"w"}]}]}]}}, often as a text of JSON."""
     best: Any = segment.get("json_1best")
     try:
-        said = (json.loads(best) if isinstance(best, str) else best)["st"]
+        said = (json.loads(best, object_pairs_hook=distinct) if isinstance(best, str) else best)["st"]
         words = [word["cw"][0]["w"] for part in said["rt"] for word in part["ws"] if word["cw"]]
-        return _timed("".join(words), said.get("bg"), said.get("ed"), _MS)
+        who = {} if str(said.get("rl") or 0) == "0" else {"speaker": said["rl"]}  # 0: nobody was told apart
+        return _timed("".join(words), said.get("bg"), said.get("ed"), _MS) | who
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return {"text": None}
 
@@ -224,5 +360,9 @@ FORMS: dict[str, Form] = {
     "audio_segments": Form(_named("transcript", "start_time", "end_time", 1), ({"transcript"},)),
     "body": Form(_named("content", "from", "to", 1), ({"from"},)),
 }
-SIGNS = frozenset(FORMS) | {"Result", "onebest"}  # what tells a transcript that has none of the usual names of a text
+SIGNS = frozenset(FORMS) | {
+    "Result",
+    "onebest",
+    "SentenceId",
+}  # what tells a transcript that has none of the usual names of a text
 _NAMELESS = (Form(_named("onebest", "bg", "ed", _MS), ({"onebest"},)),)  # iFlytek's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -30,13 +31,14 @@ def split_items(items: Iterable[Item | Reject], options: Options, asr: bool) -> 
 def _without_tags(item: Item | Reject) -> Item | Reject:
     if isinstance(item, Reject) or "<|" not in item.text:
         return item
-    text = _untagged(item.text)
+    text = untagged(item.text)
     if not text:
         return Reject(item.place, "there are a recogniser's tags and no words", item.text[:80])
     return replace(item, record=item.record | {"text": text})
 
 
-def _untagged(text: str) -> str:
+def untagged(text: str) -> str:
+    """The text without a recogniser's tags."""
     return _TAG.sub("", text).strip() if "<|" in text else text
 
 
@@ -45,7 +47,7 @@ def is_transcript(item: Item, asked: bool | None, asr: bool) -> bool:
     if asked is False or len(item.text) <= MAX_CHARS:
         return False
     untimed = "start" not in item.record or bool(item.words)
-    return bool(asked or (untimed and (asr or recording_of(item.record))))
+    return bool(asked or (untimed and (asr or item.words or recording_of(item.record))))
 
 
 def _utterances(item: Item) -> Iterator[Item]:
@@ -59,8 +61,8 @@ def _utterances(item: Item) -> Iterator[Item]:
     if len(spans) < 2:
         yield item
         return
-    own = {key: value for key, value in item.record.items() if not isinstance(value, str) or _untagged(value) != text}
-    short = {key: value for key, value in own.items() if _is_short(value)}
+    own = {key: value for key, value in item.record.items() if not isinstance(value, str) or untagged(value) != text}
+    short = {key: value for key, value in own.items() if is_short(value)}
     times = _times(item, spans)
     for number, (start, end) in enumerate(spans):
         place = {"text_offset": start} | (times[number] if times else {})
@@ -69,7 +71,8 @@ def _utterances(item: Item) -> Iterator[Item]:
         )
 
 
-def _is_short(value: Any) -> bool:
+def is_short(value: Any) -> bool:
+    """Whether a field is short enough to stand in every row that is cut from one."""
     if isinstance(value, str | bytes):
         return len(value) <= _REPEATED
     return not isinstance(value, list | tuple | dict)
@@ -82,7 +85,7 @@ def _times(item: Item, spans: Sequence[Span]) -> list[dict[str, Any]]:
         return []
     starts = [found.start() for found in _WORD.finditer(item.text)]
     if len(starts) == len(item.words):
-        inside = [[w for at, w in zip(starts, item.words, strict=True) if a <= at < b] for a, b in spans]
+        inside = [item.words[bisect_left(starts, a) : bisect_left(starts, b)] for a, b in spans]
         if all(inside):
             return [{"start": words[0][0], "end": words[-1][1]} for words in inside]
     second = (end - start) / len(item.text)

@@ -11,28 +11,34 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io.headers import header_note, lower_header
+from zhenyan.inference.io import asr
+from zhenyan.inference.io.headers import HEADER_ROWS, find_header
+from zhenyan.inference.io.hints import Hints
 from zhenyan.inference.io.items import Columns, Item, Options, Reject, find_columns, make_item, table_columns
 from zhenyan.inference.io.opening import LOST, open_seekable, open_text, plain_suffix, read_as
+from zhenyan.inference.io.recognisers import IN_MILLISECONDS, are_milliseconds, milliseconds_note
+from zhenyan.inference.json_objects import RepeatedKey, distinct
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 _BATCH = 2048
-_FIRST = 1000  # lines of JSON that are looked through for the column asked for
+_FIRST = 1000  # rows that are looked through for the column asked for, or for the unit of their times
 _SHAPES = 1000  # kinds of rows of a file whose columns are kept
 _FIRST_CHARS = 8_000_000  # in them, so that they fit in memory
+_WHISPERS = ["start", "end", "text"]  # columns of its table, whose times are milliseconds
 _DELIMITERS = "\t;|，,"
+_SEPARATOR_LINE = ["sep=", ""]  # sep=, above the header is said to Excel alone
 _RECORD_CHARS = 1 << 26  # more than a cell holds; a quote that is never closed is found out here at the latest
 
 Record: TypeAlias = tuple[int, list[str]] | Reject  # last line, from 1, and fields
 
 
 def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
-    """One JSON object a line; a broken line is a reject.
+    """One JSON object a line, a row or a recogniser's result; a broken line is a reject.
 
     InputError when all rows of a short file lack the column asked for, or the file is a JSON array.
     """
     with open_text(path, options) as lines:
-        path = read_as(path, lines)
+        file, path = path, read_as(path, lines)
         first = _first(lines) if _asked(options) else []
         _check_asked(first, options, path)
         known: dict[tuple[str, ...], Columns] = {}  # by a row's names: writers leave out what is empty
@@ -44,18 +50,25 @@ def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
                     )
                 yield row
                 continue
+            place = f"line {number}"
+            if asr.is_recognised(row, options):
+                yield from asr.read_row(row, place, file, options)
+                continue
             if (names := tuple(row)) not in known:
                 try:
                     columns = find_columns(row, options, path, lenient=True)
                 except InputError as error:
                     if not known and options.text_column is None and number == 1 and not row:
                         raise
-                    yield Reject(f"line {number}", str(error).removeprefix(f"{path}: "))
+                    if asr.holds_segments(row):
+                        yield from asr.read_row(row, place, file, options)
+                    else:
+                        yield Reject(place, str(error).removeprefix(f"{path}: "))
                     continue
                 if len(known) >= _SHAPES:
                     known.clear()
                 known[names] = columns
-            yield make_item(row, known[names], f"line {number}")
+            yield make_item(row, known[names], place)
 
 
 def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | Reject]]:
@@ -64,9 +77,12 @@ def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | Rejec
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=distinct)
         except (ValueError, RecursionError) as error:
             yield number, Reject(f"line {number}", f"not JSON: {error}", line.strip()[:80])
+            continue
+        except RepeatedKey as error:
+            yield number, Reject(f"line {number}", f"{error}; keep one of them", line.strip()[:80])
             continue
         if not isinstance(row, dict):
             row = Reject(f"line {number}", f"expected a JSON object, found {type(row).__name__}", line.strip()[:80])
@@ -108,7 +124,10 @@ def read_csv(path: str, options: Options) -> Iterator[Item | Reject]:
         header, rows = _header(_records((line.replace("\0", "") for line in lines), delimiter), options, path)
         if not header:
             return
+        if delimiter == "\t" and header == _WHISPERS and not (options.start_column or options.end_column):
+            header, rows = _with_units(rows, options, path)
         names, columns = _csv_columns(header, delimiter, options, path)
+        hints = Hints(names, columns, options, path)
         for record in rows:
             if isinstance(record, Reject):
                 yield record
@@ -117,21 +136,33 @@ def read_csv(path: str, options: Options) -> Iterator[Item | Reject]:
             if len(row) != len(names):
                 yield Reject(place, f"{len(row)} fields, the header has {len(names)}", delimiter.join(row)[:80])
                 continue
-            yield make_item(dict(zip(names, row, strict=True)), columns, place)
+            yield make_item(hints.seen(dict(zip(names, row, strict=True))), columns, place)
+        hints.tell()
 
 
 def _header(rows: Iterator[Record], options: Options, path: str) -> tuple[list[str], Iterator[Record]]:
     """The columns' names, none in a file without records, and the records below them."""
-    first, below = next(rows, None), next(rows, None)
-    if first is None:
+    first = list(itertools.islice(rows, HEADER_ROWS))
+    if first and isinstance(first[0], tuple) and [name.lstrip("\ufeff") for name in first[0][1]] == _SEPARATOR_LINE:
+        del first[0]
+    if not first:
         return [], rows
-    if isinstance(first, Reject):
-        raise InputError(f"{path}: {first.reason} in the header")
-    names = [name.strip().lstrip("\ufeff") for name in first[1]]
-    if isinstance(below, tuple) and (lower := lower_header(names, below[1], options)):
-        options.notes.append(header_note(path, f"line {below[0]}"))
-        return lower, rows
-    return names, rows if below is None else itertools.chain([below], rows)
+    if isinstance(first[0], Reject):
+        raise InputError(f"{path}: {first[0].reason} in the header")
+    whole = itertools.takewhile(lambda record: isinstance(record, tuple), first)
+    names, taken = find_header([record for record in whole if isinstance(record, tuple)], "line", options, path)
+    return names, itertools.chain(first[taken:], rows)
+
+
+def _with_units(rows: Iterator[Record], options: Options, path: str) -> tuple[list[str], Iterator[Record]]:
+    """The columns' names in Whisper's own table, which say milliseconds where the first rows have these, and all rows."""
+    first = list(itertools.islice(rows, _FIRST))
+    rows = itertools.chain(first, rows)
+    fields = [row[1] for row in first if isinstance(row, tuple) and len(row[1]) == len(_WHISPERS)]
+    if not are_milliseconds([(start, end, text) for start, end, text in fields]):
+        return _WHISPERS, rows
+    options.notes.append(milliseconds_note(path))
+    return [IN_MILLISECONDS.get(name, name) for name in _WHISPERS], rows
 
 
 def _csv_columns(names: list[str], delimiter: str, options: Options, path: str) -> tuple[list[str], Columns]:
@@ -209,10 +240,12 @@ def read_parquet(path: str, options: Options) -> Iterator[Item | Reject]:
         try:
             file = parquet.ParquetFile(raw)
             names, columns = table_columns(file.schema_arrow.names, options, path)
+            hints = Hints(names, columns, options, path)
             numbers = itertools.count(1)
             for batch in file.iter_batches(batch_size=_BATCH):
                 for record in _whole_microseconds(batch.rename_columns(names)).to_pylist():
-                    yield make_item(_decoded(record), columns, f"row {next(numbers)}")
+                    yield make_item(hints.seen(_decoded(record)), columns, f"row {next(numbers)}")
+            hints.tell()
         except (pyarrow.ArrowException, ValueError, OverflowError) as error:  # text that isn't UTF-8, a year over 9999
             raise InputError(f"{path}: not a readable Parquet file ({error})") from None
 

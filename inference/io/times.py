@@ -5,18 +5,24 @@ from __future__ import annotations
 import re
 import unicodedata
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 
 FIRST_DATE = 1e8  # seconds since 1970 from which a number is a date (1973); no recording is three years long
 _LAST_DATE = 2.5e11  # the year 9892: a larger number is a date that isn't written in seconds
 _LONGEST = 1e15  # a larger number is no time, not even one in microseconds: it is an id, or infinity
+# 2026-11-27 20:15:03, 20261127 20:15; without separators all eight digits of the day are there
 _DATE = re.compile(
-    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})(?:日T?|[T\s])\s*"
+    r"(?=\d{4}[-/.年]\d{1,2}[-/.月]|\d{8}\D)(\d{4})[-/.年]?(\d{1,2})[-/.月]?(\d{1,2})(?:日T?|[T\s])\s*"
     r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(?:Z|[+-]\d{2}:?\d{2})?"
 )
 _DIGITS = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)()")  # 20261127201503, without a fraction
+_DAY_DIGITS = re.compile(r"20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")  # as seconds 234 days
+_DAY = re.compile(
+    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:\s+0?0:00(?::00)?)?"
+)  # as a cell with a format of hours is
+_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?")
 _START = datetime(1970, 1, 1)
 # 20时15分03秒, 1小时2分, 10分5秒; what stands before is a date or half a day, and no sign or other part of a number
 _UNITS = re.compile(
@@ -52,8 +58,8 @@ def seconds(value: Any, units: float = 1.0) -> float | None:
     """Seconds of a number, "12.5", "01:02:03.4", "02:03,4" or a date with a time; None where it is no time from 0.
 
     `units`: how many a plain number has in a second. A date counts from 1970 as the clock showed it, whatever its zone:
-    rows of one table are compared and shown. A number too large for seconds is a date: 20261127201503, or milliseconds
-    since 1970.
+    rows of one table are compared and shown. A number too large for seconds is a date: 20261127201503, 202611272015, or
+    milliseconds since 1970. 20261127 is a day, and no time.
     """
     if isinstance(value, bool) or value is None:
         return None
@@ -75,8 +81,27 @@ def is_date(value: Any) -> bool:
     if ":" in text:
         return _DATE.fullmatch(text) is not None
     with suppress(ValueError):
-        return _LAST_DATE <= float(text) < _LONGEST
+        return _is_minute(number := float(text)) or _LAST_DATE <= number < _LONGEST
     return False
+
+
+def on_day(day: Any, value: Any) -> Any:
+    """The date with the time of day, as text: 2026-11-27 20:15; the value as it is where one of the two is none.
+
+    Beside a date 20:15 is an hour, not 20 minutes.
+    """
+    if not isinstance(value, str | time) or not (found := _day(str(day).strip())):
+        return value
+    hour = _plainly(str(value).strip())
+    return f"{found} {hour}" if _OF_DAY.fullmatch(hour) else value
+
+
+@lru_cache(maxsize=64)
+def _day(text: str) -> str | None:
+    """A date alone, such as 2026/11/27, 20261127 or one of a workbook, as 2026-11-27."""
+    if _DAY_DIGITS.fullmatch(text):
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    return "-".join(found.groups()) if (found := _DAY.fullmatch(text)) else None
 
 
 def begun(value: Any) -> Any:
@@ -134,14 +159,25 @@ def _code_seconds(text: str, units: float) -> float | None:
 
 
 def _number_seconds(number: float, units: float) -> float | None:
-    if not 0 <= number < _LONGEST:
+    if not 0 <= number < _LONGEST or (units == 1 and _is_day(number)):
         return None
+    if units == 1 and _is_minute(number):
+        return _dated(number)
     return number / units if number / units < _LAST_DATE else _dated(number)
+
+
+def _is_day(number: float) -> bool:
+    return 2e7 < number < 2.1e7 and number == int(number) and _DAY_DIGITS.fullmatch(str(int(number))) is not None
+
+
+def _is_minute(number: float) -> bool:
+    return 1.9e11 <= number < 2.1e11 and number == int(number)
 
 
 def _dated(number: float) -> float | None:
     """Seconds of a number that has too many of them: a date with all its digits, or milliseconds since 1970."""
-    if not (written := _DIGITS.fullmatch(str(int(number)))):
+    digits = f"{int(number)}{'00' * _is_minute(number)}"
+    if not (written := _DIGITS.fullmatch(digits)):
         return number / 1000 if number / 1000 < _LAST_DATE else None
     try:
         return _date_seconds(written)

@@ -19,12 +19,13 @@ def sentences(text: str) -> list[Span]:
     pattern = _SENTENCE_WITH_DOTS if _ASCII_STOPS.search(text) else _SENTENCE
     spans: list[Span] = []
     start = None
-    end = 0
+    end = letters = 0
     for piece in pattern.finditer(text):
         start, end = piece.start() if start is None else start, piece.end()
-        if len(re.sub(r"\W", "", text[start:end])) >= MIN_CHARS:
+        letters += len(re.sub(r"\W", "", piece[0]))
+        if letters >= MIN_CHARS:
             spans.append(_stripped(text, start, end))
-            start = None
+            start, letters = None, 0
     if start is not None and text[start:end].strip():
         if spans:
             spans[-1] = (spans[-1][0], end)
@@ -44,7 +45,7 @@ def _cut(text: str, start: int, end: int) -> list[Span]:
         pauses = [found.end() for found in _PAUSE.finditer(text, start + MAX_CHARS // 2, start + MAX_CHARS)]
         at = pauses[-1] if pauses else start + MAX_CHARS
         spans.append(_stripped(text, start, at))
-        start = _stripped(text, at, end)[0]
+        start = next((i for i in range(at, end) if not text[i].isspace()), end)
     return [*spans, (start, end)]
 
 

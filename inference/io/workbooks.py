@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import Any, BinaryIO, TypeAlias
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io.headers import header_note, lower_header
+from zhenyan.inference.io.headers import HEADER_ROWS, find_header, header_at
+from zhenyan.inference.io.hints import Hints
 from zhenyan.inference.io.items import Columns, Item, Options, Reject, make_item, table_columns
 from zhenyan.inference.io.opening import OLE, ZIP, open_seekable
 
@@ -39,7 +40,8 @@ Row: TypeAlias = tuple[int, Cells]
 
 
 def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
-    """The first visible sheet with rows, its first row as header, streamed; other sheets with rows are noted in the options.
+    """The first visible sheet with rows, streamed, its header found by io.headers; other sheets with rows are noted in
+    the options. Where it names no text among its first rows, the first visible sheet that surely does is read.
 
     Cells merged downwards have their value in every row, but for those of the text, which is scored once.
     """
@@ -69,7 +71,7 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
     book = openpyxl.load_workbook(raw, read_only=True, data_only=True)
     if not book.worksheets:
         raise InputError(f"{path}: has no worksheet")
-    sheet = next((s for s in book.worksheets if s.sheet_state == "visible" and next(_rows(s), None)), None)
+    sheet = _chosen(book.worksheets, options)
     others = [other for other in book.worksheets if other is not sheet and next(_rows(other, _LOOKED_AT), None)]
     if others:
         read = f"sheet {sheet.title}" if sheet else "no sheet"
@@ -77,18 +79,34 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
     if sheet is None:
         return
     rows = _rows(sheet)
-    header, rows = _header(rows, options, path)
+    first = list(itertools.islice(rows, HEADER_ROWS))
+    header, taken = find_header(first, "row", options, path)
+    rows = itertools.chain(first[taken:], rows)
     header = [name or f"column{i}" for i, name in enumerate(header, 1)]
     names, columns = _columns(header, options, f"{path} sheet {sheet.title}", others)
     filled = [at for at, name in enumerate(names) if name != columns.text]
     merged = {at: last for at, last in _merged(sheet).items() if at[1] in filled}
     at, unsaved = names.index(columns.text), None
+    hints = Hints(names, columns, options, f"{path} sheet {sheet.title}")
     for number, row in _filled(rows, merged):
-        item = make_item(_plain(_named(names, row)), columns, f"row {number}")
+        item = make_item(hints.seen(_plain(_named(names, row))), columns, f"row {number}")
         if isinstance(item, Reject) and row[at : at + 1] in ((), (None,)):
             unsaved = _unsaved(sheet, at) if unsaved is None else unsaved
             item = replace(item, reason=_UNSAVED.format(columns.text)) if number in unsaved else item
         yield item
+    hints.tell()
+
+
+def _chosen(sheets: Sequence[Any], options: Options) -> Any:
+    """The first visible sheet with rows, or, where it has no text, the first that has a text and another usual column."""
+    filled = (sheet for sheet in sheets if sheet.sheet_state == "visible" and next(_rows(sheet), None))
+    if (first := next(filled, None)) is None or header_at(_first_rows(first), options) is not None:
+        return first
+    return next((sheet for sheet in filled if header_at(_first_rows(sheet), options, sure=True) is not None), first)
+
+
+def _first_rows(sheet: Any) -> list[Cells]:
+    return [cells for _, cells in itertools.islice(_rows(sheet), HEADER_ROWS)]
 
 
 def _check_beginning(raw: BinaryIO, path: str) -> None:
@@ -104,20 +122,6 @@ def _check_beginning(raw: BinaryIO, path: str) -> None:
         raise InputError(
             f"{path}: not a readable XLSX workbook: it is {what}; open it in a spreadsheet program and save it as .xlsx, or get it again"
         )
-
-
-def _header(rows: Iterator[Row], options: Options, path: str) -> tuple[list[str], Iterator[Row]]:
-    """The columns' names, "" for one that has none, and the rows below them."""
-    first, below = next(rows), next(rows, None)
-    names = ["" if name is None else str(name).strip() for name in first[1]]
-    if below is None:
-        return names, rows
-    width = max(len(names), len(below[1]))
-    padded = [*names, *[""] * (width - len(names))]
-    if lower := lower_header(padded, [*below[1], *[None] * (width - len(below[1]))], options):
-        options.notes.append(header_note(path, f"row {below[0]}"))
-        return lower, rows
-    return names, itertools.chain([below], rows)
 
 
 def _columns(header: Sequence[str], options: Options, path: str, others: Sequence[Any]) -> tuple[list[str], Columns]:

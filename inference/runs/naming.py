@@ -11,7 +11,7 @@ from zhenyan.inference.io.documents import file_name, stream_name
 from zhenyan.inference.io.names import member_name
 from zhenyan.inference.io.opening import inner_address, plain_suffix
 
-_NAMED_BY_FILE = (".txt", ".srt", ".vtt", ".ass", ".json")  # their readers give rows the file's name as stream
+_NAMED_BY_FILE = (".txt", ".docx", ".srt", ".vtt", ".ass", ".json")  # their readers give rows the file's name as stream
 
 
 class StreamNames:

@@ -11,6 +11,7 @@ _VARYING = re.compile(
     r"(?<=of which ).+(?= has damaged bytes)|(?<=read sheet ).+?(?=; not read: )|(?<=not read: ).+"
     r"|(?<=the same file as ).+(?=, scored once)|(?<=the text is read from ).+(?=; name another)"
     r"|(?<=^left out ).+?(?=; |$)|(?<=read in part, left out ).+(?=; cut it)"
+    r"|(?<=^before the first time: ).+(?=; not scored)"
     r"|(?<=^column ).+(?=; such rows)|(?<=the header is read from ).+(?=, for)"
 )
 _NO_FILES = {

@@ -46,6 +46,7 @@ def score_part(classifier: Classifier, work: Work, context: bool) -> bytes:
     classifier.clear_cache()
     found = predict_distinct(classifier, [p.item.text for p in work.items if isinstance(p.item, Item)])
     added = {text: _added(prediction, classifier.bundle.id) for text, prediction in found.items()}
+    names = _ADDED.union(f"{_SCORE}{label}" for label in classifier.bundle.label_ids)
     lines, scored = [], []
     for placed in work.items:
         if isinstance(placed.item, Reject):
@@ -53,7 +54,8 @@ def score_part(classifier: Classifier, work: Work, context: bool) -> bytes:
         else:
             text = placed.item.text
             scored.append((placed, found[text]))
-            lines.append(_row(placed, "hit" if found[text].labels else "row", added[text]))
+            own = own_fields(placed.item.record, names)
+            lines.append(_row(placed, "hit" if found[text].labels else "row", own, added[text]))
     if context:
         lines += [dump_line(hit) for hit in context_hits(classifier, work.before, scored)]
     return b"".join([*lines, dump_line(_streams(scored))])
@@ -113,22 +115,24 @@ def _added(prediction: Prediction, model: str) -> bytes:
     return dump_line(fields | ({"truncated": True} if prediction.truncated else {}))[1:-1]
 
 
-def _row(placed: Placed, kind: str, added: bytes) -> bytes:
+def _row(placed: Placed, kind: str, own: Mapping[str, Any], added: bytes) -> bytes:
     """{"kind", "file", "place", "row": {own fields, added fields}}, joined as text: the tail is shared by repeats."""
-    own = own_fields(placed.item.record)
     head = dump_line({"kind": kind, "file": placed.file, "place": placed.item.place, "row": own})
     return b"%b,%b}\n" % (head[:-3], added)
 
 
-def own_fields(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row's fields without an earlier run's judgement; its own that are called like those added get another name."""
-    if _ADDED.isdisjoint(record):
+def own_fields(record: Mapping[str, Any], names: frozenset[str] = _ADDED) -> Mapping[str, Any]:
+    """A row's fields without an earlier run's judgement; its own that are called like those added get another name.
+
+    `names`: of what scoring adds, in tables too (`score.LABEL`).
+    """
+    if names.isdisjoint(record):
         return record
     scores = isinstance(record.get("scores"), dict) or any(key.startswith(_SCORE) for key in record)
     if scores and "model" in record:
         judged = _ADDED | ({"source"} if "input.source" in record else set())  # else it may be the row's own
         return {key: value for key, value in record.items() if key not in judged and not key.startswith(_SCORE)}
-    return keep_aside(record, _ADDED)
+    return keep_aside(record, names)
 
 
 def neighbours(before: Placed, after: Placed) -> bool:

@@ -176,7 +176,7 @@ def test_a_repeat_is_scored_once_and_told_each_time(classifier, monkeypatch):
 class Together:
     """A model to which only symptom and goods in one text are a claim."""
 
-    explain, thresholds, bundle = False, [0.5], SimpleNamespace(id="fake")
+    explain, thresholds, bundle = False, [0.5], SimpleNamespace(id="fake", label_ids=("a",))
 
     def clear_cache(self):
         """Nothing is remembered."""

@@ -2,13 +2,17 @@
 
 import gzip
 import json
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+from zhenyan.inference.classifier import Prediction
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import Options, Reject, read_items, tables, workbooks
-from zhenyan.inference.runs.scoring import own_fields
+from zhenyan.inference.io.items import Item
+from zhenyan.inference.runs.inputs import Placed, Work
+from zhenyan.inference.runs.scoring import own_fields, score_part
 
 LINE = "喝这个茶三高就降下来了"
 
@@ -199,6 +203,21 @@ def test_a_table_with_the_times_that_were_read_gets_no_second_ones(tmp_path, ask
 def test_a_score_of_a_rows_own_is_no_earlier_judgement():
     row = scored({"text": LINE, "score.taste": 5, "labels": "甜"})
     assert (row["score.taste"], row["input.labels"]) == (5, "甜")
+
+
+@pytest.mark.parametrize("more", [{}, {"labels": "甜"}])
+def test_a_score_of_a_rows_own_that_is_called_as_one_of_a_label_is_kept_under_another_name(more):
+    """Tables held the run's alone, and JSON lines both."""
+    own = {"score.a": "我的", "score.taste": 5, **more}
+    classifier = SimpleNamespace(
+        bundle=SimpleNamespace(id="m", label_ids=("a",)), explain=False, clear_cache=lambda: None,
+        predict=lambda texts, explain: [Prediction(text, (), {"a": 0.1}) for text in texts],
+    )  # fmt: skip
+    work = Work(0, None, (Placed(0, Item({"text": LINE, **own}, "line 1")),))
+    row = json.loads(score_part(classifier, work, context=False).splitlines()[0])["row"]
+    kept = {"input.score.a": "我的", "score.taste": 5, **{f"input.{key}": value for key, value in more.items()}}
+    judged = {"labels": [], "scores": {"a": 0.1}, "evidence": [], "model": "m"}
+    assert row == {"text": LINE, **kept, **judged}
 
 
 def test_the_first_sheet_with_rows_is_read_and_the_others_are_named(tmp_path):

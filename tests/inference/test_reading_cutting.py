@@ -1,9 +1,12 @@
 """Where running speech is cut into utterances, and which times they have."""
 
 import json
+import time
 
 import pytest
 from zhenyan.inference.io import Options, read_items
+from zhenyan.inference.io.items import Item
+from zhenyan.inference.io.splitting import split_items
 from zhenyan.inference.io.utterances import MAX_CHARS, MIN_CHARS, split_utterances
 
 LONG = "喝这个茶三高就降下来了啊啊啊。"  # MIN_CHARS letters
@@ -66,3 +69,41 @@ def test_a_row_without_an_end_is_cut_without_times(tmp_path):
     assert [(i.text, i.record["text_offset"], i.record.get("end")) for i in items] == [
         (LONG, n * len(LONG), None) for n in range(12)
     ]
+
+
+def spoken(text):
+    """A row of running speech with a time for each of its characters."""
+    record = {"file": "a.mp4", "text": text, "start": 0.0, "end": float(len(text))}
+    return Item(record, "segment 1", tuple((float(at), at + 0.5) for at, c in enumerate(text) if c.isalpha()))
+
+
+def test_each_utterance_has_the_times_of_its_own_words():
+    items = list(split_items([spoken(f"。 {LONG * 12}")], Options(), asr=True))
+    assert [(i.record["start"], i.record["end"]) for i in items] == [
+        (2.0 + n * len(LONG), 2.0 + n * len(LONG) + MIN_CHARS - 0.5) for n in range(12)
+    ]
+
+
+def longer(work, chars):
+    """How many times as long `work` takes for `chars` characters as for a tenth of them."""
+
+    def seconds(chars):
+        took = []
+        for _ in range(3):
+            began = time.process_time()
+            work(chars)
+            took.append(time.process_time() - began)
+        return min(took)
+
+    return seconds(chars) / seconds(chars // 10)
+
+
+@pytest.mark.parametrize(("piece", "chars"), [("。 ", 20_000), ("♪。", 20_000), ("说", 4_000_000)])
+def test_ten_times_the_text_takes_about_ten_times_as_long(piece, chars):
+    """It took a hundred times as long."""
+    assert longer(lambda chars: split_utterances(piece * (chars // len(piece))), chars) < 40
+
+
+def test_ten_times_the_words_take_about_ten_times_as_long():
+    items = {chars: spoken(LONG * (chars // len(LONG))) for chars in (4_500, 45_000)}
+    assert longer(lambda chars: list(split_items([items[chars]], Options(), asr=True)), 45_000) < 40

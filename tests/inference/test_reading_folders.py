@@ -165,6 +165,23 @@ def test_a_note_names_the_most_frequent_endings(tmp_path):
     assert left.startswith("left out 10 .x0, 9 .x1, ") and left.endswith(", 3 .x7, 3 other files")
 
 
+def test_a_note_names_the_kinds_that_can_be_had_read_first(tmp_path):
+    for number in range(10):
+        for copy in range(3):
+            given(tmp_path / f"{copy}.x{number}")
+    for name in ("a.md", "b.ssa", "c.eaf", "c.TextGrid", "d.pdf", "d.doc", "e.xml", "f.lrc"):
+        given(tmp_path / name)
+    left = folders.in_folder(str(tmp_path), lambda _: False).left_out()
+    said, *remedies = left.removeprefix("left out ").split("; ")
+    *kinds, others = said.split(", ")
+    assert others == "30 other files"
+    assert sorted(kinds) == ["1 .doc", "1 .eaf", "1 .lrc", "1 .md", "1 .pdf", "1 .ssa", "1 .textgrid", "1 .xml"]
+    assert sorted(remedies) == [
+        "convert .lrc to .srt in a subtitle editor, or rename it to .txt", "convert .xml (弹幕) to .ass or .csv",
+        "export .eaf and .TextGrid as .srt", "rename .md to .txt", "rename .ssa to .ass", "save documents as .txt",
+    ]  # fmt: skip
+
+
 PATTERNS = ["*", "*.txt", "*/*.txt", "**", "**/*.txt", "d/**/*.txt", "d/*", "*/e/f.txt", "d/e/[fg].txt", "./*.txt", "d//*",
             ".*", "**/.*", ".h/*", "d/../*.txt", "l*/*", "**/e/*", "a.tx[t]", "no/*", "a.txt/*", "*/", "**/**/f.txt"]  # fmt: skip
 

@@ -72,6 +72,62 @@ def test_a_file_without_rows_is_noted(tmp_path, name, text):
     assert read(str(tmp_path / name)) == ([], [f"{tmp_path / name}: no rows in it: nothing of it is scored"])
 
 
+@pytest.mark.parametrize("above", [1, 5])
+def test_titles_above_the_header_are_passed_over(tmp_path, above):
+    titles = [["11月直播话术汇总表"], ["导出时间：2026-11-30"], ["", "一"], ["二"], ["三"]][:above]
+    rows = [*titles, ["直播间", "时间", "话术", "备注"], ["养生堂", "00:00:01", LINE, None]]
+    for path, place in (
+        (workbook(tmp_path / "a.xlsx", rows, ["A1:D1"]), "row"), (table(tmp_path / "a.csv", rows), "line"),
+    ):  # fmt: skip
+        (item,), notes = read(path)
+        assert (item.text, item.record["stream"], item.place) == (LINE, "养生堂", f"{place} {above + 2}")
+        assert notes == [f"{path}: the header is read from {place} {above + 1}, for no row above it names a text"]
+        assert read(path, text_column="备注")[0][0].reason == "column '备注' is empty"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["汇总"], ["编号", "话术"], ["1", LINE]],  # 话术 alone may be a cell of data
+        [*[["标题行"]] * 6, ["直播间", "话术"], ["养生堂", LINE]],
+        [["汇总"], ["直播间", "时间"], ["养生堂", "1"]],
+    ],
+)
+def test_rows_that_surely_are_no_header_are_not_taken_for_one(tmp_path, rows):
+    rows = [[f"第{at}周" if cell == "标题行" else cell for cell in row] for at, row in enumerate(rows)]
+    for path in (workbook(tmp_path / "a.xlsx", rows), table(tmp_path / "a.csv", rows)):
+        with pytest.raises(InputError, match="no text column"):
+            read(path)
+
+
+def test_a_first_sheet_without_a_text_is_passed_over_for_one_that_surely_has_one(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", [["本表由系统导出"], ["请勿外传"]])
+    book = openpyxl.load_workbook(path)
+    for title, state, header in (
+        ("旧", "hidden", ["时间", "内容"]), ("表", "visible", ["内容"]), ("话术", "visible", ["时间", "内容"]),
+    ):  # fmt: skip
+        sheet = book.create_sheet(title)
+        sheet.sheet_state = state
+        for row in (["十一月"], header, [1, LINE][-len(header) :]):
+            sheet.append(row)
+    book.save(path)
+    (item,), notes = read(path)
+    assert (item.text, item.record["start"], item.place) == (LINE, 1.0, "row 3")
+    assert notes == [
+        f"{path}: read sheet 话术; not read: Sheet, 旧 (hidden), 表",
+        f"{path}: the header is read from row 2, for no row above it names a text",
+    ]
+    with pytest.raises(InputError, match="sheet Sheet: no column '说'"):
+        read(path, text_column="说")
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_line_that_tells_excel_the_separator_is_passed_over(tmp_path, mark):
+    (tmp_path / "a.csv").write_text(f"{mark}sep=,\n编号,话术\n1,{LINE}\n", encoding="utf-8")
+    (item,), notes = read(str(tmp_path / "a.csv"))
+    assert (item.record["编号"], item.text, item.place, notes) == ("1", LINE, "line 3", [])
+
+
 def test_a_formula_without_its_value_is_told_from_an_empty_cell(tmp_path):
     path = workbook(tmp_path / "a.xlsx", [["序号", "话术"], [1, '="喝"&"茶"'], [2, None], [3, LINE]])
     (formula, empty, item), _ = read(path)

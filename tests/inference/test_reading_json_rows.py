@@ -133,3 +133,37 @@ def test_a_recording_is_no_room_where_one_is_named_and_a_stream_of_its_own_is_ke
 def test_no_key_of_an_object_that_names_its_room_is_another(tmp_path, name, options):
     value = {name: "A", "lines": [{"text": LINE, "file": "x.mp4"}], "copy": [{"text": OTHER}]}
     assert outline(given(tmp_path / "a.json", value), **options) == [(LINE, None, "A"), (OTHER, None, "A")]
+
+
+def test_a_row_that_repeats_a_key_is_rejected(tmp_path):
+    """Of two texts the first was hidden by the second, and nobody was told."""
+    twice = f'{{"text": "{LINE}", "text": "{OTHER}"}}'
+    (tmp_path / "a.jsonl").write_text(f'{twice}\n{{"text": "{OTHER}"}}\n', encoding="utf-8")
+    reject, item = read_items(str(tmp_path / "a.jsonl"), Options())
+    assert reject == Reject("line 1", "the key 'text' stands twice in an object; keep one of them", twice)
+    assert item.text == OTHER
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'{{"segments": [{{"start": 1, "end": 2, "text": "{LINE}", "text": "{OTHER}"}}]}}',
+        json.dumps({"data": f'[{{"text": "{LINE}", "text": "{OTHER}"}}]'}),
+        json.dumps({"lattice": [{"json_1best": '{"text": 1, "text": 2}'}]}),
+    ],
+)
+def test_a_recognisers_file_that_repeats_a_key_is_refused(tmp_path, content):
+    (tmp_path / "a.json").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"a\.json: the key 'text' stands twice in an object; keep one of them"):
+        list(read_items(str(tmp_path / "a.json"), Options()))
+
+
+def test_a_text_that_is_json_and_repeats_a_key_is_read_as_it_is(tmp_path):
+    said = f'{{"text": "{LINE}", "text": "{OTHER}"}}'
+    assert texts(given(tmp_path / "a.jsonl", [{"text": said}])) == [said]
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_truth_value_is_no_text(tmp_path, value):
+    (reject,) = read_items(given(tmp_path / "a.jsonl", [{"text": value}]), Options())
+    assert reject == Reject("line 1", "column 'text' holds bool, expected text", str(value))

@@ -146,6 +146,33 @@ def test_a_cue_that_is_all_markup_is_named(tmp_path):
     assert outline(tmp_path / "a.srt", content) == [("line 2", "a cue has over 1000 tags"), (OTHER, 3.0, 4.0)]
 
 
+VOICED = "WEBVTT\n\n00:01.000 --> 00:02.000\n{}\n"
+NAMED = AT.replace("Default,,", "Default,主播,")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "speaker", "text"),
+    [
+        ("a.vtt", VOICED.format(f"<v 主播小美>{LINE}</v>"), "主播小美", LINE),
+        ("a.vtt", VOICED.format(f"<v.loud A&amp;B>{LINE}"), "A&B", LINE),
+        ("a.vtt", VOICED.format(f"<v 甲>{LINE}</v>\n<v 乙>{OTHER}</v>"), None, f"{LINE} {OTHER}"),  # of both
+        ("a.vtt", VOICED.format(f"发言人 2：{LINE}"), "发言人 2", LINE),
+        ("a.vtt", VOICED.format(f"<v 甲>说话人 1：{LINE}"), "甲", f"说话人 1：{LINE}"),
+        ("a.srt", f"1\n00:00:01,000 --> 00:00:02,000\n说话人 1: {LINE}\n", "说话人 1", LINE),
+        ("a.srt", f"1\n00:00:01,000 --> 00:00:02,000\nSpeaker_01:\n{LINE}\n", "Speaker_01", LINE),
+        ("a.srt", f"1\n00:00:01,000 --> 00:00:02,000\n主播小美: {LINE}\n", None, f"主播小美: {LINE}"),
+        ("a.srt", "1\n00:00:01,000 --> 00:00:02,000\n说话人 1:\n", None, "说话人 1:"),
+        ("a.ass", ass(USUAL, f"Dialogue: {NAMED}{LINE}，真的, 放心"), "主播", f"{LINE}，真的, 放心"),
+        ("a.ass", ass("Format: Start, End, Text", f"Dialogue: 0:00:01.00,0:00:02.00,{LINE}"), None, LINE),
+    ],
+)
+def test_who_speaks_is_a_field_of_its_own(tmp_path, name, content, speaker, text):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    (item,) = read_items(str(tmp_path / name), Options())
+    assert (item.record.get("speaker"), item.text) == (speaker, text)
+    assert ("speaker" in item.record) == (speaker is not None)
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
@@ -157,6 +184,7 @@ def test_a_cue_that_is_all_markup_is_named(tmp_path):
         ("talk.ai-zh.srt", "talk"),
         ("talk.wav.json", "talk"),
         ("v1.2.txt", "v1.2"),
+        ("妙记.mp4.docx", "妙记"),
         ("talk.zh.txt", "talk.zh"),
         ("某店.a.srt", "某店.a"),
         (".srt", ".srt"),

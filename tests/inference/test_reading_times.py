@@ -45,10 +45,20 @@ def lines(tmp_path, *rows, **options):
         ("1_5秒", None), ("1.5分2秒", None), ("8.30点", None), ("2026-11-27 1.5小时", None),
         (1764245703000, 1764245703.0), ("1764245703250", 1764245703.25), (20261127201503, AT), ("20261127201503", AT),
         (20261127201503.0, AT), ("20261327201503", None), (19700101080000, None), (250000000000000, None),
+        (202611272015, AT - 3), ("202611272015", AT - 3), (202611272015.0, AT - 3), ("202613272015", None), ("190001010000", None),
+        (20261127, None), ("20261127", None), (20261327, 20261327.0), (20261127.5, 20261127.5), ("20261127 20:15", AT - 3),
+        ("20261127 20:15:03", AT), ("20261127T20:15:03", AT), ("20261127 下午8:15", AT - 3), ("2026112 20:15", None),
+        ("20261127 ", None), ("20261327 20:15", None),
     ],
 )  # fmt: skip
 def test_seconds_of_dates_and_of_what_is_no_time(value, want):
     assert seconds(value) == want
+
+
+@pytest.mark.parametrize("value", [202611272015, 20261127, 20261127.0])
+def test_digits_of_other_units_are_no_date(value):
+    """A recording of five hours in milliseconds, a long one in ticks."""
+    assert seconds(value, 1e3) == value / 1e3 and seconds(str(value), 1e7) == value / 1e7
 
 
 def test_a_time_is_shown_as_it_was_meant():
@@ -145,7 +155,7 @@ def test_numbers_too_large_for_seconds_are_dates_or_told(tmp_path):
     assert (first.record["start"], second.record["start"], third.mistimed) == (AT, AT + 5, True)
     assert neighbours(*(Placed(0, replace(item, record=item.record | ROOM)) for item in (first, second)))
     assert ["1 of 3 values aren't times, e.g. line 4 '20261399201508'" in note for note in options.notes] == [True]
-    for value in (values[0], "20261127201503"):  # what was written is kept, and only once
+    for value in (values[0], "20261127201503", "20261127 20:15:03"):  # what was written is kept, and only once
         (item,) = lines(tmp_path, {"start": value})
         assert item.record == {"text": LINE, "input.start": value, "start": AT}
         assert lines(tmp_path, item.record)[0].record == item.record

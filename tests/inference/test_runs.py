@@ -284,7 +284,8 @@ def test_no_input_is_written_over(tmp_path, monkeypatch, source, score, inputs, 
 
 
 def test_a_report_may_lie_beside_an_output_whose_folder_the_run_makes(tmp_path, source, score):
-    score(source, tmp_path / "new/out.jsonl", report=tmp_path / "new/out.html")
+    score(source, tmp_path / "new/out.jsonl", report=tmp_path / "new/out.html")  # which the command writes later
+    assert (tmp_path / "new/out.jsonl").read_bytes().count(b"\n") == ROWS
 
 
 def test_only_one_process_works_on_a_run(tmp_path, source, score):

@@ -136,6 +136,8 @@ def test_notes_are_told_by_kind_and_none_is_lost(tmp_path, score, classifier, te
          ["2 texts: read in part, left out …; cut it: a.csv line 2, a.csv line 3"]),
         ([f"{n}.csv: column 时间: {n} of 9 values aren't times, e.g. line {n} 'x'; such rows" for n in (2, 3)],
          ["2 files: column …; such rows: 2.csv, 3.csv"]),
+        ([f"{n}.txt: before the first time: {n} lines, from line 1 '{n}' on; not scored" for n in (2, 3)],
+         ["2 files: before the first time: …; not scored: 2.txt, 3.txt"]),
         ([f"stream {n}: time codes in some rows" for n in (2, 3)], ["2 streams: time codes in some rows: stream 2, stream 3"]),
         (["a.txt: read as gb18030", "a.txt: read as utf-16"], ["a.txt: read as gb18030", "a.txt: read as utf-16"]),
     ],

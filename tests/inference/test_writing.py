@@ -11,7 +11,7 @@ import pytest
 from zhenyan.inference import windows
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import check_output, write_output
-from zhenyan.inference.io.jsonlines import replacing
+from zhenyan.inference.io.jsonlines import replacing, write_atomic
 
 
 def test_parquet_with_a_field_name_that_is_no_text(tmp_path):
@@ -41,6 +41,8 @@ def test_an_output_that_cant_be_written_says_what_to_name(tmp_path):
             refuses(tmp_path / f"{'a' * 300}.csv")
     with pytest.raises(InputError, match="name too long"):  # with what is added while it is written
         write_output(tmp_path / f"{'a' * 249}.csv", lambda: [])
+    with pytest.raises(InputError, match="name too long"):
+        write_atomic(tmp_path / f"{'a' * 300}.html", [])
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet", "xlsx", "CSV", "Parquet", "XLSX"])
@@ -118,7 +120,36 @@ def test_rows_say_which_texts_were_read_in_part(tmp_path, score, classifier, mon
 
 def test_a_table_of_texts_that_were_read_whole_has_no_column_for_it(tmp_path, score):
     source, output = tmp_path / "a.txt", tmp_path / "out.csv"
-    source.write_text("大家好\n" + "好看" * 200, encoding="utf-8")
+    source.write_text("大家好\n" + "好看" * 80, encoding="utf-8")
     score(source, output)
     header, *rows = csv.reader(output.open(encoding="utf-8-sig", newline=""))
     assert "model" in header and "truncated" not in header and len(rows) == 2
+
+
+@pytest.mark.parametrize("before", ["old", None])
+def test_of_a_link_the_file_behind_it_is_replaced(tmp_path, before):
+    (tmp_path / "real").mkdir()
+    if before is not None:
+        (tmp_path / "real/a.jsonl").write_text(before)
+    link = tmp_path / "a.jsonl"
+    link.symlink_to("real/a.jsonl")
+    write_output(link, lambda: [{"text": "好"}])
+    assert link.is_symlink() and link.read_text("utf-8") == '{"text":"好"}\n'
+    assert {path.name for path in tmp_path.rglob("*")} == {"real", "a.jsonl"}
+
+
+def test_an_error_names_the_link_that_was_given(tmp_path):
+    (tmp_path / "a.jsonl").symlink_to("nowhere/b.jsonl")
+    with pytest.raises(InputError, match=r"/a\.jsonl: No such file or directory; name a file in a folder that exists"):
+        write_output(tmp_path / "a.jsonl", lambda: [])
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path, linked):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to("pipe")
+    path = link if linked else pipe
+    with pytest.raises(InputError, match=f"{path.name}: is a device or a pipe"), replacing(path):
+        pass
+    assert pipe.is_fifo() and link.is_symlink() and len(list(tmp_path.iterdir())) == 2

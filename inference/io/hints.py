@@ -1,0 +1,98 @@
+"""What the rows of a table tell of its columns, for notes: a text beside a title, minutes that may be hours, a room."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from zhenyan.inference.io.items import TEXT_COLUMNS, TITLE_COLUMNS, Columns, Options, note_others, plain_name
+from zhenyan.inference.io.times import begun, on_day
+
+_LOOKED_AT = 20  # rows, to tell which columns hold longer texts than the title
+_TEXTS, _TITLES = frozenset(map(plain_name, TEXT_COLUMNS)), frozenset(map(plain_name, TITLE_COLUMNS))
+_CHINESE = re.compile("[\u4e00-\u9fff]")
+_SHORT_TIME = re.compile(r"(\d{1,3}):[0-5]\d")
+_HOURS = 24  # of a day
+_ROOMLIKE = re.compile("房|直播间|店|主播|达人|账号|频道|room|channel|shop|account")
+
+
+class Hints:
+    """Sees a table's records before they are read, and tells in the options' notes what nobody can be sure of."""
+
+    def __init__(self, names: Sequence[str], columns: Columns, options: Options, path: str) -> None:
+        self._columns, self._options, self._path = columns, options, path
+        self._left = _LOOKED_AT if options.text_column is None and plain_name(columns.text) in _TITLES else 0
+        self._chars: Counter[str] = Counter()
+        self._short: str | None = (
+            ""  # the first time of hours and minutes, or of minutes and seconds; None: not all are
+        )
+        if columns.start is None or columns.day is not None:
+            self._short = None
+        self._beside: Counter[str] = Counter()  # times without seconds beside a date, by how they are read
+        self._no_hour = ""  # the first of them that no day has
+        self._note_room(names)
+
+    def seen(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The record as it is."""
+        if self._short is not None:
+            self._see_time(begun(record.get(self._columns.start or "")))
+        elif self._columns.day is not None:
+            self._see_beside(record.get(self._columns.day), begun(record.get(self._columns.start or "")))
+        if self._left:
+            self._left -= 1
+            self._see_texts(record)
+        return record
+
+    def tell(self) -> None:
+        """Note what was seen; to be called after the last record."""
+        title = self._columns.text
+        longer = (name for name, chars in self._chars.items() if chars > self._chars[title])
+        note_others(title, [name for name in longer if plain_name(name) not in _TEXTS], self._options, self._path)
+        if self._short:
+            minutes, second = self._short.split(":")
+            self._options.notes.append(
+                f"{self._path}: column {self._columns.start}: {self._short}, as all its values are written, is read as "
+                f"{int(minutes)} min {int(second)} s; such rows need seconds too, as h:mm:ss, where hours are meant"
+            )
+        if len(self._beside) > 1:
+            self._options.notes.append(
+                f"{self._path}: column {self._columns.start}: times that no day has, such as {self._no_hour} "
+                f"({self._beside['minutes']:,} of them), are read as minutes and seconds, others ({self._beside['hours']:,}) as hours "
+                f"and minutes of the date in {self._columns.day}; rename {self._columns.day} if all are times of a recording, "
+                "else write hours as 0:00 to 23:59"
+            )
+
+    def _note_room(self, names: Sequence[str]) -> None:
+        """Say that rooms may be mixed: of rows with times those that follow each other are read together."""
+        others = (name for name in names if name not in self._columns.own.values())
+        like = next((name for name in others if _ROOMLIKE.search(plain_name(name))), None)
+        if like and self._columns.start and self._columns.stream is None:
+            self._options.notes.append(
+                f"{self._path}: no column is read as the room; where {like} names it, add --stream-column {like}"
+            )
+
+    def _see_time(self, value: Any) -> None:
+        """One that begins at minute 0, or is over the hours of a day, is of a recording."""
+        if value is None or not str(value).strip():
+            return
+        found = _SHORT_TIME.fullmatch(str(value).strip())
+        if not found or int(found[1]) >= _HOURS or (not self._short and int(found[1]) == 0):
+            self._short = None
+        else:
+            self._short = self._short or found[0]
+
+    def _see_beside(self, day: Any, value: Any) -> None:
+        """A time without seconds beside a date is an hour where a day has it, else of a recording."""
+        found = _SHORT_TIME.fullmatch(str(value).strip())
+        if not found or on_day(day, "0:00") == "0:00":
+            return
+        of_day = int(found[1]) < _HOURS
+        self._beside["hours" if of_day else "minutes"] += 1
+        self._no_hour = self._no_hour or ("" if of_day else found[0])
+
+    def _see_texts(self, record: dict[str, Any]) -> None:
+        for name, value in record.items():
+            if isinstance(value, str) and _CHINESE.search(value):
+                self._chars[name] += len(value)
