@@ -7,10 +7,12 @@ Nothing in it is code and nothing is unpickled; a file whose SHA-256 differs fro
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,6 +202,8 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
         raise BundleError(f"bundle folder: expected a path, given {type(folder).__name__} {folder!r}")
     try:
         path = Path(folder or DEFAULT_BUNDLE).resolve()
+        if path.is_symlink():  # what Python 3.13 makes of links in a circle
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     except (ValueError, RuntimeError, OSError) as error:  # a NUL or a lone surrogate, links in a circle
         raise BundleError(f"bundle folder: {str(folder)!r} is no path ({error}); name the folder of a bundle") from None
     manifest = read_json(path / MANIFEST)

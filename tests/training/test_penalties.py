@@ -10,10 +10,10 @@ REVIEW = "药品、医疗器械、保健食品、特殊医学用途配方食品�
 RIGHTS = "侵害消费者权益行为处罚办法"
 # Law and article, or paragraph or item of it, to the articles that punish a breach, as read in the copies of LEGAL_BASIS.
 PUNISHED = {
-    "广告法": {9: 57, 11: 59, 12: 59, 13: 59, 16: 58, 17: 58, 18: 58, 20: 57, 21: 58, 24: 58, 25: 58, 27: 58, 28: 55,
-             37: 57, 38: (58, 61), 46: 58},
+    "广告法": {9: 57, 11: 59, 12: 59, 13: 59, 15: 57, 16: 58, 17: 58, 18: 58, 20: 57, 21: 58, 22: 57, 24: 58, 25: 58, 27: 58,
+             28: 55, 37: 57, 38: (58, 61), 46: 58},
     AUCL: {7: 23, 9: 25, 11: 27, 12: 28, 13: 29},
-    FOOD: {34: (123, 124, 125), "第三十四条第六项": 124, 35: 122, 71: 125, 73: 140, 97: 125},
+    FOOD: {34: (123, 124, 125), "第三十四条第六项": 124, 35: 122, 71: 125, 73: 140, 79: 140, 97: 125},
     "食品安全法实施条例": {38: (FOOD, 125)},  # by its article 68
     "产品质量法": {37: 53, 38: 53, 39: 50},
     "农产品质量安全法": {42: 74},
@@ -22,7 +22,7 @@ PUNISHED = {
     "商标法": {57: 60},
     "专利法": {68: 68},
     "专利法实施细则": {101: ("专利法", 68)},
-    "电子商务法": {39: 81},
+    "电子商务法": {17: (AUCL, 25), 39: 81},  # 17 by its article 85
     "消费者权益保护法": {25: 56},
     RIGHTS: {"第六条第五项": (PRICE, 7), 9: ("消费者权益保护法", 56), 12: 15},  # 6 and 9 by its article 14
     "合同行政监督管理办法": {7: 18, 8: 18},
@@ -36,7 +36,7 @@ OTHERWISE = {  # has no fine of its own, refers to whatever other law there is, 
     ("化妆品监督管理条例", "第四十三条"), ("互联网广告管理办法", "第六条"), ("国旗法", "第二十条"),
     ("野生动物保护法", "第二十八条、第三十二条、第三十三条"), ("英雄烈士保护法", "第二十二条"),
     ("消费者权益保护法实施条例", "第十九条"), ("规范促销行为暂行规定", "第十三条第一款"),
-    ("网络反不正当竞争暂行规定", "第九条第一款第四项"),
+    ("网络反不正当竞争暂行规定", "第九条第一款第四项"), (LIVE, "第三十五条"),
 }  # fmt: skip
 DIGITS = "零一二三四五六七八九"
 
@@ -107,7 +107,8 @@ def test_amounts_are_stated_but_for_sales_under_laws_that_were_not_read(labels):
     ("illegal_endorsement", "第五十八条：处广告费用1倍以上3倍以下罚款，或者10万元以上20万元以下罚款",
      "Advertising Law 58: 1 to 3 times the advertising fee, or 100,000 to 200,000 yuan"),
     ("food_safety", "价款10倍或者损失3倍的赔偿金，最低1000元", "ten times the price or three times the loss, 1,000 yuan at least"),
-    ("food_safety", "第一百二十二条（无许可）", "122 (no licence)"),
+    ("food_safety", "第一百二十二条（无许可；小作坊、食品摊贩依照地方规定，第一百二十七条）",
+     "122 (no licence; small workshops and stalls by provincial rules, 127)"),
     ("counterfeit_origin", "农产品质量安全法第七十四条：没收违法所得，处5000元以上5万元以下罚款",
      "Law on the Quality and Safety of Agricultural Products 74: gains confiscated, 5,000 to 50,000 yuan"),
     ("commercial_disparagement", "广告法第五十九条：处10万元以下罚款", "Advertising Law 59: up to 100,000 yuan"),
@@ -119,6 +120,14 @@ def test_amounts_are_stated_but_for_sales_under_laws_that_were_not_read(labels):
 def test_what_a_penalty_states(labels, label, chinese, english):
     penalty = labels[label].penalty
     assert chinese in penalty.states_zh and english in penalty.states
+
+
+def test_wherever_a_false_advertisement_is_fined_serious_cases_are_too(labels):
+    fined = {one.id: one.penalty for one in labels.values() if ("广告法", 55) in basis(one.penalty)}
+    assert set(fined) >= {"false_propaganda", "counterfeit_origin", "food_safety", "substandard_goods"}
+    for label, penalty in fined.items():
+        assert "广告费用5倍以上10倍以下罚款，或者100万元以上200万元以下罚款" in penalty.states_zh, label
+        assert "serious cases 5 to 10 times, or 1 to 2 million yuan" in penalty.states, label
 
 
 def test_the_military_song_is_among_the_emblems(labels):
