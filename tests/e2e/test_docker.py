@@ -9,6 +9,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -60,7 +61,10 @@ def test_dockerfile(root, tmp_path):
     copied(root, source, steps)
     build = next(rest for name, rest in steps if name == "RUN").replace("/venv", str(venv))
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ZHENYAN_", "PYTHON", "VIRTUAL_ENV"))}
-    done = subprocess.run(build, shell=True, cwd=source, env=clean, capture_output=True, text=True)
+    images = clean | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    }  # where python is, which Debian calls python3
+    done = subprocess.run(build, shell=True, cwd=source, env=images, capture_output=True, text=True)
     if re.search("No matching distribution|Temporary failure in name resolution|Failed to establish", done.stderr):
         pytest.skip("no package index can be reached")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
