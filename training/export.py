@@ -224,7 +224,7 @@ def check_output(run: Path, output: Path) -> None:
         raise ConfigError(f"{output}: is, holds or lies in the run {run}; give a folder beside it")
     try:
         here.parent.mkdir(parents=True, exist_ok=True)
-        names = {path.name for path in here.iterdir()} - {*_LITTER} if here.exists() else set()
+        names = {path.name for path in here.iterdir()} - set(_LITTER) if here.exists() else set()
     except OSError as error:
         raise ConfigError(f"{output}: can't be a bundle folder ({error.strerror}); give a new folder") from None
     if names and (MANIFEST not in names or names - {*FILES, MANIFEST, CARD}):  # other models have files of these names

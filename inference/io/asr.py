@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.documents import file_name, stream_name
 from zhenyan.inference.io.items import (
+    PLATFORM_COLUMNS,
     RECORDING_COLUMNS,
     ROOM_COLUMNS,
     STREAM_COLUMNS,
@@ -59,10 +60,7 @@ from zhenyan.inference.json_objects import RepeatedKey, distinct
 _WRAPPERS = ("data", "result", "results", "rows", "items", "videos", "list", "response", "resp", "output", "transcripts",
              "flash_result", "tasks_info", "task_result", "content", "orderresult")  # keys, in any case, that name no room  # fmt: skip
 # Names of a text that may be no more than a heading of rows: how little they say, where any other name has 0.
-_HEADINGS = {
-    "content": 1, "内容": 1, "话术内容": 1, "字幕内容": 1, "转写文本": 1, "识别结果": 1, "评论内容": 1, "弹幕内容": 1,
-    "详情描述": 1, "卖点": 1, **dict.fromkeys(TITLE_COLUMNS, 2),
-}  # fmt: skip
+_HEADINGS = dict.fromkeys(("content", "内容", *PLATFORM_COLUMNS), 1) | dict.fromkeys(TITLE_COLUMNS, 2)
 _NOTHING = 3
 _MADE_UP = "rand_key_"  # begins the keys that FunASR makes for sound without a name
 

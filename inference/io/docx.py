@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from zhenyan.inference.errors import InputError
+from zhenyan.inference.errors import InputError, MissingExtra
 from zhenyan.inference.io.documents import stream_name
 from zhenyan.inference.io.items import Item, Options, Reject
 from zhenyan.inference.io.opening import OLE, open_seekable
@@ -25,7 +25,6 @@ _MARKUP = {
 # What isn't said, or not here: a second writing of a text box, what was moved away, the readings above characters
 _LEFT_OUT = ("mc:Fallback", "w:moveFrom", "w:rt")
 _WORDS = ("w:t", "w:br", "w:cr", "w:tab", "w:ptab", "w:noBreakHyphen")
-_EXTRA = "needs python-docx: install zhenyan with its extra, pip install 'zhenyan[docx]', or save the document as .txt"
 
 
 def read_docx(path: str, options: Options) -> Iterator[Item | Reject]:
@@ -56,7 +55,7 @@ def _body(raw: BinaryIO, path: str) -> BaseOxmlElement:
         import docx
         from lxml import etree
     except ImportError:
-        raise InputError(f"{path}: {_EXTRA}") from None
+        raise InputError(f"{path}: {MissingExtra('python-docx', 'docx')}, or save the document as .txt") from None
     if raw.read(len(OLE)) == OLE:
         raise InputError(f"{path}: is an old .doc, or has a password: save it as .docx or .txt without a password")
     raw.seek(0)

@@ -25,11 +25,8 @@ class Hints:
         self._columns, self._options, self._path = columns, options, path
         self._left = _LOOKED_AT if options.text_column is None and plain_name(columns.text) in _TITLES else 0
         self._chars: Counter[str] = Counter()
-        self._short: str | None = (
-            ""  # the first time of hours and minutes, or of minutes and seconds; None: not all are
-        )
-        if columns.start is None or columns.day is not None:
-            self._short = None
+        # The first time of hours and minutes, or of minutes and seconds; None: not all are
+        self._short: str | None = None if columns.start is None or columns.day is not None else ""
         self._beside: Counter[str] = Counter()  # times without seconds beside a date, by how they are read
         self._no_hour = ""  # the first of them that no day has
         self._note_room(names)

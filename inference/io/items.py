@@ -21,6 +21,7 @@ from zhenyan.inference.io.times import (
 )
 from zhenyan.inference.normalise import simplified
 
+PLATFORM_COLUMNS = ("话术内容", "字幕内容", "转写文本", "识别结果", "评论内容", "弹幕内容", "详情描述", "卖点")
 TITLE_COLUMNS = ("标题", "title", "商品标题", "商品名称")  # the last choice: what is sold or shown says more elsewhere
 TEXT_COLUMNS = (
     "text",
@@ -36,14 +37,7 @@ TEXT_COLUMNS = (
     "文案",
     "asr_result",
     "asr_result_para",
-    "话术内容",
-    "字幕内容",
-    "转写文本",
-    "识别结果",
-    "评论内容",
-    "弹幕内容",
-    "详情描述",
-    "卖点",
+    *PLATFORM_COLUMNS,
     *TITLE_COLUMNS,
 )
 START_COLUMNS = ("start", "begin", "start_time", "begin_time", "开始", "开始时间", "开始时间(秒)", "起始时间", "时间", "时间戳",

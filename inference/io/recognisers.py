@@ -360,9 +360,6 @@ FORMS: dict[str, Form] = {
     "audio_segments": Form(_named("transcript", "start_time", "end_time", 1), ({"transcript"},)),
     "body": Form(_named("content", "from", "to", 1), ({"from"},)),
 }
-SIGNS = frozenset(FORMS) | {
-    "Result",
-    "onebest",
-    "SentenceId",
-}  # what tells a transcript that has none of the usual names of a text
+# What tells a transcript that has none of the usual names of a text
+SIGNS = frozenset(FORMS) | {"Result", "onebest", "SentenceId"}
 _NAMELESS = (Form(_named("onebest", "bg", "ed", _MS), ({"onebest"},)),)  # iFlytek's

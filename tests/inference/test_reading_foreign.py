@@ -4,10 +4,10 @@ import datetime as dt
 import re
 import zipfile
 
-import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+from reading_helpers import workbook
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import Options, Reject, read_items, workbooks
 
@@ -22,14 +22,6 @@ def read(path, **options):
 
 def texts(path, **options):
     return [item if isinstance(item, tuple) else item.text for item in read(path, **options)]
-
-
-def workbook(path, *rows):
-    book = openpyxl.Workbook()
-    for row in rows:
-        book.active.append(row)
-    book.save(path)
-    return path
 
 
 def changed(path, part, pattern, new):

@@ -2,10 +2,10 @@
 
 import json
 
-import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
+from reading_helpers import workbook
 from zhenyan.inference.io import Options, Reject, read_items
 from zhenyan.inference.io.times import clock
 from zhenyan.inference.runs.inputs import Placed
@@ -24,14 +24,6 @@ def read(path, **asked):
     options = Options(**asked)
     items = list(read_items(str(path), options))
     return items, [note.removeprefix(f"{path}: ").removeprefix(f"{path} sheet Sheet: ") for note in options.notes]
-
-
-def workbook(path, *rows):
-    book = openpyxl.Workbook()
-    for row in rows:
-        book.active.append(row)
-    book.save(path)
-    return path
 
 
 def not_from(text, others):
