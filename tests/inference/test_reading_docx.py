@@ -140,7 +140,7 @@ def test_without_python_docx_the_extra_is_named(tmp_path, monkeypatch):
     data = document(ONE)
     monkeypatch.setitem(sys.modules, "docx", None)
     with pytest.raises(
-        InputError, match=r"a\.docx: needs python-docx.*pip install '\.\[docx\]', or save .* as \.txt"
+        InputError, match=r"a\.docx: this needs python-docx.*pip install '\.\[docx\]', or save .* as \.txt"
     ):
         read(tmp_path / "a.docx", data)
 
