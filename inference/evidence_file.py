@@ -132,7 +132,7 @@ def write_case(case: Mapping[str, Any], path: Path) -> None:
 def read_case(path: Path) -> dict[str, Any]:
     """A case file; InputError when it is none, or of a format this version can't read."""
     try:
-        case = json.loads(path.read_text(encoding="utf-8"))
+        case = json.loads(path.read_text(encoding="utf-8-sig"))  # as some editors save it
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `zhenyan evidence RUN FINDING -o {path.name}` makes one") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -13,7 +13,7 @@ from zhenyan.inference.review import database as module
 from zhenyan.inference.review import log, numbers, schema
 from zhenyan.inference.review.desk import Wanted
 from zhenyan.inference.review.errors import CannotWrite, Conflict
-from zhenyan.inference.review.listing import find
+from zhenyan.inference.review.listing import Filter, find, list_findings
 from zhenyan.inference.review.undo import undo
 
 
@@ -47,6 +47,15 @@ def test_what_is_held_or_was_done_in_one_run_stays_when_the_other_is_read(site, 
     with pytest.raises(Conflict, match="nothing to undo"):
         undo(other.desk, ann)
     assert undo(site.desk, ann) == done.finding.key
+
+
+def test_a_stream_with_a_long_name_is_taken_in_and_chosen(tmp_path, site):
+    """PostgreSQL's indexes take no more than 2,704 bytes."""
+    name = "".join(map(chr, range(0x4E00, 0x4E00 + 3000)))
+    long = make_site(tmp_path / "long", [finding(1), finding(2, stream=name)], site.database)
+    (chosen,) = (stream for stream in list_findings(long.database, long.run, Filter()).streams if stream in name)
+    held = long.desk.claim(user(long, "ann"), Wanted(stream=chosen))
+    assert (held.finding.key, held.finding.record["stream"]) == ("f000002", name)
 
 
 def test_throughput_counts_what_stands_in_its_own_run(site, other):

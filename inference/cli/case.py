@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.classifier import Classifier
-from zhenyan.inference.cli.review import named_database, review_database, reviewed_where
+from zhenyan.inference.cli.review import keep_from, named_database, review_database, reviewed_where, run_in
 from zhenyan.inference.cli.table import printable
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.evidence_file import Check, make_case, read_case, verify, write_case
@@ -34,7 +34,7 @@ def evidence(
 ) -> None:
     """Write one finding's evidence file: text, time, context, score, threshold, versions, digests, decisions."""
     folder = RunFolder.existing(run)
-    folder.keep_from(output)
+    keep_from(folder, output)
     decided = _decisions(folder, finding, database)
     case = make_case(folder, load_bundle(model), finding, *decided)
     write_case(case, output)
@@ -50,9 +50,8 @@ def _decisions(folder: RunFolder, finding: str, database: str | None) -> tuple[l
         return [], None
     with review_database(folder, database) as review:
         from zhenyan.inference.review.exports import decisions, standing
-        from zhenyan.inference.review.intake import known_run
 
-        found = known_run(review, folder)
+        found = run_in(review, folder, database)
         if found is None and (folder.reviewed_in or holds_decisions(folder.path / REVIEW)):
             raise ConfigError(
                 f"{reviewed_where(folder)}, not in the --database given (or ZHENYAN_DATABASE); name the one whose decisions go in"
@@ -66,7 +65,7 @@ def verify_case(
 ) -> None:
     """Compute a case's score again and compare everything; says what differs.
 
-    Exit codes: 0 the score is the same to 1e-5 and nothing was altered, 1 something differs, 2 the file can't be read.
+    Exit codes: 0 the score is the same to 1e-5 and the file fits its digests, 1 something differs, 2 the file can't be read.
     """
     given = read_case(case)
     classifier = Classifier.load(model, runtime=str(given["versions"].get("runtime", "onnxruntime")), explain=False)

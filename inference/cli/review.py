@@ -5,19 +5,21 @@ from __future__ import annotations
 import getpass
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from zhenyan.inference.bundle import load_bundle
+from zhenyan.inference.bundle import load_bundle, sha256
 from zhenyan.inference.errors import ConfigError, InputError, MissingExtra
-from zhenyan.inference.runs.store import REVIEW, REVIEWED, RunFolder
+from zhenyan.inference.runs.job import holds_decisions
+from zhenyan.inference.runs.store import FINDINGS, REVIEW, REVIEWED, RunFolder
 
 if TYPE_CHECKING:
     from zhenyan.inference.review.accounts import Accounts
     from zhenyan.inference.review.database import Database
+    from zhenyan.inference.review.intake import Run
 
 reviewers = typer.Typer(help="People who may review: add, list, remove, role, password.", no_args_is_help=True)
 
@@ -37,6 +39,15 @@ _ROLES = "reviewer, lead or admin; each may do what those before it may."
 _ROLE = Annotated[str, typer.Option(help=_ROLES)]
 _NEW_ROLE = Annotated[str, typer.Argument(help=_ROLES)]
 _STDIN = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+
+
+def keep_from(folder: RunFolder, output: Path) -> None:
+    """InputError when writing `output` would destroy the run, or a file that it scored, wherever that lies by now."""
+    folder.keep_from(output)
+    scored = {item.get("sha256") for item in folder.manifest["inputs"]}
+    with suppress(OSError):  # a file that can't be read is told where it is written
+        if output.is_file() and sha256(output) in scored:
+            raise InputError(f"{output}: is one of the files that the run {folder.path} scored; choose another output")
 
 
 def named_database(folder: RunFolder, database: str | None) -> str | None:
@@ -70,6 +81,22 @@ def review_database(folder: RunFolder | None, url: str | None, make: bool = Fals
         database.close()
 
 
+def run_in(opened: Database, folder: RunFolder, url: str | None) -> Run | None:
+    """The run in a database, None where it was never reviewed there.
+
+    InputError where that is the folder's own and holds decisions, but on other findings than the folder holds now.
+    """
+    from zhenyan.inference.review.intake import known_run
+
+    found = known_run(opened, folder)
+    if found is None and url is None and holds_decisions(folder.path / REVIEW):
+        raise InputError(
+            f"{folder.path / FINDINGS}: not the findings that were decided on in {REVIEW} beside it; "
+            "put the file back as it was then"
+        )
+    return found
+
+
 def review(
     run: _RUN,
     database: _DATABASE = None,
@@ -97,6 +124,7 @@ def review(
         from zhenyan.inference.review.web.site import Site
 
         check_labels(folder, bundle.id, bundle.label_ids)
+        run_in(opened, folder, url)
         settings = Settings(lease=timedelta(minutes=lease), second_share=second, https=https)
         site = Site(opened, take_in(opened, folder, settings), folder, bundle, settings)
         if not any(person.active and person.password for person in site.accounts.all()):
@@ -116,17 +144,18 @@ def review_export(
 ) -> None:
     """Write decisions out: rows for training, tasks for Label Studio, or a table."""
     folder = RunFolder.existing(run)
-    folder.keep_from(output)
+    keep_from(folder, output)
     begins = to == "labelstudio"  # a review may begin with its tasks; the other kinds write what was decided
     url, bundle = named_database(folder, database), load_bundle(model)
     with review_database(folder, url, make=begins) as opened:
         from zhenyan.inference.review.exports import write_export
-        from zhenyan.inference.review.intake import check_labels, known_run, take_in
+        from zhenyan.inference.review.intake import check_labels, take_in
         from zhenyan.inference.review.settings import Settings
 
+        taken = run_in(opened, folder, url)
         if begins:
             check_labels(folder, bundle.id, bundle.label_ids)
-        taken = take_in(opened, folder, Settings()) if begins else known_run(opened, folder)
+            taken = take_in(opened, folder, Settings())
         if taken is None:
             raise InputError(f"{run}: no review of this run in the database; `zhenyan review {run}` starts one")
         said = write_export(opened, taken, to, output, bundle.labels)
@@ -140,13 +169,15 @@ def review_import(
 ) -> None:
     """Take Label Studio's annotations of this run's tasks in, each as a reading of its annotator; repeating it is safe."""
     folder = RunFolder.existing(run)
-    with review_database(folder, named_database(folder, database), make=True) as opened:
+    url = named_database(folder, database)
+    with review_database(folder, url, make=True) as opened:
         from zhenyan.inference.review.desk import Desk
         from zhenyan.inference.review.imports import take_annotations
         from zhenyan.inference.review.intake import take_in
         from zhenyan.inference.review.labelstudio import Unclear, read_annotations
         from zhenyan.inference.review.settings import Settings
 
+        run_in(opened, folder, url)
         found, unclear = take_in(opened, folder, Settings()), Unclear()
         labels = list(folder.manifest["thresholds"])
         done = take_annotations(Desk(opened, found), labels, read_annotations(file, found, unclear))

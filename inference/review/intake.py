@@ -21,6 +21,7 @@ from zhenyan.inference.review.settings import Settings
 from zhenyan.inference.runs.store import FINDINGS, REVIEW, REVIEWED, RunFolder
 
 _CHUNK = 1000
+_MAX_NAME = 300  # characters of a stream's name in lists; an index takes no 2,704 bytes
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,18 @@ def _add(connection: Connection, folder: RunFolder, digest: str, settings: Setti
 def _rows(folder: RunFolder, run_id: int) -> Iterator[dict[str, Any]]:
     for position, record in enumerate(folder.findings()):
         yield {
-            "run_id": run_id, "key": record["id"], "position": position, "stream": storable(record["stream"]),
+            "run_id": run_id, "key": record["id"], "position": position, "stream": _listed(record["stream"]),
             "label": record["label"], "risk": record["risk"], "start": record["place"].get("start"),
             "record": record, "state": OPEN,
         }  # fmt: skip
+
+
+def _listed(stream: str) -> str:
+    """A stream's name to list and choose by; the record has it as it is.
+
+    In one line, for a form sends a line break, which a cell may have, as another one; short, for PostgreSQL's indexes.
+    """
+    return " ".join(storable(stream).splitlines())[:_MAX_NAME]
 
 
 def storable(text: str) -> str:

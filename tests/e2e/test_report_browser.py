@@ -43,6 +43,8 @@ def test_a_reviewer_finds_their_way(page):
     assert page.locator("#shown").inner_text() == "显示 1 项，共 10,000 项"
     shown.locator("summary").click()
     assert shown.get_by_text("前一句").is_visible()
+    page.locator("#find").fill(" F000123 ")
+    assert page.locator("#shown").inner_text() == "显示 1 项，共 10,000 项"
 
 
 def test_the_law_stands_in_the_cards_near_the_window_and_is_searched_for_all(page):
@@ -106,6 +108,19 @@ def test_a_mark_of_the_timeline_leads_to_a_card_that_the_filter_hides(page):
         "y => document.querySelector('#f000007 > a').getBoundingClientRect().top >= y", arg=bar["height"]
     )
     assert page.locator("#label option").first.inner_text() == "全部 all"
+
+
+@pytest.mark.parametrize("width", [390, 640, 844, 1200])
+def test_a_mark_leads_to_a_card_that_the_bar_leaves_free(tmp_path, chromium, width):
+    page = chromium.new_page(viewport={"width": width, "height": 800})
+    page.goto(write(tmp_path, many_findings(60)).as_uri())
+    for card in ("f000040", "f000005"):
+        page.locator(f'svg a[href="#{card}"]').dispatch_event("click")
+        page.wait_for_function("hash => location.hash === hash", arg=f"#{card}")
+        page.wait_for_timeout(200)
+        bar, top = page.locator(".tools").bounding_box(), page.locator(f"#{card}").bounding_box()["y"]
+        assert bar["y"] + bar["height"] <= top < 400
+    page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

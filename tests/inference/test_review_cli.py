@@ -1,5 +1,6 @@
 """The review commands: people, exports, imports, evidence, and messages for mistakes."""
 
+import codecs
 import json
 import socket
 import subprocess
@@ -8,9 +9,10 @@ import sys
 import pytest
 from review_helpers import PASSWORD, finding, make_bundle, make_run, make_site, user
 from typer.testing import CliRunner
-from zhenyan.inference.bundle import load_bundle
+from zhenyan.inference.bundle import load_bundle, sha256
 from zhenyan.inference.cli import app
 from zhenyan.inference.errors import BundleError, ConfigError, InputError, ZhenyanError
+from zhenyan.inference.evidence_file import read_case
 from zhenyan.inference.review.accounts import check_password
 from zhenyan.inference.review.errors import AccountError
 
@@ -84,6 +86,8 @@ def test_a_password_in_another_encoding_is_refused():
         (["review", "RUN", "--model", "BUNDLE", "--host", "203.0.113.1"], ConfigError, "of this machine with --host"),
         (["review", "RUN", "--model", "BUNDLE", "--host", "no.invalid"], ConfigError, "of this machine with --host"),
         (["review", "RUN", "--model", "BUNDLE", "--host", "é" * 80], ConfigError, "not a host name"),
+        (["review", "RUN", "--model", "BUNDLE", "--proxy", "proxy.example"], ConfigError, "--proxy proxy.example: "),
+        (["review", "RUN", "--model", "BUNDLE", "--proxy", "10.0.0.5,10.0.0.0/99"], ConfigError, "such as 10.0.0.5"),
         (["review", "RUN", "--model", "BUNDLE", "--host", "localhost:80"], ConfigError, "the port goes into --port"),
         (
             ["review-export", "RUN", "--to", "xml", "-o", "x.xml", "--model", "BUNDLE"],
@@ -135,6 +139,21 @@ def test_no_export_destroys_its_run(site, tmp_path, words, target):
     assert (run / "findings.jsonl").read_bytes() == findings
 
 
+@pytest.mark.parametrize("words", [["review-export", "RUN", "--to", "labelstudio"], ["evidence", "RUN", "f000001"]])
+def test_no_export_destroys_what_its_run_scored(site, tmp_path, words):
+    """The files a finding is of are its proof; they are known by what is in them, for a run may name them from elsewhere."""
+    manifest, source = site.folder.path / "manifest.json", tmp_path / "speech.json"
+    source.write_text('[{"text": "喝了这个茶"}]', encoding="utf-8")
+    inputs = [{"path": "elsewhere/speech.json", "sha256": sha256(source)}]
+    manifest.write_text(json.dumps(json.loads(manifest.read_text("utf-8")) | {"inputs": inputs}), encoding="utf-8")
+    words = [site.folder.path if word == "RUN" else word for word in words]
+    result = zhenyan(*words, "-o", source, "--model", tmp_path / "bundle")
+    assert isinstance(result.exception, InputError) and "choose another output" in str(result.exception)
+    assert source.read_text(encoding="utf-8") == '[{"text": "喝了这个茶"}]'
+    result = zhenyan(*words, "-o", tmp_path / "new.json", "--model", tmp_path / "bundle")
+    assert result.exception is None
+
+
 @pytest.mark.parametrize(
     "words", [["evidence", "RUN", "f000001", "-o", "x.json"], ["review-export", "RUN", "-o", "x.jsonl"]]
 )
@@ -169,6 +188,8 @@ def test_evidence_without_a_review(tmp_path):
         "0 decisions" in zhenyan("evidence", run, "f000001", "-o", tmp_path / "c.json", "--model", bundle.folder).output
     )
     assert not (run / "review.db").exists()
+    (tmp_path / "bom.json").write_bytes(codecs.BOM_UTF8 + (tmp_path / "c.json").read_bytes())  # as some editors save it
+    assert read_case(tmp_path / "bom.json") == read_case(tmp_path / "c.json")
 
 
 def test_the_base_install_makes_evidence_without_the_review_extra(tmp_path):

@@ -6,7 +6,7 @@ import csv
 import json
 
 import pytest
-from review_helpers import LABELS, Browser, finding, make_bundle, make_run, make_site, user
+from review_helpers import LABELS, Browser, decide, finding, make_bundle, make_run, make_site, user
 from typer.testing import CliRunner
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.cli import app
@@ -14,7 +14,7 @@ from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.inference.review.database import database_url, open_database
 from zhenyan.inference.review.exchange import corpus_rows, reviewed
 from zhenyan.inference.review.imports import take_annotations
-from zhenyan.inference.review.intake import take_in
+from zhenyan.inference.review.intake import known_run, take_in
 from zhenyan.inference.review.labelstudio import Unclear, read_annotations
 from zhenyan.inference.review.settings import Settings
 from zhenyan.inference.runs.job import begin
@@ -66,6 +66,26 @@ def test_the_note_of_a_database_holds_no_password(tmp_path, run, monkeypatch):
     url = "postgresql+psycopg://me:secret@db.example:5433/review?password=secret&sslmode=require"
     intake._note_database(type("Fake", (), {"engine": type("Engine", (), {"url": make_url(url)})})(), run)
     assert (run.path / REVIEWED).read_text(encoding="utf-8") == "postgresql+psycopg://db.example:5433/review\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["review"], ["review-export", "--to", "csv", "-o", "d.csv"], ["review-export", "--to", "labelstudio", "-o", "t.json"],
+              ["review-import", "t.json"], ["evidence", "f000001", "-o", "c.json"]]
+)  # fmt: skip
+def test_findings_that_changed_since_they_were_decided_on_are_no_new_run(site, tmp_path, monkeypatch, words):
+    """As when the folder went through a program that writes its lines anew: all would seem undecided."""
+    monkeypatch.chdir(tmp_path)
+    decide(site, "f000001", None)
+    findings, command = site.folder.path / "findings.jsonl", [words[0], site.folder.path, *words[1:]]
+    before = findings.read_bytes()
+    findings.write_bytes(before.replace(b"\n", b"\r\n"))
+    model = [] if words[0] == "review-import" else ["--model", site.bundle.folder]
+    refused = zhenyan(*command, *model).exception
+    assert isinstance(refused, InputError) and str(refused).startswith(
+        f"{findings}: not the findings that were decided on"
+    )
+    findings.write_bytes(before)
+    assert known_run(site.database, site.folder) == site.run
 
 
 def test_a_review_in_the_folder_needs_no_note(site):

@@ -20,7 +20,8 @@ def login_page(request: Request, next: str = "/") -> Response:
     """The login form."""
     if request.state.user is not None:
         return RedirectResponse("/", 303)
-    return render(request, "login.html.jinja", next=local(next), fault=None)
+    ended = site_of(request).guard.login_cookie(request) in request.cookies  # one that logs nobody in any more
+    return render(request, "login.html.jinja", next=local(next), fault=None, ended=ended)
 
 
 @router.post("/login")
@@ -32,7 +33,7 @@ def log_in(request: Request) -> Response:
         cookie = site.logins.enter(field(request, "name"), field(request, "password"), address)
     except (LoginRefused, LoginLocked) as fault:
         status = 429 if isinstance(fault, LoginLocked) else 401
-        return render(request, "login.html.jinja", status, next=local(field(request, "next")), fault=fault)
+        return render(request, "login.html.jinja", status, next=local(field(request, "next")), fault=fault, ended=False)
     response = RedirectResponse(local(field(request, "next")), 303)
     set_cookie(response, site.guard.login_cookie(request), cookie, site.guard.secure(request))
     return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from fastapi import Depends, FastAPI, Request
@@ -15,7 +16,7 @@ from zhenyan.inference.errors import ZhenyanError
 from zhenyan.inference.review.errors import AccountError, CannotWrite, Conflict, Forbidden, LoginLocked, NotLoggedIn
 from zhenyan.inference.review.web import account, team, work
 from zhenyan.inference.review.web.guard import confine, find_user, protected, read_form
-from zhenyan.inference.review.web.site import Site, render
+from zhenyan.inference.review.web.site import Site, address, render
 from zhenyan.inference.serve.limits import BodyLimit
 
 log = logging.getLogger("zhenyan.review")
@@ -46,8 +47,8 @@ def _add_errors(app: FastAPI) -> None:
     async def not_logged_in(request: Request, _: Exception) -> Response:
         if "hx-request" in request.headers:
             return Response(status_code=401, headers={"HX-Redirect": "/login"})
-        target = f"?next={request.url.path}" if request.method == "GET" and request.url.path != "/" else ""
-        return RedirectResponse(f"/login{target}", 303)
+        wanted = address(request)
+        return RedirectResponse("/login" if wanted == "/" else f"/login?next={quote(wanted)}", 303)
 
     @app.exception_handler(ZhenyanError)
     async def mistaken(request: Request, fault: ZhenyanError) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -57,8 +58,13 @@ class Guard:
         return self.https or request.url.scheme == "https"
 
     def login_cookie(self, request: Request) -> str:
-        """The login cookie's name; the prefix makes browsers refuse one set by a neighbouring host or over http."""
-        return "__Host-zhenyan" if self.secure(request) else "zhenyan"
+        """The login cookie's name; the prefix makes browsers refuse one set by a neighbouring host or over http.
+
+        It has the port in it, which browsers don't tell cookies by: a second review on this machine is another login.
+        """
+        port = re.search(r":\d{1,5}$", request.headers.get("host", ""))
+        name = f"zhenyan-{port[0][1:]}" if port else "zhenyan"
+        return f"__Host-{name}" if self.secure(request) else name
 
     def token(self, request: Request, login: str | None) -> Token:
         """A CSRF token bound to the login, or before login to a cookie of its own."""
@@ -72,12 +78,15 @@ class Guard:
 
     def check_token(self, request: Request, login: str | None, given: str) -> None:
         """Forbidden unless `given` was made for this login or visitor, at most a day ago."""
-        bound = _mark(login) if login else request.cookies.get(self._visitor_cookie(request), "")
+        bound = _mark(login) if login else request.cookies.get(self._visitor_cookie(request))
+        if not bound:
+            raise Forbidden("the browser sent no cookie: let it keep this site's cookies, or open the site by https where --https was given",
+                            "浏览器未发送 Cookie：请允许本站保存 Cookie；启动时用了 --https 的，请以 https 打开本站")  # fmt: skip
         try:
             said = self._signer().loads(given, max_age=_TOKEN_SECONDS)
         except BadSignature:
             said = ""
-        if not bound or not hmac.compare_digest(str(said).encode(), bound.encode()):
+        if not hmac.compare_digest(str(said).encode(), bound.encode()):
             raise Forbidden("this form is out of date; go back, load the page again and repeat",
                             "表单已过期，请返回并重新载入页面后再试")  # fmt: skip
 

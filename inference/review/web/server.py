@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import typer
 import uvicorn
+from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.review.web.app import create_app
 from zhenyan.inference.review.web.site import Site
 from zhenyan.inference.serve.sockets import address, bind
@@ -13,6 +16,8 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def serve(site: Site, host: str, port: int, proxy: str | None) -> None:
     """Serve until interrupted. Forwarded headers are believed only from `proxy`."""
+    if proxy is not None:
+        _check_proxy(proxy)
     with bind(host, port) as listener:
         site.memory.refresh()  # with many decisions this takes seconds, which no reviewer's request should
         scheme = "https" if site.settings.https else "http"
@@ -25,3 +30,14 @@ def serve(site: Site, host: str, port: int, proxy: str | None) -> None:
             proxy_headers=proxy is not None, forwarded_allow_ips=proxy or "",
         )  # fmt: skip
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _check_proxy(given: str) -> None:
+    """ConfigError for what no request comes from, such as a name: all reviewers would count as one address."""
+    for one in () if given == "*" else given.split(","):
+        try:
+            ipaddress.ip_network(one.strip())
+        except ValueError as error:
+            raise ConfigError(
+                f"--proxy {one}: {error}; expected an IP address or network, such as 10.0.0.5 or 10.0.0.0/24"
+            ) from None

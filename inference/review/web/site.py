@@ -26,6 +26,7 @@ from zhenyan.inference.review.web.guard import Guard
 from zhenyan.inference.runs.store import RunFolder
 
 LANGUAGES = ("zh", "en")
+_FORM_PAGES = ("/login", "/account", "/reviewers")  # which answer a form that they refuse themselves
 KEYS = "1234567890qwetyiopsdfghjkzxcvb"  # what chooses a label once relabelling is open; Enter confirms
 _SHOWN = 600  # characters of a long line around its evidence; all of it is folded away below
 
@@ -73,6 +74,14 @@ def site_of(request: Request) -> Site:
     return site
 
 
+def address(request: Request) -> str:
+    """Where the page that answers a request can be had again, with what was chosen on it; "/" where nothing can be."""
+    path, query = request.url.path, request.url.query
+    if request.method != "GET":
+        return path if path in _FORM_PAGES else "/"
+    return f"{path}?{query}" if query else path
+
+
 def language(request: Request) -> str:
     """The language chosen, else the first that the browser asks for among those there are, else Chinese."""
     chosen = request.cookies.get("zhenyan_language")
@@ -108,7 +117,7 @@ def render(request: Request, name: str, status: int = 200, user: User | None = N
     token = site.guard.token(request, user.token if user else None)
     page = site.templates.get_template(name).render(
         t=both, language=code, site=site, user=user, csrf=token.value, path=request.url.path,
-        labels=site.labels, name=lambda key: both(*_names(site, key)), **values,
+        address=address(request), labels=site.labels, name=lambda key: both(*_names(site, key)), **values,
     )  # fmt: skip
     response = HTMLResponse(page.encode("utf-8", "replace"), status)
     token.remember(response)

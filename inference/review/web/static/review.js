@@ -48,6 +48,14 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// The second click of a double one would decide on the next finding, which nobody has seen yet.
+document.addEventListener("click", (event) => {
+  if (event.detail > 1 && event.target.closest("#work .actions button")) {
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}, true);
+
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-opens], [data-shows]");
   if (button?.dataset.opens) openRelabel(!relabel().classList.contains("open"));
