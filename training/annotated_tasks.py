@@ -26,6 +26,7 @@ class Imported:
     skipped: int = 0  # by all who opened them
     untouched: int = 0  # nobody's labels stand there
     differing: int = 0  # rows whose annotators don't agree on every label
+    twice: list[Row] = field(default_factory=list)  # those of two annotators, with what each said in `readings`
     unclear: Unclear = field(default_factory=Unclear)
 
 
@@ -35,6 +36,8 @@ def import_tasks(path: Path, schema: Schema) -> Imported:
     Of one annotator the last word counts. InputError or ConfigError names the task that is none of these, or whose
     choice the schema lacks; InputError when no task is annotated.
     """
+    if path.suffix.lower() == ".csv":
+        raise InputError(f"{path}: CSV doesn't tell a skip from a compliant line; export JSON from Label Studio")
     done, given = Imported(), list[Annotation]()
     records: dict[str, tuple[dict[str, Any], str]] = {}
     unclear = set[str]()  # texts that an annotator left without labels: whether all agree can't be told
@@ -78,7 +81,8 @@ def _take(done: Imported, record: dict[str, Any], place: str, said: Sequence[Ann
 
     A label that only some annotators chose is left out of `annotated`, so that it teaches nothing.
     """
-    readings = [set(one.labels) for one in said if one.labels is not None]
+    by_name = sorted(said, key=lambda one: one.annotator)
+    readings = [set(one.labels) for one in by_name if one.labels is not None]
     if not readings:
         done.skipped += bool(said)
         done.untouched += not said
@@ -90,6 +94,8 @@ def _take(done: Imported, record: dict[str, Any], place: str, said: Sequence[Ann
     found |= {"annotated": known if known != schema.ids else None}
     found |= {"contested": True} if some > agreed else {}
     done.differing += some > agreed
+    if len(readings) == 2:
+        done.twice.append(Row(record["text"], annotated=tuple(offered), meta={"readings": [*map(sorted, readings)]}))
     done.rows.append(row_from_json(record | found, place))
 
 

@@ -12,7 +12,9 @@ from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import Options, read_items, resolve_inputs
 from zhenyan.inference.io.items import Item
+from zhenyan.inference.runs.findings import CHANNELS
 from zhenyan.inference.runs.store import MANIFEST, REJECTS, RunFolder
+from zhenyan.training.schema import Schema, former
 
 _TOLD = 5  # lines that could not be read, of which is told why
 _JUDGEMENT = {"labels", "annotated", "scores", "evidence", "model", "models", "truncated"}
@@ -31,6 +33,13 @@ class Opinion:
         """The same for some of the labels, in the order given."""
         columns = [self.labels.index(label) for label in labels]
         return Opinion(self.model, tuple(labels), self.probabilities[:, columns], self.thresholds[columns])
+
+    def named(self, schema: Schema) -> Opinion:
+        """With labels as the schema names them now, without those that its changes took away."""
+        now = {former(label, self.labels, schema.changes): label for label in schema.ids}
+        past = {label for change in schema.changes for label in (*change.labels, *change.into)}
+        kept = [label for label in self.labels if label in now or label not in past]
+        return replace(self.of(kept), labels=tuple(now.get(label, label) for label in kept))
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,10 @@ class Candidates:
             for one in classifiers
         ]
         return replace(self, opinions=[*self.opinions, *more])
+
+    def named(self, schema: Schema) -> Candidates:
+        """With opinions on labels as the schema names them now."""
+        return replace(self, opinions=[opinion.named(schema) for opinion in self.opinions])
 
 
 def read_candidates(inputs: Sequence[str], options: Options) -> Candidates:
@@ -137,6 +150,11 @@ def is_judgement(field: str) -> bool:
 
 
 def _plain(record: dict[str, Any], file: str, place: str) -> dict[str, Any]:
-    """The row's own fields, for a judgement that came with it is no annotation; lines of one stream are one group."""
+    """The row's own fields, for a judgement that came with it is no annotation; lines of one stream are one group.
+
+    A `channel` that the contract doesn't know, such as a platform's name, would make it no row.
+    """
     own = {key: value for key, value in record.items() if not is_judgement(key)}
+    if own.get("channel") not in CHANNELS:
+        own.pop("channel", None)
     return {"source": str(record.get("stream") or file), "place": f"{file} {place}"} | own

@@ -73,7 +73,7 @@ def sample(
     names, known = load_schema(schema), _read(labelled, cache)
     candidates = read_candidates(inputs, Options(text_column))
     asked: list[Path | None] = [*model] if model else [] if candidates.opinions else [None]
-    candidates = candidates.ask(Classifier.load(folder, explain=False) for folder in asked)
+    candidates = candidates.ask(Classifier.load(folder, explain=False) for folder in asked).named(names)
     found = choose(candidates, known, count, labels_quota, seed)
     notes = write_sample(output, candidates, found, names)
     typer.echo(
@@ -91,7 +91,8 @@ def import_annotated(
 ) -> None:
     """Turn annotated tasks of `zhenyan data sample` into labelled rows.
 
-    Skipped tasks are left out. Where annotators of one line differ about a label, the row teaches nothing about it.
+    Skipped tasks are left out. Where annotators of one line differ about a label, the row teaches nothing about it. How far
+    two agree is printed.
     """
     need_extra()
     from zhenyan.training.annotated_tasks import import_tasks
@@ -103,7 +104,8 @@ def import_annotated(
         raise ConfigError(f"--output {output}: ending {output.suffix or '(none)'!r}; rows are written as .jsonl")
     if output.exists():
         raise ConfigError(f"--output {output}: is there already and may hold labels; give another name")
-    done = import_tasks(file, load_schema(schema))
+    labels = load_schema(schema)
+    done = import_tasks(file, labels)
     replace_files({output: [corpus_line(row_to_json(row)) for row in done.rows]})
     typer.echo(
         f"{output}: {len(done.rows):,} rows of {done.tasks:,} tasks; left out: {done.skipped:,} skipped, "
@@ -111,6 +113,7 @@ def import_annotated(
     )
     if done.unclear.rows:
         typer.echo(done.unclear.note)
+    _show_agreement(done.twice, labels.ids, Console(width=120))
 
 
 def audit(
@@ -274,7 +277,8 @@ def migrate(
     need_extra()
     from zhenyan.training import migrate as migrating
 
-    plan = migrating.plan_migration(migration, schema, data or [path for path in _ANNOTATED if path.exists()], records)
+    default = [path for path in _ANNOTATED if any(path.glob("*.jsonl"))]
+    plan = migrating.plan_migration(migration, schema, data or default, records)
     Console(width=120).print(migrating.plan_table(plan))
     for mention in plan.mentions:
         typer.echo(f"change by hand: {mention}")

@@ -99,12 +99,20 @@ def _duplicates(rows: Sequence[Row], written: int, splits: Splits, found: Findin
     """Exact duplicates are faults; near ones across splits or with other labels too; a batch may hold a few.
 
     Of public lines, those behind the first `written` rows, they are notes, and the same text with the same labels is nothing.
+    What stands many times is compared with its first row only.
     """
-    index = Shingles()
+    index, indexed = Shingles(), list[Row]()
     near: Counter[str] = Counter()
+    firsts: dict[tuple[str, frozenset[str], str], Row] = {}
     for number, row in enumerate(rows):
+        alike = plain_text(row.text), frozenset(row.labels), splits.of(row)
+        if not row.meta.get("pair") and (same := firsts.setdefault(alike, row)) is not row:
+            found.faults += [f"{row.origin} and {same.origin}: the same text"] if number < written else []
+            near[row.group] += 1
+            continue
+        indexed.append(row)
         for other, likeness in index.add(row.text):
-            first = rows[other]
+            first = indexed[other]
             if first.meta.get("pair") and first.meta.get("pair") == row.meta.get("pair"):
                 continue
             where = f"{row.origin} and {first.origin}"
@@ -125,13 +133,18 @@ def _duplicates(rows: Sequence[Row], written: int, splits: Splits, found: Findin
 
 
 def _pairs(rows: Iterable[Row], found: Findings) -> None:
+    """A violation without a label is one here: it waits for the part of a split label, or is a fault told elsewhere."""
     sides: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if pair := row.meta.get("pair"):
             sides[pair].append(row)
     for pair, members in sides.items():
-        if len(members) != 2 or bool(members[0].labels) == bool(members[1].labels):
-            found.faults.append(f"{members[0].origin}: minimal pair {pair} needs one violating and one compliant side")
+        violating = [bool(row.labels) or row.meta.get("kind") == "violation" for row in members]
+        if sorted(violating) != [False, True]:
+            found.faults.append(
+                f"{members[0].origin}: minimal pair {pair} needs one violating and one compliant side; where its difference "
+                "is no violation any more, take `pair` out of both rows"
+            )
     found.counts["minimal_pairs"] = len(sides)
 
 

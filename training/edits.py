@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ def edit_lines(path: Path, change: Change) -> tuple[list[bytes], int]:
 
     `change` must leave its argument alone. InputError names file and line of what isn't a JSON object.
     """
+    records = list(iter_records(path))  # first, for it names a file that can't be read
     lines = path.read_bytes().splitlines(keepends=True)
     changed = 0
-    for record, origin in iter_records(path):
+    for record, origin in records:
         if not isinstance(record, dict):
             raise InputError(f"{origin}: expected a JSON object, found {type(record).__name__}")
         new = change(record, origin)
@@ -49,18 +51,24 @@ def corpus_line(record: Mapping[str, Any]) -> bytes:
 
 
 def replace_files(contents: Mapping[Path, Iterable[bytes]]) -> None:
-    """Write every file beside its place, then rename them all: a full disk is met before anything has changed."""
+    """Write every file beside its place, then rename them all: a full disk is met before anything has changed.
+
+    Of a link, the file behind it is replaced; who may read a file stays as it was.
+    """
     written: dict[Path, Path] = {}
     try:
         for path, chunks in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            written[path] = path.with_name(f".{path.name}.tmp")
-            with written[path].open("wb") as out:
+            real = Path(os.path.realpath(path))
+            real.parent.mkdir(parents=True, exist_ok=True)
+            written[real] = real.with_name(f".{real.name}.tmp")
+            with written[real].open("wb") as out:
+                if real.exists():
+                    shutil.copymode(real, written[real])
                 out.writelines(chunks)
                 out.flush()
                 os.fsync(out.fileno())
-        for path, new in written.items():
-            new.replace(path)
+        for real, new in written.items():
+            new.replace(real)
     except OSError as error:
         raise InputError(f"{error.filename or path}: {error.strerror}; give room or rights, then repeat") from None
     finally:

@@ -71,17 +71,21 @@ def line_edits(line: str, text: str) -> list[tuple[int, int, str]]:
 def hash_rows(rows: Iterable[Row], public: PublicText, taken: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
     """The committable record of each row. A rewritten line names the public line as `base` and its author as `rewriter`.
 
-    `taken` are ids that stand already. InputError names the row whose text or base is no public line or stands only in a room
-    kept for measuring, or whose id is wanting or taken.
+    `taken` are ids that stand already. At the end InputError names every row whose text or base is no public line or stands
+    only in a room kept for measuring, or whose id is wanting or taken.
     """
-    ids = set(taken)
+    ids, faults = set(taken), []
     for row in rows:
         if not row.id or row.id in ids:
-            raise InputError(
-                f"{row.origin}: field 'id' must name this row alone, found {row.id!r}; number the rows anew"
-            )
+            faults.append(f"{row.origin}: field 'id' must name this row alone, found {row.id!r}; number the rows anew")
+            continue
         ids.add(row.id)
-        yield _record(row, public)
+        try:
+            yield _record(row, public)
+        except InputError as fault:
+            faults.append(str(fault))
+    if faults:
+        raise InputError("\n".join(faults))
 
 
 def _record(row: Row, public: PublicText) -> dict[str, Any]:
@@ -138,12 +142,12 @@ def existing(path: Path) -> tuple[bytes, list[str]]:
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give --output a file, such as one in data/labels")
-    held = path.read_bytes() if path.exists() else b""
     ids = []
-    for record, origin in iter_records(path) if held else ():
+    for record, origin in iter_records(path) if path.exists() else ():
         if not names_place(record):
             raise InputError(
                 f"{origin}: holds something other than labels by hash; give --output a new file, or one in data/labels"
             )
         ids.append(row_id(record))
+    held = path.read_bytes() if path.exists() else b""
     return held if held.endswith(b"\n") or not held else held + b"\n", ids

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.markup import escape
 from rich.table import Table
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.edits import corpus_line, edit_lines, kind_for, replace_files
@@ -224,8 +225,8 @@ def plan_table(plan: Plan) -> Table:
     table = Table("file", "rows changed", title=f"migration {plan.number:03d}: schema version {plan.version}")
     for step in plan.migration.changes:
         into = f" into {', '.join(step.into)}" if step.into else ""
-        table.add_row(f"{plan.schema_path}", f"{step.kind} {', '.join(step.labels)}{into}")
+        table.add_row(escape(f"{plan.schema_path}"), f"{step.kind} {', '.join(step.labels)}{into}")
     table.add_section()
     for path, count in plan.changed.items():
-        table.add_row(path, f"{count:,}")
+        table.add_row(escape(path), f"{count:,}")
     return table

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
+from zhenyan.inference.errors import InputError
 from zhenyan.training.audit import place
 from zhenyan.training.confidence import Cells, doubt, out_of_fold
 from zhenyan.training.rows import Row
@@ -47,10 +48,15 @@ def plant(cells: Cells, share: float = SHARE, seed: int = 0) -> Planted:
 
     A compliant row is given a label. A row with labels loses one of them, and half of these rows get another one
     instead. Labels are drawn by how often they are given, so that frequent, and therefore likely, ones come most.
+    InputError when the rows are too few for one error.
     """
     rng = np.random.default_rng(seed)
     given, kinds = cells.given.copy(), [""] * len(cells.given)
     weight = (cells.given & cells.seen).sum(0) + 1e-9
+    if not round(share * len(given)):
+        raise InputError(
+            f"--precision-report: {share:.0%} of {len(given):,} rows is no row to plant an error in; give more rows"
+        )
     for row in rng.choice(len(given), round(share * len(given)), replace=False):
         own, free = (np.flatnonzero(cells.seen[row] & side) for side in (given[row], ~given[row]))
         if not len(free):

@@ -43,6 +43,7 @@ class Row:
 
 
 _OWN_FIELDS = {"text", "labels", "id", "channel", "annotated", "contested"}
+_TABLES = (".csv", ".tsv", ".xlsx", ".xls", ".parquet")
 _NAMES = ("room", "batch", "rewriter", "source", "pair", "domain", "kind")  # what rows are grouped and counted by
 
 
@@ -136,12 +137,18 @@ def row_to_json(row: Row) -> dict[str, Any]:
 
 
 def expand(patterns: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Files that the given paths, folders (their *.jsonl) and globs name, sorted; InputError when one names none."""
+    """Files that the given paths, folders (their *.jsonl) and globs name, sorted; InputError when one names none, or a table."""
     found: list[Path] = []
     for pattern in [patterns] if isinstance(patterns, str | Path) else patterns:
         hits = _named(Path(pattern))
         if not hits:
-            raise InputError(f"{pattern}: no such file; give a .jsonl file, a folder of them or a glob")
+            lacking = "holds no .jsonl file" if Path(pattern).is_dir() else "no such file"
+            raise InputError(f"{pattern}: {lacking}; give a .jsonl file, a folder of them or a glob")
+        if table := next((path for path in hits if path.suffix.lower() in _TABLES), None):
+            raise InputError(
+                f"{table}: is a table; labelled rows are read from .jsonl, one JSON object a line: docs/ml-engineers.md, "
+                "Rows from a table, makes them"
+            )
         found += hits
     return found
 

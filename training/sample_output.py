@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -64,10 +64,12 @@ def write_sample(path: Path, candidates: Candidates, sample: Sample, schema: Sch
     if path.suffix == ".jsonl":
         write_atomic(path, map(dump_line, sample_rows(candidates, sample)))
         return []
-    write_atomic(path, [b"[\n", b",".join(map(dump_line, sample_tasks(candidates, sample))), b"]\n"])
     names = {label.id: label.name_zh for label in schema.labels}
+    # Also those that no model knows yet: the first rows of a new label come from here.
+    offered = list(dict.fromkeys([*candidates.labels, *names]))
+    write_atomic(path, [b"[\n", b",".join(map(dump_line, sample_tasks(candidates, sample, offered))), b"]\n"])
     beside = _beside(path)
-    write_atomic(beside, [configuration([(label, names.get(label, label)) for label in candidates.labels]).encode()])
+    write_atomic(beside, [configuration([(label, names.get(label, label)) for label in offered]).encode()])
     return [f"labelling configuration for the project: {beside}"]
 
 
@@ -108,17 +110,20 @@ def why(labels: list[str], opinions: list[Opinion], sample: Sample, one: Chosen)
     return "; ".join(parts) + ("; chosen for the label's quota" if one.by_quota else "")
 
 
-def sample_tasks(candidates: Candidates, sample: Sample) -> Iterator[dict[str, Any]]:
+def sample_tasks(
+    candidates: Candidates, sample: Sample, offered: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """Label Studio tasks: a prediction for each model, with controls as `configuration` names them.
 
-    `annotated` holds the labels that the configuration offers: `zhenyan data import` gives it to the row.
+    `annotated` holds the labels that the configuration offers, by default the models': `zhenyan data import` gives it to
+    the row.
     """
     labels = candidates.labels
     opinions = [opinion.of(labels) for opinion in candidates.opinions]
     for one, row in zip(sample.chosen, sample_rows(candidates, sample), strict=True):
         told = {key: value for key, value in row.items() if key not in ("labels", "scores", "models")}
         yield {
-            "data": {"before": "", "after": "", **told, "annotated": labels},
+            "data": {"before": "", "after": "", **told, "annotated": list(offered or labels)},
             "predictions": [_prediction(opinion, one) for opinion in opinions],
         }
 

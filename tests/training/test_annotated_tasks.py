@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from zhenyan.training.dataset import targets
 from zhenyan.training.rows import read_rows, text_key
 from zhenyan.training.sample_output import write_sample
 from zhenyan.training.sampling import choose
-from zhenyan.training.schema import load_schema
+from zhenyan.training.schema import Change, load_schema
 
 SCHEMA = load_schema()
 LINES = (
@@ -27,14 +28,14 @@ LINES = (
 )
 
 
-def tasks(tmp_path, labels=SCHEMA.ids, ids=True):
+def tasks(tmp_path, labels=SCHEMA.ids, ids=True, schema=SCHEMA):
     """What `zhenyan data sample -o next.json` writes about the lines, as Label Studio exports it unannotated."""
     records = [
         {"source": f"a.txt line {n}", "text": text} | ({"id": f"u{n}"} if ids else {}) for n, text in enumerate(LINES)
     ]
     scores = np.random.default_rng(0).random((len(LINES), len(labels)))
-    found = Candidates(records, [Opinion("m", tuple(labels), scores, np.full(len(labels), 0.5))])
-    write_sample(tmp_path / "next.json", found, choose(found, [], len(LINES), 0, seed=0), SCHEMA)
+    found = Candidates(records, [Opinion("m", tuple(labels), scores, np.full(len(labels), 0.5))]).named(schema)
+    write_sample(tmp_path / "next.json", found, choose(found, [], len(LINES), 0, seed=0), schema)
     made = json.loads((tmp_path / "next.json").read_text(encoding="utf-8"))
     return [task | {"id": n, "annotations": []} for n, task in enumerate(made, 101)]
 
@@ -112,13 +113,54 @@ def test_annotators_who_differ_teach_what_they_agree_on(tmp_path):
     assert done.differing == 1 and first.labels == second.labels == ("food_safety",)
     assert first.contested and set(SCHEMA.ids) - set(first.annotated) == {"price_fraud"}
     assert not second.contested and second.annotated is None
+    said = called("import", tmp_path / "annotated.json", "-o", tmp_path / "mine.jsonl").output
+    assert "two readings of 2 rows" in said
+    counts = {line.split("│")[1].strip(): [*map(str.strip, line.split("│")[2:6])] for line in said.splitlines() if "│" in line}  # fmt: skip
+    assert counts["food_safety"] == ["2", "0", "0", "0"] and counts["price_fraud"] == ["0", "1", "0", "1"]
 
 
 def test_labels_that_were_not_offered_are_masked(tmp_path):
     made = tasks(tmp_path, labels=("price_fraud", "food_safety"), ids=False)
+    made[0]["data"]["annotated"] = ["price_fraud", "food_safety"]  # all that the schema of the day had
     made[0]["annotations"] = [annotation("food_safety")]
     (row,) = import_tasks(saved(tmp_path, made), SCHEMA).rows
     assert set(row.annotated) == {"food_safety", "price_fraud"} and row.id == text_key(row.text)[:12]
+
+
+def test_annotators_are_offered_the_labels_of_the_schema_not_those_of_an_older_model(tmp_path):
+    by_id = {label.id: label for label in SCHEMA.labels if label.id != "public_order"}
+    by_id["food_safety"] = by_id["food_safety"].model_copy(update={"id": "food_claim"})
+    labels = [*by_id.values(), SCHEMA.labels[0].model_copy(update={"id": "private_diversion"})]
+    changes = [
+        Change(kind="rename", labels=["food_safety"], into=["food_claim"], date="2026-11-30"),
+        Change(kind="retire", labels=["public_order"], date="2026-11-30"),
+        Change(kind="add", labels=["private_diversion"], date="2026-11-30"),
+    ]
+    schema = SCHEMA.model_copy(update={"labels": labels, "changes": changes})
+    made = tasks(tmp_path, schema=schema)
+    choices = ElementTree.parse(tmp_path / "next.config.xml").getroot().iter("Choice")
+    assert [one.get("alias") for one in choices] == schema.ids == made[0]["data"]["annotated"]
+    assert {task["data"]["chosen_for"] for task in made} <= set(schema.ids) - {"private_diversion"}
+    made[0]["annotations"] = [annotation("food_claim", "private_diversion")]
+    made[1]["annotations"] = [annotation("price_fraud")]
+    rows = import_tasks(saved(tmp_path, made), schema).rows
+    assert [row.labels for row in rows] == [("food_claim", "private_diversion"), ("price_fraud",)]
+    assert [row.annotated for row in rows] == [None, None], "what isn't given is learnt as absent"
+
+
+def test_a_model_is_asked_by_its_own_names(tmp_path):
+    renamed = [label.model_copy(update={"id": "food_claim"}) for label in SCHEMA.labels if label.id == "food_safety"]
+    change = Change(kind="rename", labels=["food_safety"], into=["food_claim"], date="2026-11-30")
+    schema = SCHEMA.model_copy(update={"labels": renamed, "changes": [change]})
+    opinion = Opinion("m", ("other", "food_safety"), np.array([[0.1, 0.9]]), np.array([0.2, 0.8])).named(schema)
+    assert opinion.labels == ("other", "food_claim"), "of a label that no version of the schema had nothing is known"
+    assert opinion.probabilities.tolist() == [[0.1, 0.9]] and opinion.thresholds.tolist() == [0.2, 0.8]
+
+
+def test_csv_is_refused_with_what_to_export_instead(tmp_path):
+    (tmp_path / "annotated.csv").write_text("text,labels\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"annotated\.csv: CSV doesn't tell .*; export JSON from Label Studio"):
+        called("import", tmp_path / "annotated.csv", "-o", tmp_path / "mine.jsonl")
 
 
 @pytest.mark.parametrize(

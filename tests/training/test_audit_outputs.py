@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from typer.testing import CliRunner
-from zhenyan.inference.errors import ConfigError
+from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training import cli_data
 from zhenyan.training.cli import data
+from zhenyan.training.confidence import Cells
 from zhenyan.training.edits import corpus_line
+from zhenyan.training.planted import plant
+from zhenyan.training.rows import Row
 
 UNDECIDED = {"apply": False, "file": "corpus/b01.jsonl", "line": 1, "id": "b01-1", "label": "food_safety"}
 PLANTED = {"file": "corpus/b01.jsonl", "line": 1, "id": "b01-1", "planted": "added", "labels": []}
@@ -50,3 +53,9 @@ def test_a_report_is_not_written_over_something_else(audit, tmp_path, held):
     refused = audit("--precision-report", str(tmp_path / "mine.jsonl"))
     assert isinstance(refused, ConfigError) and "--precision-report" in str(refused)
     assert "give another name" in str(refused) and (tmp_path / "mine.jsonl").read_bytes() == held
+
+
+def test_rows_too_few_for_a_planted_error_are_told():
+    rows = [Row(f"第{number}句话", labels) for number, labels in enumerate([(), ("food_safety",)] * 4)]
+    with pytest.raises(InputError, match="--precision-report: 5% of 8 rows is no row to plant an error in"):
+        plant(Cells.of(rows, ["food_safety"]))

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from zhenyan.inference.errors import InputError
-from zhenyan.training.edits import corpus_line, replace_files
+from zhenyan.training.edits import corpus_line, edit_lines, replace_files
 from zhenyan.training.fixes import apply_fixes
 from zhenyan.training.rows import text_key
 from zhenyan.training.schema import load_schema
@@ -109,3 +109,19 @@ def test_a_file_beside_the_changed_one_keeps_what_it_holds(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         "rows.jsonl": b"new\n", "rows.jsonl.new": b"old\n"
     }  # fmt: skip
+
+
+def test_a_link_stays_one_and_a_private_file_private(tmp_path):
+    file, link = tmp_path / "rows.jsonl", tmp_path / "link.jsonl"
+    file.write_bytes(b"old\n")
+    file.chmod(0o600)
+    link.symlink_to(file.name)
+    replace_files({link: [b"new\n"], tmp_path / "other.jsonl": [b"more\n"]})
+    assert link.is_symlink() and file.read_bytes() == b"new\n" and file.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "other.jsonl").read_bytes() == b"more\n"
+
+
+def test_what_can_not_be_read_is_named(tmp_path):
+    (tmp_path / "folder.jsonl").mkdir()
+    with pytest.raises(InputError, match=r"folder\.jsonl: Is a directory"):
+        edit_lines(tmp_path / "folder.jsonl", lambda record, _: record)

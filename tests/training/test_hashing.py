@@ -122,6 +122,13 @@ def test_what_is_no_public_line_is_refused(cache, record, words):
     assert words in str(error.value)
 
 
+def test_every_row_that_is_no_public_line_is_named(cache):
+    given = rows({"text": "自己写的一句话"}, {"text": CELL}, {"text": "又一句"}, {"text": STREAM, "id": "m2"})
+    with pytest.raises(InputError) as error:
+        list(hash_rows(given, PublicText(cache)))
+    assert [line.split(": ")[0] for line in str(error.value).splitlines()] == [f"mine.jsonl:{n}" for n in (1, 3, 4)]
+
+
 def test_lines_of_rooms_for_measuring_are_refused_unless_another_room_said_them(cache):
     gold = {"text": CELL + "现在下单的宝贝送两盒", "room": "量具间", "gold_room": True}
     (cache / "a.jsonl").write_text(json.dumps(gold, ensure_ascii=False) + "\n", "utf-8")  # read before the others

@@ -89,6 +89,24 @@ def test_rows_that_wait_for_a_part_of_a_split_label_stay_violations(work):
     )
 
 
+@pytest.mark.parametrize("change", ["split", "retire"])
+def test_a_minimal_pair_may_wait_for_its_label_but_not_lose_it(work, change):
+    rows = [corpus_line({"id": name, "text": f"{name} 字", "batch": "b01", "pair": "p1", "labels": labels, "kind": kind})
+            for name, labels, kind in (("one", ["price_fraud"], "violation"), ("two", [], "hard"))]  # fmt: skip
+    (work / "data/corpus/b01.jsonl").write_bytes(b"".join(rows))
+    split = {"kind": "split", "labels": ["price_fraud"], "into": ["x_a", "x_b"], "define": added("x_a", "x_b")}
+    migrate(work, split if change == "split" else retire("price_fraud"))
+    schema, splits = load_schema("configs/labels.yaml"), Splits(validation=[], test=[])
+    faults = check_corpus(read_rows("data/corpus/b01.jsonl"), schema, splits).faults
+    assert len(faults) == (change == "retire") and all("take `pair` out of both rows" in fault for fault in faults)
+
+
+def test_a_folder_that_holds_no_rows_stops_no_migration(work):
+    (work / "data/labels/held_out").mkdir(parents=True)
+    _, rows = migrate(work, retire("price_fraud"))
+    assert rows["both"]["labels"] == ["food_safety"]
+
+
 def test_check_names_violations_without_a_label():
     schema = load_schema()
     rows = [

@@ -177,6 +177,12 @@ def test_lines_come_from_any_readable_file(tmp_path, root):
         read_candidates([str(tmp_path / "empty.jsonl")], Options())
 
 
+def test_a_channel_that_is_none_of_the_contracts_does_not_spoil_the_row(tmp_path):
+    (tmp_path / "a.csv").write_text("text,channel\n好的,抖音\n可以的,copy\n", "utf-8")
+    first, second = read_candidates([str(tmp_path / "a.csv")], Options()).records
+    assert "channel" not in first and second["channel"] == "copy"
+
+
 def test_of_many_lines_that_can_not_be_read_the_first_are_told(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "好的"}\n' + "[]\n" * 8, "utf-8")
     found, file = read_candidates([str(tmp_path / "a.jsonl")], Options()), tmp_path / "a.jsonl"
