@@ -13,7 +13,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,6 +156,8 @@ def _check_shape(folder: Path, manifest: Any) -> None:
     if manifest["activation"] != "sigmoid":
         raise _wrong(folder, "activation", "'sigmoid'", manifest["activation"])
     most = manifest.get("architecture", {}).get("max_position_embeddings", math.inf)
+    if not isinstance(most, int | float):
+        raise _wrong(folder, "architecture.max_position_embeddings", "int", most)
     if not _MIN_TOKENS <= manifest["max_tokens"] <= most:
         raise _wrong(folder, "max_tokens", f"from {_MIN_TOKENS} to {most}", manifest["max_tokens"])
 
@@ -187,6 +189,14 @@ def _verify(folder: Path, manifest: Any) -> None:
         )
 
 
+def _labels(path: Path) -> tuple[Label, ...]:
+    """The labels of labels.json; BundleError for one that lacks what a reviewer reads of it."""
+    try:
+        return tuple(map(_label, read_json(path)))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{path}: not the labels of a bundle ({error!r}); export the bundle again") from None
+
+
 def _label(record: Mapping[str, Any]) -> Label:
     return Label(
         id=record["id"], name_zh=record["name_zh"], name_en=record["name_en"], section=record["section"],
@@ -196,10 +206,28 @@ def _label(record: Mapping[str, Any]) -> Label:
     )  # fmt: skip
 
 
+def _thresholds(path: Path, labels: Sequence[str]) -> tuple[float, ...]:
+    """The threshold of each label; BundleError when one is missing."""
+    entries = read_json(path)
+    if missing := [label for label in labels if not isinstance(entries, dict) or label not in entries]:
+        raise BundleError(f"{path}: lacks {', '.join(missing)}; export the bundle again")
+    return tuple(_threshold(path, label, entries[label]) for label in labels)
+
+
+def _threshold(path: Path, label: str, entry: Any) -> float:
+    """BundleError when it is no number from 0 to 1: such a one decides nothing, or everything."""
+    value = entry.get("threshold") if isinstance(entry, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise BundleError(
+            f"{path}: the threshold of {label} must be a number from 0 to 1, found {value!r}; export the bundle again"
+        )
+    return float(value)
+
+
 def load_bundle(folder: Path | str | None = None) -> Bundle:
     """Read and verify a bundle folder (the bundled model by default); BundleError says what is wrong with it."""
     if not isinstance(folder, str | Path | None):
-        raise BundleError(f"bundle folder: expected a path, given {type(folder).__name__} {folder!r}")
+        raise BundleError(f"bundle folder: expected a path, given {type(folder).__name__} {folder!r:.80}")
     try:
         path = Path(folder or DEFAULT_BUNDLE).resolve()
         if path.is_symlink():  # what Python 3.13 makes of links in a circle
@@ -208,19 +236,17 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
         raise BundleError(f"bundle folder: {str(folder)!r} is no path ({error}); name the folder of a bundle") from None
     manifest = read_json(path / MANIFEST)
     _verify(path, manifest)
-    labels = tuple(map(_label, read_json(path / "labels.json")))
-    thresholds = read_json(path / "thresholds.json")
-    _check_labels(path, manifest["labels"], [label.id for label in labels], thresholds)
-    return Bundle(path, manifest, labels, tuple(float(thresholds[label.id]["threshold"]) for label in labels))
+    labels = _labels(path / "labels.json")
+    names = [label.id for label in labels]
+    _check_labels(path, manifest["labels"], names)
+    return Bundle(path, manifest, labels, _thresholds(path / "thresholds.json", names))
 
 
-def _check_labels(folder: Path, named: list[Any], expected: list[str], thresholds: Mapping[str, Any]) -> None:
+def _check_labels(folder: Path, named: list[Any], expected: list[str]) -> None:
     """BundleError when the manifest names other labels than labels.json, or in another order: that of the outputs."""
     for place, (found, want) in enumerate(itertools.zip_longest(named, expected)):
         if found != want:
             raise _wrong(folder, f"labels[{place}]", f"{want or 'left out'}, as in labels.json", found)
-    if missing := [label for label in expected if label not in thresholds]:
-        raise BundleError(f"{folder / 'thresholds.json'}: lacks {', '.join(missing)}; export the bundle again")
 
 
 def check_tokenizer(bundle: Bundle, tokenizer: Tokenizer) -> None:

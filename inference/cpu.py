@@ -8,11 +8,22 @@ from pathlib import Path
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
+_OWN = Path("/proc/self/cgroup")
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def _quota(v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1) -> float | None:
-    """CPU quota of the cgroup in processors, or None where there is none."""
+def _groups(own: Path) -> set[Path]:
+    """The cgroups this process computes in and those around them, by their paths below the mounted root, which is Path()."""
+    try:
+        lines = [line.split(":", 2) for line in own.read_text().splitlines()]
+    except (OSError, ValueError):
+        lines = []
+    paths = [Path(line[2].lstrip("/")) for line in lines if len(line) == 3 and {"", "cpu"} & set(line[1].split(","))]
+    return {Path(), *(group for path in paths for group in (path, *path.parents))}
+
+
+def _limit(v2: Path, v1: Path) -> float | None:
+    """CPU quota of one cgroup in processors, or None where there is none."""
     try:
         limit, period = v2.read_text().split()[:2]
         return None if limit == "max" else int(limit) / int(period)
@@ -23,6 +34,15 @@ def _quota(v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1) -> float | None:
         return int(limit) / int((v1 / "cpu.cfs_period_us").read_text()) if int(limit) > 0 else None
     except (OSError, ValueError):
         return None
+
+
+def _quota(v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1, own: Path = _OWN) -> float | None:
+    """The least CPU quota in processors of the cgroups that this process is in, or None where there is none.
+
+    A container's is at the root as the container sees it, a systemd service's (CPUQuota=) below.
+    """
+    limits = [_limit(v2.parent / group / v2.name, v1 / group) for group in _groups(own)]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _affinity() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.classifier import Classifier, Prediction
-from zhenyan.inference.cli.table import marked
+from zhenyan.inference.cli.table import marked, printable
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.windows import MAX_CHARS
 
@@ -25,7 +26,8 @@ _PIPE = "pipe lines in: zhenyan classify < lines.txt"
 
 def classify(
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts; without any, the lines of standard input.")
+        list[str] | None,
+        typer.Argument(metavar="[TEXT]...", help="Texts; without any, or for -, the lines of standard input."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, every label's score in it.")] = False,
     model: Annotated[Path | None, typer.Option(help="Bundle folder instead of the bundled model.")] = None,
@@ -34,10 +36,12 @@ def classify(
 
     A line that comes is answered before the next is read. Blank lines are left out.
     """
+    texts = [] if texts == ["-"] else texts or []
     nobody = sys.stdin is None or sys.stdin.isatty()  # None: closed
-    if any(not text.strip() for text in texts or ()) or (not texts and nobody):
+    if any(not text.strip() for text in texts) or (not texts and nobody):
         raise InputError(f"no text given, or a blank one; name it, or {_PIPE}")
-    _check_bytes(texts or ())
+    _check_bytes(texts)
+    _note_files(texts)
     classifier, console = Classifier.load(model), Console(highlight=False, soft_wrap=True)
     for prediction in classifier.classify(texts or _lines(), chunk=1):
         if as_json:
@@ -54,6 +58,16 @@ def _check_bytes(texts: Iterable[str]) -> None:
         except UnicodeEncodeError as error:
             byte = ord(text[error.start]) & 0xFF
             raise InputError(f"text {number}: byte {byte:#04x} is not UTF-8; {_CONVERT}") from None
+
+
+def _note_files(texts: Iterable[str]) -> None:
+    """Whoever gives a file's name hardly means to have the name judged; its answer alone looks like one on the file."""
+    for name in filter(os.path.isfile, texts):
+        typer.echo(
+            f"note: {printable(name, '')} is a file, and its name alone is classified here; its lines: "
+            "zhenyan classify < FILE, or zhenyan score FILE",
+            err=True,
+        )
 
 
 def _json(prediction: Prediction) -> str:

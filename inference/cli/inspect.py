@@ -50,7 +50,7 @@ def doctor(
     console.print(f"fastest sound runtime: {best.runtime}")
     if save:
         checks.save_choice(examined, verdicts, best)
-        console.print(f"saved in {checks.choice_file()}")
+        console.print(f"saved in {checks.choice_file()}", markup=False)
 
 
 def bundle(model: _MODEL = None) -> None:
@@ -61,7 +61,7 @@ def bundle(model: _MODEL = None) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120)
     shown = ("bundle_id", "precision", "training_run", "encoder", "commit", "data_sha256", "max_tokens", "normaliser")
     for name in shown:
-        console.print(f"{name}: {loaded.manifest.get(name)}", highlight=False)
+        console.print(f"{name}: {loaded.manifest.get(name)}", highlight=False, markup=False)
     how = json.loads((loaded.folder / "thresholds.json").read_text(encoding="utf-8"))
     first = Column("label", no_wrap=True)
     table = Table(first, "name", "threshold", "chosen by", "positives", "precision", "recall", "review\nload")

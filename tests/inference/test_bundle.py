@@ -52,6 +52,7 @@ def with_file(folder: Path, name: str, content: bytes) -> Path:
     ({"pad_id": 0}, "pad_id must be 1, as in tokenizer.json, found 0"),
     ({"specials": {"pad_token": "[PAD]"}}, r"specials.pad_token must be a special token of tokenizer.json \(<s> <pad> .*found '\[PAD\]'"),
     ({"specials": []}, r"specials must be dict, found \[\]"), ({"architecture": "x"}, "architecture must be dict, found 'x'"),
+    ({"architecture": {"max_position_embeddings": "512"}}, "architecture.max_position_embeddings must be int, found '512'"),
     ({"activation": "softmax"}, "activation must be 'sigmoid', found 'softmax'"), ({"activation": None}, "activation must be str"),
     ({"labels": None}, "labels must be list, found nothing"),
     ({"labels": ["food_safety"]}, r"labels\[0\] must be false_propaganda, as in labels.json, found 'food_safety'"),
@@ -72,6 +73,26 @@ def test_a_threshold_that_is_missing_is_named(folder):
     del thresholds["food_safety"]
     with pytest.raises(BundleError, match=r"thresholds\.json: lacks food_safety"):
         load_bundle(with_file(folder, "thresholds.json", json.dumps(thresholds).encode()))
+
+
+@pytest.mark.parametrize("value", [None, True, "0.5", [], float("nan"), -0.1, 5])
+def test_a_threshold_that_decides_nothing_is_refused(folder, value):
+    thresholds = json.loads((folder / "thresholds.json").read_text("utf-8"))
+    thresholds["food_safety"]["threshold"] = value
+    told = r"thresholds\.json: the threshold of food_safety must be a number from 0 to 1, found .*; export"
+    with pytest.raises(BundleError, match=told):
+        load_bundle(with_file(folder, "thresholds.json", json.dumps(thresholds).encode()))
+
+
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("labels.json", "3", "not the labels of a bundle"), ("labels.json", "[3]", "not the labels of a bundle"),
+    ("labels.json", '[{"id": "food_safety"}]', r"not the labels of a bundle \(KeyError\('name_zh'\)\); export"),
+    ("thresholds.json", "3", "lacks false_propaganda, "), ("thresholds.json", "[]", "lacks false_propaganda, "),
+    ("thresholds.json", json.dumps(dict.fromkeys(LABELS, 0.5)), "the threshold of false_propaganda must be"),
+])  # fmt: skip
+def test_files_of_another_shape_are_told(folder, name, content, words):
+    with pytest.raises(BundleError, match=f"{name}: {words}"):
+        load_bundle(with_file(folder, name, content.encode()))
 
 
 @pytest.mark.parametrize("more", [b"\x08\x63", b"\xff"])  # a second ir_version, 99, which counts; no protobuf at all
@@ -111,6 +132,8 @@ def test_what_is_no_bundle_folder_is_refused(tmp_path):
             load_bundle(tmp_path / wrong)
     with pytest.raises(BundleError, match="expected a path, given int 3"):
         load_bundle(3)
+    with pytest.raises(BundleError, match=r"given list .{80}$"):
+        load_bundle(["a secret"] * 1000)
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800b", "circle"])
@@ -145,6 +168,12 @@ def test_the_command_line_shows_what_each_threshold_costs(folder):
         for name in ("precision", "recall", "review_load"):
             assert f" {entry[name]:.1%} " in row
         assert f" {entry['threshold']:.3f} " in row and f" {entry['chosen_by']} " in row
+
+
+@pytest.mark.parametrize("run", ["run [v2]", "run [/b]", "[red]run"])
+def test_the_command_line_shows_names_in_brackets_as_they_are(folder, run):
+    result = CliRunner().invoke(app, ["bundle", "--model", str(changed(folder, training_run=run))])
+    assert result.exit_code == 0 and f"training_run: {run}\n" in result.output
 
 
 def test_the_released_network_names_no_file_of_the_machine_that_exported_it():

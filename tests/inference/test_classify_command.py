@@ -96,6 +96,25 @@ def test_a_text_that_is_read_in_part_is_told(answers):
     assert "read in part: longer than 100,000 characters" in said
 
 
+def test_a_dash_stands_for_standard_input(answers, typed):
+    typed(f"{VIOLATING}\n{COMPLIANT}\n".encode())
+    code, said, _ = answers("classify", "--json", "-")
+    assert code == 0
+    assert [json.loads(line)["text"] for line in said.splitlines()] == [VIOLATING, COMPLIANT]
+
+
+def test_the_name_of_a_file_is_told_to_be_no_more_than_a_name(answers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lines.txt").write_text(VIOLATING, "utf-8")
+    code, said, note = answers("classify", "lines.txt", COMPLIANT, "好" * 300)
+    assert code == 0
+    assert said.startswith("lines.txt\n  compliant\n")
+    assert note == (
+        "note: lines.txt is a file, and its name alone is classified here; its lines: "
+        "zhenyan classify < FILE, or zhenyan score FILE\n"
+    )
+
+
 def test_nothing_given_at_a_terminal_is_told(answers, monkeypatch):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     code, _, complaint = answers("classify")

@@ -25,6 +25,26 @@ def test_quota_of_cgroup_v1(tmp_path, limit, quota):
     assert cpu._quota(tmp_path / "none", tmp_path) == quota
 
 
+@pytest.mark.parametrize(("own", "quota"), [
+    ("0::/system.slice/zhenyan.service\n", 2.0), ("0::/system.slice/other.service\n", 3.0), ("0::/user.slice\n", None), ("0::/\n", None),
+    ("5:memory:/system.slice\n4:cpu,cpuacct:/slice\n0::/\n", 0.5), ("3:cpuset:/slice\n1:cpu:/\n", None), ("broken", None),
+])  # fmt: skip
+def test_the_least_quota_of_the_cgroups_around_a_service_counts(tmp_path, own, quota):
+    """systemd's CPUQuota= stands in the service's cgroup; what /proc/self/cgroup names is below the mounts."""
+    for folder, limit in (
+        ("system.slice", "300000"),
+        ("system.slice/zhenyan.service", "200000"),
+        ("user.slice", "max"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "cpu.max").write_text(f"{limit} 100000\n")
+    (tmp_path / "v1" / "slice").mkdir(parents=True)
+    (tmp_path / "v1" / "slice" / "cpu.cfs_quota_us").write_text("50000")
+    (tmp_path / "v1" / "slice" / "cpu.cfs_period_us").write_text("100000")
+    (tmp_path / "own").write_text(own)
+    assert cpu._quota(tmp_path / "cpu.max", tmp_path / "v1", tmp_path / "own") == quota
+
+
 @pytest.mark.parametrize(("quota", "affinity", "allowed"), [(None, 8, 8), (1.5, 8, 2), (0.2, 8, 1), (16.0, 4, 4)])
 def test_the_smaller_of_both_counts(monkeypatch, quota, affinity, allowed):
     monkeypatch.setattr(cpu, "_quota", lambda: quota)
