@@ -63,8 +63,9 @@ def serve(
     options = {"host": host, "port": port, "workers": workers, "model": model, **read_pairs(set_, "max_texts=100")}
     chosen = load_settings(config, options)
     if settings:
-        for name, field in type(chosen).model_fields.items():
-            typer.echo(f"{name} = {getattr(chosen, name)!r}  # default {field.default!r}; {field.description}")
+        for name, value in chosen.model_dump(mode="json").items():  # paths as they are written, not Python's objects
+            field = type(chosen).model_fields[name]
+            typer.echo(f"{name} = {value!r}  # default {field.default!r}; {field.description}")
         raise typer.Exit()
     raise typer.Exit(Supervisor(chosen).run())
 

@@ -54,6 +54,9 @@ class KeyFile:
             raise ConfigError(
                 f"{self.path}: no such file; make a key with `zhenyan keys add NAME --file {self.path}`"
             ) from None
+        except PermissionError as error:
+            reader = f"let user {os.geteuid()}, as which this runs, read it"
+            raise ConfigError(f"{self.path}: cannot be read: {error.strerror}; {reader}") from None
         except OSError as error:
             raise ConfigError(f"{self.path}: cannot be read: {error.strerror}") from None
         except (ValueError, AttributeError, KeyError, TypeError, RecursionError):

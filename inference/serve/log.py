@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 import traceback
@@ -41,6 +42,8 @@ class JsonFormatter(logging.Formatter):
 
 def set_up_logging(texts: bool = False) -> logging.Logger:
     """Send every logger of the process to standard error as JSON; returns the service's own."""
+    if sys.stderr is None:  # closed, as some that start services leave it
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  for as long as the process lives
     sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(texts))

@@ -25,7 +25,7 @@ REQUESTS = Counter("zhenyan_requests_total", "Requests answered", ["path", "stat
 TEXTS = Counter("zhenyan_texts_total", "Texts scored")
 HITS = Counter("zhenyan_hits_total", "Texts decided, by label", ["label"])
 STAGE = Histogram(
-    "zhenyan_stage_seconds", "Seconds spent: queue, score, and the whole request", ["stage"], buckets=_BUCKETS
+    "zhenyan_stage_seconds", "Seconds spent on texts: queue, score, and the whole request", ["stage"], buckets=_BUCKETS
 )
 WAITING = Gauge("zhenyan_waiting_chars", "Characters queued or being scored", multiprocess_mode="livesum")
 
@@ -97,7 +97,9 @@ def _record(scope: dict[str, Any], identity: str, status: int, took: float) -> N
     # Not by the route that was chosen: a middleware that refuses comes before the choice.
     known = scope["path"] in {getattr(route, "path", None) for route in scope["app"].routes}
     REQUESTS.labels(scope["path"] if known else "other", str(status)).inc()
-    STAGE.labels("request").observe(took)
+    told = scope["state"]["fields"]
+    if "texts" in told:  # probes and what is refused unread come often and are quick: they would hide the others
+        STAGE.labels("request").observe(took)
     fields = {"request": identity, "method": scope["method"], "path": scope["path"], "status": status,
-              "ms": round(1000 * took, 2), **scope["state"]["fields"]}  # fmt: skip
+              "ms": round(1000 * took, 2), **told}  # fmt: skip
     log.info("request", extra={"fields": fields})

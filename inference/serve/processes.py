@@ -27,11 +27,16 @@ def fork(body: Callable[..., None], *arguments: Any) -> int:
     """Run `body` in a child process that ends when it returns; SIGTERM ends it at any moment until `body` takes over.
 
     SIGTERM is held back while forking: a handler inherited from the parent must never run in the child.
+    OSError when there is no room for another process.
     """
+    child = None
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    child = os.fork()
+    try:
+        child = os.fork()
+    finally:
+        if child != 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     if child:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         return child
     code = 1
     try:

@@ -8,10 +8,12 @@ new one is ready; the socket outlives both, so no request is dropped. SIGTERM fi
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import tempfile
 import time
+from collections.abc import Iterator
 
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.serve import sockets
@@ -33,8 +35,9 @@ class Supervisor:
         if settings.keys:
             KeyFile(settings.keys).names()  # raises when it can't be read
         self.settings = settings
-        self.listener = sockets.bind(settings.host, settings.port)
+        # Before the socket, which would get the number of a standard error that is closed.
         self.log = set_up_logging(settings.log_texts)
+        self.listener = sockets.bind(settings.host, settings.port)
         self.current: int | None = None
         self.ending: dict[int, float] = {}  # stopped generations, and when to kill what is left of them
         self.reload = self.stopping = False
@@ -115,14 +118,17 @@ class Supervisor:
         """Fork a generation and wait until all its workers are ready; None when it can't or a stop came between."""
         reader, writer = os.pipe()
         os.set_blocking(reader, False)
-        child = fork(generation, self.settings, self.listener, writer)
-        os.close(writer)
         try:
-            if self._ready(child, reader):
-                return child
+            # Who sweeps /tmp may have taken it.
+            os.makedirs(os.environ["PROMETHEUS_MULTIPROC_DIR"], mode=0o700, exist_ok=True)
+            child = fork(generation, self.settings, self.listener, writer)
+            return child if self._ready(child, reader) else None
+        except OSError as error:  # no room for a process, or on the disk
+            self.log.error("no generation could be started", extra={"fields": {"why": str(error)}})
+            return None
         finally:
             os.close(reader)
-        return None
+            os.close(writer)
 
     def _ready(self, child: int, reader: int) -> bool:
         end, count = time.monotonic() + _START_SECONDS, 0
@@ -169,12 +175,21 @@ class Supervisor:
         self.stopping = True
 
 
-def _metrics_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder for the metrics of all workers; ConfigError where none can be made, as in a read-only container."""
+@contextlib.contextmanager
+def _metrics_folder() -> Iterator[str]:
+    """A folder for the metrics of all workers; ConfigError where none can be made, as in a read-only container.
+
+    It is locked: that tells systemd-tmpfiles, which removes from /tmp what is older than some days, to leave it alone.
+    """
     try:
-        return tempfile.TemporaryDirectory(prefix="zhenyan-metrics-")
+        folder = tempfile.TemporaryDirectory(prefix="zhenyan-metrics-")
     except OSError as error:
         raise ConfigError(
             f"no folder can be written for the metrics ({error.strerror}): set TMPDIR to one, "
             "or in a container add --tmpfs /tmp"
         ) from None
+    with folder as path, contextlib.ExitStack() as stack:
+        handle = os.open(path, os.O_RDONLY)
+        stack.callback(os.close, handle)
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield path

@@ -93,6 +93,7 @@ def start(folder: Path, *arguments: str, before: str = "", **settings: Any) -> S
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ZHENYAN_") or k == "ZHENYAN_MODEL"}
     environment |= {f"ZHENYAN_{name.upper()}": str(value) for name, value in settings.items()}
     environment.setdefault("ZHENYAN_THREADS", "1")
+    environment["TMPDIR"] = str(folder)  # where one that is killed leaves the folder of its metrics
     log_file = folder / f"service-{time.monotonic_ns()}.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen([*program, "serve", "--port", "0", *arguments], env=environment, stderr=log)

@@ -268,6 +268,7 @@ def test_metrics(service, http):
     assert grown("zhenyan_requests_total", "/v1/moderations", "413") == 1
     assert grown("zhenyan_texts_total") == 6
     assert grown("zhenyan_stage_seconds_count", "queue") == 3
+    assert grown("zhenyan_stage_seconds_count", "request") == 3  # not of probes, which are quick
     assert grown("zhenyan_stage_seconds_count", "score") >= 1
     assert after["zhenyan_waiting_chars",] == 0
 

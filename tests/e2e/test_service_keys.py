@@ -175,6 +175,11 @@ def test_settings_win_in_order(tmp_path):
     assert "max_texts = 7  # default 256" in told and "max_chars = 8  #" in told and "max_body = 2000  #" in told
 
 
+def test_paths_are_shown_as_they_are_written():
+    told = zhenyan("serve", "--settings", "--set", "keys=out/keys.json", "--model", "other").stdout
+    assert "model = 'other'  # default None; " in told and "keys = 'out/keys.json'  # default None; " in told
+
+
 def test_help_tells_every_setting_and_its_default():
     told = zhenyan("serve", "--help").stdout
     for name, field in Settings.model_fields.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from service import Service, classifier, serving
+from service import Service, classifier, client, serving
 from zhenyan.inference.bundle import bundle_id
 
 pytestmark = pytest.mark.slow
@@ -162,6 +163,40 @@ def test_a_reload_that_fails_without_a_word_of_its_own_tells_how_the_process_end
         assert all(line["ended"].startswith("SIGBUS") for line in service.log("worker died"))
         assert len(service.log("worker died")) == (0 if workers == 1 else 6)
         ask(service, 5)
+
+
+def test_a_reload_for_which_no_process_can_be_made_leaves_the_old_one(tmp_path):
+    """As at a container's limit of processes: the supervisor ended with a traceback, and the service with it."""
+    before = (
+        "import os\nfork, seen = os.fork, []\ndef limited():\n    seen.append(1)\n"
+        "    if len(seen) == 2:\n        raise BlockingIOError(11, 'Resource temporarily unavailable')\n    return fork()\n"
+        "os.fork = limited"
+    )
+    with serving(tmp_path, before=before) as service:
+        service.hang_up()
+        service.wait_for("reload failed: the new model could not be started; the old one stays")
+        assert service.log("no generation could be started")[0]["why"].endswith("Resource temporarily unavailable")
+        ask(service, 5)
+        service.hang_up()
+        service.wait_for("reloaded")
+
+
+def test_metrics_are_kept_from_those_who_sweep_tmp_and_a_reload_makes_their_folder_again(tmp_path):
+    """systemd-tmpfiles passes over what is locked. Without the folder new workers answered 500 and reloads failed."""
+    with serving(tmp_path, "--workers", "2") as service, client(service) as http:
+        (folder,) = tmp_path.glob("zhenyan-metrics-*")
+        handle = os.open(folder, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(handle)
+        old = set(service.workers())
+        shutil.rmtree(folder)
+        service.hang_up()
+        service.wait_for("reloaded")
+        eventually(lambda: not any(map(alive, old)))
+        ask(service, 5)
+        assert 'zhenyan_requests_total{path="/v1/classify",status="200"} 5.0' in http.get("/metrics").text
+    assert not folder.exists()
 
 
 def test_it_gives_up_when_no_worker_can_start_again(tmp_path):

@@ -101,6 +101,17 @@ def test_a_file_of_someone_else_says_who_can_change_it(keys, monkeypatch):
         keys.add("second")
 
 
+def test_a_file_that_may_not_be_read_says_for_whom(keys, monkeypatch):
+    """As in a container, whose user is another than the file's."""
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(ConfigError, match=f"cannot be read: Permission denied; let user {os.geteuid()}, as which"):
+        keys.names()
+
+
 def test_a_file_that_would_change_its_owner_is_left_alone(keys, monkeypatch):
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
@@ -38,3 +39,13 @@ def test_no_folder_for_the_metrics_is_told(tmp_path):
     done = subprocess.run([sys.executable, "-c", program, "serve", "--port", "0"], capture_output=True, text=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "no folder can be written for the metrics (No such file or directory): set TMPDIR to one" in done.stderr
+
+
+def test_with_standard_error_closed_it_serves_without_a_log():
+    program = (
+        "import os, socket\nfrom zhenyan.inference.serve import server, settings\n"
+        "service = server.Supervisor(settings.Settings(port=0))\nservice.log.error('nowhere')\n"
+        "print('serves', service.listener.fileno() > 2)"
+    )
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} 2>&-"
+    assert subprocess.run(line, shell=True, capture_output=True, text=True).stdout == "serves True\n"
