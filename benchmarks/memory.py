@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "memory.json"
 STREAM_ROWS = 900  # an hour of speech in lines of four seconds
 LIMITS_MIB = {1_000_000: 250, 10_000_000: 600}
 TEXTS = (
@@ -86,6 +85,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 2_000_000, 10_000_000])
     parser.add_argument("--outputs", nargs="+", default=[".csv", ".parquet"], help="further formats, at the least rows")
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--output", type=Path, default=HERE, help="folder to write memory.json into")
     given = parser.parse_args()
     tasks = [(min(given.rows), ending) for ending in given.outputs] + [(rows, ".jsonl") for rows in sorted(given.rows)]
     runs = []
@@ -95,7 +95,10 @@ def main() -> None:
     results = {
         "date": date.today().isoformat(), "machine": machine(), "bundle": load_bundle(given.model).id, "runs": runs
     }  # fmt: skip
-    RESULTS.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    given.output.mkdir(parents=True, exist_ok=True)
+    (given.output / "memory.json").write_text(
+        json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
     print(json.dumps(results, ensure_ascii=False))
     if problems := over_limit(runs):
         sys.exit("\n".join(problems))

@@ -42,12 +42,20 @@ def compact(report: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def take_in(items: list[str]) -> None:
-    """Put NAME=FILE reports into benchmarks/accuracy.json."""
+def measured(item: str) -> tuple[str, dict[str, Any]]:
+    """The name and the measures behind NAME=FILE; ArgumentTypeError where `zhenyan evaluate --json` wrote no such file."""
+    name, _, path = item.partition("=")
+    try:
+        return name, compact(json.loads(Path(path).read_text(encoding="utf-8"))["models"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        what = f"{path or item!r}: {type(error).__name__}: {error}"
+        raise argparse.ArgumentTypeError(f"{what}; give NAME=FILE, a file of `zhenyan evaluate --json`") from None
+
+
+def take_in(found: list[tuple[str, dict[str, Any]]]) -> None:
+    """Put what was measured into benchmarks/accuracy.json, by name."""
     known = json.loads(ACCURACY.read_text(encoding="utf-8")) if ACCURACY.exists() else {}
-    for item in items:
-        name, _, path = item.partition("=")
-        known[name] = compact(json.loads(Path(path).read_text(encoding="utf-8"))["models"])
+    known |= dict(found)
     ACCURACY.write_text(json.dumps(known, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
@@ -161,7 +169,7 @@ def pages() -> list[Path]:
 def main() -> None:
     """Take results in, then fill every page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--accuracy", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--accuracy", action="append", default=[], type=measured, metavar="NAME=FILE")
     given = parser.parse_args()
     if given.accuracy:
         take_in(given.accuracy)

@@ -109,6 +109,20 @@ def test_texts_have_real_lengths(bench):
     assert sum(map(len, made)) / len(made) == pytest.approx(mean, rel=0.1)
 
 
+def test_a_trial_of_the_memory_leaves_the_kept_measurement(bench, root, tmp_path, monkeypatch, capsys):
+    memory, kept = bench("memory"), (root / "benchmarks/memory.json").read_bytes()
+    monkeypatch.setattr(
+        memory, "measure", lambda rows, ending, model: {"rows": rows, "output": ending, "peak_mib": 1.0}
+    )
+    monkeypatch.setattr(
+        "sys.argv", ["memory.py", "--rows", "10", "--outputs", ".csv", "--output", str(tmp_path / "out")]
+    )
+    memory.main()
+    found = json.loads((tmp_path / "out/memory.json").read_text(encoding="utf-8"))
+    assert [(run["rows"], run["output"]) for run in found["runs"]] == [(10, ".csv"), (10, ".jsonl")]
+    assert (root / "benchmarks/memory.json").read_bytes() == kept
+
+
 def test_the_bundle_row_matches_the_bundle(bench):
     layers, hidden, precision = bench("systems").bundle_shape(DEFAULT_BUNDLE)
     assert layers in range(1, 25) and hidden % 64 == 0 and precision in ("fp32", "int8")

@@ -203,11 +203,45 @@ def test_data_card_names_every_moved_batch_that_is_held_out() -> None:
     assert moved and f"the moved lines {', '.join(moved[:-1])} and {moved[-1]}." in card
 
 
-def test_marked_blocks_say_what_was_measured() -> None:
+@pytest.fixture(scope="module")
+def tables() -> Any:
+    """docs/tables.py."""
     spec = importlib.util.spec_from_file_location("docs_tables", ROOT / "docs" / "tables.py")
     assert spec and spec.loader
-    tables = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tables)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_marked_blocks_say_what_was_measured(tables: Any) -> None:
     for page in tables.pages():
         text = page.read_text(encoding="utf-8")
         assert tables.fill(text) == text, f"{page.name}: run `python docs/tables.py`"
+
+
+@pytest.mark.parametrize("given", ["no name", "set=", "set=missing.json", "set=text.md", "set=other.json"])
+def test_a_file_that_evaluate_did_not_write_is_refused(
+    tables: Any, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.md").write_text("# no JSON", encoding="utf-8")
+    Path("other.json").write_text('{"models": [1]}', encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["tables.py", "--accuracy", given])
+    with pytest.raises(SystemExit) as ended:
+        tables.main()
+    assert ended.value.code == 2 and "give NAME=FILE, a file of `zhenyan evaluate --json`" in capsys.readouterr().err
+
+
+def test_what_was_measured_is_taken_in_beside_the_rest(
+    tables: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, report = tmp_path / "accuracy.json", tmp_path / "test.json"
+    known.write_text('{"other": {"model": {"rows": 1}}}', encoding="utf-8")
+    report.write_text('{"models": {"model": {"rows": 2, "curves": [1, 2]}}}', encoding="utf-8")
+    monkeypatch.setattr(tables, "ACCURACY", known)
+    monkeypatch.setattr(tables, "pages", list)
+    monkeypatch.setattr("sys.argv", ["tables.py", "--accuracy", f"a set={report}"])
+    tables.main()
+    assert json.loads(known.read_text(encoding="utf-8")) == {
+        "other": {"model": {"rows": 1}}, "a set": {"model": {"rows": 2}},
+    }  # fmt: skip
