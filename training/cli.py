@@ -81,6 +81,10 @@ def train(
             f"--resume {resume}: the run goes on by the configuration it began with; leave --config and --set away, or "
             "start another run"
         )
+    if resume and not (resume / CONFIG).is_file():
+        raise ConfigError(
+            f"--resume {resume}: no run folder ({CONFIG} is missing); give the folder of a run, such as runs/NAME"
+        )
     settings = configs.load_config((resume / CONFIG) if resume else config or _DEFAULT, overrides.parse(set_))
     console = rich.console.Console(quiet=not is_first())
     result = run(settings, warm_start=warm_start, resume=resume, console=console)

@@ -128,7 +128,7 @@ def facts(
         "calibration_error": calibration_error(data.truth[rated], scores[rated]),
     }
     if evasion:
-        table = evasion_table(data, decider(classifier, schema.ids, schema.changes), schema)
+        table = evasion_table(data, decider(classifier, schema.ids, schema.changes))
         found |= {"evasion_mean_fall": table["mean_fall"], "evasion_worst_fall": table["worst_fall"]}
     return found
 

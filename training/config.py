@@ -25,6 +25,7 @@ from zhenyan.training.schema import explain, load_yaml
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy takes
 
 
 def _listed(value: Any) -> Any:
@@ -170,7 +171,7 @@ class OptimConfig(_Strict):
     precision: Literal["fp32", "bf16", "fp16", "auto"] = "auto"
     early_stopping: Annotated[int, Field(ge=0)] = 2  # evaluations without a better score; 0 never stops early
     evaluations_per_epoch: Count = 1
-    threads: Count | None = None  # null: all the process may use
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None  # null: all the process may use
     blend: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the trained weights; the rest stays as the run started
 
 
@@ -216,7 +217,7 @@ class TrainConfig(_Strict):
     """Everything `zhenyan train` needs."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "default"
-    seed: int = 7
+    seed: Seed = 7
     runs: Path = Path("runs")
     cache: Path = Path("cache")
     encoder: EncoderConfig = EncoderConfig()

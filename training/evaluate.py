@@ -16,8 +16,10 @@ from zhenyan.training.metrics import (
     SUMMARY,
     average_precision,
     bounds,
+    brief_report,
     calibration_error,
     confusion,
+    f1,
     precision_recall,
     reliability,
     report,
@@ -152,20 +154,17 @@ SLICES: dict[str, Callable[[Row], str]] = {
 def slices(data: Labelled, decided: np.ndarray, schema: Schema, least: int = 15) -> dict[str, dict[str, Any]]:
     """Any-violation and core micro F1 in each part of the data that has at least `least` rows."""
     found: dict[str, dict[str, Any]] = {}
+    core = [schema.ids.index(label) for label in schema.core]
     for name, of in SLICES.items():
         keys = np.array([of(row) for row in data.rows])
         parts = [key for key in sorted(set(keys)) if key and (keys == key).sum() >= least]
         if len(parts) > 1:
-            found[name] = {key: _brief(data, decided, schema, keys == key) for key in parts}
+            found[name] = {key: _part(data, decided, core, keys == key) for key in parts}
     return found
 
 
-def _brief(
-    data: Labelled, decided: np.ndarray, schema: Schema, part: np.ndarray | slice = slice(None)
-) -> dict[str, Any]:
-    rows = (data.truth[part], decided[part])
-    full = report(*rows, schema.ids, schema.core, data.groups[part], data.told[part])
-    return {"rows": full["rows"], "any_violation": full["any_violation"], "core_micro": full["core_micro"]}
+def _part(data: Labelled, decided: np.ndarray, core: list[int], part: np.ndarray) -> dict[str, Any]:
+    return brief_report(data.truth[part], decided[part], core, data.groups[part], data.told[part])
 
 
 def false_alarms(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
@@ -193,16 +192,21 @@ def minimal_pairs(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
     return {"pairs": len(complete), "both_right": float(np.mean(complete)) if complete else 0.0}
 
 
-def evasion_table(data: Labelled, decide: Decide, schema: Schema, seed: int = 0) -> dict[str, Any]:
-    """Micro and any-violation F1 of the same rows under each transform, and how far they fall."""
-    plain = _brief(data, decide(data.texts) & data.seen, schema)["any_violation"]["f1"]
+def evasion_table(data: Labelled, decide: Decide, seed: int = 0) -> dict[str, Any]:
+    """Any-violation F1 of the same rows under each transform, and how far it falls."""
+    plain = _any_f1(data, decide(data.texts))
     found = {}
     for name in evasion.TRANSFORMS:
         texts = [evasion.disguise(text, name, seed) for text in data.texts]
-        value = _brief(data, decide(texts) & data.seen, schema)["any_violation"]["f1"]
+        value = _any_f1(data, decide(texts))
         found[name] = {"f1": value, "fall": plain - value}
     falls = [item["fall"] for item in found.values()]
     return {"plain": plain, "transforms": found, "mean_fall": float(np.mean(falls)), "worst_fall": float(max(falls))}
+
+
+def _any_f1(data: Labelled, decided: np.ndarray) -> float:
+    truth, found = data.truth.any(1), (decided & data.seen).any(1)
+    return float(f1((truth & found).sum(), found.sum(), truth.sum()))
 
 
 def comparison_table(results: dict[str, dict[str, Any]], schema: Schema, title: str) -> Table:

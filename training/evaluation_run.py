@@ -117,7 +117,7 @@ def measure(
     decide = decider(classifier, schema.ids, schema.changes)
     bundle = evaluate(data, scores, decide(data.texts), schema)
     if options.evasion:
-        bundle["evasion"] = evasion_table(data, decide, schema)
+        bundle["evasion"] = evasion_table(data, decide)
     if options.explains:
         bundle["errors"] = error_records(classifier, data, schema.ids, corpus.train, options.errors, schema.changes)
     columns = bundle_columns(classifier, schema.ids, schema.changes)

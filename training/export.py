@@ -342,13 +342,19 @@ def gate(
     texts = data.texts
     reference = sigmoid(predict(model, tokenizer, texts, config.encoder.max_tokens)[0])
     plain, shipped = Classifier.load(fp32, explain=False), Classifier.load(final, explain=False)
-    short = [i for i, ids in enumerate(tokenizer(texts)["input_ids"]) if len(ids) <= config.encoder.max_tokens]
+    short = in_one_window(tokenizer, texts, config.encoder.max_tokens)
     exact, given = plain.score(texts), shipped.score(texts)
-    parity = float(np.abs(exact[short] - reference[short]).max())
+    parity = float(np.abs(exact[short] - reference[short]).max(initial=0))
     return [Check("torch against ONNX fp32, largest probability difference", parity,
                   config.export.max_probability_difference),
             *compare_decisions(data, exact, given, plain.thresholds, model.labels, config.export,
                                config.thresholds.min_positives, probe_rows(rows))]  # fmt: skip
+
+
+def in_one_window(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[int]:
+    """Numbers of the texts that are read whole at once: of longer ones torch reads the first `max_tokens` tokens only."""
+    encoded = tokenizer([normalise.normalise(text) for text in texts])["input_ids"]
+    return [number for number, ids in enumerate(encoded) if len(ids) <= max_tokens]
 
 
 def compare_decisions(

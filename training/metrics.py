@@ -111,20 +111,27 @@ def report(
 
     `told` (rows,): the rows that count for any violation, in which somebody looked for one (None: all).
     """
-    known = np.ones(len(truth), dtype=bool) if told is None else told
-    columns = [labels.index(label) for label in core]
     each = {label: score(truth[:, [i]], decided[:, [i]], groups) for i, label in enumerate(labels)}
     seen = [label for label in labels if each[label].positives]
     return {
-        "rows": len(truth),
-        "any_violation": asdict(
-            score(truth[known].any(1), decided[known].any(1), None if groups is None else groups[known])
-        ),
-        "core_micro": asdict(score(truth[:, columns], decided[:, columns], groups)),
+        **brief_report(truth, decided, [labels.index(label) for label in core], groups, told),
         "micro": asdict(score(truth, decided, groups)),
         "core_macro_f1": float(np.mean([each[label].f1 for label in core if each[label].positives] or [0.0])),
         "macro_f1": float(np.mean([each[label].f1 for label in seen] or [0.0])),
         "labels": {label: asdict(value) for label, value in each.items()},
+    }
+
+
+def brief_report(
+    truth: np.ndarray, decided: np.ndarray, core: list[int], groups: np.ndarray | None, told: np.ndarray | None
+) -> dict[str, Any]:
+    """The head of `report`: scores for any violation and for the core labels, given by their columns, pooled (micro)."""
+    known = np.ones(len(truth), dtype=bool) if told is None else told
+    of_known = None if groups is None else groups[known]
+    return {
+        "rows": len(truth),
+        "any_violation": asdict(score(truth[known].any(1), decided[known].any(1), of_known)),
+        "core_micro": asdict(score(truth[:, core], decided[:, core], groups)),
     }
 
 

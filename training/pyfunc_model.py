@@ -38,6 +38,7 @@ class ZhenyanModel(PythonModel):
         return pd.DataFrame(
             [{"labels": "; ".join(p.labels), **p.scores} for p in predictions],
             columns=["labels", *self.classifier.bundle.label_ids],
+            index=model_input.index,  # so that callers can join it to their frame
         )
 
 

@@ -67,11 +67,22 @@ def fluent(address: str) -> Iterator[None]:
             os.environ["MLFLOW_TRACKING_URI"] = before
 
 
+def connected(config: TrackingConfig) -> mlflow.MlflowClient:
+    """A client of the server or store in use; ConfigError says why it can't be used."""
+    try:
+        return connect(config)
+    except Exception as error:  # whatever stands behind the address: MLflow's errors, a database's, a file system's
+        raise ConfigError(
+            f"MLflow at {shown_uri(config)}: {reason(error).rstrip('.')}; name a server or a database that can be used in "
+            "MLFLOW_TRACKING_URI or tracking.uri"
+        ) from None
+
+
 def log_bundle(folder: Path, run_id: str | None, config: TrackingConfig, register: str | None = None) -> Any:
     """Log a bundle as a pyfunc model to an MLflow run (a new one for None); optionally register it."""
     bundle = load_bundle(folder)
     address = tracking_uri(config)
-    experiment = None if run_id else experiment_id(connect(config), config.experiment)
+    experiment = None if run_id else experiment_id(connected(config), config.experiment)
     name = None if run_id else bundle.id
     with fluent(address), mlflow.start_run(run_id=run_id, experiment_id=experiment, run_name=name):
         mlflow.set_tag("bundle_id", bundle.id)
@@ -94,7 +105,7 @@ class Registry:
         if not name.strip() or {"/", ":"} & set(name):
             raise ConfigError(f"--name {name!r}: a registered model's name is not empty and has no / and no :")
         self.config, self.name = config, name
-        self.client = connect(config)
+        self.client = connected(config)
 
     def version(self, alias: str) -> Version | None:
         """The version an alias points at, None when there is none."""
@@ -190,9 +201,9 @@ def resolve(name: str, config: TrackingConfig, into: Path) -> Path:
     if not name.startswith(("runs:/", "models:/")):
         raise ConfigError(f"{name}: neither a bundle folder nor runs:/ID nor models:/{MODEL_NAME}@{CHAMPION}")
     address = f"{name}/bundle" if name.startswith("runs:/") and name.count("/") == 1 else name
-    server = tracking_uri(config)
+    server, client = tracking_uri(config), connected(config)
     try:
-        recorded = _recorded_id(connect(config), name)
+        recorded = _recorded_id(client, name)
         with fluent(server):  # artifacts of a registered version are looked for at the process's server
             folder = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(into)))
     except (MlflowException, OSError) as error:
@@ -211,9 +222,9 @@ def _instead_of(address: str, config: TrackingConfig, error: Exception) -> str:
     if getattr(error, "error_code", "") not in _NOT_THERE:
         return ""
     try:
-        client = connect(config)
+        client = connected(config)
         there = _runs(client, config) if address.startswith("runs:/") else _versions(client, address)
-    except MlflowException:
+    except (MlflowException, ConfigError):
         return ""
     return f"; {there}"
 

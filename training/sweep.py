@@ -17,7 +17,8 @@ import yaml
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, Trial, TrialState
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 from transformers import TrainerCallback
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed
@@ -27,7 +28,7 @@ from zhenyan.training.progress import Stopped
 from zhenyan.training.sweep_config import SweepConfig, Values
 from zhenyan.training.tracking import JOURNAL, Tracker
 from zhenyan.training.train import CONFIG, train
-from zhenyan.training.trainer import BEST
+from zhenyan.training.trainer import BEST, Diverged
 
 STUDY, SWEEP, BEST_CONFIG = "study.db", "sweep.yaml", "best.yaml"
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -119,6 +120,9 @@ def _search(
             train(load_config(config.config, fixed | values | own), console=console, callbacks=[watch], parent=folder)
         except Stopped:
             raise optuna.TrialPruned from None
+        except Diverged as error:
+            console.print(f"trial {trial.number}: {error}", highlight=False, markup=False)
+            raise optuna.TrialPruned from None
         return watch.best
 
     def told(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -162,13 +166,16 @@ def _best(study: optuna.Study, folder: Path) -> FrozenTrial:
 
 
 def trials_table(folder: Path, name: str) -> Table:
-    """All trials of a sweep, best first."""
+    """All trials of a sweep, best first; what was tried stands below each other, for a terminal may be narrow."""
     study = optuna.load_study(storage=f"sqlite:///{folder / STUDY}", study_name=name)
-    keys = sorted({key for trial in study.trials for key in trial.params})
-    table = Table("trial", "state", BEST, *keys, "run")
+    table = Table("trial", "state", BEST, Column("run and values", overflow="fold"))
     for trial in sorted(study.trials, key=lambda trial: -(trial.value or 0.0)):
         found = "" if trial.value is None else f"{trial.value:.4f}"
-        values = [f"{trial.params.get(key, ''):.6g}" if isinstance(trial.params.get(key), float)
-                  else str(trial.params.get(key, "")) for key in keys]  # fmt: skip
-        table.add_row(str(trial.number), trial.state.name.lower(), found, *values, trial.user_attrs.get("run", ""))
+        tried = [f"{key}={_short(value)}" for key, value in sorted(trial.params.items())]
+        told = "\n".join([trial.user_attrs.get("run", "no run"), *tried])
+        table.add_row(str(trial.number), trial.state.name.lower(), found, escape(told))
     return table
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

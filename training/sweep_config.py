@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training.config import Count, TrainConfig, load_config
+from zhenyan.training.config import Count, Seed, TrainConfig, load_config
 from zhenyan.training.schema import explain, load_yaml
 
 
@@ -66,7 +66,7 @@ class SweepConfig(_Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     config: Path
     trials: Count = 20
-    seed: int = 7
+    seed: Seed = 7
     pruning: Pruning | None = Pruning()
     space: Annotated[dict[str, Values], Field(min_length=1)]
 

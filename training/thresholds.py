@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from rich.table import Table
+from rich.table import Column, Table
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.metrics import f1
 
@@ -23,9 +23,13 @@ def _curve(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _midpoint(cuts: np.ndarray, best: int) -> float:
-    """Halfway to the next lower score: a threshold on the score itself would flip at the slightest rounding."""
-    below = cuts[best + 1] if best + 1 < len(cuts) else 0.0
-    return float((cuts[best] + below) / 2)
+    """Halfway to the next lower score: a threshold on the score itself would flip at the slightest rounding.
+
+    Between two neighbouring numbers, as float32 scores close to 1 may be, there is nothing: then the score itself.
+    """
+    below = cuts[best + 1] if best + 1 < len(cuts) else cuts.dtype.type(0)
+    halfway = (cuts[best] + below) / 2
+    return float(halfway if halfway > below else cuts[best])
 
 
 def choose(truth: np.ndarray, scores: np.ndarray, config: ThresholdConfig) -> dict[str, Any]:
@@ -79,7 +83,7 @@ def choose_all(
 
 def thresholds_table(chosen: dict[str, dict[str, Any]]) -> Table:
     """Every label's threshold, and what it gives on the rows it was chosen on; nothing where the fallback stands."""
-    table = Table("label", "threshold", "precision", "recall", "review load", "chosen by")
+    table = Table(Column("label", no_wrap=True), "threshold", "precision", "recall", "review load", "chosen by")
     for label, one in chosen.items():
         found = [f"{one[name]:.3f}" if name in one else "" for name in ("precision", "recall", "review_load")]
         table.add_row(label, f"{one['threshold']:.4f}", *found, one["chosen_by"])

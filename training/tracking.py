@@ -1,7 +1,7 @@
 """Experiment tracking in MLflow that a dead server can't break.
 
 Everything is first written to a journal in the run's folder, then sent. What can't be sent stays in the journal;
-`zhenyan sync RUN` sends it later. A file that is gone by then holds up nothing: it is noted, and sent when it is back.
+`zhenyan sync RUN` sends it later, and all of it to a server that doesn't know the run. A file that is gone by then holds up nothing: it is noted, and sent when it is back.
 MLFLOW_TRACKING_URI wins over the configured address. A login in the address is neither printed nor kept.
 """
 
@@ -21,7 +21,9 @@ from zhenyan.training import locks
 from zhenyan.training.config import TrackingConfig, without_login
 
 JOURNAL = "tracking.jsonl"
-_STATE = "tracking.json"  # run id, how many journal entries were sent or lacked their file, which did, the parent run's folder
+# Run id, how many journal entries were sent or lacked their file, which did, at which address; the same of other servers;
+# the parent run's folder.
+_STATE = "tracking.json"
 _PATIENCE = 60.0  # seconds until a server that was away is tried again; doubled each time it still is
 _BATCH = 100  # MLflow takes at most this many parameters or tags at once
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -70,7 +72,8 @@ def _alone(address: str) -> Iterator[None]:
 
 def reason(error: Exception) -> str:
     """An error's first line, to print or to keep."""
-    return without_login(str(error).splitlines()[0] if str(error) else type(error).__name__)
+    said = str(error).strip()
+    return without_login(said.splitlines()[0] if said else type(error).__name__)
 
 
 class Tracker:
@@ -92,6 +95,9 @@ class Tracker:
         self.run_id: str | None = None
         self.sent = 0
         self._missing: list[dict[str, Any]] = []  # artifacts that were gone when they were to be sent
+        self._address = ""  # where that run is
+        self._elsewhere: dict[str, dict[str, Any]] = {}  # run id, sent and missing by address, of other servers
+        self._looked = False  # whether the server in use was asked if it knows the run
         self.problem = ""  # why the server doesn't have everything, if it doesn't
         self._wait, self._again = _PATIENCE, 0.0
         self._load()
@@ -163,7 +169,7 @@ class Tracker:
         return True
 
     def _unreachable(self, error: Exception) -> None:
-        problem = f"{reason(error):.160}"
+        problem = f"{reason(error):.600}"  # MLflow says at length what to do instead of a folder
         if not self.problem:
             self.console.print(f"[yellow]MLflow: {escape(problem)}; keeping a local journal[/]")
         self.problem = problem
@@ -179,7 +185,8 @@ class Tracker:
             return
         state = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
         self.run_id, self.sent = state["run_id"], state["sent"]
-        self._missing = state.get("missing", [])
+        self._missing, self._address = state.get("missing", []), state["uri"]
+        self._elsewhere = state.get("elsewhere", {})
         if state.get("parent"):
             self.parent = (self.folder / state["parent"]).resolve()
 
@@ -187,16 +194,22 @@ class Tracker:
         parent = os.path.relpath(self.parent, self.folder) if self.parent else None
         state = {
             "run_id": self.run_id, "sent": self.sent, "missing": self._missing, "uri": shown_uri(self.config),
-            "parent": parent,
+            "elsewhere": self._elsewhere, "parent": parent,
         }  # fmt: skip
         part = self.folder / (_STATE + ".part")
         part.write_text(json.dumps(state), encoding="utf-8")
         part.replace(self.folder / _STATE)
 
     def _client(self, started: int) -> Any:
-        """A client, with the run made on the server if it wasn't; `started` in milliseconds since 1970."""
+        """A client, with the run made on the server if it wasn't; `started` in milliseconds since 1970.
+
+        Of a run that was made at another server one is made here, too, and all of the journal is to be sent.
+        """
         client = connect(self.config)
         self._load()  # a nested run may have made this one through a tracker of its own
+        if self.run_id is not None and not self._looked and not _knows(client, self.run_id):
+            self._leave(client)
+        self._looked = True
         if self.run_id is None:
             self._save()  # whose child this is must be known to a later sync, too
             experiment = experiment_id(client, self.config.experiment)
@@ -204,6 +217,14 @@ class Tracker:
             self.run_id = client.create_run(experiment, started, tags, self.name).info.run_id
             self._save()
         return client
+
+    def _leave(self, client: Any) -> None:
+        """Keep what another server has of the run, and go on from what the one in use has, if it has any."""
+        self._elsewhere[self._address] = {"run_id": self.run_id, "sent": self.sent, "missing": self._missing}
+        here = self._elsewhere.pop(shown_uri(self.config), None)
+        if here is None or not _knows(client, here["run_id"]):
+            here = {"run_id": None, "sent": 0, "missing": []}
+        self.run_id, self.sent, self._missing = here["run_id"], here["sent"], here["missing"]
 
     def _parent_tag(self, started: int) -> dict[str, Any]:
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -274,6 +295,19 @@ def _cut_torn_line(journal: Path) -> None:
     data = journal.read_bytes() if journal.exists() else b""
     if data and not data.endswith(b"\n"):
         os.truncate(journal, data.rfind(b"\n") + 1)
+
+
+def _knows(client: Any, run_id: str) -> bool:
+    """Whether a server has a run of this id, deleted or not."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+    return True
 
 
 def experiment_id(client: Any, name: str) -> str:

@@ -24,9 +24,17 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.checkpoints import newest_checkpoint
-from zhenyan.training.config import DistilConfig, ThresholdConfig, TrainConfig, as_record, dump_config
+from zhenyan.training.config import DistilConfig, EncoderConfig, ThresholdConfig, TrainConfig, as_record, dump_config
 from zhenyan.training.dataset import Corpus, crossed_rows, load_corpus, origin, to_dataset, unlabelled
-from zhenyan.training.encoders.load import check_length, freeze, keep_layers, load_encoder, set_dropout
+from zhenyan.training.encoders.load import (
+    check_frozen,
+    check_layers,
+    check_length,
+    freeze,
+    keep_layers,
+    load_encoder,
+    set_dropout,
+)
 from zhenyan.training.evaluate import Labelled, curves, labelled, quality
 from zhenyan.training.losses import positive_weights
 from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model, save_model, width_of
@@ -40,7 +48,7 @@ from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.teachers import learn_from
 from zhenyan.training.thresholds import choose_all
 from zhenyan.training.tracking import NoTracker, Tracker
-from zhenyan.training.trainer import build_trainer
+from zhenyan.training.trainer import build_trainer, check_machine
 
 MODEL, THRESHOLDS, METRICS, CONFIG = "model", "thresholds.json", "metrics.json", "config.yaml"
 START = "start.safetensors"
@@ -67,13 +75,15 @@ def train(
 
     `warm_start`: a run's model folder or a bundle to go on from (head rows are kept by label name). `resume`: a run folder
     that was cut off; training goes on from its last checkpoint, and from the warm start it began with, with the result an
-    unbroken run would have had. ConfigError, before there is a run folder, when one of these, or a teacher, isn't there.
+    unbroken run would have had. ConfigError, before there is a run folder, when one of these, or a teacher, isn't there, or
+    this machine can't train so.
     `callbacks` hear what the Trainer does and may raise Stopped. `parent`: folder of the tracker to nest the run under.
     """
     transformers.logging.set_verbosity_error()
     datasets.disable_progress_bars()
     use_threads(config.optim)
     transformers.set_seed(config.seed)
+    check_machine(config)
     schema = load_schema(config.data.label_schema)
     checkpoint = checkpoint_of(resume) if resume else None
     if resume:
@@ -156,10 +166,14 @@ def keep_start(model: MultiLabelClassifier, folder: Path) -> None:
 def new_folder(config: TrainConfig) -> Path:
     """An empty run folder with the configuration in it; ConfigError when it can't be made."""
     stem = config.runs / f"{config.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = next(
-        f for n in itertools.count() if not (f := stem.with_name(f"{stem.name}{f'-{n}' if n else ''}")).exists()
-    )
-    make_folders(f"runs {config.runs}", folder, new=True)
+    for number in itertools.count():
+        folder = stem.with_name(f"{stem.name}{f'-{number}' if number else ''}")
+        try:
+            make_folders(f"runs {config.runs}", folder, new=True)
+            break
+        except ConfigError:
+            if not folder.exists():  # else another training began in this second
+                raise
     (folder / CONFIG).write_text(dump_config(config), encoding="utf-8")
     return folder
 
@@ -263,9 +277,17 @@ def pretrained(config: TrainConfig, schema: Schema) -> Path:
     if not distributed.first_says((cached / "config.json").exists()):
         encoder, tokenizer = load_encoder(config.encoder.source, config.encoder.trim_vocabulary)
         check_length(encoder, config.pretrain.max_tokens, "pretrain.max_tokens")
+        check_encoder(encoder, config.encoder)
         encoder.set_attn_implementation("eager")
         continue_pretraining(encoder, tokenizer, texts, config.pretrain, cached, config.seed)
     return cached
+
+
+def check_encoder(encoder: Any, config: EncoderConfig) -> None:
+    """ConfigError when the whole encoder can't be used as configured: said before hours of masked-language training."""
+    check_length(encoder, config.max_tokens, "encoder.max_tokens")
+    check_layers(encoder, config.layers or [], config.source)
+    check_frozen(config.frozen, len(config.layers) if config.layers else encoder.config.num_hidden_layers)
 
 
 def pretraining_texts(config: TrainConfig, schema: Schema) -> list[str]:

@@ -24,6 +24,10 @@ from zhenyan.training.predict import sigmoid
 BEST = "selection"  # what early stopping and the choice of checkpoint look at
 
 
+class Diverged(ConfigError):
+    """Raised when a training has made numbers of the network that are none; in a search only that trial has failed."""
+
+
 class EpochOfCollator(TrainerCallback):
     """Tells the collator which epoch it is, so that disguises or masks are drawn anew in each."""
 
@@ -135,9 +139,14 @@ def parameter_groups(model: MultiLabelClassifier, config: OptimConfig) -> list[d
 def selection_metrics(prediction: EvalPrediction) -> dict[str, float]:
     """Threshold-free quality on validation rows: average precision of 'any violation' and of each label, averaged.
 
-    Truth is -1 where nobody looked for the label.
+    Truth is -1 where nobody looked for the label. Diverged when a score is no number.
     """
     logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
+    if np.isnan(logits).any():
+        raise Diverged(
+            "the training diverged: the model's scores are no numbers any more; start another run with lower "
+            "optim.learning_rate and optim.head_learning_rate"
+        )
     seen, truth = np.asarray(prediction.label_ids) >= 0, np.asarray(prediction.label_ids) > 0.5
     scores = np.where(seen, sigmoid(logits), 0.0)
     each = [
@@ -150,11 +159,17 @@ def selection_metrics(prediction: EvalPrediction) -> dict[str, float]:
     return {BEST: float((any_ap + macro) / 2), "any_average_precision": float(any_ap), "macro_average_precision": macro}
 
 
+def check_machine(config: TrainConfig) -> None:
+    """ConfigError when this machine, or so many processes, can't train by `config`: said before the hours that come first."""
+    if config.optim.precision == "fp16" and not torch.cuda.is_available():
+        raise ConfigError("optim.precision: fp16 needs a GPU; on this machine use bf16, fp32 or auto")
+    distributed.share(config.optim.batch_size, "optim.batch_size")
+
+
 def training_arguments(config: TrainConfig, folder: Path, rows: int) -> TrainingArguments:
     """Our configuration in the Trainer's words; ConfigError when this machine or so many processes can't do it."""
+    check_machine(config)
     optim = config.optim
-    if optim.precision == "fp16" and not torch.cuda.is_available():
-        raise ConfigError("optim.precision: fp16 needs a GPU; on this machine use bf16, fp32 or auto")
     steps_per_epoch = max(1, -(-rows // (optim.batch_size * optim.accumulate)))
     every = max(1, steps_per_epoch // optim.evaluations_per_epoch)
     return TrainingArguments(

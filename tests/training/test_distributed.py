@@ -86,3 +86,13 @@ def test_half_precision_without_a_gpu_says_so(small_config, tmp_path):
     half = small_config.model_copy(update={"optim": small_config.optim.model_copy(update={"precision": "fp16"})})
     with pytest.raises(ConfigError, match=r"optim\.precision: fp16 needs a GPU"):
         training_arguments(half, tmp_path, 10)
+    with pytest.raises(ConfigError, match=r"optim\.precision: fp16 needs a GPU"):
+        train(half)
+    assert not half.runs.exists()  # said before there is a run, and before hours of what comes first
+
+
+def test_a_batch_that_can_not_be_shared_is_named_before_a_run_begins(small_config, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ConfigError, match=r"optim\.batch_size: 16 rows can't be shared by 3 processes"):
+        train(small_config)
+    assert not small_config.runs.exists()

@@ -86,7 +86,7 @@ def cells_of(rows: int, *cells: tuple[int, int]) -> np.ndarray:
 def test_evasion_is_measured_where_somebody_looked():
     rows = [Row("降血压的茶", ("food_safety",), annotated=("food_safety",)), Row("两盒装", annotated=("food_safety",))]
     plain = lambda texts: cells_of(2, (0, FOOD), (1, FRAUD))  # noqa: E731
-    found = evasion_table(labelled(rows, SCHEMA.ids), plain, SCHEMA)
+    found = evasion_table(labelled(rows, SCHEMA.ids), plain)
     assert found["plain"] == 1 and found["mean_fall"] == found["worst_fall"] == 0
 
 
@@ -100,7 +100,7 @@ def test_the_worst_disguise_is_the_one_with_the_largest_fall(monkeypatch):
     monkeypatch.setattr(evasion, "TRANSFORMS", changes)
     data = labelled([Row("降压茶", ("food_safety",)), Row("降压酒", ("food_safety",))], SCHEMA.ids)
     seen = lambda texts: cells_of(2, *((i, FOOD) for i, text in enumerate(texts) if "藏" not in text))  # noqa: E731
-    found = evasion_table(data, seen, SCHEMA)
+    found = evasion_table(data, seen)
     assert {name: one["fall"] for name, one in found["transforms"].items()} == pytest.approx(
         {"none": 0, "all": 1, "one": 1 / 3}
     )

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import typer
 from rich.console import Console
+from transformers import AutoTokenizer
 from typer.testing import CliRunner
 from zhenyan.inference.bundle import CARD, FILES, MANIFEST
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli
 from zhenyan.training.config import ExportConfig
 from zhenyan.training.evaluate import Labelled
-from zhenyan.training.export import check_output, compare_decisions, export_run, place, tidy
+from zhenyan.training.export import check_output, compare_decisions, export_run, in_one_window, place, tidy
 from zhenyan.training.train import train
 
 
@@ -45,6 +46,14 @@ def test_thresholds_are_chosen_anew_without_training(small_config, tmp_path):
         assert all(f"{one[name]:.3f}" in out.getvalue() for name in ("precision", "recall", "review_load"))
         assert f"| {one['threshold']:.3f} |" in card
     assert manifest["bundle_id"] != read(plain / "manifest.json")["bundle_id"] and "review load" in out.getvalue()
+
+
+def test_texts_that_are_longer_as_they_are_read_are_not_compared_with_torch(tiny_encoder):
+    """Pictographs that stand for a number: 62 characters and two specials are more than 64 tokens once they are digits."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    texts = ["同款" * 31, "🔟" * 62, "🔟" * 10]
+    assert [len(ids) for ids in tokenizer(texts)["input_ids"]] == [64, 64, 12]
+    assert in_one_window(tokenizer, texts, 64) == [0, 2]
 
 
 FLIPS, MICRO, OF_A = "rows with a flipped decision", "fall of micro F1", "fall of F1, a"

@@ -152,6 +152,17 @@ def test_a_threshold_below_the_lowest_score_lies_halfway_to_zero():
     assert found["threshold"] == pytest.approx(0.2) and found["recall"] == 1
 
 
+def test_a_threshold_between_neighbouring_numbers_keeps_the_lower_one_out():
+    one = np.float32(1)
+    below = np.nextafter(one, np.float32(0))
+    lowest = np.nextafter(below, np.float32(0))
+    truth = np.repeat([True, False, False], 10)
+    for high, low in ((one, below), (below, lowest)):
+        found = choose(truth, np.repeat([high, low, low], 10), ThresholdConfig(policy="precision", target=0.9))
+        decided = np.repeat([high, low, low], 10) >= np.float32(found["threshold"])  # as a bundle decides
+        assert (decided == truth).all() and found["precision"] == found["recall"] == 1
+
+
 @pytest.mark.parametrize(("positives", "chosen"), [(10, True), (9, False)])
 def test_so_many_positives_are_enough(positives, chosen):
     config = ThresholdConfig(policy="recall", min_positives=10, fallback=0.77)

@@ -75,6 +75,21 @@ def test_teachers_on_different_rows_share_one_pretrained_encoder(config, tiny_en
     assert training.pretrained(other, schema) != folder
 
 
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ({"layers": [0, 5]}, r"encoder\.layers: \[5\] not in 0\.\.1"),
+        ({"layers": [1], "frozen": 2}, "encoder.frozen: 2 is more than the encoder's 1 layers"),
+        ({"max_tokens": 200}, "encoder.max_tokens: 200 is more than the encoder's 128 positions"),
+    ],
+)
+def test_what_the_encoder_lacks_is_said_before_hours_of_masked_language_training(config, monkeypatch, encoder, message):
+    monkeypatch.setattr(training, "continue_pretraining", lambda *_: pytest.fail("it was begun"))
+    config = with_pretraining(config.model_copy(update={"encoder": config.encoder.model_copy(update=encoder)}))
+    with pytest.raises(ConfigError, match=message):
+        training.pretrained(config, load_schema(config.data.label_schema))
+
+
 def test_cut_off_it_goes_on_from_its_checkpoint_to_the_same_encoder(tiny_encoder, tmp_path, monkeypatch):
     options = PretrainConfig(epochs=2, batch_size=8, max_tokens=32, bf16=False)
     compute, steps = MaskedTrainer.compute_loss, []

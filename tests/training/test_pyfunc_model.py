@@ -51,3 +51,10 @@ def test_threads_take_turns(model):
         answers = list(pool.map(lambda frame: model.predict(None, frame), frames))
     assert [answer["food_safety"].tolist() for answer in answers] == [[float(n)] for n in range(1, 9)]
     assert list(answers[0].columns) == ["labels", "food_safety"]
+
+
+def test_answers_stand_under_the_rows_of_the_frame(model):
+    frame = pd.DataFrame({"text": ["好的", "今天", "两盒装"]}, index=[5, 3, 9]).drop(index=3)
+    assert frame.join(model.predict(None, frame))["food_safety"].to_dict() == {5: 2.0, 9: 3.0}
+    none = model.predict(None, frame.iloc[:0])
+    assert list(none.columns) == ["labels", "food_safety"] and none.empty

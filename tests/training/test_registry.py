@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import TrackingConfig
-from zhenyan.training.registry import CHAMPION, PREVIOUS, Registry, Version
+from zhenyan.training.registry import CHAMPION, PREVIOUS, Registry, Version, resolve
 
 
 class Client:
@@ -48,6 +48,21 @@ def registry(monkeypatch):
         return Registry(TrackingConfig())
 
     return make
+
+
+@pytest.mark.parametrize("kind", ["unknown", "text", "below a file"])
+def test_an_address_that_can_not_be_used_is_named(tmp_path, monkeypatch, kind):
+    """An unknown scheme, a file that is no database, and a database whose folder can't be made."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    file = tmp_path / "notes.txt"
+    file.write_text("no database " * 100, encoding="utf-8")
+    address = {"unknown": "foo://bar", "text": f"sqlite:///{file}", "below a file": f"sqlite:///{file}/mlflow.db"}[kind]
+    settings = TrackingConfig(uri=address)
+    for use in (lambda: Registry(settings), lambda: resolve("models:/zhenyan@champion", settings, tmp_path / "into")):
+        with pytest.raises(
+            ConfigError, match=f"^MLflow at {address}: .*; name a server or a database that can be used"
+        ):
+            use()
 
 
 def promote(registry):

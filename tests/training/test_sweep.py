@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from types import SimpleNamespace
 
 import mlflow
+import numpy as np
 import optuna
 import pytest
 import yaml
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from optuna.trial import TrialState
 from rich.console import Console
+from transformers import EvalPrediction
 from zhenyan.inference.cli import main
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import sweep as sweeping
 from zhenyan.training.config import dump_config, load_config
 from zhenyan.training.sweep_config import load_sweep
+from zhenyan.training.trainer import BEST, selection_metrics
 
 QUIET = Console(quiet=True)
 
@@ -80,6 +84,40 @@ def test_trials_are_nested_runs_and_a_longer_sweep_goes_on(files, small_config, 
     assert parent.data.tags["best.run"] == best.user_attrs["run"] and (folder / best.user_attrs["run"]).is_dir()
     chosen = load_config(folder / sweeping.BEST_CONFIG)
     assert chosen.optim.learning_rate == best.params["optim.learning_rate"] and chosen.runs == small_config.runs
+
+
+def test_the_table_of_trials_is_whole_on_a_narrow_terminal(tmp_path):
+    tried = {"optim.learning_rate": 3.6556398706362556e-05, "optim.head_learning_rate": 0.0018073407759901733,
+             "optim.layer_decay": 1.0, "loss.pos_weight_power": 0.5, "evasion.probability": 0.30000000000000004}  # fmt: skip
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path / sweeping.STUDY}", study_name="small")
+    of = dict.fromkeys(tried, optuna.distributions.FloatDistribution(0, 1))
+    run = {"run": "trial-000-20261130-114323"}
+    study.add_trial(optuna.trial.create_trial(params=tried, distributions=of, value=0.5, user_attrs=run))
+    out = io.StringIO()
+    Console(width=80, file=out).print(sweeping.trials_table(tmp_path, "small"))
+    shown = out.getvalue()
+    for whole in ("optim.learning_rate=3.65564e-05", "optim.head_learning_rate=0.00180", "evasion.probability=0.3 ",
+                  "complete", "0.5000", "trial-000-20261130-114323"):  # fmt: skip
+        assert whole in shown
+
+
+def test_a_trial_that_diverges_ends_no_search(files, small_config, monkeypatch):
+    """The second of two learning rates makes NaN of the network."""
+    rates = []
+
+    def train(config, *, console, callbacks, parent):
+        (watch,) = callbacks
+        rates.append(config.optim.learning_rate)
+        watch.on_train_begin(SimpleNamespace(output_dir=str(parent / config.name / "trainer")), None, None)
+        score = np.full((4, 2), np.nan if len(rates) == 2 else 0.5)
+        truth = np.tile([[1, 0], [0, 1]], (2, 1))
+        found = selection_metrics(EvalPrediction(predictions=score, label_ids=truth))
+        watch.on_evaluate(None, None, None, metrics={f"eval_{BEST}": found[BEST]})
+
+    monkeypatch.setattr(sweeping, "train", train)
+    folder = search(files(trials=3))
+    states = [trial.state for trial in study_of(folder).trials]
+    assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE] and len(rates) == 3
 
 
 def test_weak_trials_are_pruned_and_cut_off_ones_tried_again(files, small_config, monkeypatch):

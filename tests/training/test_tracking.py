@@ -129,6 +129,37 @@ def test_what_is_gone_holds_up_nothing_and_is_sent_when_it_is_back(tmp_path, sma
     assert "what is gone" not in capsys.readouterr().out
 
 
+def test_a_server_that_does_not_know_the_run_gets_all_of_it(tmp_path, here, small_config, monkeypatch, capsys):
+    """A sweep and its trial were tracked in a local store; `sync` then sends both to another, which claims nothing untrue."""
+    above = new_folder(small_config)
+    trial = made(above / "trial")
+    (trial / "config.yaml").write_bytes((above / "config.yaml").read_bytes())
+    parent = Tracker(above, here, above.name, QUIET)
+    parent.params({"a": 1})
+    child = Tracker(trial, here, trial.name, QUIET, parent=above)
+    child.metrics({"m": 1.0}, 3)
+    assert child.finish() and parent.finish()
+    there = f"sqlite:///{tmp_path}/other/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", there)
+    for _ in range(2):  # the second time it has everything already
+        cli_registry.sync(above)
+    assert f"MLflow at {there} has everything of {trial}" in capsys.readouterr().out
+    client = mlflow.MlflowClient(there)
+    runs = client.search_runs([client.get_experiment_by_name("zhenyan").experiment_id])
+    found = {run.info.run_name: run for run in runs}
+    assert set(found) == {above.name, "trial"} and len(runs) == 2
+    assert found[above.name].data.params == {"a": "1"}
+    assert found["trial"].data.tags[MLFLOW_PARENT_RUN_ID] == found[above.name].info.run_id
+    assert [point.step for point in client.get_metric_history(found["trial"].info.run_id, "m")] == [3]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # a later command sees the first store again, and makes no third run
+    again = Tracker(trial, here, trial.name, QUIET)
+    again.metrics({"m": 2.0}, 4)
+    assert again.run_id == child.run_id
+    history = mlflow.MlflowClient(here.uri).get_metric_history(child.run_id, "m")
+    assert [point.step for point in history] == [3, 4]
+
+
 def test_a_run_whose_files_are_gone_at_its_end_says_so(tmp_path, here):
     out = io.StringIO()
     tracker = Tracker(made(tmp_path / "run"), here, "run", Console(file=out, width=300))

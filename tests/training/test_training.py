@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,13 @@ def test_a_resumed_run_keeps_its_configuration(option, tmp_path):
         CliRunner().invoke(app, ["train", "--resume", str(tmp_path), *option], catch_exceptions=False)
 
 
+def test_resume_of_what_is_no_run_folder_says_what_to_give(tmp_path):
+    app = typer.Typer()
+    cli.register(app)
+    with pytest.raises(ConfigError, match=r"no run folder \(config\.yaml is missing\); give the folder of a run"):
+        CliRunner().invoke(app, ["train", "--resume", str(tmp_path)], catch_exceptions=False)
+
+
 @pytest.mark.parametrize(
     ("sections", "start", "message"),
     [
@@ -175,6 +183,18 @@ def test_models_that_are_not_there_are_named_before_a_run_begins(small_config, q
     with pytest.raises(ConfigError, match=message):
         training.train(update(small_config, **sections), warm_start=start and Path(start), console=quiet)
     assert not small_config.runs.exists()
+
+
+def test_runs_that_begin_in_the_same_second_have_folders_of_their_own(small_config):
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: training.new_folder(small_config), range(24)))
+    assert len(set(folders)) == 24 and all((folder / training.CONFIG).exists() for folder in folders)
+
+
+def test_a_training_that_diverges_says_so(small_config, quiet):
+    wild = update(small_config, optim={"learning_rate": 1e30, "head_learning_rate": 1e30})
+    with pytest.raises(ConfigError, match=r"the training diverged: .* lower optim\.learning_rate"):
+        training.train(wild, console=quiet)
 
 
 @pytest.mark.parametrize("make", [training.new_folder, lambda config: train_without([], config, 0, pytest.fail)])

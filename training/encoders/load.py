@@ -152,17 +152,28 @@ def freeze(model: PreTrainedModel, layers: int) -> None:
     What they hold is general, and their backward pass is saved (Lee et al. 2019). ConfigError when there are fewer layers.
     """
     stack = cast(Any, model).encoder.layer
-    if layers > len(stack):
-        raise ConfigError(f"encoder.frozen: {layers} is more than the encoder's {len(stack)} layers")
+    check_frozen(layers, len(stack))
     for part in [cast(Any, model).embeddings, *stack[:layers]] if layers else []:
         part.requires_grad_(False)
 
 
+def check_frozen(frozen: int, layers: int) -> None:
+    """ConfigError when more layers are to be left out of training than there are."""
+    if frozen > layers:
+        raise ConfigError(f"encoder.frozen: {frozen} is more than the encoder's {layers} layers")
+
+
+def check_layers(model: PreTrainedModel, layers: list[int], source: str) -> None:
+    """ConfigError when the encoder, called `source`, lacks one of the layer numbers."""
+    count = model.config.num_hidden_layers
+    if wrong := [i for i in layers if not 0 <= i < count]:
+        raise ConfigError(f"encoder.layers: {wrong} not in 0..{count - 1}, the layers of {source}")
+
+
 def keep_layers(model: PreTrainedModel, layers: list[int], source: str) -> None:
     """Reduce the encoder, in place, to the given layer numbers (0-based)."""
+    check_layers(model, layers, source)
     encoder: Any = model.encoder
     stack = encoder.layer
-    if wrong := [i for i in layers if not 0 <= i < len(stack)]:
-        raise ConfigError(f"encoder.layers: {wrong} not in 0..{len(stack) - 1}, the layers of {source}")
     encoder.layer = type(stack)([stack[i] for i in layers])
     model.config.num_hidden_layers = len(layers)
