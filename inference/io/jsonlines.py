@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,15 +22,8 @@ def dump_line(record: Mapping[str, Any]) -> bytes:
     try:
         return _ENCODER.encode(record).encode() + b"\n"
     except ValueError:  # rare, so it isn't looked for in advance
-        return _ESCAPER.encode(_finite(record)).encode() + b"\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        finite = json.loads(_ESCAPER.encode(record), parse_constant=lambda _: None)  # as deep as the reader goes
+        return _ESCAPER.encode(finite).encode() + b"\n"
 
 
 @contextmanager

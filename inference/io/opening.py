@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import io
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from zhenyan.inference.io.items import Damage, Meter, Options
 from zhenyan.inference.io.names import local_file
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+_ARCHIVES = ("zip", "tar", "libarchive")  # schemes whose filesystems are one file
 _SAMPLE = 1 << 20
 _UNPACKED = 1 << 30  # bytes
 _KEPT = 0.9  # of the bytes beyond ASCII, in characters of three: damaged UTF-8 has that many, other encodings few
@@ -52,13 +55,35 @@ def filesystem(address: str) -> tuple[Any, str]:
     """The fsspec filesystem of an address, and the path in it; InputError when there is none that can be used."""
     import fsspec
 
+    member, _, archive = address.partition("::")
+    scheme, is_address, _ = member.partition("://")
     try:
+        if archive and is_address and scheme in _ARCHIVES:
+            system = _archive(f"{scheme}://::{archive}", _version(archive.rpartition("::")[2]))
+            return system, system._strip_protocol(member)
         return fsspec.core.url_to_fs(address)
     except (ImportError, ValueError) as error:
         raise InputError(f"{address}: {error}; is the fsspec filesystem for this address installed?") from None
     except Exception as error:  # every filesystem has errors of its own
         reason = str(error) or type(error).__name__
         raise InputError(f"{address}: {reason}; check that the address is whole, and what it names") from None
+
+
+@functools.lru_cache(maxsize=1)
+def _archive(address: str, version: object) -> Any:
+    """The filesystem of an archive, kept for its next member: to open it reads the list of all."""
+    import fsspec
+
+    return fsspec.core.url_to_fs(address)[0]
+
+
+def _version(archive: str) -> object:
+    """What changes when another file is put in an archive's place; None where it lies elsewhere."""
+    try:
+        found = os.stat(archive)
+    except OSError:  # whoever opens it says what is wrong
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def inner_address(path: str) -> str:

@@ -81,6 +81,7 @@ def _resolve(name: str) -> tuple[list[str], str]:
             found = in_folder(str(path), _is_readable)
             return found.inputs(), found.left_out()
         if path.exists():
+            _check_file(path, name)
             _check_ending(name)
             return [name], ""
     except OSError as error:
@@ -124,6 +125,13 @@ def _folder(path: str) -> str:
 def _is_readable(path: str) -> bool:
     """Whether a file that was found, not named, is for a reader: spreadsheets' lock files and macOS's forks aren't."""
     return plain_suffix(path) in READERS and not path.rsplit("/", 1)[-1].startswith(_BY_PROGRAMS)
+
+
+def _check_file(path: Path, name: str) -> None:
+    if not path.is_file():
+        raise InputError(
+            f"{shown(name)}: is a pipe or a device, and a run reads its inputs more than once; write it to a file first"
+        )
 
 
 def _check_ending(name: str) -> None:

@@ -8,6 +8,8 @@ import functools
 import itertools
 import json
 import re
+import tempfile
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -179,11 +181,33 @@ def _arrow_schema(rows: Iterable[Row]) -> Any:
 def _write_xlsx(path: Path, rows: Rows, shapes: Rows) -> list[str]:
     """Notes of the texts that a cell can't hold whole."""
     import openpyxl
+    from openpyxl.writer.excel import ExcelWriter
 
+    book = openpyxl.Workbook(write_only=True)
+    try:
+        notes = _fill_sheet(book.create_sheet("zhenyan"), rows, shapes)
+    except _unwritten() as error:  # openpyxl keeps the sheet in a file there until the book is saved
+        raise InputError(
+            f"XLSX output: the temporary folder {tempfile.gettempdir()} can't be written ({error}); make room there, or set TMPDIR"
+        ) from None
+    # Closed by us: one that openpyxl leaves open on a full disk prints a traceback when it is let go.
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        ExcelWriter(book, archive).save()
+    return notes
+
+
+def _unwritten() -> tuple[type[Exception], ...]:
+    """Errors of a sheet that can't be written: openpyxl writes by lxml where that is installed, which has its own."""
+    try:
+        from lxml.etree import SerialisationError
+    except ImportError:
+        return (OSError,)
+    return (OSError, SerialisationError)
+
+
+def _fill_sheet(sheet: Any, rows: Rows, shapes: Rows) -> list[str]:
     notes: list[str] = []
     names = _columns(shapes())
-    book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet("zhenyan")
     with contextlib.closing(sheet):
         sheet.append([_cell(name) for name in names])
         for number, record in enumerate(map(flat, rows()), 1):
@@ -195,7 +219,6 @@ def _write_xlsx(path: Path, rows: Rows, shapes: Rows) -> list[str]:
                 for name, value in record.items()
                 if isinstance(value, str) and len(value) > _XLSX_CHARS
             ]
-    book.save(path)
     return notes
 
 

@@ -22,6 +22,7 @@ _LIKE = 0.6  # overlap of character trigrams from which two lines are like each 
 _FILLERS = "啊呀嘛呢吧哦哈呐啦嗯呃噢哎诶唉喔哟咯的了我你您他她它咱们这那个就是都也还"
 # A number's own marks are part of what is compared: 原价49.9 isn't 原价499, 3-5天 not 35天, 1/2片 not 12片, 50% not 50.
 _COMPARED = re.compile(rf"[^\W_{_FILLERS}]|(?<=\d)[^\w\s](?=\d)|(?<=\d)[%％‰]")
+_IN_NONE = b"\1\1\1"
 _BESIDE = 2  # characters on either side of the words that decided, which may be cut off there: 能治高血|压
 CHANNELS = ("live", "copy")
 _NEAR = 2  # lines shown on either side of a hit
@@ -61,11 +62,14 @@ class Wording:
 
     def _decided_in(self, other: Wording) -> bool:
         """Whether every character that decided stands in the other, too, in one of the trigrams that it is in here."""
-        last = max(0, len(self.plain) - 3)
-        return all(
-            any(self.plain[start : start + 3] in other.grams for start in range(max(0, at - 2), min(at, last) + 1))
-            for at, decided in enumerate(self.deciding) if decided
-        )  # fmt: skip
+        missing = self.grams - other.grams
+        starts = range(max(1, len(self.plain) - 2))
+        # 1 for each trigram that the other lacks, and beyond both ends: a character stands in none where three follow.
+        lacks = b"\1\1%b\1\1" % bytes(self.plain[start : start + 3] in missing for start in starts)
+        at = lacks.find(_IN_NONE)
+        while 0 <= at < len(self.deciding) and not self.deciding[at]:
+            at = lacks.find(_IN_NONE, at + 1)
+        return not 0 <= at < len(self.deciding)
 
 
 @dataclass(slots=True)

@@ -43,7 +43,8 @@ def input_files(inputs: Sequence[str], written: Sequence[Path], notes: list[str]
     An output may lie in a folder that is scored: its own rows and parts must not become input when the run goes on.
     A file that is named twice, by two paths, goes to `notes`.
     """
-    named = [path for path in resolve_inputs(inputs, notes) if path in inputs or not _written_by_run(path)]
+    asked = set(inputs)
+    named = [path for path in resolve_inputs(inputs, notes) if path in asked or not _written_by_run(path)]
     files = list(_each_once(named, notes))
     if not files:
         raise InputError(f"{', '.join(inputs)}: holds nothing but outputs of earlier runs")

@@ -14,7 +14,7 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.items import Item, Options
 from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.runs import findings
-from zhenyan.inference.runs.findings import Finding, _near_hits, hits, merged
+from zhenyan.inference.runs.findings import Finding, Wording, _near_hits, alike, hits, merged
 from zhenyan.inference.runs.inputs import Placed, Work, work_units
 from zhenyan.inference.runs.scoring import score_part
 from zhenyan.inference.runs.scratch import sorted_lines
@@ -217,3 +217,20 @@ def test_what_forms_a_stream(fields, together):
     items = [Placed(0, Item({"text": text, **fields}, "row")) for text in ("三高的姐妹听我说", "喝的就是这个茶")]
     part = score_part(Together(), Work(0, None, tuple(items)), True)
     assert (b'"kind":"context"' in part) == together
+
+
+_SHORT = st.text("甲乙丙1%", min_size=1, max_size=12)
+
+
+@given(_SHORT, _SHORT, st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3)), max_size=2))
+def test_a_claim_is_repeated_where_every_deciding_character_stands_in_a_common_trigram(text, other, spans):
+    said = Wording.of(text, [{"start": start, "end": start + length} for start, length in spans])
+    again = Wording.of(other, [])
+
+    def decided_in(one, two):
+        grams = [(at, one.plain[at : at + 3]) for at in range(max(1, len(one.plain) - 2))]
+        common = {at + i for at, gram in grams if gram in two.grams for i in range(3)}
+        return {at for at, decided in enumerate(one.deciding) if decided} <= common
+
+    expected = alike(said.grams, again.grams) and decided_in(said, again) and decided_in(again, said)
+    assert said.claims(again) == again.claims(said) == expected

@@ -211,3 +211,17 @@ def test_a_damaged_or_locked_archive_is_said(tmp_path, offset, byte, words):
     archive.write_bytes(data)
     with pytest.raises(InputError, match=words):
         list(read_items(f"zip://x.txt::{archive}", Options()))
+
+
+def test_an_archive_is_opened_once_for_all_its_members_and_again_when_another_takes_its_place(tmp_path, monkeypatch):
+    import fsspec
+
+    opened, path, open_filesystem = [], tmp_path / "a.zip", fsspec.core.url_to_fs
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda address: opened.append(address) or open_filesystem(address))
+    for said in (LINE, LINE + "了"):
+        with zipfile.ZipFile(path, "w") as archive:
+            for number in range(5):
+                archive.writestr(f"d/{number}.txt", said)
+        files = input_files([f"zip://::{path}"], [], [])
+        assert [item.text for file in files for item in read_items(file, Options())] == [said] * 5
+    assert len(opened) == 2

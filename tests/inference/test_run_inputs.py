@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.runs import inputs as module
 from zhenyan.inference.runs import local_engine
 from zhenyan.inference.runs.findings import hits, merged
-from zhenyan.inference.runs.inputs import describe_inputs, work_units
+from zhenyan.inference.runs.inputs import describe_inputs, input_files, work_units
 from zhenyan.inference.runs.naming import StreamNames
 
 CLAIM = "这个茶喝完三高就降下来了"
@@ -101,6 +102,13 @@ def test_a_file_named_by_several_paths_is_scored_once(tmp_path, monkeypatch, sou
     others = f"./{source.name}, {source}, link.jsonl"
     assert folder.summary["notes"] == [f"3 files: the same file as {source.name}, scored once: {others}"]
     assert folder.summary["noted"] == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_for_it_can_be_read_but_once(tmp_path):
+    os.mkfifo(tmp_path / "rows.jsonl")
+    with pytest.raises(InputError, match=r"rows\.jsonl: is a pipe or a device, .*; write it to a file first"):
+        input_files([str(tmp_path / "rows.jsonl")], [], [])
 
 
 def test_a_note_that_comes_up_again_is_told_once(tmp_path, score):

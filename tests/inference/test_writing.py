@@ -1,6 +1,7 @@
 """Writing: what a format can't hold is cleaned or noted, what can't be written is said."""
 
 import csv
+import gc
 import json
 import os
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from zhenyan.inference import windows
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import check_output, write_output
-from zhenyan.inference.io.jsonlines import replacing, write_atomic
+from zhenyan.inference.io.jsonlines import dump_line, replacing, write_atomic
 
 
 def test_parquet_with_a_field_name_that_is_no_text(tmp_path):
@@ -25,6 +26,29 @@ def test_text_that_a_cell_cuts_is_noted(tmp_path):
     (note,) = write_output(tmp_path / "a.xlsx", lambda: rows)
     assert "a.xlsx row 4, column text: text cut after 32,767 characters" in note
     assert write_output(tmp_path / "a.csv", lambda: rows) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+def test_a_workbook_that_finds_no_room_is_told_without_a_traceback(tmp_path, monkeypatch):
+    ignored = []
+    monkeypatch.setattr("sys.unraisablehook", ignored.append)
+    (tmp_path / ".a.xlsx.tmp").symlink_to("/dev/full")
+    with pytest.raises(InputError, match=r"a\.xlsx: No space left on device"):
+        write_output(tmp_path / "a.xlsx", lambda: [{"text": "好"}])
+    gc.collect()
+    assert ignored == []
+    monkeypatch.setattr("openpyxl.worksheet._writer.create_temporary_file", lambda: "/dev/full")
+    with pytest.raises(
+        InputError, match=r"the temporary folder .* can't be written \(.*; make room there, or set TMPDIR"
+    ):
+        write_output(tmp_path / "a.xlsx", lambda: [{"text": "好" * 30_000}] * 9)
+
+
+def test_a_value_that_json_lacks_may_lie_deep():
+    value = float("nan")
+    for _ in range(500):
+        value = [value]
+    assert dump_line({"a": value}) == b'{"a":%bnull%b}\n' % (b"[" * 500, b"]" * 500)
 
 
 def test_characters_that_xml_has_no_room_for_are_left_out_of_a_workbook(tmp_path):
