@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from importlib.util import find_spec
+
 
 class ZhenyanError(Exception):
     """Base of all errors that are the caller's to mend; the command line prints them without a traceback."""
@@ -36,3 +39,13 @@ class MissingExtra(ZhenyanError):
     def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
         """Pickled by what it was made of, not by its message: a pool that can't unpickle an error waits for ever."""
         return MissingExtra, self._made_of
+
+
+def need(extra: str, modules: Iterable[str]) -> None:
+    """MissingExtra names the first of `modules`, which `extra` brings, that isn't installed.
+
+    All of them, for another package may have brought some: MLflow SQLAlchemy and FastAPI.
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise MissingExtra(module, extra)

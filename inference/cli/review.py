@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from zhenyan.inference.bundle import load_bundle, sha256
-from zhenyan.inference.errors import ConfigError, InputError, MissingExtra
+from zhenyan.inference.errors import ConfigError, InputError, MissingExtra, need
 from zhenyan.inference.runs.job import holds_decisions
 from zhenyan.inference.runs.store import FINDINGS, REVIEW, REVIEWED, RunFolder
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from zhenyan.inference.review.database import Database
     from zhenyan.inference.review.intake import Run
 
+_PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "python_multipart", "argon2", "itsdangerous")
 reviewers = typer.Typer(help="People who may review: add, list, remove, role, password.", no_args_is_help=True)
 
 _RUN = Annotated[Path, typer.Argument(help="A run's folder, or the output file of `zhenyan score`.", metavar="RUN")]
@@ -70,9 +71,10 @@ def review_database(folder: RunFolder | None, url: str | None, make: bool = Fals
 
     MissingExtra where the extra isn't installed.
     """
+    need("review", _PACKAGES)
     try:
         from zhenyan.inference.review.database import database_url, open_database
-    except ImportError as error:
+    except ImportError as error:  # what those packages need
         raise MissingExtra(str(error.name), "review") from None
     database = open_database(database_url(folder, url), make)
     try:

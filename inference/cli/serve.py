@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 from zhenyan.inference.cli.pairs import read_pairs
-from zhenyan.inference.errors import MissingExtra
+from zhenyan.inference.errors import MissingExtra, need
 
 keys = typer.Typer(help="API keys of the service: add, list, revoke.", no_args_is_help=True)
 _NAME = Annotated[str, typer.Argument(help="Whose key it is, such as shop-team.")]
@@ -54,7 +53,7 @@ def serve(
 
     SIGTERM finishes what is in flight.
     """
-    _need_packages()
+    need("serve", _PACKAGES)
     try:
         from zhenyan.inference.serve.server import Supervisor
         from zhenyan.inference.serve.settings import load_settings
@@ -68,13 +67,6 @@ def serve(
             typer.echo(f"{name} = {value!r}  # default {field.default!r}; {field.description}")
         raise typer.Exit()
     raise typer.Exit(Supervisor(chosen).run())
-
-
-def _need_packages() -> None:
-    """MissingExtra that names the first package of the extra that isn't installed."""
-    for package in _PACKAGES:
-        if find_spec(package) is None:
-            raise MissingExtra(package, "serve")
 
 
 @keys.command("add")

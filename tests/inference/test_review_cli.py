@@ -208,3 +208,17 @@ def test_the_base_install_makes_evidence_without_the_review_extra(tmp_path):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "pip install '.[review]'" in result.stdout, result.stderr
     assert (tmp_path / "c.json").exists()
+
+
+@pytest.mark.parametrize("package", ["argon2", "itsdangerous", "python_multipart"])
+def test_a_package_that_only_the_review_extra_brings_is_named(command, tmp_path, monkeypatch, package):
+    """MLflow brings SQLAlchemy, Alembic and FastAPI."""
+    run = make_run(tmp_path, [finding(1)], load_bundle().id).path
+    monkeypatch.setitem(sys.modules, package, None)
+    for asked in (
+        ("review", run),
+        ("reviewers", "list", "--run", run),
+        ("review-export", run, "-o", tmp_path / "rows.jsonl"),
+    ):
+        code, told = command(*map(str, asked))
+        assert code == 2 and f"this needs {package}, which is not installed" in told and "'.[review]'" in told
