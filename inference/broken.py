@@ -15,6 +15,14 @@ from zhenyan.inference.pinyin import sounds
 _FILLERS = {"某": 1.5, **dict.fromkeys("母抹莫牡谋", 3.0), "什么": 4.0, "小": 4.0, "和": 4.0, "毛": 5.0}
 # Under which a filler doesn't hold to its neighbours; 某 may to the one before, as 血某 stands for many words.
 _LOOSE = 1.5
+# What is waved aside rather than disguised, unless 的 follows: 减什么肥, 抽什么奖. Nobody says 保什么护 or 治什么疗.
+_OBJECTS = {
+    "减": "肥脂", "降": "压脂噪", "祛": "斑痘湿", "抽": "奖烟", "戒": "烟", "刷": "牙屏", "加": "盟", "发": "货", "保": "健湿",
+    "止": "咳痒", "消": "毒炎肿", "防": "晒癌脱", "抗": "癌糖皱衰", "补": "钙肾", "壮": "阳",
+}  # fmt: skip
+_ASKED = frozenset(f"{verb}什么{noun}" for verb, nouns in _OBJECTS.items() for noun in nouns)
+_ORDINARY = ("和", "小")  # with a word behind them hardly ever fillers: 孕妇和哺乳期, 一波小福利
+_WORD_BEGUN = "尿不"  # 湿, which the pairs don't know
 _HAN = "\u4e00-\u9fff"
 _BEGUN_BY = {filler[0]: filler for filler in _FILLERS}
 _FILLED = re.compile(f"(?<=[{_HAN}])(?:{'|'.join(_FILLERS)})(?=[{_HAN}])")
@@ -53,9 +61,19 @@ def _holds(characters: str) -> float:
     return sounds().ties.get(characters, -math.inf)
 
 
-def _is_filler(left: str, filler: str, right: str) -> bool:
-    """Whether the characters on both sides are one word, and neither holds to what stands between them."""
-    if left == right:  # 妹和妹, 刮毛刮
+def _begins_word(character: str, behind: str, tie: float) -> bool:
+    """Whether a character holds to the one behind it at least as strongly as `tie`."""
+    return character + behind == _WORD_BEGUN or _holds(character + behind) >= tie
+
+
+def _is_filler(left: str, filler: str, right: str, behind: str = "") -> bool:
+    """Whether the characters on both sides are one word, and neither holds to what stands between them.
+
+    `behind`: the character behind `right`, "" for none.
+    """
+    if left == right or (behind != "的" and left + filler + right in _ASKED):  # 妹和妹, 刮毛刮
+        return False
+    if filler in _ORDINARY and _begins_word(right, behind, _holds(left + right)):
         return False
     loose = _holds(filler[-1] + right) < _LOOSE and (filler == "某" or _holds(left + filler[0]) < _LOOSE)
     return loose and _holds(left + right) >= _FILLERS[filler]
@@ -102,7 +120,8 @@ class _Row:
             if self._at(end) != character:
                 return None
             end = self.behind(end)
-        is_one = filler and _is_filler(self._at(self.before(start)), filler, self._at(end))
+        around = self._at(self.before(start)), filler, self._at(end), self._at(self.behind(end))
+        is_one = filler and _is_filler(*around)
         return end if is_one else None
 
     def take_out(self, start: int, end: int) -> int:

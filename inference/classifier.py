@@ -7,11 +7,10 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tokenizers
@@ -22,15 +21,19 @@ from zhenyan.inference.errors import BundleError, ConfigError, InputError, Zheny
 from zhenyan.inference.evidence import Evidence, find_evidence
 from zhenyan.inference.normalise import normalise
 from zhenyan.inference.session import Session, open_session
-from zhenyan.inference.windows import readable, split_windows
+from zhenyan.inference.windows import readable, readings_of, split_windows
 
 CHUNK = 2048  # texts sorted by length together; bounds memory, as CHARS does where they are long
 CHARS = 500_000  # characters that are read together
-SLICE = 1024  # texts tokenised at a time, while those before are scored
+SLICE = 1024  # texts tokenised at a time; bounds memory where they are many
 TOKEN_BUDGET = 2048  # padded tokens in one run of the session
 CACHE = 4096  # texts whose scores are remembered: livestream lines repeat
 
-_Windows = tuple[list[int], list[list[int]]]  # owners and token ids, one for each window
+
+class _Window(NamedTuple):
+    owner: int  # the number of the text that it is of
+    margin: np.float32  # what is taken from its logits
+    ids: list[int]
 
 
 @dataclass(frozen=True)
@@ -199,9 +202,9 @@ class Classifier:
         labels = [self.decide(row) for row in probabilities]
         evidence = self._explain(texts, labels, probabilities) if explain else {}
         return [
-            Prediction(text, decided, dict(zip(self.bundle.label_ids, row.tolist(), strict=True)), evidence.get(i, ()),
+            Prediction(text, decided, dict(zip(self.bundle.label_ids, row.tolist(), strict=True)), evidence.get(text, ()),
                        not each.whole)
-            for i, (text, each, decided, row) in enumerate(zip(texts, read, labels, probabilities, strict=True))
+            for text, each, decided, row in zip(texts, read, labels, probabilities, strict=True)
         ]  # fmt: skip
 
     def _score(self, plain: list[str]) -> np.ndarray:
@@ -216,9 +219,11 @@ class Classifier:
 
     def _explain(
         self, texts: Sequence[str], labels: Sequence[tuple[str, ...]], probabilities: np.ndarray
-    ) -> dict[int, tuple[Evidence, ...]]:
-        hits = [i for i, decided in enumerate(labels) if decided]
-        found = self.find_evidence([texts[i] for i in hits], [labels[i] for i in hits], probabilities[hits])
+    ) -> dict[str, tuple[Evidence, ...]]:
+        """Evidence of each text that is a hit; hosts repeat themselves, and it is sought once."""
+        hits = {texts[i]: i for i, decided in enumerate(labels) if decided}
+        rows = list(hits.values())
+        found = self.find_evidence(list(hits), [labels[i] for i in rows], probabilities[rows])
         return dict(zip(hits, found, strict=True))
 
     def _score_probes(self, texts: Sequence[str]) -> np.ndarray:
@@ -233,39 +238,26 @@ class Classifier:
     def _score_new(self, plain: list[str]) -> np.ndarray:
         """Probabilities of normalised texts that aren't in the cache."""
         result = np.zeros((len(plain), len(self.bundle.labels)), dtype=np.float32)
-        for owners, windows in self._tokenised(plain):
-            for batch in plan_batches([len(window) for window in windows], TOKEN_BUDGET):
-                ids, mask = pad([windows[i] for i in batch], self._pad_id)
-                logits = self.session(ids, mask)
+        for first in range(0, len(plain), SLICE):
+            windows, scores = self._windows(plain[first : first + SLICE]), result[first : first + SLICE]
+            for batch in plan_batches([len(window.ids) for window in windows], TOKEN_BUDGET):
+                ids, mask = pad([windows[i].ids for i in batch], self._pad_id)
+                logits = self.session(ids, mask) - np.array([[windows[i].margin] for i in batch])
                 if not np.isfinite(logits).all():
                     raise ZhenyanError(f"bundle {self.bundle.id}: the model gave a score that is not a number")
-                np.maximum.at(result, [owners[i] for i in batch], 1 / (1 + np.exp(-logits)))
+                np.maximum.at(scores, [windows[i].owner for i in batch], 1 / (1 + np.exp(-logits)))
         return result
 
-    def _tokenised(self, plain: list[str]) -> Iterator[_Windows]:
-        """Windows of a slice of texts after the other; the next slice is tokenised while one is scored."""
-        if len(plain) <= SLICE:
-            yield self._windows(plain, 0)
-            return
-        with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(self._windows, plain, 0)
-            for start in range(SLICE, len(plain), SLICE):
-                ready, coming = coming.result(), ahead.submit(self._windows, plain, start)
-                yield ready
-            yield coming.result()
-
-    def _windows(self, plain: list[str], start: int) -> _Windows:
-        """Token ids of the slice's windows with specials, and the text each belongs to."""
-        owners: list[int] = []
-        windows: list[list[int]] = []
+    def _windows(self, plain: list[str]) -> list[_Window]:
+        """Windows of normalised texts and of their runs of clauses, with specials."""
+        read = readings_of(plain)
         size = self.bundle.max_tokens - len(self._open) - len(self._close)
-        encodings = self.tokenizer.encode_batch_fast(plain[start : start + SLICE], add_special_tokens=False)
-        for owner, encoding in enumerate(encodings, start):
-            if plain[owner]:
-                for window in split_windows(encoding.ids, size):
-                    owners.append(owner)
-                    windows.append([*self._open, *window, *self._close])
-        return owners, windows
+        encodings = self.tokenizer.encode_batch_fast(read.texts, add_special_tokens=False)
+        return [
+            _Window(owner, margin, [*self._open, *ids, *self._close])
+            for text, owner, margin, encoding in zip(*read, encodings, strict=True) if text
+            for ids in split_windows(encoding.ids, size)
+        ]  # fmt: skip
 
     def _remember(self, fresh: dict[str, np.ndarray]) -> None:
         with self._remembering:

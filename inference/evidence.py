@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from zhenyan.inference.normalise import INVISIBLE, SPACED, SPACERS, normalise, simplified
 from zhenyan.inference.pinyin import pinyin_in
+from zhenyan.inference.windows import clause_runs
 
 Score = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, labels)
 Words = Callable[[str], Sequence[int]]  # text -> places in it, in order, at which words end
@@ -27,9 +28,7 @@ _NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}  # as NFKC has
 _DIVIDERS = re.compile(f"[{re.escape(SPACERS)}]+")
 _PIECE = 4  # characters in the finest piece that is removed
 _MAX_PIECES = 48  # a longer text is cut into coarser pieces, so that the work stays bounded
-_PART = 192  # characters: of a longer text only the parts that carry the label most are probed
-_OVERLAP = 32  # characters that neighbouring parts share
-_MOST_PARTS = 3  # parts of a long text that are probed for a label, so that the work stays bounded
+_MOST_RUNS = 3  # runs of a long text that are probed for a label, so that the work stays bounded
 _COARSEST = 12  # pieces of a part at least, however many parts share what a text may cost
 _DISGUISED = 6  # characters on either side of a cut that tell whether it parts a word in disguise
 _KEEP = 0.5  # pieces that matter at least this share of the most important one
@@ -263,31 +262,34 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def _parts(
     texts: Sequence[str], decided: Sequence[Sequence[tuple[str, int]]], given: np.ndarray, score: Score
 ) -> list[_Part]:
-    """What to probe: short texts whole; of long ones, for each label, the parts that score highest by themselves."""
-    whole = [_Part(i, 0, t, decided[i], given[i]) for i, t in enumerate(texts) if len(t) <= _PART]
-    cut = [
-        (i, base)
-        for i, text in enumerate(texts) if len(text) > _PART
-        for base in range(0, len(text) - _OVERLAP, _PART - _OVERLAP)
-    ]  # fmt: skip
-    if not cut:
+    """What to probe: short texts whole; of long ones, for each label, the runs of clauses that score highest by themselves."""
+    runs = [(i, *span) for i, text in enumerate(texts) for span in _runs(text)]
+    long = dict.fromkeys(i for i, _, _ in runs)
+    whole = [_Part(i, 0, t, decided[i], given[i]) for i, t in enumerate(texts) if i not in long]
+    if not runs:
         return whole
-    scores = score([texts[i][base : base + _PART] for i, base in cut])
+    scores = score([texts[i][start:end] for i, start, end in runs])
     chosen: dict[int, list[tuple[str, int]]] = {}
-    for owner in dict.fromkeys(i for i, _ in cut):
-        rows = [row for row, (i, _) in enumerate(cut) if i == owner]
+    for owner in long:
+        rows = [row for row, (i, _, _) in enumerate(runs) if i == owner]
         for label, column in decided[owner]:
             for row in _strongest(rows, scores[:, column]):
                 chosen.setdefault(row, []).append((label, column))
     return whole + [
-        _Part(cut[row][0], cut[row][1], texts[cut[row][0]][cut[row][1] : cut[row][1] + _PART], labels, scores[row])
+        _Part(runs[row][0], runs[row][1], texts[runs[row][0]][slice(*runs[row][1:])], labels, scores[row])
         for row, labels in chosen.items()
     ]
 
 
+def _runs(text: str) -> list[tuple[int, int]]:
+    """Where the runs of a text stand that is long as it is read: 全 网 第 一 is four characters."""
+    read, places = _closed_up(text)
+    return [(places[start], places[end - 1] + 1) for start, end in clause_runs(read)]
+
+
 def _strongest(rows: Sequence[int], scores: np.ndarray) -> list[int]:
     """The row that scores highest, and up to two more that reach half of it."""
-    ranked = sorted(rows, key=lambda row: -scores[row])[:_MOST_PARTS]
+    ranked = sorted(rows, key=lambda row: -scores[row])[:_MOST_RUNS]
     return [row for row in ranked if scores[row] >= scores[ranked[0]] / 2]
 
 

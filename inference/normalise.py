@@ -13,9 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from zhenyan.inference.broken import whole
-from zhenyan.inference.pinyin import without_pinyin
+from zhenyan.inference.pinyin import sounds, without_pinyin
 
-VERSION = 7  # written into every bundle; raise it whenever normalise() changes a result
+VERSION = 8  # written into every bundle; raise it whenever what is read of a text changes: by normalise(), or by windows.readings_of
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Invisible or formatting code points, lone surrogates, controls: carry no meaning, split words.
@@ -62,6 +62,8 @@ _BEGINS = r"(?:(?<![^\s,.!?;:~、。'\"()\[\]【】《》“”‘’|/])|(?<=�
 # Symbols read as words, each where it can hardly be decoration, and not beside the word itself: 五⭐好评, 全网🥇, 💯有效, ➕V, 打针💉
 _READ = [
     (re.compile("➕"), "加"),
+    (re.compile("(?<![⭐🌟五5])[⭐🌟]{5}(?=返(?![场厂修校程])|好评|晒图|截图|截tu|评(?![测委书]))"), "五星"),
+    (re.compile("(?<!好)👍[🏻-🏿]?(?=评(?![测委书论价分]))"), "好"),
     (re.compile("(?:(?<=[一二两三四五颗])|(?<=[1-5])(?<![0-9][1-5]))[★⭐🌟]"), "星"),
     (re.compile("(?:(?<=[业界网国球省市量榜类目])|(?<=排名))🥇"), "第一"),
     (re.compile("(?<=百分)💯"), "百"),
@@ -73,16 +75,32 @@ _READ = [
     (re.compile("(?<![生师家夫士授任])[👨👩🧑][🏻-🏿]?⚕(?=都|推荐|说|建议)"), "医生"),
     (re.compile("(?<![医院])🏥(?=同款|都|专用)"), "医院"),
     (re.compile(r"(?:(?<=停)|(?<=(?<![好小])吃)|(?<=[不停服]用))💊(?![💊药0-9一二两三四半几]|\s*$)"), "药"),
-    (re.compile("(?<=打)💉(?!针)"), "针"),
     (re.compile(f"{_NOT_DONE}{_SIGN}|{_BEGINS}{_SIGN}{{1,3}}(?={_NOT_SO})"), "不"),
 ]
+# Pictographs of things, read where they make a word with a neighbour: 高🩸压, 🐯骨酒, 闪⚡发货. Not those that mostly decorate (💧, 💰, 🎁).
+_THINGS = {
+    "🇨🇳": "国", "🦀": "癌蟹", "🦠": "菌毒",
+    **{sign: word[0] for word in (
+        "血🩸 脑🧠 眼👁 牙🦷 骨🦴 肺🫁 心🫀 腿🦵 孕🤰 针💉 电⚡ 烟🚬 山⛰🏔 糖🍬🍭 奶🥛🍼 蛋🥚 鱼🐟🐠 鸡🐔 虎🐯🐅 象🐘 熊🐻 蛇🐍 狗🐶🐕 "
+        "猫🐱🐈 牛🐮🐂 羊🐑 马🐴 猪🐷 鹿🦌 龟🐢 枪🔫 盐🧂 便💩"
+    ).split() for sign in word[1:]},
+}  # fmt: skip
+_THING = re.compile("|".join(_THINGS))
+_WORD = 3.0  # pointwise mutual information, in nats, from which a thing's character and its neighbour are a word
 # Raised digits behind a digit: of a price what is behind its point (29⁹), else an exponent (10⁸CFU).
 _RAISED = re.compile("[⁰¹²³⁴-⁹](?<=[0-9０-９].)[⁰¹²³⁴-⁹]*")
 _PRICED = re.compile("(?:[¥￥$＄€£]|[价卖售付]|仅需|只需|只要|到手|今天|补贴后)[是才就只仅约 :：]{0,2}[0-9０-９]{1,6}$")
-_MONEY = ("元", "块", "包邮")
-# Characters set one by one with a divider or a space between each: 糖 尿 病, 治-疗-高.血.压
+_MONEY = ("元", "块", "包邮", "到手", "拿下")
+_EACH = ("一件", "一盒", "一瓶", "一包", "一单", "起")  # behind a price, but for a power of ten: 活菌10⁹起
+_TEN = re.compile("(?<![0-9０-９])(?:10|１０)$")
+# Characters set one by one with a divider or a space between each: 糖 尿 病, 治-疗-高.血.压; the last may begin what goes on where all are
+# dots or dashes: 国.家.级品质, but 好 来 看看
 SPACERS = " .-‐‒–—―−'\"&/+="
-SPACED = re.compile(f"(?<![{_HAN}])[{_HAN}](?:[{re.escape(SPACERS)}]{{1,2}}[{_HAN}](?![{_HAN}])){{2,}}")
+_ON = f"[.‐‒–—―−-][{_HAN}]"
+SPACED = re.compile(
+    f"(?<![{_HAN}])[{_HAN}](?:(?:{_ON}(?![{_HAN}]))+{_ON}(?=[{_HAN}])"
+    f"|(?:[{re.escape(SPACERS)}]{{1,2}}[{_HAN}](?![{_HAN}])){{2,}})"
+)
 _SPACES = re.compile(r"\s+")
 _EMPEROR = re.compile("乾(?=隆|坤|清[宫宮]|卦)")  # else dry, 干
 
@@ -108,17 +126,47 @@ def _close_up(match: re.Match[str]) -> str:
 def _lowered(raised: re.Match[str]) -> str:
     """Raised digits with what they mean in front, a point or ^."""
     text, start, end = raised.string, *raised.span()
+    before = text[max(0, start - 12) : start]
     price = len(raised.group()) < 3 and (
-        _PRICED.search(text[max(0, start - 12) : start]) or text.startswith(_MONEY, end)
+        _PRICED.search(before)
+        or text.startswith(_MONEY, end)
+        or (text.startswith(_EACH, end) and not _TEN.search(before))
     )
     return ("." if price else "^") + raised.group()
+
+
+def _with_things(text: str) -> str:
+    """`text` with pictographs as the characters that make a word with the one before or behind them; others stay."""
+    out, before, at = [], "", 0
+    for found in _THING.finditer(text):
+        before = simplified((before + text[at : found.start()])[-2:])
+        read = _thing(found.group(), before, simplified(text[found.end() : found.end() + 2]))
+        out += [text[at : found.start()], read]
+        before, at = before + read, found.end()
+    return "".join([*out, text[at:]])
+
+
+def _thing(sign: str, before: str, behind: str) -> str:
+    """The character of a pictograph between two characters on either side, or the pictograph.
+
+    It's the one that a neighbour holds to most, and no less than to its other neighbour (⚡ in 闪⚡发货, not in ⚡源头工厂); none that stands
+    there already (牙刷🦷).
+    """
+    around, ties = before + behind, sounds().ties
+    enough = max(_WORD, ties.get(before, 0)), max(_WORD, ties.get(behind, 0))
+    held = []
+    for character in "" if before.endswith(sign) or behind.startswith(sign) else _THINGS[sign]:
+        left, right = ties.get(before[-1:] + character, 0), ties.get(character + behind[:1], 0)
+        if (left >= enough[0] or right >= enough[1]) and character not in around:
+            held.append((max(left, right), character))
+    return max(held)[1] if held else sign
 
 
 def _without_symbols(text: str) -> str:
     """Pictographs, digits and letters in circles as what is read, without those that are decoration."""
     if not _SYMBOL.search(text):  # nearly always so
         return text
-    text = text.translate(_ENCLOSED)
+    text = _with_things(text.translate(_ENCLOSED))
     for symbol, word in (*_KEYS, *_READ):
         text = symbol.sub(word, text)
     return _PICTOGRAPH.sub("", _IN_NUMBER.sub(" ", text))

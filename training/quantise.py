@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from zhenyan.inference.batching import pad
 from zhenyan.inference.normalise import normalise
 from zhenyan.inference.session import open_onnx
+from zhenyan.inference.windows import readings_of
 from zhenyan.training.config import TrainConfig
 
 _BATCH = 16
@@ -42,19 +43,20 @@ def quantise(
     them for its decisions to flip.
     """
     sample = random.Random(config.seed).sample(texts, k=min(config.export.calibration_rows, len(texts)))
-    feeds, held = (list(calibration_feeds(tokenizer, part, config.encoder.max_tokens)) for part in (sample, unseen))
+    read = readings_of([normalise(text) for text in unseen])
+    feeds, held = (list(calibration_feeds(tokenizer, part, config.encoder.max_tokens)) for part in (sample, read.texts))
     model = onnx.load(str(source))
     names = [node.output[0] for node in products(model)]
     ranges = activation_ranges(model, sorted({node.input[0] for node in products(model)}), feeds)
     exact = run(model, held)
-    place = np.argsort(by_length(tokenizer, unseen, config.encoder.max_tokens))  # of each text in the batches
+    place = np.argsort(by_length(tokenizer, read.texts, config.encoder.max_tokens))  # of each reading in the batches
     some = held[::_SOME], exact[::_SOME]
     alphas = choose_alphas(model, ranges, config.export.smooth, *some)
     ranked = sorted(names, key=lambda name: -_damage(model, {name}, ranges, alphas, *some))
     for floats in keep_counts(len(names)):
         left = ranked[:floats]
         candidate = quantised(model, set(names) - set(left), ranges, alphas)
-        if sound(np.concatenate(exact)[place], np.concatenate(run(candidate, held))[place]):
+        if sound(*(read.highest(np.concatenate(each)[place]) for each in (exact, run(candidate, held)))):
             break
     onnx.save(candidate, str(target))
     return left

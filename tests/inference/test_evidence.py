@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from zhenyan.inference.evidence import _merge, find_evidence, pieces
 from zhenyan.inference.normalise import normalise
+from zhenyan.inference.windows import RUN
 
 
 def score(texts):
@@ -137,9 +138,24 @@ def test_no_emoji_and_no_character_with_a_mark_is_cut(text, needed, spans):
     assert found_for(text, *needed) == spans
 
 
-def test_a_number_on_the_edge_of_the_part_that_is_probed_is_shown_whole():
-    text = "始" + "好" * 188 + "价99888元" + "好" * 300
-    assert found_for(text, "始", "价9") == [(0, 4), (188, 195)]
+def test_a_number_on_the_edge_of_the_run_that_is_probed_is_shown_whole():
+    text = "始" + "好" * 44 + "价99888元" + "好" * 300
+    assert found_for(text, "始", "价9") == [(0, 4), (44, 51)]
+
+
+def test_of_a_long_text_the_runs_that_carry_the_label_are_probed():
+    """Without a piece other clauses come to stand in a run, and what is read by itself of the rest changes."""
+    asked = []
+
+    def score(texts):
+        asked.extend(texts)
+        return np.array([[0.9 if "降血压" in text else 0.1] for text in texts])
+
+    filler = "大家早上好，欢迎来到直播间，" * 5
+    text = filler + "这个茶能降血压的，" + filler
+    (found,) = find_evidence([text], [[("food_safety", 0)]], score([text]), score)
+    assert [one.text for one in found] == ["降血压的"]
+    assert max(map(len, asked[1:])) <= RUN
 
 
 @pytest.mark.parametrize(("drops", "spans"), [

@@ -81,6 +81,54 @@ def test_pictographs_that_stand_for_a_word_are_read_once(written, plain):
 @pytest.mark.parametrize(
     ("written", "plain"),
     [
+        ("🌟🌟🌟🌟🌟返现", "五星返现"),
+        ("打⭐️⭐️⭐️⭐️⭐️好评返5元", "打五星好评返5元"),
+        ("⭐⭐⭐⭐⭐晒图 ⭐⭐⭐⭐⭐截tu", "五星晒图 五星截图"),
+        ("👍评返现 给个👍🏻评", "好评返现 给个好评"),
+        ("⭐⭐⭐⭐返现 ⭐⭐⭐⭐⭐⭐返现 ⭐⭐⭐⭐⭐新品", "返现 返现 新品"),
+        ("⭐⭐⭐⭐⭐返场价 ⭐⭐⭐⭐⭐截止今晚", "返场价 截止今晚"),
+        ("五⭐⭐⭐⭐⭐好评 好👍评", "五星好评 好评"),
+        ("👍评论区见 质量👍", "评论区见 质量"),
+    ],
+)
+def test_five_stars_and_a_thumb_before_a_review(written, plain):
+    assert normalise(written) == plain
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("高🩸压的喝这个 高🩸壓", "高血压的喝这个 高血压"),
+        ("降🩸🍬的茶", "降血糖的茶"),
+        ("🦀症病人 大闸🦀", "癌症病人 大闸蟹"),
+        ("🇨🇳家级品质", "国家级品质"),
+        ("⚡️子🚬五十块", "电子烟五十块"),
+        ("🐯骨酒 老🐘牙手串 穿⛰️甲", "虎骨酒 老象牙手串 穿山甲"),
+        ("🦴质增生 🫁结节 护👁睛", "骨质增生 肺结节 护眼睛"),
+    ],
+)
+def test_a_pictograph_of_a_thing_that_makes_a_word_with_its_neighbour_is_read(written, plain):
+    assert normalise(written) == plain
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("牙刷🦷儿童款 刷牙🦷", "牙刷儿童款 刷牙"),
+        ("充电⚡快 秒发⚡顺丰 ⚡源头工厂", "充电快 秒发顺丰 源头工厂"),
+        ("奶茶🥛杯 国产🇨🇳品牌 血糖仪🩸包邮", "奶茶杯 国产品牌 血糖仪包邮"),
+        ("💰草本💰省 糖❤️尿病 必发💰", "草本省 糖尿病 必发"),
+        ("今天下单🐟🐟🐟缸灯", "今天下单缸灯"),
+        ("🦀 🩸", ""),
+    ],
+)
+def test_a_pictograph_that_decorates_is_dropped(written, plain):
+    assert normalise(written) == plain
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
         ("原价→现价", "原价现价"),
         ("100→50 A→B", "100 50 A B"),
         ("199元→99元", "199元99元"),
@@ -115,6 +163,9 @@ def test_keys_are_what_stands_on_them(written, plain):
         ("到手价29⁹", "到手价29.9"),
         ("99⁹⁰元 2９⁹包邮", "99.90元 29.9包邮"),
         ("¥29⁹ 卖1299⁹", "¥29.9 卖1299.9"),
+        ("29⁹到手 29⁹拿下 29⁹起", "29.9到手 29.9拿下 29.9起"),
+        ("9⁹一件 9⁹一盒 9⁹一瓶 9⁹一包 9⁹一单", "9.9一件 9.9一盒 9.9一瓶 9.9一包 9.9一单"),
+        ("10⁹到手 活菌10⁹起 10⁸一瓶", "10.9到手 活菌10^9起 10^8一瓶"),
         ("活菌10⁸CFU 1×10⁷CFU", "活菌10^8CFU 1×10^7CFU"),
         ("只要3粒10⁸个", "只要3粒10^8个"),
         ("30m² 580m³/h", "30m2 580m3/h"),
@@ -137,7 +188,9 @@ def test_radicals_and_other_forms_are_read_as_the_usual_characters(written, plai
     assert normalise(written) == plain
 
 
-SIGNS = "❌ ✕ 🙅 🙅🏻♀ 💯 🔝 🚬 🥇 👩\u200d⚕️ 🏥 💊 💉 → ▶ 1️⃣ 🔟 9⁹ ⁹ ⻝ 乾".split()
+SIGNS = (
+    "🩸 🦀 🇨🇳 ⭐ 👍 ⭐⭐⭐⭐⭐返 高🩸压 9⁹起 ❌ ✕ 🙅 🙅🏻♀ 💯 🔝 🚬 🥇 👩\u200d⚕️ 🏥 💊 💉 → ▶ 1️⃣ 🔟 9⁹ ⁹ ⻝ 乾".split()
+)
 
 
 @pytest.mark.parametrize("sign", [*SIGNS, "吃💊 ", "本品❌", "售❌卖", "价9⁹元", "吃💊" + " " * 40, "".join(SIGNS)])

@@ -120,6 +120,33 @@ def test_places_brands_and_terms_stay(text):
 @pytest.mark.parametrize(
     ("written", "plain"),
     [
+        ("yi生推荐 yisheng推荐 医sheng", "医生推荐 医生推荐 医生"),
+        ("yi生菌 口腔益sheng菌", "益生菌 口腔益生菌"),
+        ("电子yan水果味 电子yan是", "电子烟水果味 电子烟是"),
+        ("看fu科 皮fu科 康fu科", "看妇科 皮肤科 康复科"),
+        ("我爸tong风 膝盖不tong了", "我爸痛风 膝盖不痛了"),
+        ("公li医院 替yi岛素 护shi长", "公立医院 替胰岛素 护士长"),
+    ],
+)
+def test_letters_that_make_a_longer_word_with_what_touches_them_are_read_as_it(written, plain):
+    assert normalise(written) == plain
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("降xue压 关jie灵活 xue生", "降血压 关节灵活 学生"),
+        ("食yan 精华yan白", "食盐 精华yan白"),
+        ("学xi 通guo", "学习 通过"),
+    ],
+)
+def test_other_letters_are_read_as_pairs_say(written, plain):
+    assert normalise(written) == plain
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
         ("https://m.taobao.com/shangpin/xiangqing", "https://m.taobao.com/shangpin/xiangqing"),
         ("m.taobao.com/shangpin/xiangqing", "m.taobao.com/shangpin/xiangqing"),
         ("看https://zhiliao.com/tangniaobing，zhiliao高血压", "看https://zhiliao.com/tangniaobing,治疗高血压"),
@@ -167,7 +194,7 @@ def test_each_pair_is_of_known_characters_and_each_syllable_of_letters():
     assert all(set(characters) <= known.alone.keys() for characters in known.syllables.values())
 
 
-@pytest.mark.parametrize("text", ["妈" + "*ma" * 3000, "ma*" * 3000 + "妈", "妈ma" * 3000])
+@pytest.mark.parametrize("text", ["妈" + "*ma" * 3000, "ma*" * 3000 + "妈", "妈ma" * 3000, "yi生" * 3000])
 def test_runs_do_not_wait_for_one_another(text):
     start = time.perf_counter()
     once = normalise(text)

@@ -1,0 +1,39 @@
+"""The classifier at work in a program: a thread that outlives the main one, hosts that repeat themselves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+CLAIM = "喝这个茶三高就降下来了，三天治好糖尿病"
+
+LATE = """
+import threading, time
+from zhenyan.inference import Classifier
+classifier = Classifier.load(threads=1, explain=False)
+classifier.session = lambda ids, mask: __import__("numpy").zeros((len(ids), len(classifier.bundle.labels)), "float32")
+
+def work():
+    threading.main_thread().join()
+    print(len(classifier.predict([f"第{n}件" for n in range(3000)])))
+
+threading.Thread(target=work).start()
+"""
+
+
+def test_a_thread_may_score_after_the_main_one_has_ended():
+    """As in a script that starts one and falls off its end: nothing more may be given to a pool then."""
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("3000\n", "")
+
+
+@pytest.mark.parametrize("chunk", [2048, 3])
+def test_the_evidence_of_a_line_that_repeats_is_sought_once_in_a_chunk(classifier, monkeypatch, chunk):
+    asked = []
+    find = classifier.find_evidence
+    monkeypatch.setattr(classifier, "find_evidence", lambda texts, *more: asked.extend(texts) or find(texts, *more))
+    first, _, *others = classifier.classify([CLAIM, "好", *[CLAIM] * 4], chunk=chunk)
+    assert first.evidence and set(others) == {first}
+    assert asked == [CLAIM] * (1 if chunk == 2048 else 2)

@@ -1,0 +1,36 @@
+"""Long texts are read whole and in runs of clauses, so that one violating clause isn't drowned by lawful ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from zhenyan.inference import windows
+from zhenyan.inference.normalise import normalise
+from zhenyan.inference.windows import RUN_MARGIN, clause_runs
+
+LAWFUL = (
+    "瓶子是玻璃的，路上我们包了三层泡沫，破了包赔，保质期十二个月，",
+    "颜色有黑的白的和粉的，今天下单明天发货，收到有磕碰的找客服补发。",
+)
+CLAIM = "吃了血糖就不用打针了，"
+
+
+def test_one_violating_clause_among_lawful_ones_is_found(classifier, monkeypatch):
+    text = CLAIM.join(LAWFUL)
+    lawful, violating = classifier.predict(["".join(LAWFUL), text])
+    assert (lawful.labels, violating.labels) == ((), ("food_safety",))
+    assert "血糖" in violating.evidence[0].text
+    monkeypatch.setattr(windows, "LONG", len(text))
+    classifier.clear_cache()
+    assert classifier.predict([text])[0].labels == (), "the mean over its tokens would do: take another example"
+    classifier.clear_cache()
+
+
+def test_a_run_has_to_be_surer_than_a_whole_text(classifier):
+    filler = "今天天气不错大家吃饭了没有，" * 10
+    text = normalise(f"{filler}喝这个茶三高就降下来了，{filler}")
+    runs = classifier.score([text[start:end].strip() for start, end in clause_runs(text)]).max(0)
+    claim = classifier.bundle.label_ids.index("food_safety")
+    assert runs[claim] > 0.9
+    expected = 1 / (1 + (1 / runs[claim] - 1) * np.exp(RUN_MARGIN))
+    assert classifier.score([text])[0, claim] == pytest.approx(expected, abs=1e-4)
