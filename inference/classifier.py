@@ -31,8 +31,7 @@ CACHE = 4096  # texts whose scores are remembered: livestream lines repeat
 
 
 class _Window(NamedTuple):
-    owner: int  # the number of the text that it is of
-    margin: np.float32  # what is taken from its logits
+    reading: int  # the number of the reading that it is of
     ids: list[int]
 
 
@@ -133,7 +132,10 @@ class Classifier:
         return [prediction for group in parts for prediction in self._predict(group, wanted)]
 
     def score(self, texts: Iterable[str]) -> np.ndarray:
-        """Probabilities, float32 (texts, labels): the highest over a text's windows. 0 for a text with no content."""
+        """Probabilities, float32 (texts, labels): the highest over a text's windows and, less a margin, its runs of clauses.
+
+        0 for a text with no content.
+        """
         parts = groups(_checked(texts), CHARS, sys.maxsize)
         scores = (self._score([readable(text).plain for text in group]) for group in parts)
         return np.concatenate([self._score([]), *scores])
@@ -239,23 +241,25 @@ class Classifier:
         """Probabilities of normalised texts that aren't in the cache."""
         result = np.zeros((len(plain), len(self.bundle.labels)), dtype=np.float32)
         for first in range(0, len(plain), SLICE):
-            windows, scores = self._windows(plain[first : first + SLICE]), result[first : first + SLICE]
+            read = readings_of(plain[first : first + SLICE])
+            windows = self._windows(read.texts)
+            logits = np.full((len(read.texts), result.shape[1]), -np.inf, dtype=np.float32)
             for batch in plan_batches([len(window.ids) for window in windows], TOKEN_BUDGET):
                 ids, mask = pad([windows[i].ids for i in batch], self._pad_id)
-                logits = self.session(ids, mask) - np.array([[windows[i].margin] for i in batch])
-                if not np.isfinite(logits).all():
+                given = self.session(ids, mask)
+                if not np.isfinite(given).all():
                     raise ZhenyanError(f"bundle {self.bundle.id}: the model gave a score that is not a number")
-                np.maximum.at(scores, [windows[i].owner for i in batch], 1 / (1 + np.exp(-logits)))
+                np.maximum.at(logits, [windows[i].reading for i in batch], given)
+            result[first : first + SLICE] = 1 / (1 + np.exp(-read.highest(logits)))
         return result
 
     def _windows(self, plain: list[str]) -> list[_Window]:
-        """Windows of normalised texts and of their runs of clauses, with specials."""
-        read = readings_of(plain)
+        """Windows of normalised texts, with specials; none of a text with no content."""
         size = self.bundle.max_tokens - len(self._open) - len(self._close)
-        encodings = self.tokenizer.encode_batch_fast(read.texts, add_special_tokens=False)
+        encodings = self.tokenizer.encode_batch_fast(plain, add_special_tokens=False)
         return [
-            _Window(owner, margin, [*self._open, *ids, *self._close])
-            for text, owner, margin, encoding in zip(*read, encodings, strict=True) if text
+            _Window(number, [*self._open, *ids, *self._close])
+            for number, (text, encoding) in enumerate(zip(plain, encodings, strict=True)) if text
             for ids in split_windows(encoding.ids, size)
         ]  # fmt: skip
 

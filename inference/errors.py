@@ -47,5 +47,12 @@ def need(extra: str, modules: Iterable[str]) -> None:
     All of them, for another package may have brought some: MLflow SQLAlchemy and FastAPI.
     """
     for module in modules:
-        if find_spec(module) is None:
+        if not _is_installed(module):
             raise MissingExtra(module, extra)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # it is loaded, by a program that gave it no spec
+        return True

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from zhenyan.inference.normalise import INVISIBLE, SPACED, SPACERS, normalise, simplified
 from zhenyan.inference.pinyin import pinyin_in
-from zhenyan.inference.windows import clause_runs
+from zhenyan.inference.windows import RUN_MARGIN, clause_runs
 
 Score = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, labels)
 Words = Callable[[str], Sequence[int]]  # text -> places in it, in order, at which words end
@@ -28,6 +28,8 @@ _NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}  # as NFKC has
 _DIVIDERS = re.compile(f"[{re.escape(SPACERS)}]+")
 _PIECE = 4  # characters in the finest piece that is removed
 _MAX_PIECES = 48  # a longer text is cut into coarser pieces, so that the work stays bounded
+_WHOLE = 192  # characters up to which a long text is probed as a whole, where it is decided so
+_ROUNDING = 1e-3  # log-odds that a score may move by in another batch
 _MOST_RUNS = 3  # runs of a long text that are probed for a label, so that the work stays bounded
 _COARSEST = 12  # pieces of a part at least, however many parts share what a text may cost
 _DISGUISED = 6  # characters on either side of a cut that tell whether it parts a word in disguise
@@ -155,8 +157,8 @@ def find_evidence(
     """Evidence for each text, by position.
 
     `decided`: for each text its labels with their columns in the scores; `given`: the texts' probabilities,
-    (texts, labels); `words`: where a text's words end, so that none is cut. All probes of all texts are scored in one
-    call; their number does not grow with a text's length.
+    (texts, labels); `words`: where a text's words end, so that none is cut. The runs of all long texts are scored in one
+    call, then all probes of all texts, whose number does not grow with a text's length.
     """
     parts = _parts(texts, decided, given, score)
     of_text = Counter(part.owner for part in parts)
@@ -262,23 +264,28 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def _parts(
     texts: Sequence[str], decided: Sequence[Sequence[tuple[str, int]]], given: np.ndarray, score: Score
 ) -> list[_Part]:
-    """What to probe: short texts whole; of long ones, for each label, the runs of clauses that score highest by themselves."""
-    runs = [(i, *span) for i, text in enumerate(texts) for span in _runs(text)]
-    long = dict.fromkeys(i for i, _, _ in runs)
-    whole = [_Part(i, 0, t, decided[i], given[i]) for i, t in enumerate(texts) if i not in long]
+    """What to probe: short texts whole, and long ones for labels that they have as a whole; for others the runs that carry them most."""
+    runs: dict[int, list[tuple[int, int]]] = {i: spans for i, text in enumerate(texts) if (spans := _runs(text))}
+    parts = [_Part(i, 0, text, decided[i], given[i]) for i, text in enumerate(texts) if i not in runs]
     if not runs:
-        return whole
-    scores = score([texts[i][start:end] for i, start, end in runs])
-    chosen: dict[int, list[tuple[str, int]]] = {}
-    for owner in long:
-        rows = [row for row, (i, _, _) in enumerate(runs) if i == owner]
+        return parts
+    alone = iter(score([texts[i][start:end] for i, spans in runs.items() for start, end in spans]))
+    for owner, spans in runs.items():
+        scores = np.array([next(alone) for _ in spans])
+        chosen: dict[tuple[int, int], list[tuple[str, int]]] = {}
         for label, column in decided[owner]:
-            for row in _strongest(rows, scores[:, column]):
-                chosen.setdefault(row, []).append((label, column))
-    return whole + [
-        _Part(runs[row][0], runs[row][1], texts[runs[row][0]][slice(*runs[row][1:])], labels, scores[row])
-        for row, labels in chosen.items()
-    ]
+            whole = len(texts[owner]) <= _WHOLE and _decides_whole(given[owner, column], scores[:, column])
+            for span in [(0, len(texts[owner]))] if whole else [spans[row] for row in _strongest(scores[:, column])]:
+                chosen.setdefault(span, []).append((label, column))
+        for (start, end), labels in chosen.items():
+            part = given[owner] if end - start == len(texts[owner]) else scores[spans.index((start, end))]
+            parts.append(_Part(owner, start, texts[owner][start:end], labels, part))
+    return parts
+
+
+def _decides_whole(given: np.floating, runs: np.ndarray) -> bool:
+    """Whether no run gives a text its probability, as `windows.readings_of` has them read."""
+    return bool(_logit(runs).max() - RUN_MARGIN < _logit(given) - _ROUNDING)
 
 
 def _runs(text: str) -> list[tuple[int, int]]:
@@ -287,13 +294,13 @@ def _runs(text: str) -> list[tuple[int, int]]:
     return [(places[start], places[end - 1] + 1) for start, end in clause_runs(read)]
 
 
-def _strongest(rows: Sequence[int], scores: np.ndarray) -> list[int]:
+def _strongest(scores: np.ndarray) -> list[int]:
     """The row that scores highest, and up to two more that reach half of it."""
-    ranked = sorted(rows, key=lambda row: -scores[row])[:_MOST_RUNS]
+    ranked = np.argsort(-scores, kind="stable")[:_MOST_RUNS].tolist()
     return [row for row in ranked if scores[row] >= scores[ranked[0]] / 2]
 
 
-def _logit(probabilities: np.ndarray) -> np.ndarray:
+def _logit(probabilities: np.ndarray | np.floating) -> np.ndarray:
     p = np.clip(probabilities, 1e-6, 1 - 1e-6)
     return np.log(p / (1 - p))
 

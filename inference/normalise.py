@@ -63,6 +63,9 @@ _BEGINS = r"(?:(?<![^\s,.!?;:~、。'\"()\[\]【】《》“”‘’|/])|(?<=�
 _READ = [
     (re.compile("➕"), "加"),
     (re.compile("(?<![⭐🌟五5])[⭐🌟]{5}(?=返(?![场厂修校程])|好评|晒图|截图|截tu|评(?![测委书]))"), "五星"),
+    (re.compile("(?<!糖)[🍬🍭](?=尿病)"), "糖"),
+    (re.compile("(?<!骨)🦴(?=[质質]疏)"), "骨"),
+    (re.compile("(?<![癌蟹])🦀(?=[细細]胞)"), "癌"),
     (re.compile("(?<!好)👍[🏻-🏿]?(?=评(?![测委书论价分]))"), "好"),
     (re.compile("(?:(?<=[一二两三四五颗])|(?<=[1-5])(?<![0-9][1-5]))[★⭐🌟]"), "星"),
     (re.compile("(?:(?<=[业界网国球省市量榜类目])|(?<=排名))🥇"), "第一"),
@@ -86,6 +89,7 @@ _THINGS = {
     ).split() for sign in word[1:]},
 }  # fmt: skip
 _THING = re.compile("|".join(_THINGS))
+_NOT_READ = re.compile("[快闪秒超]充⚡|🦀细")  # though 充电 and 癌细 hold together: 快充⚡手机壳, 🦀细嫩
 _WORD = 3.0  # pointwise mutual information, in nats, from which a thing's character and its neighbour are a word
 # Raised digits behind a digit: of a price what is behind its point (29⁹), else an exponent (10⁸CFU).
 _RAISED = re.compile("[⁰¹²³⁴-⁹](?<=[0-9０-９].)[⁰¹²³⁴-⁹]*")
@@ -93,6 +97,8 @@ _PRICED = re.compile("(?:[¥￥$＄€£]|[价卖售付]|仅需|只需|只要|�
 _MONEY = ("元", "块", "包邮", "到手", "拿下")
 _EACH = ("一件", "一盒", "一瓶", "一包", "一单", "起")  # behind a price, but for a power of ten: 活菌10⁹起
 _TEN = re.compile("(?<![0-9０-９])(?:10|１０)$")
+_MEASURED = tuple("¹²³")  # alone they are a square, a cube or a note rather than a price: 地板80²起
+_POINT = re.compile("[.．][0-9０-９]+$")
 # Characters set one by one with a divider or a space between each: 糖 尿 病, 治-疗-高.血.压; the last may begin what goes on where all are
 # dots or dashes: 国.家.级品质, but 好 来 看看
 SPACERS = " .-‐‒–—―−'\"&/+="
@@ -127,11 +133,9 @@ def _lowered(raised: re.Match[str]) -> str:
     """Raised digits with what they mean in front, a point or ^."""
     text, start, end = raised.string, *raised.span()
     before = text[max(0, start - 12) : start]
-    price = len(raised.group()) < 3 and (
-        _PRICED.search(before)
-        or text.startswith(_MONEY, end)
-        or (text.startswith(_EACH, end) and not _TEN.search(before))
-    )
+    each = text.startswith(_EACH, end) and raised.group() not in _MEASURED and not _TEN.search(before)
+    asked = each or text.startswith(_MONEY, end) or _PRICED.search(before)
+    price = asked and len(raised.group()) < 3 and not _POINT.search(before)  # not 2.5²
     return ("." if price else "^") + raised.group()
 
 
@@ -152,6 +156,8 @@ def _thing(sign: str, before: str, behind: str) -> str:
     It's the one that a neighbour holds to most, and no less than to its other neighbour (⚡ in 闪⚡发货, not in ⚡源头工厂); none that stands
     there already (牙刷🦷).
     """
+    if _NOT_READ.search(before + sign + behind):
+        return sign
     around, ties = before + behind, sounds().ties
     enough = max(_WORD, ties.get(before, 0)), max(_WORD, ties.get(behind, 0))
     held = []

@@ -31,10 +31,15 @@ _WORDS = re.compile(f"[{_LETTER}]+")
 _MARKS = re.compile("[./@_]")  # of addresses and account names
 _TOKENS = re.compile("[A-Za-z]{2,8}://[A-Za-z0-9./@_?=&%#~:+-]*+|[A-Za-z0-9./@_?=&%#~-]++")
 _NOT_HAN = re.compile("[^\u4e00-\u9fff]")
-# Words that pairs alone read as others (益生推荐, 电子盐水果味, 通风): what is hidden in pinyin is hardly ever the innocent one. Longer ones first.
+# Words that pairs alone read as others (益生推荐, 电子盐水果味, 我爸通风): what is hidden in pinyin is hardly ever the innocent one. Longer ones first.
+# Where ordinary words sound alike (不同, 包裹, 实力), with what tells them apart, or behind the ordinary ones: 通风口.
 _WHOLE = (
-    "公立医院 电子烟 皮肤科 康复科 益生菌 护士长 胰岛素 学信网 脂溢性 医生 妇科 痛风 不痛 骨痛 发炎 脚气 结节 晚期 视力 象牙 代孕 毒死 包过 电信"
+    "100%包过 通风透气 透气通风 一生平安 公立医院 痛风患者 代孕妈妈 考试包过 考证包过 一次包过 保证包过 天就不痛 不痛不痒 恢复视力 改善视力 "
+    "提高视力 视力下降 视力模糊 通风口 电子烟 皮肤科 康复科 益生菌 护士长 胰岛素 学信网 脂溢性 治痛风 不痛了 头不痛 腰不痛 腿不痛 包过班 "
+    "医生 妇科 痛风 骨痛 发炎 脚气 结节 晚期 象牙 代孕 毒死 电信"
 ).split()
+_ALIKE = 2  # characters of a word up to which ordinary ones sound like it: 代运, 通风, 姐姐
+_IN_LETTERS = "医生"  # the only one of those that is read where all of it is spelled in letters
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,7 @@ def _stretch(words: list[re.Match[str]], among_foreign: bool = False) -> tuple[i
         return None
     letters = "".join(plain)
     characters = spelled(letters, *_beside(text, start, end), among_foreign)
-    return (start, end, _in_word(letters, text, start, end) or characters) if characters else None
+    return (start, end, _in_word(letters, characters, text, start, end) or characters) if characters else None
 
 
 @lru_cache(maxsize=1)
@@ -182,16 +187,29 @@ def _ways() -> dict[str, list[tuple[str, str, str]]]:
     for word in _WHOLE:
         for start, end in itertools.combinations(range(len(word) + 1), 2):
             for syllables in itertools.product(*(sounding[character] for character in word[start:end])):
-                ways["".join(syllables)].append((word[:start], word[end:], word[start:end]))
+                if end - start < len(word) or len(word) > _ALIKE or word == _IN_LETTERS:
+                    ways["".join(syllables)].append((word[:start], word[end:], word[start:end]))
     return ways
 
 
-def _in_word(letters: str, text: str, start: int, end: int) -> str | None:
-    """The characters of letters at [start, end) that make one of `_WHOLE` with what touches them; None where there is none."""
+def _in_word(letters: str, read: str, text: str, start: int, end: int) -> str | None:
+    """The characters of letters at [start, end) that make one of `_WHOLE` with what touches them; None where there is none.
+
+    `read`: what pairs say. A short word yields to it where that holds to the same neighbour too, and more to what stands outside: 代yun营 is 代运营.
+    """
     for before, behind, characters in _ways().get(letters, ()):
         if text.endswith(before, 0, start) and text.startswith(behind, end):
-            return characters
+            alike = len(before + characters + behind) <= _ALIKE and sounds().ties.get(before + read + behind, 0) > 0
+            left, right = "" if before else text[start - 1 : start], "" if behind else text[end : end + 1]
+            return None if alike and _holds_more(read, characters, left, right) else characters
     return None
+
+
+def _holds_more(read: str, other: str, left: str, right: str) -> bool:
+    """Whether one of two readings holds more than the other to the character on its left or on its right, "" for none."""
+    ties = sounds().ties
+    more_left = ties.get(left + read[0], 0) > ties.get(left + other[0], 0)
+    return more_left or ties.get(read[-1] + right, 0) > ties.get(other[-1] + right, 0)
 
 
 def _beside(text: str, start: int, end: int) -> tuple[str, str]:

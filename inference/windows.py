@@ -15,7 +15,7 @@ from zhenyan.inference.normalise import INVISIBLE, normalise
 OVERLAP = 32  # tokens that two neighbouring windows share
 LONG = 64  # characters: of a longer text runs of whole clauses are read by themselves, too
 RUN = 48  # characters of such a run at most
-RUN_MARGIN = 1.5  # log-odds by which a run has to be surer than a whole text: it lacks what stands around it
+RUN_MARGIN = 2.0  # log-odds by which a run has to be surer than a whole text: it lacks what stands around it
 MAX_CHARS = 100_000  # a text that is longer, as it stands or normalised, is read up to here and reported as truncated
 # Combining marks in a row that are read: normalising takes time that grows with the square of their number, and
 # Unicode's stream-safe text has at most 30 (UAX #15, section 13).
@@ -64,10 +64,12 @@ def clause_runs(text: str) -> list[tuple[int, int]]:
     if len(text) <= LONG:
         return []
     cuts = list(_cuts(text))
-    runs, start, end = [], 0, 0
+    runs: list[tuple[int, int]] = []
+    start, end = 0, 0
     while end < len(text):
         end = cuts[bisect.bisect_right(cuts, start + RUN) - 1]
-        runs.append((start, end))
+        if not runs or end > runs[-1][1]:  # none that lies in the one before
+            runs.append((start, end))
         start = cuts[bisect.bisect_left(cuts, (start + end) / 2)]
     return runs
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import codecs
-import functools
 import io
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TextIO, cast
 
 from zhenyan.inference.errors import InputError, Unavailable
 from zhenyan.inference.io.items import Damage, Meter, Options
-from zhenyan.inference.io.names import local_file
+from zhenyan.inference.io.names import local_file, real_path
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _ARCHIVES = ("zip", "tar", "libarchive")  # schemes whose filesystems are one file
+_LOCAL = ("file://", "local://")
 _SAMPLE = 1 << 20
 _UNPACKED = 1 << 30  # bytes
 _KEPT = 0.9  # of the bytes beyond ASCII, in characters of three: damaged UTF-8 has that many, other encodings few
@@ -59,7 +60,7 @@ def filesystem(address: str) -> tuple[Any, str]:
     scheme, is_address, _ = member.partition("://")
     try:
         if archive and is_address and scheme in _ARCHIVES:
-            system = _archive(f"{scheme}://::{archive}", _version(archive.rpartition("::")[2]))
+            system = _archive(f"{scheme}://::{archive}")
             return system, system._strip_protocol(member)
         return fsspec.core.url_to_fs(address)
     except (ImportError, ValueError) as error:
@@ -69,21 +70,48 @@ def filesystem(address: str) -> tuple[Any, str]:
         raise InputError(f"{address}: {reason}; check that the address is whole, and what it names") from None
 
 
-@functools.lru_cache(maxsize=1)
-def _archive(address: str, version: object) -> Any:
-    """The filesystem of an archive, kept for its next member: to open it reads the list of all."""
+class _LastArchive(threading.local):
+    """The archive opened last, each thread's own: two that read from one would move each other's place in it."""
+
+    version: object = None
+    system: Any = None
+
+
+_last = _LastArchive()
+
+
+def _archive(address: str) -> Any:
+    """The filesystem of an archive; one on this machine is kept for its next member: to open it reads the list of all."""
     import fsspec
 
-    return fsspec.core.url_to_fs(address)[0]
+    outer, _, file = address.rpartition("::")
+    path = _on_this_machine(file)
+    version = path and _version(path)
+    if version is None:
+        return fsspec.core.url_to_fs(address)[0]
+    if _last.version != (address, version):
+        _last.version = _last.system = None  # it is closed when its last file is let go
+        _last.system = fsspec.core.url_to_fs(f"{outer}::{path}")[0]
+        _last.version = address, version
+    return _last.system
 
 
-def _version(archive: str) -> object:
-    """What changes when another file is put in an archive's place; None where it lies elsewhere."""
+def _on_this_machine(file: str) -> str | None:
+    """The path of an archive, which may be written with file:// or ~; None where it lies elsewhere."""
+    from fsspec.implementations.local import LocalFileSystem
+
+    if is_remote(file) and not file.startswith(_LOCAL):
+        return None
+    return real_path(cast(str, LocalFileSystem._strip_protocol(file)))
+
+
+def _version(path: str) -> object:
+    """What changes when another file is put in an archive's place; None where there is none."""
     try:
-        found = os.stat(archive)
+        found = os.stat(path)
     except OSError:  # whoever opens it says what is wrong
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return path, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def inner_address(path: str) -> str:

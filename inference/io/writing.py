@@ -184,16 +184,22 @@ def _write_xlsx(path: Path, rows: Rows, shapes: Rows) -> list[str]:
     from openpyxl.writer.excel import ExcelWriter
 
     book = openpyxl.Workbook(write_only=True)
-    try:
-        notes = _fill_sheet(book.create_sheet("zhenyan"), rows, shapes)
-    except _unwritten() as error:  # openpyxl keeps the sheet in a file there until the book is saved
-        raise InputError(
-            f"XLSX output: the temporary folder {tempfile.gettempdir()} can't be written ({error}); make room there, or set TMPDIR"
-        ) from None
+    notes = _fill_sheet(book.create_sheet("zhenyan"), rows, shapes)
     # Closed by us: one that openpyxl leaves open on a full disk prints a traceback when it is let go.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         ExcelWriter(book, archive).save()
     return notes
+
+
+@contextlib.contextmanager
+def _in_temporary_folder() -> Iterator[None]:
+    """Round what writes to a sheet: openpyxl keeps it in a file there until the book is saved."""
+    try:
+        yield
+    except _unwritten() as error:
+        raise InputError(
+            f"XLSX output: the temporary folder {tempfile.gettempdir()} can't be written ({error}); make room there, or set TMPDIR"
+        ) from None
 
 
 def _unwritten() -> tuple[type[Exception], ...]:
@@ -208,12 +214,15 @@ def _unwritten() -> tuple[type[Exception], ...]:
 def _fill_sheet(sheet: Any, rows: Rows, shapes: Rows) -> list[str]:
     notes: list[str] = []
     names = _columns(shapes())
-    with contextlib.closing(sheet):
-        sheet.append([_cell(name) for name in names])
+    guarded = _in_temporary_folder()
+    append, close = guarded(sheet.append), guarded(sheet.close)
+    with contextlib.ExitStack() as stack:
+        stack.callback(close)
+        append([_cell(name) for name in names])
         for number, record in enumerate(map(flat, rows()), 1):
             if number > _XLSX_ROWS:
                 raise InputError(_TOO_MANY)
-            sheet.append([_cell(record.get(name)) for name in names])
+            append([_cell(record.get(name)) for name in names])
             notes += [
                 f"row {number + 1}, column {name}: text cut after {_XLSX_CHARS:,} characters, what a cell of XLSX holds"
                 for name, value in record.items()

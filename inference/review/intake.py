@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,6 +23,7 @@ from zhenyan.inference.runs.store import FINDINGS, REVIEW, REVIEWED, RunFolder
 
 _CHUNK = 1000
 _MAX_NAME = 300  # characters of a stream's name in lists; an index takes no 2,704 bytes
+_DIGEST = 8  # characters
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,16 @@ def _rows(folder: RunFolder, run_id: int) -> Iterator[dict[str, Any]]:
 def _listed(stream: str) -> str:
     """A stream's name to list and choose by; the record has it as it is.
 
-    In one line, for a form sends a line break, which a cell may have, as another one; short, for PostgreSQL's indexes.
+    In one line, for a form sends a line break, which a cell may have, as another one; short, for PostgreSQL's indexes,
+    ending in a digest where it was cut, which others may be at the same place; with signs, for an empty one chooses all.
     """
-    return " ".join(storable(stream).splitlines())[:_MAX_NAME]
+    name = " ".join(storable(stream).splitlines())
+    if not name.strip():
+        name = repr(stream)
+    if len(name) <= _MAX_NAME:
+        return name
+    end = "…" + hashlib.sha256(storable(stream).encode()).hexdigest()[:_DIGEST]
+    return name[: _MAX_NAME - len(end)] + end
 
 
 def storable(text: str) -> str:

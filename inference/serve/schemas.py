@@ -165,7 +165,7 @@ def result(prediction: Prediction) -> Result:
 
 
 def moderation(parts: Sequence[Prediction]) -> ModerationResult:
-    """One input's result: over several parts the highest score decides, as over the windows of a text."""
+    """One input's result: over several parts the highest score decides, as over what is read of a text."""
     labels = {label for part in parts for label in part.labels}
     return ModerationResult(
         flagged=bool(labels),

@@ -191,5 +191,6 @@ def _metrics_folder() -> Iterator[str]:
     with folder as path, contextlib.ExitStack() as stack:
         handle = os.open(path, os.O_RDONLY)
         stack.callback(os.close, handle)
-        fcntl.flock(handle, fcntl.LOCK_SH)
+        with contextlib.suppress(OSError):  # not every network disk has locks
+            fcntl.flock(handle, fcntl.LOCK_SH)
         yield path

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from zhenyan.inference.evidence import _merge, find_evidence, pieces
 from zhenyan.inference.normalise import normalise
-from zhenyan.inference.windows import RUN
+from zhenyan.inference.windows import RUN, RUN_MARGIN
 
 
 def score(texts):
@@ -144,7 +144,7 @@ def test_a_number_on_the_edge_of_the_run_that_is_probed_is_shown_whole():
 
 
 def test_of_a_long_text_the_runs_that_carry_the_label_are_probed():
-    """Without a piece other clauses come to stand in a run, and what is read by itself of the rest changes."""
+    """Without a piece other clauses would come to stand in a run. A text that has a label as a whole is probed whole."""
     asked = []
 
     def score(texts):
@@ -153,9 +153,12 @@ def test_of_a_long_text_the_runs_that_carry_the_label_are_probed():
 
     filler = "大家早上好，欢迎来到直播间，" * 5
     text = filler + "这个茶能降血压的，" + filler
-    (found,) = find_evidence([text], [[("food_safety", 0)]], score([text]), score)
-    assert [one.text for one in found] == ["降血压的"]
-    assert max(map(len, asked[1:])) <= RUN
+    by_run = np.array([[0.9 / (0.9 + 0.1 * np.exp(RUN_MARGIN))]])
+    for given, longest in ((by_run, RUN), (score([text]), len(text) - 1)):
+        asked.clear()
+        (found,) = find_evidence([text], [[("food_safety", 0)]], given, score)
+        assert [one.text for one in found] == ["降血压的"]
+        assert longest - 4 < max(map(len, asked)) <= longest
 
 
 @pytest.mark.parametrize(("drops", "spans"), [

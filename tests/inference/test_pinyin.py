@@ -135,6 +135,28 @@ def test_letters_that_make_a_longer_word_with_what_touches_them_are_read_as_it(w
 @pytest.mark.parametrize(
     ("written", "plain"),
     [
+        ("淘宝代yun营 代yun费 代yun输", "淘宝代运营 代运费 代运输"),
+        ("新闻发yan人 嗓子发yan了", "新闻发言人 嗓子发炎了"),
+        ("与众不tong 各不tong 不tong颜色", "与众不同 各不同 不同颜色"),
+        ("快递包guo，baoguo到了，包guo班，考试包guo", "快递包裹,包裹到了,包过班,考试包过"),
+        ("有shi力 近shi 恢复shi力 视li", "有实力 近视 恢复视力 视力"),
+        ("透气tongfeng 网眼tongfeng鞋 治tongfeng", "透气通风 网眼通风鞋 治痛风"),
+        ("透气tong风 tong风口 yisheng平安", "透气通风 通风口 一生平安"),
+        ("fuke，jiejie，妇ke，结jie姐妹，代yun妈妈", "复刻,姐姐,妇科,结节姐妹,代孕妈妈"),
+        ("益生jun 招dai孕妈妈 穿上jiao气三天", "益生菌 招代孕妈妈 穿上脚气三天"),
+    ],
+)
+def test_ordinary_words_that_sound_like_hidden_ones_stay_ordinary(written, plain):
+    assert normalise(written) == plain
+
+
+def test_a_factory_of_strength_has_no_eyesight():
+    assert "视力" not in normalise("源头shili工厂")
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
         ("降xue压 关jie灵活 xue生", "降血压 关节灵活 学生"),
         ("食yan 精华yan白", "食盐 精华yan白"),
         ("学xi 通guo", "学习 通过"),

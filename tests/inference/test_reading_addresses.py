@@ -1,7 +1,10 @@
 """Addresses of inputs: what is found can be opened under the address it is given, and no password is kept."""
 
 import gzip
+import os
 import re
+import tarfile
+import threading
 import zipfile
 
 import pytest
@@ -225,3 +228,54 @@ def test_an_archive_is_opened_once_for_all_its_members_and_again_when_another_ta
         files = input_files([f"zip://::{path}"], [], [])
         assert [item.text for file in files for item in read_items(file, Options())] == [said] * 5
     assert len(opened) == 2
+
+
+@pytest.mark.parametrize("place", ["{}", "file://{}", "local://{}", "~/x.zip", "memory://x.zip"])
+def test_a_replaced_archive_is_read_anew_however_it_is_named(tmp_path, monkeypatch, place):
+    import fsspec
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place = place.format(tmp_path / "x.zip")
+    for said in (LINE, LINE + "了"):
+        with fsspec.open(place, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("a.txt", said)
+        assert [item.text for item in read_items(f"zip://a.txt::{place}", Options())] == [said]
+    system, path = fsspec.core.url_to_fs(place)
+    system.rm(path)
+
+
+def open_files(folder):
+    """How many of a folder's files this process has open."""
+    return sum(
+        os.readlink(f"/proc/self/fd/{number}").startswith(str(folder))
+        for number in os.listdir("/proc/self/fd")
+        if os.path.lexists(f"/proc/self/fd/{number}")
+    )
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="this system doesn't list open files")
+def test_an_archive_is_closed_when_another_one_is_read(tmp_path):
+    (tmp_path / "a.txt").write_text(LINE, encoding="utf-8")
+    for number in range(3):
+        with zipfile.ZipFile(tmp_path / f"{number}.zip", "w") as archive:
+            archive.writestr("a.txt", LINE)
+        with tarfile.open(tmp_path / f"{number}.tar", "w") as archive:
+            archive.add(tmp_path / "a.txt", "a.txt")
+        for scheme in ("zip", "tar"):
+            address = f"{scheme}://a.txt::{tmp_path / str(number)}.{scheme}"
+            assert [item.text for item in read_items(address, Options())] == [LINE]
+            assert open_files(tmp_path) == 1
+
+
+def test_two_threads_share_no_archive(tmp_path):
+    """Each thread has the archive to itself: two would move each other's place in it."""
+    from zhenyan.inference.io.opening import filesystem
+
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.txt", LINE)
+    systems = []
+    for _ in range(2):
+        thread = threading.Thread(target=lambda: systems.append(filesystem(f"zip://a.txt::{tmp_path / 'a.zip'}")[0]))
+        thread.start()
+        thread.join()
+    assert systems[0] is not systems[1]

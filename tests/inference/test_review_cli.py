@@ -88,6 +88,15 @@ def test_a_password_in_another_encoding_is_refused():
         (["review", "RUN", "--model", "BUNDLE", "--host", "é" * 80], ConfigError, "not a host name"),
         (["review", "RUN", "--model", "BUNDLE", "--proxy", "proxy.example"], ConfigError, "--proxy proxy.example: "),
         (["review", "RUN", "--model", "BUNDLE", "--proxy", "10.0.0.5,10.0.0.0/99"], ConfigError, "such as 10.0.0.5"),
+        (["review", "RUN", "--model", "BUNDLE", "--proxy", "10.0.0.5, *"], ConfigError, "--proxy *: "),
+        (["review", "RUN", "--model", "BUNDLE", "--proxy", "10.0.0.5, *"], ConfigError, "or * alone"),
+        (["review", "RUN", "--model", "BUNDLE", "--proxy", "10.0.0.1,, x"], ConfigError, "--proxy x: "),
+        (["review", "RUN", "--model", "BUNDLE", "--proxy", " , "], ConfigError, "such as 10.0.0.5"),
+        (
+            ["review", "RUN", "--model", "BUNDLE", "--proxy", "10.0.0.1,", "--host", "203.0.113.1"],
+            ConfigError,
+            "cannot listen on 203.0.113.1",
+        ),
         (["review", "RUN", "--model", "BUNDLE", "--host", "localhost:80"], ConfigError, "the port goes into --port"),
         (
             ["review-export", "RUN", "--to", "xml", "-o", "x.xml", "--model", "BUNDLE"],

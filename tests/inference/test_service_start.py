@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 import subprocess
 import sys
 
 import pytest
+from zhenyan.inference.serve import server
 
 
 @pytest.mark.parametrize("package", ["fastapi", "uvicorn", "prometheus_client"])  # newer Typers need pydantic, too
@@ -39,6 +42,17 @@ def test_no_folder_for_the_metrics_is_told(tmp_path):
     done = subprocess.run([sys.executable, "-c", program, "serve", "--port", "0"], capture_output=True, text=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "no folder can be written for the metrics (No such file or directory): set TMPDIR to one" in done.stderr
+
+
+def test_a_disk_without_locks_has_room_for_the_metrics(monkeypatch):
+    """Such as NFS without its lock service."""
+
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with server._metrics_folder() as folder:
+        assert os.path.isdir(folder)
 
 
 def test_with_standard_error_closed_it_serves_without_a_log():

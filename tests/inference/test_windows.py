@@ -8,7 +8,7 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from zhenyan.inference.normalise import normalise
 from zhenyan.inference.windows import (
@@ -58,6 +58,7 @@ def test_marks_are_all_that_normalising_makes_marks_of():
 
 
 @given(st.text("好啊ab1,，。 .", min_size=LONG + 1, max_size=400))
+@example("好" * 19 + "，" + "啊" * 19 + "，" + "b" * 47 + "。")
 def test_runs_cover_a_long_text_and_overlap(text):
     runs = clause_runs(text)
     assert runs[0][0] == 0 and runs[-1][1] == len(text)

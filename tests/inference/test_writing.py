@@ -44,6 +44,16 @@ def test_a_workbook_that_finds_no_room_is_told_without_a_traceback(tmp_path, mon
         write_output(tmp_path / "a.xlsx", lambda: [{"text": "好" * 30_000}] * 9)
 
 
+def test_rows_that_cannot_be_read_are_not_told_as_the_temporary_folder(tmp_path):
+    def rows():
+        yield {"text": "好"}
+        raise OSError(5, "Input/output error", "/mnt/x.parts")
+
+    with pytest.raises(InputError, match=r"a\.xlsx: Input/output error") as told:
+        write_output(tmp_path / "a.xlsx", rows)
+    assert "temporary folder" not in str(told.value)
+
+
 def test_a_value_that_json_lacks_may_lie_deep():
     value = float("nan")
     for _ in range(500):

@@ -34,10 +34,12 @@ def serve(site: Site, host: str, port: int, proxy: str | None) -> None:
 
 def _check_proxy(given: str) -> None:
     """ConfigError for what no request comes from, such as a name: all reviewers would count as one address."""
-    for one in () if given == "*" else given.split(","):
+    if given == "*":
+        return
+    for one in [part for part in map(str.strip, given.split(",")) if part] or [""]:
         try:
-            ipaddress.ip_network(one.strip())
+            ipaddress.ip_network(one)
         except ValueError as error:
             raise ConfigError(
-                f"--proxy {one}: {error}; expected an IP address or network, such as 10.0.0.5 or 10.0.0.0/24"
+                f"--proxy {one}: {error}; expected IP addresses or networks, such as 10.0.0.5 or 10.0.0.0/24, or * alone"
             ) from None
