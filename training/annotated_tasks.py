@@ -26,7 +26,8 @@ class Imported:
     skipped: int = 0  # by all who opened them
     untouched: int = 0  # nobody's labels stand there
     differing: int = 0  # rows whose annotators don't agree on every label
-    twice: list[Row] = field(default_factory=list)  # those of two annotators, with what each said in `readings`
+    # By annotators' names: rows that just these two read, with what the first and the second said in `readings`.
+    twice: dict[tuple[str, str], list[Row]] = field(default_factory=lambda: defaultdict(list))
     unclear: Unclear = field(default_factory=Unclear)
 
 
@@ -82,12 +83,12 @@ def _take(done: Imported, record: dict[str, Any], place: str, said: Sequence[Ann
     A label that only some annotators chose is left out of `annotated`, so that it teaches nothing.
     """
     by_name = sorted(said, key=lambda one: one.annotator)
-    readings = [set(one.labels) for one in by_name if one.labels is not None]
+    readings = {one.annotator: set(one.labels) for one in by_name if one.labels is not None}
     if not readings:
         done.skipped += bool(said)
         done.untouched += not said
         return
-    agreed, some = set.intersection(*readings), set.union(*readings)
+    agreed, some = set.intersection(*readings.values()), set.union(*readings.values())
     offered = some.union(record.get("annotated") or schema.ids)
     known = [label for label in schema.ids if label in offered and (label in agreed or label not in some)]
     found: dict[str, Any] = {"labels": [label for label in schema.ids if label in agreed]}
@@ -95,7 +96,9 @@ def _take(done: Imported, record: dict[str, Any], place: str, said: Sequence[Ann
     found |= {"contested": True} if some > agreed else {}
     done.differing += some > agreed
     if len(readings) == 2:
-        done.twice.append(Row(record["text"], annotated=tuple(offered), meta={"readings": [*map(sorted, readings)]}))
+        first, second = readings
+        both = [sorted(labels) for labels in readings.values()]
+        done.twice[first, second].append(Row(record["text"], annotated=tuple(offered), meta={"readings": both}))
     done.rows.append(row_from_json(record | found, place))
 
 

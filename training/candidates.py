@@ -16,7 +16,7 @@ from zhenyan.inference.runs.findings import CHANNELS
 from zhenyan.inference.runs.store import MANIFEST, REJECTS, RunFolder
 from zhenyan.training.schema import Schema, former
 
-_TOLD = 5  # lines that could not be read, of which is told why
+_TOLD = 5  # of many faults, such as lines that could not be read
 _JUDGEMENT = {"labels", "annotated", "scores", "evidence", "model", "models", "truncated"}
 
 
@@ -35,10 +35,15 @@ class Opinion:
         return Opinion(self.model, tuple(labels), self.probabilities[:, columns], self.thresholds[columns])
 
     def named(self, schema: Schema) -> Opinion:
-        """With labels as the schema names them now, without those that its changes took away."""
+        """With labels as the schema names them now, without those that its changes took away; InputError when that is all."""
         now = {former(label, self.labels, schema.changes): label for label in schema.ids}
         past = {label for change in schema.changes for label in (*change.labels, *change.into)}
         kept = [label for label in self.labels if label in now or label not in past]
+        if not kept:
+            raise InputError(
+                f"{self.model} has no label of today's schema, whose changes took away {', '.join(self.labels)}; give --model "
+                "a newer bundle, with the files themselves where a run was given"
+            )
         return replace(self.of(kept), labels=tuple(now.get(label, label) for label in kept))
 
 
@@ -140,8 +145,13 @@ def _unscored(files: Sequence[str], options: Options) -> Candidates:
             rejects += 1
             if rejects <= _TOLD:
                 reasons.append(f"{path} {item.place}: {item.reason}")
-    more = [f"and {rejects - _TOLD:,} more"] if rejects > _TOLD else []
-    return Candidates(records, [], rejects, (*reasons, *more))
+    return Candidates(records, [], rejects, first_few(reasons, rejects))
+
+
+def first_few(faults: Sequence[str], count: int) -> tuple[str, ...]:
+    """What is told of `count` faults, of which at least the first are given: those, and how many more there are."""
+    more = count - _TOLD
+    return (*faults[:_TOLD], f"and {more:,} more") if more > 0 else tuple(faults)
 
 
 def is_judgement(field: str) -> bool:

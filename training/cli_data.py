@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from zhenyan.inference.errors import ConfigError
+from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training.extras import need_extra
 
 _SCHEMA = Annotated[Path, typer.Option(help="Label schema.")]
@@ -92,7 +92,7 @@ def import_annotated(
     """Turn annotated tasks of `zhenyan data sample` into labelled rows.
 
     Skipped tasks are left out. Where annotators of one line differ about a label, the row teaches nothing about it. How far
-    two agree is printed.
+    each two agree is printed, of the lines that just these two read.
     """
     need_extra()
     from zhenyan.training.annotated_tasks import import_tasks
@@ -113,7 +113,9 @@ def import_annotated(
     )
     if done.unclear.rows:
         typer.echo(done.unclear.note)
-    _show_agreement(done.twice, labels.ids, Console(width=120))
+    for (first, second), twice in sorted(done.twice.items()):
+        typer.echo(f"{first} (first) and {second} (second):")
+        _show_agreement(twice, labels.ids, Console(width=120))
 
 
 def audit(
@@ -162,6 +164,7 @@ def audit(
     console = Console(width=120)
     _show_agreement(rows, labels.ids, console)
     cells = Cells.of(rows, labels.ids)
+    planted = None if precision_report is None else _plant(precision_report, cells, seed)
     probabilities = out_of_fold(cells, folds, seed)
     if features is not None:
         probabilities = blend(
@@ -172,7 +175,7 @@ def audit(
     console.print(auditing.suspects_table(cells, found))
     console.print(f"{output}: {len(found):,} suspects; set `apply` to true where the suggestion is right", markup=False)
     if precision_report is not None:
-        _measure(precision_report, rows, cells, folds, seed, console)
+        _measure(precision_report, rows, cells, planted, folds, seed, console)
 
 
 def _check_audit_outputs(paths: list[str], output: Path, precision_report: Path | None) -> None:
@@ -235,11 +238,21 @@ def _opinion(
     return bundle_opinion(Classifier.load(bundle, explain=False), cells, fresh, changes)
 
 
-def _measure(path: Path, rows: list[Any], cells: Any, folds: int, seed: int, console: Console) -> None:
-    from zhenyan.training.edits import corpus_line, replace_files
-    from zhenyan.training.planted import plant, planted_records, planted_table, search
+def _plant(report: Path, cells: Any, seed: int) -> Any:
+    """Rows with planted errors, made before minutes of work: InputError when they are too few for one."""
+    from zhenyan.training.planted import plant
 
-    found = search(plant(cells, seed=seed), folds, seed)
+    try:
+        return plant(cells, seed=seed)
+    except InputError as error:
+        raise InputError(f"--precision-report {report}: {error}") from None
+
+
+def _measure(path: Path, rows: list[Any], cells: Any, planted: Any, folds: int, seed: int, console: Console) -> None:
+    from zhenyan.training.edits import corpus_line, replace_files
+    from zhenyan.training.planted import planted_records, planted_table, search
+
+    found = search(planted, folds, seed)
     replace_files({path: map(corpus_line, planted_records(rows, cells, found))})
     console.print(planted_table(found))
 

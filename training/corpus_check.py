@@ -101,25 +101,31 @@ def _duplicates(rows: Sequence[Row], written: int, splits: Splits, found: Findin
     Of public lines, those behind the first `written` rows, they are notes, and the same text with the same labels is nothing.
     What stands many times is compared with its first row only.
     """
-    index, indexed = Shingles(), list[Row]()
+    index, indexed = Shingles(), list[tuple[Row, str]]()
     near: Counter[str] = Counter()
     firsts: dict[tuple[str, frozenset[str], str], Row] = {}
-    for number, row in enumerate(rows):
-        alike = plain_text(row.text), frozenset(row.labels), splits.of(row)
-        if not row.meta.get("pair") and (same := firsts.setdefault(alike, row)) is not row:
-            found.faults += [f"{row.origin} and {same.origin}: the same text"] if number < written else []
-            near[row.group] += 1
+    texts = [plain_text(row.text) for row in rows]
+    times = Counter(texts)
+    for number, (row, text) in enumerate(zip(rows, texts, strict=True)):
+        same = firsts.setdefault((text, frozenset(row.labels), splits.of(row)), row)
+        if same is not row:
+            if not _paired(row, same):
+                found.faults += [f"{row.origin} and {same.origin}: the same text"] if number < written else []
+                near[row.group] += 1
             continue
-        indexed.append(row)
+        indexed.append((row, text))
         for other, likeness in index.add(row.text):
-            first = indexed[other]
-            if first.meta.get("pair") and first.meta.get("pair") == row.meta.get("pair"):
+            first, first_text = indexed[other]
+            if _paired(row, first):
                 continue
             where = f"{row.origin} and {first.origin}"
             faults = found.faults if number < written else found.notes
             apart = "" if set(first.labels) == set(row.labels) else " with other labels"
-            if plain_text(first.text) == plain_text(row.text):
-                faults += [f"{where}: the same text{apart}"] if apart or number < written else []
+            if first_text == text:
+                # Of written rows every repeat is told by itself, of public ones only that there are more.
+                others = times[text] - 2 if number >= written else 0
+                more = f"; {others:,} more rows have this text" if others else ""
+                faults += [f"{where}: the same text{apart}{more}"] if apart or number < written else []
             elif splits.of(first) != splits.of(row):
                 faults.append(f"{where}: near duplicates ({likeness:.2f}) in {splits.of(first)} and {splits.of(row)}")
             elif apart:
@@ -130,6 +136,11 @@ def _duplicates(rows: Sequence[Row], written: int, splits: Splits, found: Findin
     for group, pairs in near.items():
         if group in authors and pairs > MAX_NEAR_SHARE * sizes[group]:
             found.faults.append(f"batch {group}: {pairs} near duplicates in {sizes[group]} lines, more than 2 percent")
+
+
+def _paired(one: Row, other: Row) -> bool:
+    """Whether two rows are sides of one minimal pair."""
+    return bool(one.meta.get("pair")) and one.meta.get("pair") == other.meta.get("pair")
 
 
 def _pairs(rows: Iterable[Row], found: Findings) -> None:

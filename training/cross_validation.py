@@ -17,7 +17,7 @@ from zhenyan.training.dataset import load_corpus
 from zhenyan.training.evaluate import Labelled, evaluate, labelled
 from zhenyan.training.modelling import load_model
 from zhenyan.training.outputs import make_folders
-from zhenyan.training.predict import predict, sigmoid
+from zhenyan.training.predict import predict_as_read, sigmoid
 from zhenyan.training.provenance import use_threads
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
@@ -73,7 +73,7 @@ def train_without(held: Sequence[Row], config: TrainConfig, number: int, fit: Fi
 def decide(run: Run, texts: list[str], schema: Schema) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and decisions of a run's model, (texts, labels) each."""
     model, tokenizer, meta = load_model(run.folder / MODEL, schema.ids)
-    scores = sigmoid(predict(model, tokenizer, texts, meta["max_tokens"])[0])
+    scores = sigmoid(predict_as_read(model, tokenizer, texts, meta["max_tokens"]))
     chosen = json.loads((run.folder / THRESHOLDS).read_text(encoding="utf-8"))
     return scores, scores >= np.array([chosen[label]["threshold"] for label in schema.ids])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ from zhenyan.training.evaluate import Labelled, labelled
 from zhenyan.training.metrics import f1
 from zhenyan.training.model_card import changelog_entry, model_card
 from zhenyan.training.modelling import MultiLabelClassifier, load_model, read_meta
-from zhenyan.training.predict import predict, sigmoid
+from zhenyan.training.predict import predict_as_read, sigmoid
 from zhenyan.training.provenance import git_commit, read_journal, rows_digest, use_threads
 from zhenyan.training.quantise import quantise, quantise_weights
 from zhenyan.training.rows import Row
@@ -206,7 +207,7 @@ def decide_anew(
     known = {label.id: label for label in schema.labels}
     own = schema.model_copy(update={"labels": [known[label] for label in model.labels]})
     data = labelled(corpus.validation, own.ids)
-    scores = sigmoid(predict(model, tokenizer, data.texts, config.encoder.max_tokens)[0])
+    scores = sigmoid(predict_as_read(model, tokenizer, data.texts, config.encoder.max_tokens))
     chosen, _, metrics = decide(data, scores, own, config.thresholds)
     return Decisions(chosen, metrics)
 
@@ -320,7 +321,7 @@ def write_probes(
 ) -> None:
     """Written validation lines with the fp32 model's probabilities: `zhenyan doctor` compares runtimes with them."""
     texts = [rows[number].text for number in probe_rows(rows)]
-    probabilities = sigmoid(predict(model, tokenizer, texts, config.encoder.max_tokens)[0]) if texts else []
+    probabilities = sigmoid(predict_as_read(model, tokenizer, texts, config.encoder.max_tokens)) if texts else []
     record = {"texts": texts, "probabilities": [[round(float(p), 6) for p in row] for row in probabilities]}
     (folder / "probes.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
@@ -340,11 +341,13 @@ def gate(
     """Compare torch with ONNX fp32, and fp32 with the final file, on the validation rows."""
     data = labelled(rows, model.labels)
     texts = data.texts
-    reference = sigmoid(predict(model, tokenizer, texts, config.encoder.max_tokens)[0])
+    reference = sigmoid(predict_as_read(model, tokenizer, texts, config.encoder.max_tokens))
     plain, shipped = Classifier.load(fp32, explain=False), Classifier.load(final, explain=False)
     short = in_one_window(tokenizer, texts, config.encoder.max_tokens)
     exact, given = plain.score(texts), shipped.score(texts)
-    parity = float(np.abs(exact[short] - reference[short]).max(initial=0))
+    parity = (
+        float(np.abs(exact[short] - reference[short]).max(initial=0)) if short else math.inf
+    )  # nothing was compared
     return [Check("torch against ONNX fp32, largest probability difference", parity,
                   config.export.max_probability_difference),
             *compare_decisions(data, exact, given, plain.thresholds, model.labels, config.export,

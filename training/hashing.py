@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import ConfigError, InputError
-from zhenyan.training.candidates import is_judgement
+from zhenyan.training.candidates import first_few, is_judgement
 from zhenyan.training.public import documents, names_place, public_files
 from zhenyan.training.rows import Row, iter_records, row_id, text_key
 
@@ -71,8 +71,8 @@ def line_edits(line: str, text: str) -> list[tuple[int, int, str]]:
 def hash_rows(rows: Iterable[Row], public: PublicText, taken: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
     """The committable record of each row. A rewritten line names the public line as `base` and its author as `rewriter`.
 
-    `taken` are ids that stand already. At the end InputError names every row whose text or base is no public line or stands
-    only in a room kept for measuring, or whose id is wanting or taken.
+    `taken` are ids that stand already. At the end InputError counts the rows whose text or base is no public line or stands
+    only in a room kept for measuring, or whose id is wanting or taken, and names the first of them.
     """
     ids, faults = set(taken), []
     for row in rows:
@@ -85,7 +85,7 @@ def hash_rows(rows: Iterable[Row], public: PublicText, taken: Iterable[str] = ()
         except InputError as fault:
             faults.append(str(fault))
     if faults:
-        raise InputError("\n".join(faults))
+        raise InputError("\n".join(first_few(faults, len(faults))))
 
 
 def _record(row: Row, public: PublicText) -> dict[str, Any]:

@@ -54,9 +54,7 @@ def plant(cells: Cells, share: float = SHARE, seed: int = 0) -> Planted:
     given, kinds = cells.given.copy(), [""] * len(cells.given)
     weight = (cells.given & cells.seen).sum(0) + 1e-9
     if not round(share * len(given)):
-        raise InputError(
-            f"--precision-report: {share:.0%} of {len(given):,} rows is no row to plant an error in; give more rows"
-        )
+        raise InputError(f"{share:.0%} of {len(given):,} rows is no row to plant an error in; give more rows")
     for row in rng.choice(len(given), round(share * len(given)), replace=False):
         own, free = (np.flatnonzero(cells.seen[row] & side) for side in (given[row], ~given[row]))
         if not len(free):

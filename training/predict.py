@@ -25,22 +25,31 @@ def predict(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits (texts, labels) and pooled vectors (texts, hidden), float32, in order.
 
-    As `Classifier` reads them, a long text's logits are the highest of the whole and its runs of clauses; its pooled vector is that of the whole.
     `bf16`: compute in bfloat16, exact to a hundredth or so; `precision.uses_bf16` says where that is faster.
     """
     model.eval()
     device = next(model.parameters()).device
-    read = readings_of([normalise(text) for text in texts])
-    encoded = tokenizer(read.texts, truncation=True, max_length=max_tokens)["input_ids"] if texts else []
-    logits = np.zeros((len(encoded), len(model.labels)), dtype=np.float32)
-    pooled = np.zeros((len(encoded), model.encoder.config.hidden_size), dtype=np.float32)
+    encoded = tokenizer([normalise(text) for text in texts], truncation=True, max_length=max_tokens)["input_ids"]
+    logits = np.zeros((len(texts), len(model.labels)), dtype=np.float32)
+    pooled = np.zeros((len(texts), model.encoder.config.hidden_size), dtype=np.float32)
     for rows in plan_batches([len(ids) for ids in encoded], TOKEN_BUDGET):
         batch = tokenizer.pad({"input_ids": [encoded[i] for i in rows]}, return_tensors="pt").to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
             output = model(batch["input_ids"], batch["attention_mask"])
         logits[rows] = output.logits.float().cpu().numpy()
         pooled[rows] = output.pooled.float().cpu().numpy()
-    return read.highest(logits), pooled[: len(texts)]
+    return logits, pooled
+
+
+def predict_as_read(
+    model: MultiLabelClassifier, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_tokens: int
+) -> np.ndarray:
+    """Logits (texts, labels), float32, as `Classifier` reads texts: the highest of the whole and, of a long one, its runs of clauses.
+
+    For what is decided with. A run's margin is taken from calibrated logits: `predict` gives those to calibrate, and a teacher's.
+    """
+    read = readings_of([normalise(text) for text in texts])
+    return read.highest(predict(model, tokenizer, read.texts, max_tokens)[0])
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -145,9 +145,10 @@ def expand(patterns: str | Path | Sequence[str | Path]) -> list[Path]:
             lacking = "holds no .jsonl file" if Path(pattern).is_dir() else "no such file"
             raise InputError(f"{pattern}: {lacking}; give a .jsonl file, a folder of them or a glob")
         if table := next((path for path in hits if path.suffix.lower() in _TABLES), None):
+            first = ", once it is saved as .xlsx" if table.suffix.lower() == ".xls" else ""
             raise InputError(
                 f"{table}: is a table; labelled rows are read from .jsonl, one JSON object a line: docs/ml-engineers.md, "
-                "Rows from a table, makes them"
+                f"Rows from a table, makes them{first}"
             )
         found += hits
     return found

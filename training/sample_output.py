@@ -65,12 +65,16 @@ def write_sample(path: Path, candidates: Candidates, sample: Sample, schema: Sch
         write_atomic(path, map(dump_line, sample_rows(candidates, sample)))
         return []
     names = {label.id: label.name_zh for label in schema.labels}
-    # Also those that no model knows yet: the first rows of a new label come from here.
-    offered = list(dict.fromkeys([*candidates.labels, *names]))
-    write_atomic(path, [b"[\n", b",".join(map(dump_line, sample_tasks(candidates, sample, offered))), b"]\n"])
+    # All of the schema's, also those that no model knows yet: the first rows of a new label come from here.
+    write_atomic(path, [b"[\n", b",".join(map(dump_line, sample_tasks(candidates, sample, schema.ids))), b"]\n"])
     beside = _beside(path)
-    write_atomic(beside, [configuration([(label, names.get(label, label)) for label in offered]).encode()])
-    return [f"labelling configuration for the project: {beside}"]
+    write_atomic(beside, [configuration([*names.items()]).encode()])
+    left_out = [
+        f"{one.model}: the schema lacks {', '.join(lacking)}, so annotators aren't offered what this model means by it"
+        for one in candidates.opinions
+        if (lacking := [label for label in one.labels if label not in names])
+    ]
+    return [f"labelling configuration for the project: {beside}", *left_out]
 
 
 def sample_rows(candidates: Candidates, sample: Sample) -> Iterator[dict[str, Any]]:
@@ -110,27 +114,26 @@ def why(labels: list[str], opinions: list[Opinion], sample: Sample, one: Chosen)
     return "; ".join(parts) + ("; chosen for the label's quota" if one.by_quota else "")
 
 
-def sample_tasks(
-    candidates: Candidates, sample: Sample, offered: Sequence[str] | None = None
-) -> Iterator[dict[str, Any]]:
+def sample_tasks(candidates: Candidates, sample: Sample, offered: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Label Studio tasks: a prediction for each model, with controls as `configuration` names them.
 
-    `annotated` holds the labels that the configuration offers, by default the models': `zhenyan data import` gives it to
-    the row.
+    `annotated` holds the labels that the configuration offers, for `zhenyan data import` gives it to the row; predictions
+    choose among them.
     """
     labels = candidates.labels
     opinions = [opinion.of(labels) for opinion in candidates.opinions]
     for one, row in zip(sample.chosen, sample_rows(candidates, sample), strict=True):
         told = {key: value for key, value in row.items() if key not in ("labels", "scores", "models")}
         yield {
-            "data": {"before": "", "after": "", **told, "annotated": list(offered or labels)},
-            "predictions": [_prediction(opinion, one) for opinion in opinions],
+            "data": {"before": "", "after": "", **told, "annotated": list(offered)},
+            "predictions": [_prediction(opinion, one, offered) for opinion in opinions],
         }
 
 
-def _prediction(opinion: Opinion, one: Chosen) -> dict[str, Any]:
+def _prediction(opinion: Opinion, one: Chosen, offered: Sequence[str]) -> dict[str, Any]:
     scores = opinion.probabilities[one.row]
-    decided = [label for label, p, t in zip(opinion.labels, scores, opinion.thresholds, strict=True) if p >= t]
+    over = (label for label, p, t in zip(opinion.labels, scores, opinion.thresholds, strict=True) if p >= t)
+    decided = [label for label in over if label in offered]
     choice = {"from_name": "labels", "to_name": "text", "type": "choices", "value": {"choices": decided}}
     return {
         "model_version": opinion.model,

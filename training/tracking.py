@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,7 @@ from zhenyan.training import locks
 from zhenyan.training.config import TrackingConfig, without_login
 
 JOURNAL = "tracking.jsonl"
-# Run id, how many journal entries were sent or lacked their file, which did, at which address; the same of other servers;
-# the parent run's folder.
-_STATE = "tracking.json"
+_STATE = "tracking.json"  # the run at the server in use; the same of other servers, by run id; the parent run's folder
 _PATIENCE = 60.0  # seconds until a server that was away is tried again; doubled each time it still is
 _BATCH = 100  # MLflow takes at most this many parameters or tags at once
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -76,6 +75,16 @@ def reason(error: Exception) -> str:
     return without_login(said.splitlines()[0] if said else type(error).__name__)
 
 
+@dataclass
+class _ServerRun:
+    """The run as one server has it."""
+
+    uri: str = ""  # where it was seen last: for the reader, since only by the run id a server is known again
+    run_id: str | None = None
+    sent: int = 0  # how many journal entries were sent or lacked their file
+    missing: list[dict[str, Any]] = field(default_factory=list)  # artifacts that were gone when they were to be sent
+
+
 class Tracker:
     """One MLflow run, backed by the journal in `folder`.
 
@@ -92,16 +101,22 @@ class Tracker:
     ) -> None:
         self.folder, self.config, self.name, self.parent = folder, config, name, parent
         self.console = console or Console(stderr=True)
-        self.run_id: str | None = None
-        self.sent = 0
-        self._missing: list[dict[str, Any]] = []  # artifacts that were gone when they were to be sent
-        self._address = ""  # where that run is
-        self._elsewhere: dict[str, dict[str, Any]] = {}  # run id, sent and missing by address, of other servers
-        self._looked = False  # whether the server in use was asked if it knows the run
+        self._run, self._elsewhere = _ServerRun(), list[_ServerRun]()  # at the server in use, at others
+        self._known: str | None = None  # id of the run that the server in use was found to have
         self.problem = ""  # why the server doesn't have everything, if it doesn't
         self._wait, self._again = _PATIENCE, 0.0
         self._load()
         _cut_torn_line(folder / JOURNAL)
+
+    @property
+    def run_id(self) -> str | None:
+        """Id of the run at the server in use, None before it is made there."""
+        return self._run.run_id
+
+    @property
+    def sent(self) -> int:
+        """How many journal entries that server got, or would have if their file weren't gone."""
+        return self._run.sent
 
     def params(self, values: dict[str, Any]) -> None:
         """Log parameters (values are cut to MLflow's 6,000 characters)."""
@@ -141,7 +156,7 @@ class Tracker:
 
     def gone(self) -> list[Path]:
         """The files and folders that could not be sent because they no longer exist."""
-        return [self.folder / value["path"] for value in self._missing]
+        return [self.folder / value["path"] for value in self._run.missing]
 
     def flush(self, patient: bool = False) -> bool:
         """Send what the server doesn't have; returns whether it has everything but what is `gone`.
@@ -155,12 +170,12 @@ class Tracker:
             return True
         try:
             client = self._client(json.loads(lines[0])["time"])
-            for value in list(self._missing):
+            for value in list(self._run.missing):
                 self._send_artifact(client, value)
                 self._save()
             for line in lines[self.sent :]:
                 self._send(client, json.loads(line))
-                self.sent += 1
+                self._run.sent += 1
                 self._save()
         except Exception as error:  # whatever the client raises: training must go on
             self._unreachable(error)
@@ -184,18 +199,17 @@ class Tracker:
         if not (self.folder / _STATE).exists():
             return
         state = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
-        self.run_id, self.sent = state["run_id"], state["sent"]
-        self._missing, self._address = state.get("missing", []), state["uri"]
-        self._elsewhere = state.get("elsewhere", {})
-        if state.get("parent"):
-            self.parent = (self.folder / state["parent"]).resolve()
+        parent, elsewhere = state.pop("parent", None), state.pop("elsewhere", {})
+        self._run, self._elsewhere = _ServerRun(**state), [_ServerRun(**one) for one in elsewhere.values()]
+        if parent:
+            self.parent = (self.folder / parent).resolve()
 
     def _save(self) -> None:
         parent = os.path.relpath(self.parent, self.folder) if self.parent else None
-        state = {
-            "run_id": self.run_id, "sent": self.sent, "missing": self._missing, "uri": shown_uri(self.config),
-            "elsewhere": self._elsewhere, "parent": parent,
-        }  # fmt: skip
+        state = asdict(self._run) | {
+            "elsewhere": {one.run_id: asdict(one) for one in self._elsewhere},
+            "parent": parent,
+        }
         part = self.folder / (_STATE + ".part")
         part.write_text(json.dumps(state), encoding="utf-8")
         part.replace(self.folder / _STATE)
@@ -207,24 +221,24 @@ class Tracker:
         """
         client = connect(self.config)
         self._load()  # a nested run may have made this one through a tracker of its own
-        if self.run_id is not None and not self._looked and not _knows(client, self.run_id):
-            self._leave(client)
-        self._looked = True
+        if self.run_id is None or self.run_id != self._known:
+            self._look(client)
         if self.run_id is None:
-            self._save()  # whose child this is must be known to a later sync, too
             experiment = experiment_id(client, self.config.experiment)
             tags = self._parent_tag(started)
-            self.run_id = client.create_run(experiment, started, tags, self.name).info.run_id
+            self._run.run_id = client.create_run(experiment, started, tags, self.name).info.run_id
             self._save()
+        self._known = self.run_id
         return client
 
-    def _leave(self, client: Any) -> None:
-        """Keep what another server has of the run, and go on from what the one in use has, if it has any."""
-        self._elsewhere[self._address] = {"run_id": self.run_id, "sent": self.sent, "missing": self._missing}
-        here = self._elsewhere.pop(shown_uri(self.config), None)
-        if here is None or not _knows(client, here["run_id"]):
-            here = {"run_id": None, "sent": 0, "missing": []}
-        self.run_id, self.sent, self._missing = here["run_id"], here["sent"], here["missing"]
+    def _look(self, client: Any) -> None:
+        """Go on from what the server in use has of the run, if it has any; what others have is kept."""
+        kept = [self._run, *self._elsewhere]
+        here = next((one for one in kept if one.run_id and _knows(client, one.run_id)), None) or _ServerRun()
+        here.uri = _absolute(shown_uri(self.config))
+        if here is not self._run:
+            self._run, self._elsewhere = here, [one for one in kept if one.run_id and one is not here]
+            self._save()  # of a run still to be made, too: whose child it is must be known to a later sync
 
     def _parent_tag(self, started: int) -> dict[str, Any]:
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -260,11 +274,11 @@ class Tracker:
         """Send a file or folder, or note that it is gone."""
         path = self.folder / value["path"]
         if not path.exists():
-            self._missing += [] if value in self._missing else [value]
+            self._run.missing += [] if value in self._run.missing else [value]
             return
         send = client.log_artifacts if path.is_dir() else client.log_artifact
         send(self.run_id, str(path), value["under"])
-        self._missing = [one for one in self._missing if one != value]
+        self._run.missing = [one for one in self._run.missing if one != value]
 
 
 class NoTracker(Tracker):
@@ -295,6 +309,17 @@ def _cut_torn_line(journal: Path) -> None:
     data = journal.read_bytes() if journal.exists() else b""
     if data and not data.endswith(b"\n"):
         os.truncate(journal, data.rfind(b"\n") + 1)
+
+
+def _absolute(address: str) -> str:
+    """An address that names the same database file or folder wherever it is read."""
+    from mlflow.utils.uri import resolve_uri_if_local
+    from sqlalchemy import make_url
+
+    if not address.startswith("sqlite"):
+        return resolve_uri_if_local(address)
+    url = make_url(address)
+    return url.set(database=os.path.abspath(url.database or "")).render_as_string()
 
 
 def _knows(client: Any, run_id: str) -> bool:

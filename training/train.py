@@ -39,7 +39,7 @@ from zhenyan.training.evaluate import Labelled, curves, labelled, quality
 from zhenyan.training.losses import positive_weights
 from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model, save_model, width_of
 from zhenyan.training.outputs import make_folders
-from zhenyan.training.predict import predict, sigmoid
+from zhenyan.training.predict import predict, predict_as_read, sigmoid
 from zhenyan.training.pretrain import continue_pretraining, digest
 from zhenyan.training.progress import ProgressBar, Stopped, TrackMetrics
 from zhenyan.training.provenance import describe, learned, read_journal, use_threads
@@ -341,7 +341,7 @@ def finish_run(
     logits, _ = predict(model, tokenizer, data.texts, config.encoder.max_tokens)
     scaling = fit_scaling(data.truth, logits, config.thresholds.min_positives, data.seen)
     fold_into_head(model, scaling)
-    scores = sigmoid(logits * scaling.slope + scaling.offset)
+    scores = sigmoid(predict_as_read(model, tokenizer, data.texts, config.encoder.max_tokens))
     chosen, decided, metrics = decide(data, scores, schema, config.thresholds)
     save_model(model, tokenizer, folder / MODEL, max_tokens=config.encoder.max_tokens, run=folder.name)
     _write(folder / THRESHOLDS, chosen)

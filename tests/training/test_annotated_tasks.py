@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from xml.etree import ElementTree
 
 import numpy as np
@@ -119,6 +120,18 @@ def test_annotators_who_differ_teach_what_they_agree_on(tmp_path):
     assert counts["food_safety"] == ["2", "0", "0", "0"] and counts["price_fraud"] == ["0", "1", "0", "1"]
 
 
+def test_of_three_annotators_each_two_are_told_by_name(tmp_path):
+    made = tasks(tmp_path)
+    for number, (first, second) in enumerate([(3, 4), (4, 5), (5, 3), (3, 4)]):
+        made[number]["annotations"] = [annotation("food_safety", who=first), annotation(who=second)]
+    said = called("import", saved(tmp_path, made), "-o", tmp_path / "mine.jsonl").output
+    parts = re.split(r"^label-studio:(\d) \(first\) and label-studio:(\d) \(second\):$", said, flags=re.MULTILINE)
+    assert parts[1::3] == ["3", "3", "4"] and parts[2::3] == ["4", "5", "5"]
+    cells = [re.search(r"│ food_safety .*", part)[0].split("│")[2:5] for part in parts[3::3]]
+    counts = [[int(cell) for cell in row] for row in cells]
+    assert counts == [[0, 2, 0], [0, 0, 1], [0, 1, 0]]  # both, first only, second only
+
+
 def test_labels_that_were_not_offered_are_masked(tmp_path):
     made = tasks(tmp_path, labels=("price_fraud", "food_safety"), ids=False)
     made[0]["data"]["annotated"] = ["price_fraud", "food_safety"]  # all that the schema of the day had
@@ -155,6 +168,13 @@ def test_a_model_is_asked_by_its_own_names(tmp_path):
     opinion = Opinion("m", ("other", "food_safety"), np.array([[0.1, 0.9]]), np.array([0.2, 0.8])).named(schema)
     assert opinion.labels == ("other", "food_claim"), "of a label that no version of the schema had nothing is known"
     assert opinion.probabilities.tolist() == [[0.1, 0.9]] and opinion.thresholds.tolist() == [0.2, 0.8]
+
+
+def test_a_model_that_lost_all_its_labels_is_named_with_the_remedy():
+    change = Change(kind="retire", labels=["old_label"], date="2026-11-30")
+    schema = SCHEMA.model_copy(update={"changes": [change]})
+    with pytest.raises(InputError, match=r"^m has no label of today's schema, .* took away old_label; give --model"):
+        Opinion("m", ("old_label",), np.array([[0.1]]), np.array([0.2])).named(schema)
 
 
 def test_csv_is_refused_with_what_to_export_instead(tmp_path):

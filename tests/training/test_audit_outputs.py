@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 from zhenyan.inference.errors import ConfigError, InputError
-from zhenyan.training import cli_data
+from zhenyan.training import cli_data, confidence
 from zhenyan.training.cli import data
 from zhenyan.training.confidence import Cells
 from zhenyan.training.edits import corpus_line
@@ -57,5 +57,16 @@ def test_a_report_is_not_written_over_something_else(audit, tmp_path, held):
 
 def test_rows_too_few_for_a_planted_error_are_told():
     rows = [Row(f"第{number}句话", labels) for number, labels in enumerate([(), ("food_safety",)] * 4)]
-    with pytest.raises(InputError, match="--precision-report: 5% of 8 rows is no row to plant an error in"):
+    with pytest.raises(InputError, match=r"^5% of 8 rows is no row to plant an error in"):
         plant(Cells.of(rows, ["food_safety"]))
+
+
+def test_they_are_told_before_the_audit(tmp_path, monkeypatch):
+    monkeypatch.setattr(confidence, "out_of_fold", lambda *_: pytest.fail("told only after minutes of work"))
+    rows = [{"text": f"第{n}句话", "labels": [], "batch": f"b{n % 2}"} for n in range(8)]
+    (tmp_path / "rows.jsonl").write_bytes(b"".join(map(corpus_line, rows)))
+    report = str(tmp_path / "planted.jsonl")
+    arguments = ["audit", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "f.jsonl"), "--precision-report", report]
+    refused = CliRunner().invoke(data, arguments).exception
+    assert isinstance(refused, InputError) and f"--precision-report {report}: 5% of 8 rows" in str(refused)
+    assert not (tmp_path / "f.jsonl").exists()

@@ -129,6 +129,13 @@ def test_every_row_that_is_no_public_line_is_named(cache):
     assert [line.split(": ")[0] for line in str(error.value).splitlines()] == [f"mine.jsonl:{n}" for n in (1, 3, 4)]
 
 
+def test_of_many_rows_that_are_no_public_lines_the_first_are_named(cache):
+    with pytest.raises(InputError) as error:
+        list(hash_rows(rows(*({"text": f"自己写的第{n}句"} for n in range(9))), PublicText(cache)))
+    *named, more = str(error.value).splitlines()
+    assert [line.split(": ")[0] for line in named] == [f"mine.jsonl:{n}" for n in range(1, 6)] and more == "and 4 more"
+
+
 def test_lines_of_rooms_for_measuring_are_refused_unless_another_room_said_them(cache):
     gold = {"text": CELL + "现在下单的宝贝送两盒", "room": "量具间", "gold_room": True}
     (cache / "a.jsonl").write_text(json.dumps(gold, ensure_ascii=False) + "\n", "utf-8")  # read before the others

@@ -9,6 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from zhenyan.inference import session
 from zhenyan.inference.batching import pad
+from zhenyan.inference.normalise import normalise
+from zhenyan.inference.windows import readings_of
 from zhenyan.training.config import TrainConfig
 from zhenyan.training.quantise import (
     activation_ranges,
@@ -139,19 +141,33 @@ def test_int8_is_measured_by_the_threads_and_arithmetic_that_serve_it(model, ids
     assert asked == [(3, "1"), (3, "1")]
 
 
-def test_as_few_products_stay_in_float_as_decisions_ask_for(model, tmp_path):
-    """Asked about all rows, in the order they were given in, with none in float first; the first sound file is written."""
+@pytest.fixture
+def fp32(model, tmp_path):
+    """The model as a file that takes a mask, too."""
     kept = onnx.ModelProto()
     kept.CopyFrom(model)
     kept.graph.input.append(helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch", "width"]))
     onnx.save(kept, tmp_path / "fp32.onnx")
+    return tmp_path / "fp32.onnx"
+
+
+@pytest.fixture
+def tokenizer():
+    """A token for each character."""
+
+    def tokens(texts, **_):
+        return {"input_ids": [[ord(c) % 50 for c in text] for text in texts]}
+
+    tokens.pad_token_id = 0
+    return tokens
+
+
+def test_as_few_products_stay_in_float_as_decisions_ask_for(model, fp32, tokenizer, tmp_path):
+    """Asked about all rows, in the order they were given in, with none in float first; the first sound file is written."""
     # Three lengths that fill batches of sixteen: each row is padded as it is alone, none stands in its place there.
     lengths = [27] * 8 + [3, 15] * 16
     lines = ["".join(chr(97 + (3 * n + 7 * at) % 26) for at in range(length)) for n, length in enumerate(lengths)]
     asked = []
-
-    def tokenizer(texts, **_):
-        return {"input_ids": [[ord(c) % 50 for c in text] for text in texts]}
 
     def sound(exact, given):
         alone = [logits(model, pad(tokenizer([line])["input_ids"], 0)[0])[0] for line in lines]
@@ -159,9 +175,25 @@ def test_as_few_products_stay_in_float_as_decisions_ask_for(model, tmp_path):
         asked.append(np.abs(exact - given).max())
         return len(asked) == 2
 
-    tokenizer.pad_token_id = 0
-    left = quantise(tmp_path / "fp32.onnx", tmp_path / "int8.onnx", tokenizer, lines, lines, sound, TrainConfig())
+    left = quantise(fp32, tmp_path / "int8.onnx", tokenizer, lines, lines, sound, TrainConfig())
     assert len(left) == keep_counts(2)[1] and len(asked) == 2 and asked[1] < asked[0]
+
+
+def test_decisions_are_compared_of_long_texts_as_they_are_read(fp32, model, tokenizer, tmp_path):
+    def beginnings(texts, **_):  # of one width: this model pays no heed to the mask
+        return {"input_ids": [ids[:8] for ids in tokenizer(texts)["input_ids"]]}
+
+    beginnings.pad_token_id = 0
+    lines = ["ab" * 9, "好，来看" * 25, "cd" * 5]
+    read = readings_of([normalise(line) for line in lines])
+    expected = read.highest(logits(model, np.array(beginnings(read.texts)["input_ids"])))
+
+    def sound(exact, given):
+        assert exact == pytest.approx(expected, abs=1e-4) and given.shape == (3, OUT)
+        return True
+
+    assert len(read.texts) > 3
+    assert quantise(fp32, tmp_path / "int8.onnx", beginnings, lines, lines, sound, TrainConfig()) == []
 
 
 def test_products_left_in_float_grow_to_all():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from zhenyan.inference.errors import InputError
 from zhenyan.training.corpus_check import check_corpus
-from zhenyan.training.rows import Row, expand
+from zhenyan.training.rows import Row, expand, read_rows
 from zhenyan.training.schema import load_schema
 from zhenyan.training.splits import Splits
 
@@ -20,6 +22,32 @@ def test_a_table_is_named_once_with_what_makes_rows_of_it(tmp_path, root, name):
             expand(str(given))
         assert "\n" not in str(error.value)
     assert "### Rows from a table\n" in (root / "docs/ml-engineers.md").read_text(encoding="utf-8")
+
+
+def test_an_old_workbook_is_to_be_saved_anew_first(tmp_path):
+    (tmp_path / "mine.xls").write_bytes(b"\xd0\xcf\x11\xe0")
+    with pytest.raises(InputError, match=r"mine\.xls: is a table; .*makes them, once it is saved as \.xlsx"):
+        expand(tmp_path / "mine.xls")
+
+
+@pytest.fixture
+def recipe(root, tmp_path, monkeypatch):
+    """The page's block that makes rows of a table, run in an empty folder."""
+    page = (root / "docs/ml-engineers.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return re.search(r"### Rows from a table\n.*?```python\n(.*?)```", page, re.DOTALL)[1]
+
+
+def test_the_recipe_takes_the_labels_that_the_table_has(recipe):
+    exec(recipe, {})
+    first, second = read_rows("mine.jsonl")
+    assert first.labels == ("food_safety", "price_fraud") and "channel" not in first.meta
+    assert second.labels == () and second.channel == "copy" and first.group == second.group == "mine"
+
+
+def test_the_recipe_does_not_take_a_missing_column_for_compliant_rows(recipe):
+    with pytest.raises(SystemExit, match=r"example\.csv line 2: no column labels; its columns are text, 文案, 标签"):
+        exec(recipe.replace('"标签"', '"labels"'), {})
 
 
 def test_a_folder_without_rows_is_told_from_one_that_is_not_there(tmp_path):
@@ -38,3 +66,26 @@ def test_a_text_that_stands_many_times_is_told_once_a_row(times):
     told = [fault for fault in faults if "the same text" in fault]
     assert told[:-1] == [f"f:{n} and f:1: the same text" for n in range(2, times + 1)]
     assert told[-1] == "f:x and f:1: the same text with other labels"
+
+
+@pytest.mark.parametrize("times", [3, 500])
+def test_of_pairs_that_repeat_one_text_each_is_told_once(times):
+    text = "来家人们今天拍明天就给大家发货啊"
+    sides = [(n, labels) for n in range(times) for labels in ((), ("food_safety",))]
+    rows = [
+        Row(text + "嗯" * bool(labels), labels, id=f"{n}{labels}", origin=f"f:{n}{'b' if labels else 'a'}",
+            meta={"source": "r", "pair": f"p{n}"})
+        for n, labels in sides
+    ]  # fmt: skip
+    told = check_corpus(rows, load_schema(), Splits(validation=[], test=[])).faults
+    same = [fault for fault in told if "the same text" in fault]
+    assert same == [f"f:{n}{side} and f:0{side}: the same text" for n in range(1, times) for side in "ab"]
+
+
+def test_of_public_rows_that_contradict_each_other_the_others_are_counted():
+    text = "来家人们今天拍明天就给大家发货啊"
+    public = [
+        Row(text, ("food_safety",) * (n > 1), id=str(n), origin=f"f:{n}", meta={"room": "r"}) for n in range(1, 6)
+    ]
+    (note,) = check_corpus([], load_schema(), Splits(validation=[], test=[]), public).notes
+    assert note == "f:2 and f:1: the same text with other labels; 3 more rows have this text"

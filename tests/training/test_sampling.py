@@ -256,9 +256,22 @@ def test_tasks_fit_the_configuration_beside_them(candidates, tmp_path):
         assert fields <= set(task["data"]) and [p["model_version"] for p in task["predictions"]] == ["a", "b"]
         for region in (region for p in task["predictions"] for region in p["result"]):
             assert {region["from_name"], region["to_name"]} <= names and set(region["value"]["choices"]) <= choices
-    assert [task["data"]["text"] for task in sample_tasks(candidates, sample)] == [
+    assert [task["data"]["text"] for task in sample_tasks(candidates, sample, LABELS)] == [
         row["text"] for row in sample_rows(candidates, sample)
     ]
+
+
+def test_a_models_label_that_the_schema_lacks_is_left_out_of_tasks_and_told(candidates, tmp_path):
+    older = opinion(len(candidates.records), 1, (*LABELS, "weight_loss"), "old")
+    alone = Candidates(candidates.records, [older]).named(load_schema())
+    sample = choose(alone, [], 40, 10, seed=0)
+    _, note = write_sample(tmp_path / "tasks.json", alone, sample, load_schema())
+    assert note.startswith("old: the schema lacks weight_loss, so annotators aren't offered")
+    tasks = json.loads((tmp_path / "tasks.json").read_text("utf-8"))
+    choices = [c for task in tasks for p in task["predictions"] for r in p["result"] for c in r["value"]["choices"]]
+    assert set(choices) == set(LABELS), "a prediction chooses what is offered"
+    assert all(task["data"]["annotated"] == load_schema().ids for task in tasks)
+    assert "weight_loss" not in (tmp_path / "tasks.config.xml").read_text("utf-8")
 
 
 def test_rows_scored_whole_are_not_cut_again(run):

@@ -59,6 +59,17 @@ def made(folder):
     return folder
 
 
+def as_kept_before(state):
+    """The state file as it was while servers were known by their address."""
+    others = [{name: one[name] for name in ("run_id", "sent", "missing")} for one in state["elsewhere"].values()]
+    address = "sqlite:///mlflow.db"
+    return state | {"uri": address, "elsewhere": dict(zip([address], others, strict=False))}
+
+
+def broken_connection(*_):
+    raise ConnectionError("connection reset")
+
+
 def test_a_server_that_comes_back_is_noticed_during_the_run(tmp_path, here, monkeypatch):
     tracker = Tracker(made(tmp_path / "run"), AWAY, "run", QUIET)
     tracker.params({"a": 1})
@@ -158,6 +169,49 @@ def test_a_server_that_does_not_know_the_run_gets_all_of_it(tmp_path, here, smal
     assert again.run_id == child.run_id
     history = mlflow.MlflowClient(here.uri).get_metric_history(child.run_id, "m")
     assert [point.step for point in history] == [3, 4]
+
+
+@pytest.mark.parametrize("failing", ["_send", "_parent_tag"], ids=["to send", "to make the run"])
+def test_a_server_that_fails_once_after_a_change_costs_no_run(tmp_path, here, monkeypatch, failing):
+    """What failed at a server is sent to it later, and the server left before gets no second run."""
+    there = TrackingConfig(uri=f"sqlite:///{tmp_path}/other/mlflow.db")
+    folder = made(tmp_path / "run")
+    Tracker(folder, here, "run", QUIET).metrics({"m": 1.0}, 1)
+    if failing == "_send":  # a server that has the run already
+        Tracker(folder, there, "run", QUIET).flush()
+        Tracker(folder, here, "run", QUIET).metrics({"m": 2.0}, 2)
+    first = Tracker(folder, there, "run", QUIET)
+    with monkeypatch.context() as patch:
+        patch.setattr(first, failing, broken_connection)
+        first.metrics({"m": 3.0}, 3)
+    assert first.problem == "connection reset"
+    back, again = Tracker(folder, here, "run", QUIET), Tracker(folder, there, "run", QUIET)
+    assert back.flush() and first.flush(patient=True) and again.flush(), first.problem
+    assert first.run_id == again.run_id != back.run_id
+    for server in (here, there):
+        client = connect(server)
+        (run,) = client.search_runs([client.get_experiment_by_name("zhenyan").experiment_id])
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "m")]
+        assert steps == ([1, 2, 3] if failing == "_send" else [1, 3])
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["kept now", "kept before runs were known by their id"])
+def test_a_relative_address_is_another_store_in_each_folder(tmp_path, monkeypatch, before):
+    run, folders = made(tmp_path / "run"), [made(tmp_path / name) for name in "xy"]
+    ids = []
+    for step, folder in enumerate([*folders, *folders]):
+        monkeypatch.chdir(folder)
+        client = connect(TrackingConfig(uri=f"sqlite:///{folder}/mlflow.db"))
+        monkeypatch.setattr(tracking, "connect", lambda _, client=client: client)  # MLflow opens it once in a process
+        tracker = Tracker(run, TrackingConfig(uri="sqlite:///mlflow.db"), "run", QUIET)
+        tracker.metrics({"m": 1.0}, step)
+        ids.append(tracker.run_id)
+        state = json.loads((run / "tracking.json").read_text(encoding="utf-8"))
+        assert state["uri"] == f"sqlite:///{folder}/mlflow.db"
+        if before:
+            (run / "tracking.json").write_text(json.dumps(as_kept_before(state)), encoding="utf-8")
+    assert ids[:2] == ids[2:] and len(set(ids)) == 2
+    assert [point.step for point in client.get_metric_history(ids[1], "m")] == [0, 1, 2, 3]
 
 
 def test_a_run_whose_files_are_gone_at_its_end_says_so(tmp_path, here):
