@@ -15,16 +15,13 @@ from zhenyan.inference.pinyin import sounds
 _FILLERS = {"某": 1.5, **dict.fromkeys("母抹莫牡谋", 3.0), "什么": 4.0, "小": 4.0, "和": 4.0, "毛": 5.0}
 # Under which a filler doesn't hold to its neighbours; 某 may to the one before, as 血某 stands for many words.
 _LOOSE = 1.5
-# What is waved aside or asked for rather than disguised, unless the like of 的功效 follows: 减什么肥, 抽什么奖. Nobody says 保什么护 or 治什么疗.
+# What is waved aside or asked for rather than disguised, unless an effect or goods follow: 减什么肥, 抽什么奖. Nobody says 保什么护 or 治什么疗.
 _OBJECTS = {
-    "减": "肥脂", "降": "压脂噪", "祛": "斑痘湿", "抽": "奖烟", "戒": "烟", "刷": "牙屏", "加": "盟", "发": "货", "保": "健湿养险证障",
+    "减": "肥脂", "降": "压脂噪", "祛": "斑痘湿", "抽": "奖烟", "戒": "烟", "刷": "牙屏", "加": "盟", "发": "货", "保": "健湿养险",
     "止": "咳痒", "消": "毒炎肿费", "防": "晒癌脱伪", "抗": "癌糖皱衰", "补": "钙肾贴", "壮": "阳", "包": "邮", "免": "费税", "护": "肤腰",
-    "养": "胃殖", "丰": "胸", "除": "螨醛", "溶": "脂", "燃": "脂", "驱": "蚊", "赚": "钱", "挣": "钱", "投": "资诉", "贷": "款", "付": "款",
-    "缴": "费", "赔": "偿", "转": "账", "囤": "货", "秒": "杀", "领": "券", "促": "销", "直": "播", "避": "雷", "踩": "雷", "签": "字",
-    "打": "扮仗", "化": "妆", "卸": "妆", "洗": "澡碗", "熬": "夜", "结": "婚", "考": "试", "学": "习", "读": "书", "吃": "饭", "喝": "酒",
-    "炒": "菜", "煮": "饭", "逛": "街", "跑": "步", "跳": "绳舞", "唱": "歌", "吵": "架", "拼": "命", "道": "歉", "担": "心", "放": "心",
+    "养": "胃", "丰": "胸", "除": "螨醛", "溶": "脂", "燃": "脂", "赔": "偿", "领": "券", "促": "销", "秒": "杀",
 }  # fmt: skip
-_OF_EFFECT = tuple(f"的{noun}" for noun in ("功效", "效果", "作用", "功能"))  # not 的都是骗人
+_OF_EFFECT = re.compile("的(?:功效|效果|作用|功能)|的?[药茶针膏霜贴丸]")  # not 的都是骗人
 _ASKED = frozenset(f"{verb}什么{noun}" for verb, nouns in _OBJECTS.items() for noun in nouns)
 _ORDINARY = ("和", "小")  # with a word behind them hardly ever fillers: 孕妇和哺乳期, 一波小福利
 _WORD_BEGUN = "尿不"  # 湿, which the pairs don't know
@@ -76,7 +73,7 @@ def _is_filler(left: str, filler: str, right: str, behind: str = "") -> bool:
 
     `behind`: the characters behind `right`, three or as many as there are.
     """
-    if left == right or (not behind.startswith(_OF_EFFECT) and left + filler + right in _ASKED):  # 妹和妹, 刮毛刮
+    if left == right or (left + filler + right in _ASKED and not _OF_EFFECT.match(behind)):  # 妹和妹, 刮毛刮
         return False
     if filler in _ORDINARY and _begins_word(right, behind[:1], _holds(left + right)):
         return False

@@ -264,7 +264,7 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def _parts(
     texts: Sequence[str], decided: Sequence[Sequence[tuple[str, int]]], given: np.ndarray, score: Score
 ) -> list[_Part]:
-    """What to probe: short texts whole, and long ones for labels that they have as a whole; for others the runs that carry them most."""
+    """What to probe: short texts whole, so too longer ones up to _WHOLE for labels that no run gives them; else the runs that carry a label most."""
     runs: dict[int, list[tuple[int, int]]] = {i: spans for i, text in enumerate(texts) if (spans := _runs(text))}
     parts = [_Part(i, 0, text, decided[i], given[i]) for i, text in enumerate(texts) if i not in runs]
     if not runs:

@@ -31,15 +31,13 @@ _WORDS = re.compile(f"[{_LETTER}]+")
 _MARKS = re.compile("[./@_]")  # of addresses and account names
 _TOKENS = re.compile("[A-Za-z]{2,8}://[A-Za-z0-9./@_?=&%#~:+-]*+|[A-Za-z0-9./@_?=&%#~-]++")
 _NOT_HAN = re.compile("[^\u4e00-\u9fff]")
-# Words that pairs alone read as others (益生推荐, 电子盐水果味, 我爸通风): what is hidden in pinyin is hardly ever the innocent one. Longer ones first.
-# Where ordinary words sound alike (不同, 包裹, 实力), with what tells them apart, or behind the ordinary ones: 通风口.
+# Words that pairs alone read as others (益生推荐, 电子盐水果味), longer ones first. Not those that ordinary words sound like: 不同, 包裹, 实力, 代运.
 _WHOLE = (
-    "100%包过 通风透气 透气通风 一生平安 公立医院 痛风患者 代孕妈妈 考试包过 考证包过 一次包过 保证包过 天就不痛 不痛不痒 恢复视力 改善视力 "
-    "提高视力 视力下降 视力模糊 通风口 电子烟 皮肤科 康复科 益生菌 护士长 胰岛素 学信网 脂溢性 治痛风 不痛了 头不痛 腰不痛 腿不痛 包过班 "
-    "医生 妇科 痛风 骨痛 发炎 脚气 结节 晚期 象牙 代孕 毒死 电信"
+    "一生平安 公立医院 100%包过 痛风患者 痛风人群 代孕妈妈 咽喉发炎 关节发炎 膝盖不痛 关节不痛 电子烟 皮肤科 康复科 包过班 痛风犯 益生菌 护士长 胰岛素 学信网 脂溢性 治痛风 妇科病 医生 妇科 "
+    "骨痛 脚气 结节 象牙 毒死 电信"
 ).split()
-_ALIKE = 2  # characters of a word up to which ordinary ones sound like it: 代运, 通风, 姐姐
-_IN_LETTERS = "医生"  # the only one of those that is read where all of it is spelled in letters
+_ALIKE = 2  # characters of a word up to which ordinary ones sound like it: 姐姐, 复刻
+_IN_LETTERS = ("医生", "象牙", "骨痛")  # those of them that are read where all of it is spelled in letters
 
 
 @dataclass(frozen=True)
@@ -187,7 +185,7 @@ def _ways() -> dict[str, list[tuple[str, str, str]]]:
     for word in _WHOLE:
         for start, end in itertools.combinations(range(len(word) + 1), 2):
             for syllables in itertools.product(*(sounding[character] for character in word[start:end])):
-                if end - start < len(word) or len(word) > _ALIKE or word == _IN_LETTERS:
+                if end - start < len(word) or len(word) > _ALIKE or word in _IN_LETTERS:
                     ways["".join(syllables)].append((word[:start], word[end:], word[start:end]))
     return ways
 
@@ -195,7 +193,7 @@ def _ways() -> dict[str, list[tuple[str, str, str]]]:
 def _in_word(letters: str, read: str, text: str, start: int, end: int) -> str | None:
     """The characters of letters at [start, end) that make one of `_WHOLE` with what touches them; None where there is none.
 
-    `read`: what pairs say. A short word yields to it where that holds to the same neighbour too, and more to what stands outside: 代yun营 is 代运营.
+    `read`: what pairs say. A short word yields to it where that holds to the same neighbour too, and more to what stands outside.
     """
     for before, behind, characters in _ways().get(letters, ()):
         if text.endswith(before, 0, start) and text.startswith(behind, end):

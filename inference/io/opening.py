@@ -81,17 +81,17 @@ _last = _LastArchive()
 
 
 def _archive(address: str) -> Any:
-    """The filesystem of an archive; one on this machine is kept for its next member: to open it reads the list of all."""
+    """The filesystem of an archive, kept for its next member: to open it reads the list of all."""
     import fsspec
 
     outer, _, file = address.rpartition("::")
     path = _on_this_machine(file)
-    version = path and _version(path)
+    version = _version(path) if path else _remote_version(file)
     if version is None:
         return fsspec.core.url_to_fs(address)[0]
     if _last.version != (address, version):
         _last.version = _last.system = None  # it is closed when its last file is let go
-        _last.system = fsspec.core.url_to_fs(f"{outer}::{path}")[0]
+        _last.system = fsspec.core.url_to_fs(f"{outer}::{path or file}")[0]
         _last.version = address, version
     return _last.system
 
@@ -112,6 +112,18 @@ def _version(path: str) -> object:
     except OSError:  # whoever opens it says what is wrong
         return None
     return path, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _remote_version(file: str) -> object:
+    """The same for a file elsewhere, by what its filesystem says of it now (size, time, checksum)."""
+    import fsspec
+
+    system, path = fsspec.core.url_to_fs(file)
+    try:
+        system.invalidate_cache()
+        return system.ukey(path)
+    except (OSError, NotImplementedError):  # not every one says it
+        return None
 
 
 def inner_address(path: str) -> str:

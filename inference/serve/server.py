@@ -179,7 +179,7 @@ class Supervisor:
 def _metrics_folder() -> Iterator[str]:
     """A folder for the metrics of all workers; ConfigError where none can be made, as in a read-only container.
 
-    It is locked: that tells systemd-tmpfiles, which removes from /tmp what is older than some days, to leave it alone.
+    It is locked where the disk has locks: that tells systemd-tmpfiles, which removes from /tmp what is older than some days, to leave it alone.
     """
     try:
         folder = tempfile.TemporaryDirectory(prefix="zhenyan-metrics-")
