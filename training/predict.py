@@ -29,11 +29,8 @@ def predict(
     """
     model.eval()
     device = next(model.parameters()).device
-    encoded = (
-        tokenizer([normalise(text) for text in texts], truncation=True, max_length=max_tokens)["input_ids"]
-        if texts
-        else []
-    )
+    plain = [normalise(text) for text in texts]
+    encoded = tokenizer(plain, truncation=True, max_length=max_tokens)["input_ids"] if plain else []
     logits = np.zeros((len(texts), len(model.labels)), dtype=np.float32)
     pooled = np.zeros((len(texts), model.encoder.config.hidden_size), dtype=np.float32)
     for rows in plan_batches([len(ids) for ids in encoded], TOKEN_BUDGET):
