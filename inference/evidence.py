@@ -271,15 +271,16 @@ def _parts(
         return parts
     alone = iter(score([texts[i][start:end] for i, spans in runs.items() for start, end in spans]))
     for owner, spans in runs.items():
-        scores = np.array([next(alone) for _ in spans])
-        chosen: dict[tuple[int, int], list[tuple[str, int]]] = {}
+        text, scores = texts[owner], np.array([next(alone) for _ in spans])
+        by_span = dict(zip(spans, scores, strict=True)) | {(0, len(text)): given[owner]}
+        probed: dict[tuple[int, int], list[tuple[str, int]]] = defaultdict(list)
         for label, column in decided[owner]:
-            whole = len(texts[owner]) <= _WHOLE and _decides_whole(given[owner, column], scores[:, column])
-            for span in [(0, len(texts[owner]))] if whole else [spans[row] for row in _strongest(scores[:, column])]:
-                chosen.setdefault(span, []).append((label, column))
-        for (start, end), labels in chosen.items():
-            part = given[owner] if end - start == len(texts[owner]) else scores[spans.index((start, end))]
-            parts.append(_Part(owner, start, texts[owner][start:end], labels, part))
+            whole = len(text) <= _WHOLE and _decides_whole(given[owner, column], scores[:, column])
+            for span in [(0, len(text))] if whole else [spans[row] for row in _strongest(scores[:, column])]:
+                probed[span].append((label, column))
+        parts += [
+            _Part(owner, start, text[start:end], labels, by_span[start, end]) for (start, end), labels in probed.items()
+        ]
     return parts
 
 

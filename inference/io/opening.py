@@ -121,7 +121,7 @@ def _remote_version(file: str) -> object:
     system, path = fsspec.core.url_to_fs(file)
     try:
         system.invalidate_cache()
-        return system.ukey(path)
+        return system.info(path)
     except (OSError, NotImplementedError):  # not every one says it
         return None
 
