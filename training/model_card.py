@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from zhenyan.inference.windows import LONG
 from zhenyan.training.config import CarbonConfig, TrainConfig
 from zhenyan.training.dataset import Corpus, origin
 from zhenyan.training.metrics import SUMMARY, bounds
@@ -80,7 +81,7 @@ def model_card(
         thresholds=thresholds, splits=split_counts(corpus),
         digests={name: digest or today[name] for name, digest in digests.items()},
         changed=[name for name, digest in digests.items() if digest and digest != today[name]],
-        journal=journal, footprint=footprint(journal, config.carbon), encoder_train=pretrain,
+        journal=journal, footprint=footprint(journal, config.carbon), encoder_train=pretrain, long=LONG,
     )  # fmt: skip
 
 
