@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from zhenyan.inference.normalise import INVISIBLE, SPACED, SPACERS, normalise, simplified
-from zhenyan.inference.pinyin import pinyin_in
+from zhenyan.inference.pinyin import pinyin_in, sounds
 from zhenyan.inference.windows import RUN_MARGIN, clause_runs
 
 Score = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, labels)
@@ -33,6 +33,9 @@ _ROUNDING = 1e-3  # log-odds that a score may move by in another batch
 _MOST_RUNS = 3  # runs of a long text that are probed for a label, so that the work stays bounded
 _COARSEST = 12  # pieces of a part at least, however many parts share what a text may cost
 _DISGUISED = 6  # characters on either side of a cut that tell whether it parts a word in disguise
+_TIED = 2.5  # pointwise mutual information, in nats, from which two characters are taken for parts of one word
+_SHOWN = 12  # characters of a clause up to which it is shown whole: a part of it reads badly
+_GAP = 4  # characters between two spans of a longer clause up to which they are shown as one
 _KEEP = 0.5  # pieces that matter at least this share of the most important one
 # Between two characters of a number, in digits (its point, separators, percent and currency signs, units such as ㎏, raised digits and keys, too)
 # or written out, of a word in Latin letters and the number behind it (NO.1, No①), or of an emoji: before a joiner, a skin tone or a flag's tag,
@@ -141,7 +144,9 @@ def _next_end(text: str, places: Sequence[int], first: int, end: int) -> int | N
 
 
 def _cuts_word(text: str, at: int) -> bool:
-    """Whether a cut there would part what is read as one word: 代某|谢, 氵|台, 降x|ue压. Spaces don't count."""
+    """Whether a cut there would part what is read as one word: 湿|疹, 代某|谢, 氵|台, 降x|ue压. Spaces don't count."""
+    if sounds().ties.get(text[at - 1 : at + 1], 0) >= _TIED and not _INSIDE.match(text, at):  # numbers are made whole at the end
+        return True
     before, after = text[max(0, at - _DISGUISED) : at], text[at : at + _DISGUISED]
     parted, whole = normalise(before) + normalise(after), normalise(before + after)
     return parted.replace(" ", "") != whole.replace(" ", "")
@@ -210,10 +215,26 @@ def _evidence(text: str, found: Mapping[str, Sequence[tuple[int, int]]]) -> tupl
     read, places = _closed_up(text)
     each = []
     for label, spans in found.items():
-        whole = _whole_words(read, _in_read(places, _joined(sorted(spans))))  # 三 百 八 十 is a number as it is read
+        shown = _readable(read, _in_read(places, _joined(sorted(spans))))
+        whole = _whole_words(read, shown)  # 三 百 八 十 is a number as it is read
         written = _trimmed(text, [(places[start], places[end - 1] + 1) for start, end in whole])
         each += [Evidence(start, end, text[start:end], label) for start, end in _whole_words(text, written)]
     return tuple(sorted(each, key=lambda e: (e.start, e.end, e.label)))
+
+
+def _readable(read: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order: of a short clause that one touches all, of a longer one what little stands between two as well."""
+    clauses = [match.span() for match in _CLAUSE.finditer(read)]
+    ends = [end for _, end in clauses]
+    wide: list[tuple[int, int]] = []
+    for start, end in spans:
+        touched = clauses[bisect.bisect_right(ends, start) : bisect.bisect_left(ends, end) + 1]
+        short = [clause for clause in touched if clause[1] - clause[0] <= _SHOWN and clause[0] < end]
+        start, end = min([start, *(first for first, _ in short)]), max([end, *(last for _, last in short)])
+        if wide and _CLAUSE.fullmatch(read, wide[-1][1], start) and start - wide[-1][1] <= _GAP:
+            start = wide[-1][1]
+        wide.append((start, end))
+    return _joined(wide)
 
 
 def _in_read(places: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

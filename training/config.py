@@ -136,6 +136,8 @@ class WrittenLessonsConfig(_Strict):
     teachers: Annotated[list[Path], Field(min_length=1)]
     weight: Share = 0.5
     crossed: Annotated[int, Field(ge=0)] = 0  # lines made of parts of two written or two moved ones
+    # Author batches (b40; or a pattern, k0*) of which only the labels are learned: they were written against what the teachers get wrong
+    labels_alone: list[str] = []
 
 
 class DistilConfig(_Strict):

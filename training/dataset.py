@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
@@ -16,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training import evasion
-from zhenyan.training.config import DataConfig, DistilConfig, EvasionConfig, TrainConfig
+from zhenyan.training.config import DataConfig, DistilConfig, EvasionConfig, TrainConfig, WrittenLessonsConfig
 from zhenyan.training.evasion import asides
 from zhenyan.training.leaks import without_leaks
 from zhenyan.training.public import documents, join_labels, load_sources
@@ -117,7 +118,16 @@ def crossed_rows(rows: Sequence[Row], config: DistilConfig, seed: int) -> list[R
     made = [unlabelled(text) for text in crossed(real, config.crossed, seed)]
     if len(made) < config.crossed:
         raise ConfigError("distil.crossed: no real line to make others of; run `zhenyan data fetch`, or set it to 0")
-    return made + _crossed_written(rows, config.written.crossed if config.written else 0, seed)
+    if config.written is None:
+        return made
+    return made + _crossed_written(
+        [row for row in rows if not labels_alone(row, config.written)], config.written.crossed, seed
+    )
+
+
+def labels_alone(row: Row, config: WrittenLessonsConfig) -> bool:
+    """Whether a row's labels are all that is learned of it, so that no teacher's answer to it, or to a line made of it, counts."""
+    return row.annotated != () and any(fnmatchcase(row.group, pattern) for pattern in config.labels_alone)
 
 
 def _crossed_written(rows: Sequence[Row], asked: int, seed: int) -> list[Row]:

@@ -10,6 +10,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from typing import Any
 import numpy as np
 from zhenyan.inference import normalise as normaliser
 from zhenyan.inference.bundle import sha256
+from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.training import distributed
 from zhenyan.training.config import TrainConfig
-from zhenyan.training.dataset import Lessons, origin
+from zhenyan.training.dataset import Lessons, labels_alone, origin
 from zhenyan.training.modelling import load_model
 from zhenyan.training.outputs import make_folders
 from zhenyan.training.precision import uses_bf16
@@ -42,13 +44,29 @@ def learn_from(config: TrainConfig, schema: Schema, rows: Sequence[Row]) -> Less
     if distil.written is None:
         return Lessons(*ask(distil.teachers, config, schema, texts), np.full(len(rows), distil.weight, np.float32))
     answers, share = np.zeros((len(rows), len(schema.ids)), np.float32), np.zeros(len(rows), np.float32)
+    _check_batches(distil.written.labels_alone, rows)
     real = np.array([origin(row) == "real" for row in rows])
-    parts = [(chosen, taught) for chosen, taught in ((real, distil), (~real, distil.written)) if chosen.any()]
+    alone = np.array([labels_alone(row, distil.written) for row in rows])
+    parts = [
+        (chosen, taught)
+        for chosen, taught in ((real & ~alone, distil), (~real & ~alone, distil.written))
+        if chosen.any()
+    ]
     said = _ask_each([(taught.teachers, texts[chosen]) for chosen, taught in parts], config, schema)
     for (chosen, taught), probabilities in zip(parts, said, strict=True):
         answers[chosen], share[chosen] = _mean(probabilities), taught.weight
     share[[row.annotated == () for row in rows]] = distil.weight  # nothing else is known of them
     return Lessons(answers, np.zeros((len(rows), 1), np.float32), share)
+
+
+def _check_batches(patterns: Sequence[str], rows: Sequence[Row]) -> None:
+    """ConfigError for a pattern that no row's author batch matches."""
+    batches = {row.group for row in rows}
+    for pattern in patterns:
+        if not any(fnmatchcase(batch, pattern) for batch in batches):
+            raise ConfigError(
+                f"distil.written.labels_alone: no training row is of a batch {pattern!r}; name one of data.written, or leave it out"
+            )
 
 
 def ask(teachers: Sequence[Path], config: TrainConfig, schema: Schema, texts: _Texts) -> tuple[np.ndarray, np.ndarray]:

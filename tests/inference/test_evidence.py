@@ -78,6 +78,12 @@ def test_the_work_does_not_grow_with_the_length(length):
     assert sum(probed) < 1.3 * len(text) + 40_000
 
 
+@pytest.fixture
+def as_in_a_longer_clause(monkeypatch):
+    """A short clause isn't shown whole: what would be shown of it were it long."""
+    monkeypatch.setattr("zhenyan.inference.evidence._SHOWN", 0)
+
+
 def found_for(text, *needed):
     """The evidence for a label that fires where all of `needed` stand in the text."""
 
@@ -89,15 +95,41 @@ def found_for(text, *needed):
     return [(e.start, e.end) for e in found]
 
 
+@pytest.mark.usefixtures("as_in_a_longer_clause")
 @pytest.mark.parametrize(("text", "needed", "spans"), [
     ("仅需19.9元", ["9元"], [(2, 7)]), ("仅需19.9元", ["仅需"], [(0, 6)]), ("到手1,299.50元整", ["50元"], [(2, 12)]),
     ("投资回报率稳定8%起", ["稳定8"], [(4, 9)]), ("含量达到９９．５％以上", ["以上"], [(4, 11)]),
-    ("维生素DHA藻油软糖", ["HA藻"], [(3, 8)]), ("里面有Omega3的油", ["的油"], [(3, 11)]), ("含Protéine多多", ["ine"], [(1, 11)]),
+    ("维生素DHA的油亮", ["HA的"], [(3, 8)]), ("里面有Omega3的油", ["的油"], [(3, 11)]), ("含Protéine多多", ["ine"], [(1, 11)]),
     ("A1B2C3D4E5F6", ["A1", "E5"], [(0, 12)]), ("第1.第二点，好2，3个", ["3个"], [(10, 12)]), ("原价一千二百八十今天六十九", ["百八"], [(2, 8)]), ("专柜３，９９９元", ["专柜"], [(0, 7)]), ("能降血压的茶真好", ["降血"], [(0, 4)]),
     ("a" * 30_000 + "，降血压", ["a" * 29_999], [(0, 30_000)]),
 ])  # fmt: skip
 def test_no_number_and_no_latin_word_is_cut(text, needed, spans):
     assert found_for(text, *needed) == spans
+
+
+@pytest.mark.parametrize(("text", "needed", "evidence"), [
+    ("大家早上好，这个茶能降血压的，放心喝", "降", "这个茶能降血压的"), ("大家早上好 这个茶能降血压的 放心喝", "放心", "放心喝"), ("是一二三四五六七八九十个", "五", "是一二三四五六七八九十个"),
+    ("这个真的是一二三四五六七八九十个", "真", "这个真的"),
+])  # fmt: skip
+def test_a_short_clause_is_shown_whole(text, needed, evidence):
+    (span,) = found_for(text, needed)
+    assert text[slice(*span)] == evidence
+
+
+def test_what_little_stands_between_two_words_of_a_long_clause_is_shown_but_not_what_stands_between_clauses():
+    text = "外面卖的那种是打过农药的茶渣子谁喝都会中毒的"
+    assert found_for(text, "外面", "农药") == [(0, 12)]
+    assert len(found_for("外面卖的那种便宜货我跟你讲都是，打过农药的茶渣子谁喝都会中毒的", "外面", "农药")) == 2
+
+
+@pytest.mark.usefixtures("as_in_a_longer_clause")
+@pytest.mark.parametrize(("text", "needed", "evidence"), [
+    ("红血丝湿疹激素脸的宝宝抹它", "湿", "红血丝湿疹"), ("红血丝湿疹激素脸的宝宝抹它", "激", "激素脸的"), ("学完记忆力翻五倍", "忆", "学完记忆力"),
+    ("腰突的颈椎不好的睡这个", "颈", "腰突的颈椎"),
+])  # fmt: skip
+def test_no_word_is_cut(text, needed, evidence):
+    (span,) = found_for(text, needed)
+    assert text[slice(*span)] == evidence
 
 
 @pytest.mark.parametrize(("text", "needed", "spans"), [
@@ -127,6 +159,7 @@ def test_pieces_of_pinyin_stay_bounded():
     assert len(pieces("zhe kuan cha he le neng jiang xue ya hai neng zhi hao tang niao bing " * 3)) > 1
 
 
+@pytest.mark.usefixtures("as_in_a_longer_clause")
 @pytest.mark.parametrize(("text", "needed", "spans"), [
     ("我们家👨‍👩‍👧喝了的", ["喝了"], [(3, 10)]), ("我们家👨‍👩‍👧喝了的", ["我们家"], [(0, 8)]), ("‍👧喝了", ["喝了"], [(0, 4)]),
     ("有没有👍🏽喝了", ["喝了"], [(3, 7)]), ("有没有👍🏽喝了", ["有没有"], [(0, 5)]), ("喝了没❤️有没有", ["喝了没"], [(0, 5)]),
@@ -157,7 +190,7 @@ def test_of_a_long_text_the_runs_that_carry_the_label_are_probed():
     for given, longest in ((by_run, RUN), (score([text]), len(text) - 1)):
         asked.clear()
         (found,) = find_evidence([text], [[("food_safety", 0)]], given, score)
-        assert [one.text for one in found] == ["降血压的"]
+        assert [one.text for one in found] == ["这个茶能降血压的"]
         assert longest - 4 < max(map(len, asked)) <= longest
 
 
@@ -251,6 +284,7 @@ def test_words_set_apart_by_any_space_are_marked_whole(divider, before, word, af
     assert (found.start, found.text) == (len(before), divider.join(word))
 
 
+@pytest.mark.usefixtures("as_in_a_longer_clause")
 @pytest.mark.parametrize(("text", "needed", "spans"), [
     ("原 价 一 千 二 百 八 十 今 天", "百八", [(4, 15)]), ("原\u3000价\u3000三\u3000百\u3000八", "原价", [(0, 9)]), ("仅需19\u200b9元", "9元", [(2, 7)]),
 ])  # fmt: skip

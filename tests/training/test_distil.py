@@ -98,6 +98,30 @@ def test_written_and_moved_rows_can_have_teachers_of_their_own(teachers, small_c
         assert np.allclose(lessons.answers[row], sigmoid(logits)[0], atol=1e-5)
 
 
+def test_of_batches_written_against_teachers_only_labels_are_learned(teachers, small_config, monkeypatch):
+    config = with_teachers(
+        small_config, teachers=teachers[:1], weight=0.8, hidden_weight=0, crossed=0,
+        written=WrittenLessonsConfig(teachers=teachers[:1], weight=0.2, crossed=20, labels_alone=["k0*", "c01"]),
+    )  # fmt: skip
+    assert config.distil
+    schema = load_schema(config.data.label_schema)
+    metas = [{"batch": "b01"}, {"batch": "k02"}, {"rewriter": "c01"}]
+    rows = [Row(text, meta=meta) for text, meta in zip(LINES, metas, strict=True)]
+    made = crossed_rows(rows, config.distil, seed=1)
+    only = LINES[0]
+    assert len(made) == 20 and all(
+        row.text.startswith(only[: len(only) // 3]) and set(row.text) <= set(only) for row in made
+    )
+    asked, real = [], asking.predict
+    monkeypatch.setattr(asking, "predict", lambda *args: asked.extend(args[2]) or real(*args))
+    lessons = learn_from(config, schema, rows + made)
+    assert lessons.share.tolist() == pytest.approx([0.2, 0, 0, *[0.8] * 20])
+    assert not {LINES[1], LINES[2]} & set(asked)
+    none = config.distil.written.model_copy(update={"labels_alone": ["q*"]})
+    with pytest.raises(ConfigError, match=r"labels_alone: no training row is of a batch 'q\*'"):
+        learn_from(with_teachers(config, **{**config.distil.model_dump(), "written": none}), schema, rows)
+
+
 def test_a_teacher_of_real_and_of_written_rows_is_loaded_once_and_answers_as_two(teachers, small_config, monkeypatch):
     plain, surer = teachers
     written = WrittenLessonsConfig(teachers=[surer, plain])
