@@ -25,7 +25,7 @@ _OF_EFFECT = re.compile("的(?:功效|效果|作用|功能)|的?[药茶针膏霜
 _ASKED = frozenset(f"{verb}什么{noun}" for verb, nouns in _OBJECTS.items() for noun in nouns)
 _ORDINARY = ("和", "小")  # with a word behind them hardly ever fillers: 孕妇和哺乳期, 一波小福利
 _WORD_BEGUN = "尿不"  # 湿, which the pairs don't know
-_HAN = "\u4e00-\u9fff"
+_HAN = "\u4e00-\u9fff"  # pinyin.tsv has no characters beyond
 _BEGUN_BY = {filler[0]: filler for filler in _FILLERS}
 _FILLED = re.compile(f"(?<=[{_HAN}])(?:{'|'.join(_FILLERS)})(?=[{_HAN}])")
 
@@ -82,16 +82,16 @@ def _is_filler(left: str, filler: str, right: str, behind: str = "") -> bool:
 
 
 def _without_fillers(text: str) -> str:
-    """`text` without fillers, those included that are some once others are gone (什什么么).
+    """`text` without fillers, also those that become one only when others are gone (什什么么).
 
-    All that stand in a row are judged before one is taken out; then only the places beside a gap are looked at again, as thousands of fillers
-    inside one another would else be thousands of readings of the text.
+    Each round judges all before it takes any out. After the first it looks only at the places beside gaps: thousands of fillers inside one
+    another would else be thousands of readings of the text.
     """
     row, places = _Row(text), [found.start() for found in _FILLED.finditer(text)]
     while taken := [(place, end) for place in places if (end := row.end_of_filler(place))]:
         gaps = {row.take_out(place, end) for place, end in taken}
         places = sorted({place for gap in gaps for place in (row.before(gap), gap, row.behind(gap))})
-    return row.left()
+    return row.remaining()
 
 
 class _Row:
@@ -100,8 +100,8 @@ class _Row:
     def __init__(self, text: str) -> None:
         self._text = text
         self._gone: set[int] = set()
-        self._before: dict[int, int] = {}  # of the places behind gaps
-        self._behind: dict[int, int] = {}  # of the places before them
+        self._before: dict[int, int] = {}  # of each place right behind a gap, the one before the gap
+        self._behind: dict[int, int] = {}  # and the reverse
 
     def before(self, place: int) -> int:
         """The place before one."""
@@ -111,7 +111,7 @@ class _Row:
         """The place behind one."""
         return self._behind.get(place, place + 1)
 
-    def left(self) -> str:
+    def remaining(self) -> str:
         """The characters that were not taken out."""
         return "".join(c for at, c in enumerate(self._text) if at not in self._gone) if self._gone else self._text
 

@@ -20,7 +20,7 @@ import numpy as np
 from zhenyan.inference.bundle import Bundle, load_bundle, read_json
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.cpu import allowed_cpus, processor
-from zhenyan.inference.errors import ConfigError, InputError, ZhenyanError
+from zhenyan.inference.errors import BundleError, ConfigError, InputError, ZhenyanError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.session import RUNTIMES, package
 
@@ -84,12 +84,14 @@ def runtime_versions() -> dict[str, str | None]:
 
 
 def examine(bundle: Bundle, runtime: str, seconds: float = _SECONDS) -> Verdict:
-    """Check one runtime against the probes and time it; its faults are the verdict, so that the others are measured."""
+    """Check one runtime against the probes and time it; its faults are the verdict, so that the others are measured.
+
+    BundleError for a bundle without probes, which says nothing of any runtime.
+    """
     installed = _version(runtime)
     if installed is None:
         return Verdict(runtime, None)
-    probes = read_json(bundle.folder / "probes.json")
-    texts, want = probes["texts"], np.array(probes["probabilities"], dtype=np.float32)
+    texts, want = _probes(bundle)
     try:
         classifier = Classifier.load(bundle.folder, runtime=runtime, explain=False)
         return _measure(classifier, runtime, installed, texts, want, seconds)
@@ -98,6 +100,22 @@ def examine(bundle: Bundle, runtime: str, seconds: float = _SECONDS) -> Verdict:
     except Exception as error:  # the runtimes' own errors share no class
         said = (str(error).strip() or type(error).__name__).splitlines()[-1]
         return Verdict(runtime, installed, fault=f"{runtime} fails ({said}); use another runtime")
+
+
+def _probes(bundle: Bundle) -> tuple[list[str], np.ndarray]:
+    """The probes' texts and the fp32 model's probabilities, float32 (texts, labels); BundleError when there are none."""
+    path = bundle.folder / "probes.json"
+    probes = read_json(path)
+    try:
+        texts, want = list(probes["texts"]), np.array(probes["probabilities"], dtype=np.float32)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{path}: not the probes of a bundle ({error!r}); export the bundle again") from None
+    if not texts or want.shape != (len(texts), len(bundle.labels)):
+        raise BundleError(
+            f"{path}: no runtime can be compared with {len(texts)} probes and answers of the shape {want.shape}; "
+            "export the bundle again, with written rows (those with a `batch`) in its validation split: they become its probes"
+        )
+    return texts, want
 
 
 def _measure(

@@ -38,14 +38,15 @@ _SHOWN = 12  # characters of a clause up to which it is shown whole: a part of i
 _GAP = 4  # characters between two spans of a longer clause up to which they are shown as one
 _KEEP = 0.5  # pieces that matter at least this share of the most important one
 # Between two characters of a number, in digits (its point, separators, percent and currency signs, units such as ㎏, raised digits and keys, too)
-# or written out, of a word in Latin letters and the number behind it (NO.1, No①), or of an emoji: before a joiner, a skin tone or a flag's tag,
+# or written out, or half so (8万), of a word in Latin letters and the number behind it (NO.1, No①), or of an emoji: before a joiner, a skin tone or a flag's tag,
 # behind a joiner before a picture, and between the two letters of a flag.
 _LATIN = "A-Za-zÀ-ÖØ-öø-ɏＡ-Ｚａ-ｚ"
-_NUMERAL = "零〇一二两三四五六七八九十百千万亿"
+_MULTIPLES = "十百千万亿"
+_NUMERAL = f"零〇一二两三四五六七八九{_MULTIPLES}"
 _CIRCLED = "①-⑳❶-❿"
 _RAISED = "⁰¹²³⁴-⁹"
 _INSIDE = re.compile(
-    rf"(?<=[\d{_LATIN}])(?=[\d{_LATIN}])|(?<=[{_NUMERAL}])(?=[{_NUMERAL}])"
+    rf"(?<=[\d{_LATIN}])(?=[\d{_LATIN}])|(?<=[{_NUMERAL}])(?=[{_NUMERAL}])|(?<=\d)(?=[{_MULTIPLES}])"
     r"|(?<=\d)(?=[%％‰]|[.,．]\d|，\d{3}(?!\d))|(?<=\d[.,．])(?=\d)|(?<=\d，)(?=\d{3}(?!\d))"
     rf"|(?<=[{_LATIN}])(?=[{_CIRCLED}]|[.．][\d{_CIRCLED}])|(?<=[{_LATIN}][.．])(?=[\d{_CIRCLED}])"
     rf"|(?<=[¥￥$＄€£])(?=\d)|(?<=\d)(?=[㎎㎏㎜㎝㎞㎡㎖㏄℃{_RAISED}])|(?<=[{_RAISED}])(?=[{_RAISED}])|(?<=\u20e3)(?=\d)"
@@ -145,7 +146,8 @@ def _next_end(text: str, places: Sequence[int], first: int, end: int) -> int | N
 
 def _cuts_word(text: str, at: int) -> bool:
     """Whether a cut there would part what is read as one word: 湿|疹, 代某|谢, 氵|台, 降x|ue压. Spaces don't count."""
-    if sounds().ties.get(text[at - 1 : at + 1], 0) >= _TIED and not _INSIDE.match(text, at):  # numbers are made whole at the end
+    tie = sounds().ties.get(simplified(text[at - 1 : at + 1]), 0)
+    if tie >= _TIED and not _INSIDE.match(text, at):  # numbers are made whole at the end
         return True
     before, after = text[max(0, at - _DISGUISED) : at], text[at : at + _DISGUISED]
     parted, whole = normalise(before) + normalise(after), normalise(before + after)

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-Both = tuple[str, str]  # in Chinese, in English
+Bilingual = tuple[str, str]  # in Chinese, in English
 _LAWS, _ARTICLES = 3, 2  # how many laws a line names, and how many articles of each
 _MARKS = {
     "case": ("仅见于案例", "seen applied only"), "no": ("未核实", "not verified"),
@@ -14,11 +14,11 @@ _MARKS = {
 }  # fmt: skip
 
 
-def citation(articles: Iterable[Mapping[str, Any]]) -> Both:
+def citation(articles: Iterable[Mapping[str, Any]]) -> Bilingual:
     """All articles in one line, law by law, each with its marks: which of them applies, the facts decide."""
     laws = _by_law(articles)
-    chinese = ("、".join(one["article"] + marks(one)[0] for one in of) for of in laws.values())
-    english = ("、".join(one["article"] + marks(one)[1] for one in of) for of in laws.values())
+    chinese = ("、".join(one["article"] + marks(one)[0] for one in cited) for cited in laws.values())
+    english = ("、".join(one["article"] + marks(one)[1] for one in cited) for cited in laws.values())
     names = [_names(law) for law in laws]
     return (
         "；".join(name[0] + said for name, said in zip(names, chinese, strict=True)),
@@ -31,7 +31,7 @@ def foremost(articles: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
     Those of a label's ordinary case stand first in the label schema.
     """
-    return [article for of in itertools.islice(_by_law(articles).values(), _LAWS) for article in of[:_ARTICLES]]
+    return [article for cited in itertools.islice(_by_law(articles).values(), _LAWS) for article in cited[:_ARTICLES]]
 
 
 def _by_law(articles: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
@@ -42,13 +42,13 @@ def _by_law(articles: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str
     return laws
 
 
-def says(article: Mapping[str, Any]) -> Both:
-    """The paraphrase of an article; bundles of before `says_zh` have it in English only."""
+def says(article: Mapping[str, Any]) -> Bilingual:
+    """The paraphrase of an article; bundles that are older than `says_zh` have it in English only."""
     english = article.get("says") or ""
     return article.get("says_zh") or english, english
 
 
-def penalty(stated: Mapping[str, Any]) -> Both:
+def penalty(stated: Mapping[str, Any]) -> Bilingual:
     """The penalty's articles with their marks, and what they state; old bundles have no `states_zh` and no `basis_en`."""
     basis, english = stated["basis"], stated.get("basis_en")
     known = marks(stated)
@@ -59,14 +59,14 @@ def penalty(stated: Mapping[str, Any]) -> Both:
     )
 
 
-def marks(cited: Mapping[str, Any]) -> Both:
-    """In brackets, what to know before citing; empty for a text that was read and may not have changed."""
+def marks(cited: Mapping[str, Any]) -> Bilingual:
+    """In brackets, what to know before citing; empty where the text itself was read and nothing says that it has changed since."""
     known = [mark for mark in (cited.get("verified"), "check" if cited.get("check") else "") if mark in _MARKS]
     chinese, english = ([_MARKS[mark][language] for mark in known] for language in (0, 1))
     return (f"（{'，'.join(chinese)}）", f" ({', '.join(english)})") if known else ("", "")
 
 
-def _names(law: str) -> Both:
+def _names(law: str) -> Bilingual:
     """ "广告法 [Advertising Law]" as it is cited; the Chinese name is the official one and stands in both."""
     name, _, english = law.partition(" [")
     return f"《{name}》", f"{english.rstrip(']')} 《{name}》".lstrip()

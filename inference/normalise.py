@@ -1,7 +1,7 @@
 """Undoing the disguises that need no learning: width, script, invisible and interposed characters, symbols that are read as
 words or numbers, characters in parts, words with a filler inside, pinyin.
 
-Training and inference share this function, so a model never sees a form that it wasn't trained on.
+Training and inference both call `normalise`, so a model never sees a form that it wasn't trained on.
 Homophones, initials and code words are left to the model.
 """
 
@@ -179,7 +179,10 @@ def _without_symbols(text: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """Plain form of `text` as the model reads it; idempotent."""
+    """Plain form of `text` as the model reads it.
+
+    A second time changes nothing, but where NFKC would compose what a dropped symbol kept apart (か🔥\u3099).
+    """
     while True:  # what is put together may be part of something else
         text = _RAISED.sub(_lowered, INVISIBLE.sub("", text))
         text = _without_symbols(INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))

@@ -183,7 +183,10 @@ def evaluate(
     ] = None,
     record: Annotated[Path | None, typer.Option("--json", help="JSON file with all that was measured.")] = None,
     errors: Annotated[
-        int, typer.Option(min=0, help="Misses and false alarms of each label to explain in both; 0: no text in them.")
+        int,
+        typer.Option(
+            min=0, help="Misses and false alarms of each label to explain in --report and --json; 0: no text in them."
+        ),
     ] = 5,
     config: Annotated[
         Path, typer.Option(help="Where training rows come from, for TF-IDF and to explain errors.")

@@ -91,6 +91,7 @@ class DataConfig(_Strict):
     """Where rows come from."""
 
     label_schema: Path = Path("configs/labels.yaml")
+    # A file that several of these name is learned so often; its held-out rows are measured once.
     written: list[str] = ["data/corpus/*.jsonl", "data/rooms/*.jsonl"]
     public_labels: list[str] = ["data/labels/*.jsonl"]
     public_sources: Path = Path("data/public.yaml")

@@ -19,7 +19,7 @@ from zhenyan.training.modelling import load_model
 from zhenyan.training.outputs import make_folders
 from zhenyan.training.predict import predict_as_read, sigmoid
 from zhenyan.training.provenance import use_threads
-from zhenyan.training.rows import Row
+from zhenyan.training.rows import Row, once, text_key
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.splits import load_splits
 from zhenyan.training.train import MODEL, THRESHOLDS, Run, pretrained, train
@@ -42,7 +42,7 @@ def cross_validate(config: TrainConfig, folds: int, console: Console, fit: Fit |
             update={"source": str(pretrained(config, schema)), "trim_vocabulary": False}
         )
         config = config.model_copy(update={"encoder": encoder, "pretrain": None})
-    rows = load_corpus(config.data, schema).train
+    rows = once(load_corpus(config.data, schema).train)
     data = labelled(rows, schema.ids)
     fold = group_folds([row.group for row in rows], folds, config.seed)
     scores, decided = np.zeros(data.truth.shape), np.zeros(data.truth.shape, dtype=bool)
@@ -64,9 +64,11 @@ def train_without(held: Sequence[Row], config: TrainConfig, number: int, fit: Fi
     splits = load_splits(config.data.splits)
     groups = sorted({row.group for row in held} | set(splits.test))
     name = f"{config.name}-fold{number + 1}"
-    path = config.runs / f"{name}.splits.yaml"
+    text = yaml.safe_dump({"validation": splits.validation, "test": groups})
+    # Named by what it says: another cross-validation of this name, with other folds, may be going on.
+    path = config.runs / f"{name}-{text_key(text)[:8]}.splits.yaml"
     make_folders(f"runs {config.runs}", config.runs)
-    path.write_text(yaml.safe_dump({"validation": splits.validation, "test": groups}), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return fit(config.model_copy(update={"name": name, "data": config.data.model_copy(update={"splits": path})}))
 
 

@@ -21,7 +21,7 @@ from zhenyan.training.config import DataConfig, DistilConfig, EvasionConfig, Tra
 from zhenyan.training.evasion import asides
 from zhenyan.training.leaks import without_leaks
 from zhenyan.training.public import documents, join_labels, load_sources
-from zhenyan.training.rows import Row, read_rows
+from zhenyan.training.rows import Row, once, read_rows
 from zhenyan.training.schema import Schema
 from zhenyan.training.splits import Splits, load_splits, split_rows
 from zhenyan.training.utterances import split_utterances
@@ -63,6 +63,7 @@ def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("tr
     parts = split_rows([*written, *real], splits)
     plain = cache(normalise)  # all texts take seconds
     labelled = {plain(row.text) for rows in parts.values() for row in rows}
+    parts |= {name: once(parts[name]) for name in ("validation", "test")}
     parts["train"] = without_leaks(parts["train"], [*parts["validation"], *parts["test"]], plain)
     for name in needed:
         if not parts[name]:
@@ -127,7 +128,13 @@ def crossed_rows(rows: Sequence[Row], config: DistilConfig, seed: int) -> list[R
 
 def labels_alone(row: Row, config: WrittenLessonsConfig) -> bool:
     """Whether a row's labels are all that is learned of it, so that no teacher's answer to it, or to a line made of it, counts."""
-    return row.annotated != () and any(fnmatchcase(row.group, pattern) for pattern in config.labels_alone)
+    written = row.annotated != () and origin(row) != "real"
+    return written and any(fnmatchcase(author(row), pattern) for pattern in config.labels_alone)
+
+
+def author(row: Row) -> str:
+    """The batch of who wrote or rewrote a row, also where its group is a room; empty for a real one."""
+    return str(row.meta.get("rewriter") or row.meta.get("batch") or "")
 
 
 def _crossed_written(rows: Sequence[Row], asked: int, seed: int) -> list[Row]:

@@ -57,13 +57,15 @@ class Options:
 def read_sets(sets: list[str], cache: Path, schema: Schema) -> list[Row]:
     """Rows of files that hold texts or hashes.
 
-    ConfigError when a hashed line isn't in `cache` (a part would mislead) and for a label that the schema lacks.
+    ConfigError when a hashed line isn't in `cache` (a part would mislead), when there is no row, and for a label that the schema lacks.
     """
     rows, missing = read_labelled(sets, cache)
     if missing:
         raise ConfigError(
             f"{', '.join(sets)}: {missing:,} hashed labels find no text in {cache}; run `zhenyan data fetch` first"
         )
+    if not rows:
+        raise ConfigError(f"{', '.join(sets)}: no labelled row to measure on; write one JSON object a line")
     for row in rows:
         schema.check_row(row)
     return rows

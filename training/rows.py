@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -197,6 +197,11 @@ def _parsed(line: str, origin: str) -> Any:
 def read_rows(patterns: str | Path | Sequence[str | Path]) -> list[Row]:
     """All rows of the named JSON Lines files, in order."""
     return [row_from_json(record, origin) for path in expand(patterns) for record, origin in iter_records(path)]
+
+
+def once(rows: Iterable[Row]) -> list[Row]:
+    """Each row once, in order, however many patterns name its file: it weighs so often in training, but isn't measured so often."""
+    return list({row.origin: row for row in rows}.values())
 
 
 def read_all(patterns: Sequence[str | Path]) -> tuple[list[Row], list[str]]:

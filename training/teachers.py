@@ -22,7 +22,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.training import distributed
 from zhenyan.training.config import TrainConfig
-from zhenyan.training.dataset import Lessons, labels_alone, origin
+from zhenyan.training.dataset import Lessons, author, labels_alone, origin
 from zhenyan.training.modelling import load_model
 from zhenyan.training.outputs import make_folders
 from zhenyan.training.precision import uses_bf16
@@ -47,11 +47,7 @@ def learn_from(config: TrainConfig, schema: Schema, rows: Sequence[Row]) -> Less
     _check_batches(distil.written.labels_alone, rows)
     real = np.array([origin(row) == "real" for row in rows])
     alone = np.array([labels_alone(row, distil.written) for row in rows])
-    parts = [
-        (chosen, taught)
-        for chosen, taught in ((real & ~alone, distil), (~real & ~alone, distil.written))
-        if chosen.any()
-    ]
+    parts = [(chosen, taught) for chosen, taught in ((real, distil), (~real & ~alone, distil.written)) if chosen.any()]
     said = _ask_each([(taught.teachers, texts[chosen]) for chosen, taught in parts], config, schema)
     for (chosen, taught), probabilities in zip(parts, said, strict=True):
         answers[chosen], share[chosen] = _mean(probabilities), taught.weight
@@ -61,7 +57,7 @@ def learn_from(config: TrainConfig, schema: Schema, rows: Sequence[Row]) -> Less
 
 def _check_batches(patterns: Sequence[str], rows: Sequence[Row]) -> None:
     """ConfigError for a pattern that no row's author batch matches."""
-    batches = {row.group for row in rows}
+    batches = {author(row) for row in rows if row.annotated != ()} - {""}
     for pattern in patterns:
         if not any(fnmatchcase(batch, pattern) for batch in batches):
             raise ConfigError(

@@ -65,6 +65,7 @@ _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 _TOTALS = frozenset(("合计", "总计", "小计"))
 _NUMBER = re.compile(r"-?[\d,]+(?:\.\d+)?%?")
 _NEXT_DAY = 86400.0  # seconds
+_LISTED, _NAME_CHARS = 50, 40  # columns that a message names, and characters of each
 
 
 class Untimed(NamedTuple):
@@ -167,15 +168,13 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
             if asked not in names and lenient and flag != "--text-column":
                 return None
             if asked not in names:
-                raise InputError(f"{path}: no column {asked!r} ({flag}); its columns are {', '.join(map(str, names))}")
+                raise InputError(f"{path}: no column {asked!r} ({flag}); its columns are {_listed(names)}")
             return asked
         return _first(usual, plain, *more)
 
     text = pick(options.text_column, TEXT_COLUMNS, "--text-column")
     if text is None:
-        raise InputError(
-            f"{path}: no text column; its columns are {', '.join(map(str, names)) or '(none)'}; name one with --text-column"
-        )
+        raise InputError(f"{path}: no text column; its columns are {_listed(names)}; name one with --text-column")
     if options.text_column is None:
         known = [
             name
@@ -190,6 +189,12 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
     rooms = STREAM_COLUMNS if start is None else STREAM_COLUMNS + HOST_COLUMNS
     stream = pick(options.stream_column, rooms, "--stream-column")
     return Columns(text, start, end, stream, None if start is None else _first(DAY_COLUMNS, plain))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The columns for a message: of a file that is no table, such as a picture called .csv, they would fill pages."""
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    return ", ".join(str(name)[:_NAME_CHARS] for name in names[:_LISTED]) + more or "(none)"
 
 
 def find_times(names: Iterable[str]) -> tuple[str | None, str | None]:

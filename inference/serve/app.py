@@ -72,10 +72,14 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
 
 
 async def _warm_up(batcher: Batcher, classifier: Classifier, settings: Settings) -> None:
-    """Score the largest shapes, so that the first request isn't the slow one and the pace is known; raises if it can't."""
+    """Score the largest shapes, so that the first request isn't the slow one and the pace is known; raises if it can't.
+
+    On a busy machine it may miss a short deadline, which holds for those who wait: nobody does, so the service starts all the same.
+    """
     for explain, longest in ((False, 400), (True, 100)) * 2:  # the evidence of a long text takes seconds
         texts = ["降" * min(settings.max_chars, longest)] * 4 + ["暖" * 20] * 32
-        await batcher.submit([text + str(explain) for text in texts], explain)
+        with contextlib.suppress(Overloaded):
+            await batcher.submit([text + str(explain) for text in texts], explain)
         classifier.clear_cache()
 
 

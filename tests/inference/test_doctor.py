@@ -29,13 +29,17 @@ def small(tmp_path) -> Path:
     """The bundled model with few probes, so that a check takes no time."""
     folder = Path(shutil.copytree(load_bundle().folder, tmp_path / "bundle"))
     probes = json.loads((folder / "probes.json").read_text())
-    few = {key: value[:20] if isinstance(value, list) else value for key, value in probes.items()}
-    (folder / "probes.json").write_text(json.dumps(few))
+    give_probes(folder, {key: value[:20] if isinstance(value, list) else value for key, value in probes.items()})
+    return folder
+
+
+def give_probes(folder: Path, probes: object) -> None:
+    """Other probes for a bundle, which stays whole."""
+    (folder / "probes.json").write_text(json.dumps(probes))
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["sha256"]["probes.json"] = sha256(folder / "probes.json")
     manifest["bundle_id"] = bundle_id(manifest["name"], manifest["sha256"])
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
 
 
 def verdict(runtime: str = "onnxruntime", flips: float = 0.0, alone: float = 0.0, speed: float = 100.0) -> Verdict:
@@ -70,6 +74,17 @@ def test_a_model_whose_answers_changed_is_not_sound(small, monkeypatch):
     assert not examine(load_bundle(small), "onnxruntime", 0.01).sound
     result = CliRunner().invoke(app, ["doctor", "--model", str(small), "--save"])
     assert result.exit_code == 1 and "no runtime is sound" in result.output and not doctor.choice_file().exists()
+
+
+@pytest.mark.parametrize(("probes", "told"), [
+    ({"texts": [], "probabilities": []}, "with 0 probes"),  # exported where no validation row is written
+    ({"texts": ["好"], "probabilities": [[0.5]]}, "answers of the shape (1, 1)"),
+    ({"texts": ["好"]}, "not the probes of a bundle (KeyError('probabilities'))"), ([], "not the probes of a bundle"),
+])  # fmt: skip
+def test_a_bundle_without_probes_is_told_apart_from_unsound_runtimes(small, command, probes, told):
+    give_probes(small, probes)
+    code, said = command("doctor", "--model", str(small))
+    assert code == 2 and told in said and "export the bundle again" in said and "no runtime is sound" not in said
 
 
 def test_a_runtime_that_cannot_run_the_model_is_shown_and_left_out(small, monkeypatch):

@@ -107,9 +107,9 @@ def test_idempotent(text):
 @pytest.mark.parametrize("text", ["代衣某", "糖和尿不湿", "某小和", "代某xie小", "氵某台", "国.家.级品", "国.家"])
 def test_a_long_row_of_what_might_be_broken_words_is_read_at_once(text):
     """Each must not wait for the one behind it: a row of thousands ended in a RecursionError, after minutes."""
-    began = time.perf_counter()
+    began = time.process_time()
     normalise(text * 3000 + "袋")
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def without_a_layer(text):
@@ -147,6 +147,6 @@ def test_twice_as_many_fillers_inside_one_another_are_twice_the_work(monkeypatch
 
 
 def test_thousands_of_fillers_inside_one_another_are_read_at_once():
-    began = time.perf_counter()
+    began = time.process_time()
     assert normalise("什" * 20_000 + "么" * 20_000) == "什么"
-    assert time.perf_counter() - began < 10  # a sixth of a second alone
+    assert time.process_time() - began < 10  # a sixth of a second alone

@@ -203,7 +203,7 @@ SIGNS = (
 
 @pytest.mark.parametrize("sign", [*SIGNS, "吃💊 ", "本品❌", "售❌卖", "价9⁹元", "吃💊" + " " * 40, "".join(SIGNS)])
 def test_long_rows_of_symbols_are_read_at_once(sign):
-    start = time.perf_counter()
+    start = time.process_time()
     text = normalise(sign * (200_000 // len(sign)))
     assert normalise(text) == text
-    assert time.perf_counter() - start < 10  # under a second alone
+    assert time.process_time() - start < 10  # under a second alone

@@ -260,6 +260,14 @@ def test_a_damaged_header_tells_the_encoding_and_its_option(tmp_path, data, aske
         outline(given(tmp_path / "a.csv", data), **asked)
 
 
+@pytest.mark.parametrize("asked", [None, "said"])
+def test_columns_of_a_file_that_is_no_table_do_not_fill_pages(tmp_path, asked):
+    path = given(tmp_path / "a.csv", ",".join(f"{n}{'图' * 900}" for n in range(2_000)))
+    with pytest.raises(InputError, match=r"its columns are 0图{39}, 1图{39}, .* and 1,950 more") as told:
+        list(read_items(path, Options(text_column=asked)))
+    assert len(str(told.value)) < 50 * 42 + 300
+
+
 def test_blank_lines_of_a_table_are_no_rows_and_places_are_last_lines(tmp_path):
     path = given(tmp_path / "a.csv", f'文案,屏\n\n{FIRST},1\n , \n"上\n下",2\n{THIRD}\n,\n{SECOND},3\n')
     found = [(i.place, i.reason if isinstance(i, Reject) else i.text) for i in read_items(path, Options())]

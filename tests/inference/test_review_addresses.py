@@ -95,3 +95,42 @@ def test_a_stream_whose_name_has_a_line_break_can_be_chosen(tmp_path, name):
     page = ann.get("/", params={"stream": chosen, "state": "all"})
     assert re.findall(r'<a href="/finding/(\w+)"', page.text) == ["f000002"]
     assert "f000002" in ann.submit("/start", stream=chosen).text
+
+
+def test_a_decision_that_was_refused_leaves_the_choice_of_label_and_stream(tmp_path):
+    records = [finding(1), finding(2, label="price_fraud"), finding(3, label="price_fraud", stream='茶"叶&')]
+    ann = Browser(make_site(tmp_path, records), "ann")
+    chosen = {"label": "price_fraud", "stream": '茶"叶&', "sort": "stream"}
+    page = ann.submit("/start", **chosen).text
+    number = re.search(r"/work/(\d+)/decide", page)[1]
+    refused = ann.submit(f"/work/{number}/decide", hx=True, verdict="accept", version="99", key="f000003", **chosen)
+    assert refused.status_code == 409
+    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', refused.text)
+    again = ann.post("/start", data={name: html.unescape(value) for name, value in fields})
+    assert "f000003" in again.text and dict(again.url.params) == chosen
+
+
+def test_a_lead_whose_decision_was_refused_goes_on_settling(still):
+    lea = Browser(still, "lea")
+    refused = lea.submit("/work/9999/decide", hx=True, verdict="accept", version="1", settle="1")
+    assert (refused.status_code, 'name="settle" value="1"' in refused.text) == (409, True)
+
+
+def test_a_page_that_the_queue_no_longer_has_leads_to_its_last(tmp_path):
+    """As after deciding what stood on it and going back."""
+    ann = Browser(make_site(tmp_path, [finding(number) for number in range(1, 61)]), "ann")
+    beyond = ann.get("/?label=food_safety&page=3").text
+    assert "No findings here" not in beyond
+    last = ann.get(html.unescape(re.search(r'<p class="empty">.*?href="([^"]*)"', beyond)[1]))
+    assert (last.text.count('href="/finding/'), last.url.params["label"]) == (10, "food_safety")
+    assert "No findings here" in ann.get("/?label=price_fraud&page=3").text
+
+
+def test_what_was_chosen_is_named_where_it_is_used_up(tmp_path):
+    """Other findings wait: that nothing is left holds of the choice alone."""
+    ann = Browser(make_site(tmp_path, [finding(1), finding(2, label="price_fraud")]), "ann")
+    number = re.search(r"/work/(\d+)/decide", ann.submit("/start", label="price_fraud").text)[1]
+    form = {"verdict": "accept", "version": "1", "key": "f000002", "label": "price_fraud"}
+    done = ann.submit(f"/work/{number}/decide", hx=True, **form).text
+    assert "Nothing left for you of what you chose" in done and "<span>price fraud</span>" in done
+    assert "Nothing left for you" not in ann.get("/work").text

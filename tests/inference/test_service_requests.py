@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
 from zhenyan.inference.classifier import Prediction
-from zhenyan.inference.serve import observe
+from zhenyan.inference.serve import batcher, observe
 from zhenyan.inference.serve.app import create_app
 from zhenyan.inference.serve.keys import KeyFile
 from zhenyan.inference.serve.schemas import WRONG_INPUT, ClassifyRequest, ModerationRequest
@@ -127,6 +128,16 @@ def test_the_warm_up_is_no_service(monkeypatch):
         assert len(scored) == 144 and observed == [] and client.get("/ready").status_code == 200
         assert client.post("/v1/classify", json={"texts": ["好"]}).status_code == 200
     assert {"queue", "score", "waiting"} == set(observed) and observed.count("score") == 1
+
+
+def test_a_warm_up_that_misses_the_deadline_is_no_reason_not_to_start(monkeypatch):
+    """As where the machine is busy and `deadline_ms` short."""
+    late = SimpleNamespace(perf_counter=itertools.count(10**9).__next__)
+    model = SimpleNamespace(bundle=SimpleNamespace(id="none"), predict=lambda *_, **__: [], clear_cache=lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(batcher, "time", late)
+        with TestClient(create_app(Settings(deadline_ms=50), model)) as client:
+            assert client.get("/ready").status_code == 200
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/v1/classify/"), ("GET", "/health/"), ("GET", "/metrics/")])

@@ -18,7 +18,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import teachers as asking
 from zhenyan.training import train as training
 from zhenyan.training.config import DistilConfig, LossConfig, WrittenLessonsConfig
-from zhenyan.training.dataset import SPLICE_CHARS, crossed, crossed_rows, origin
+from zhenyan.training.dataset import SPLICE_CHARS, crossed, crossed_rows, labels_alone, origin
 from zhenyan.training.losses import label_loss, teacher_loss
 from zhenyan.training.modelling import MultiLabelClassifier, load_model, save_model, width_of
 from zhenyan.training.predict import predict, sigmoid
@@ -120,6 +120,16 @@ def test_of_batches_written_against_teachers_only_labels_are_learned(teachers, s
     none = config.distil.written.model_copy(update={"labels_alone": ["q*"]})
     with pytest.raises(ConfigError, match=r"labels_alone: no training row is of a batch 'q\*'"):
         learn_from(with_teachers(config, **{**config.distil.model_dump(), "written": none}), schema, rows)
+
+
+def test_batches_of_labels_alone_are_authors_not_sources_and_rooms():
+    lessons = WrittenLessonsConfig(teachers=[Path("teacher")], labels_alone=["m*", "s01"])
+    metas = [{"batch": "m02"}, {"batch": "s01", "room": "s01-r1"}, {"rewriter": "m03", "source": "streams"},
+             {"source": "morph_health"}, {"source": "streams", "room": "m1"}, {"batch": "b01", "room": "m1"}]  # fmt: skip
+    rows = [Row(LINES[0], meta=meta) for meta in metas]
+    assert [labels_alone(row, lessons) for row in rows] == [True] * 3 + [False] * 3
+    everyone = lessons.model_copy(update={"labels_alone": ["*"]})
+    assert [labels_alone(row, everyone) for row in rows] == [True] * 3 + [False, False, True]
 
 
 def test_a_teacher_of_real_and_of_written_rows_is_loaded_once_and_answers_as_two(teachers, small_config, monkeypatch):

@@ -31,7 +31,7 @@ from zhenyan.training.evaluate import (
     quality,
     slices,
 )
-from zhenyan.training.evaluation_run import Options, evaluate_bundle
+from zhenyan.training.evaluation_run import Options, evaluate_bundle, read_sets
 from zhenyan.training.mistakes import FALSE_ALARM, MISSED, hardest, nearest_rows
 from zhenyan.training.rows import Row, read_rows, text_key
 from zhenyan.training.schema import load_schema
@@ -373,3 +373,9 @@ def test_a_hashed_set_is_joined_and_a_missing_text_is_said(measuring_config, tmp
     done = CliRunner().invoke(app, [*command, "--json", str(tmp_path / "out.json")])
     assert done.exit_code == 0, done.output
     assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["rows"] == 1
+
+
+def test_a_file_of_rows_without_one_is_named(tmp_path):
+    (tmp_path / "none.jsonl").touch()
+    with pytest.raises(ConfigError, match=r"none\.jsonl: no labelled row to measure on"):
+        read_sets([str(tmp_path / "none.jsonl")], tmp_path, SCHEMA)

@@ -7,10 +7,12 @@ import shutil
 
 import pytest
 import yaml
+from zhenyan.training.config import DataConfig
+from zhenyan.training.dataset import load_corpus
 from zhenyan.training.edits import corpus_line
 from zhenyan.training.fixes import apply_fixes
 from zhenyan.training.migrate import apply_migration, plan_migration
-from zhenyan.training.rows import read_rows, text_key
+from zhenyan.training.rows import once, read_rows, text_key
 from zhenyan.training.schema import load_schema
 
 
@@ -60,3 +62,18 @@ def test_rows_of_one_file_are_listed_once(corpus, other):
     apply_migration(plan, corpus / "migrations")
     assert [json.loads(line)["labels"] for line in (corpus / "c.jsonl").read_text("utf-8").splitlines()] == [[], []]
     assert (corpus / "link.jsonl").is_symlink()
+
+
+def test_held_out_rows_of_one_file_are_measured_once(corpus, root):
+    rows = [
+        {"text": text, "labels": [], "batch": batch}
+        for batch, text in (("b01", "两盒装"), ("b02", "九块九"), ("b03", "包邮"))
+    ]
+    (corpus / "c.jsonl").write_bytes(b"".join(map(corpus_line, rows)))
+    (corpus / "splits.yaml").write_text("validation: [b02]\ntest: [b03]\n", encoding="utf-8")
+    config = DataConfig(written=["c.jsonl", "c*.jsonl"], public_labels=[], public_sources=root / "data/public.yaml",
+                        public_cache=corpus / "cache", splits=corpus / "splits.yaml")  # fmt: skip
+    found = load_corpus(config, load_schema())
+    assert [row.text for row in found.train] == ["两盒装"] * 2, "learned as often as its file is named"
+    assert [row.text for row in (*found.validation, *found.test)] == ["九块九", "包邮"]
+    assert [row.text for row in once(found.train)] == ["两盒装"], "what cross-validation measures"

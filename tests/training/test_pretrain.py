@@ -19,7 +19,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli, pretrain
 from zhenyan.training import train as training
 from zhenyan.training.config import DistilConfig, EncoderConfig, PretrainConfig, dump_config
-from zhenyan.training.cross_validation import cross_validate, fold_table
+from zhenyan.training.cross_validation import cross_validate, fold_table, train_without
 from zhenyan.training.dataset import load_corpus
 from zhenyan.training.encoders.load import backbone, load_encoder
 from zhenyan.training.pretrain import MaskedTrainer, continue_pretraining, digest
@@ -203,6 +203,14 @@ def test_every_group_is_decided_by_a_model_that_never_saw_it(config):
     assert held[0] | held[1] == {row.group for row in train_rows}
     assert measured["rows"] == len(train_rows) and measured["folds"] == 2
     assert 0 <= measured["any_violation"]["f1"] <= 1 and fold_table(measured).row_count >= 1
+
+
+def test_cross_validations_of_one_name_side_by_side_keep_their_own_splits(config):
+    rows, kept = load_corpus(config.data, load_schema(config.data.label_schema)).train, []
+    for held in (rows[:1], []):  # as with another number of folds
+        train_without(held, config, 0, kept.append)
+    first, second = (load_splits(one.data.splits).test for one in kept)
+    assert set(first) - set(second) == {rows[0].group}
 
 
 def test_the_record_is_written_where_no_group_has_enough_violating_rows(config, root, tmp_path):

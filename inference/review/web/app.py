@@ -85,5 +85,5 @@ def _add_errors(app: FastAPI) -> None:
 
 def _refusal(request: Request, status: int, english: str, chinese: str) -> Response:
     name = "refused_work.html.jinja" if "hx-request" in request.headers else "refused.html.jinja"
-    user = getattr(request.state, "user", None)
-    return render(request, name, status, user, number=status, english=english, chinese=chinese)
+    user, form = getattr(request.state, "user", None), getattr(request.state, "form", {})  # neither for an unknown page
+    return render(request, name, status, user, number=status, english=english, chinese=chinese, form=form)
