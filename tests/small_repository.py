@@ -56,6 +56,8 @@ ROWS = {
         "g01": 20,
         "h02": 20,
         "i01": 20,
+        "k01": 20,
+        "l01": 20,
     },
     "data/rooms": {"s01": 40},
 }
@@ -126,10 +128,11 @@ def _shrink_configs(configs: Path, encoder: Path) -> None:
     _merge(configs / "train/afresh.yaml", {"optim": {"epochs": 1}})
     _merge(configs / "train/crossed.yaml", {"distil": {"crossed": 40}, "optim": {"epochs": 1}})
     steady = ("steady", "lecture", "steady-later", "rulings", "settle", "settle-later", "notices", "notices-later",
-              "documents", "ensemble")  # fmt: skip
+              "documents", "ensemble", "causes")  # fmt: skip
     for name in ("asides", "sharpen", *steady):
         _merge(configs / f"train/{name}.yaml", {"distil": {"crossed": 40}})
-    _merge(configs / "train/ensemble.yaml", {"distil": {"written": {"crossed": 20}}})
+    for name in ("ensemble", "causes"):
+        _merge(configs / f"train/{name}.yaml", {"distil": {"written": {"crossed": 20}}})
     for name in ("bert-later", "bert-pages", *steady):
         _merge(configs / f"train/{name}.yaml", {"data": {"public_labels": ["data/labels/*.jsonl"]}})
     _merge(configs / "train/bert.yaml", {"encoder": {"source": str(encoder), "layers": [0, 1], "frozen": 1}})

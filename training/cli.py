@@ -96,6 +96,9 @@ def average(
         list[str], typer.Argument(help="FOLDER=SHARE of each model folder of a run, or bundle; the shares' sum is 1.")
     ],
     config: Annotated[Path, typer.Option(help="Whose name and validation rows the new run has (YAML).")] = _DEFAULT,
+    set_: Annotated[
+        list[str], typer.Option("--set", help="KEY=VALUE over the file, such as voice.shift=1; repeatable.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Average the weights of models that began from the same weights; thresholds are chosen anew.
 
@@ -106,7 +109,7 @@ def average(
     from zhenyan.training.config import load_config
 
     console = rich.console.Console()
-    result = averages.average(load_config(config), averages.parse_shares(models), console)
+    result = averages.average(load_config(config, overrides.parse(set_)), averages.parse_shares(models), console)
     console.print(f"{result.folder}: {summary(result.metrics)}")
 
 

@@ -178,6 +178,13 @@ class OptimConfig(_Strict):
     blend: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the trained weights; the rest stays as the run started
 
 
+class VoiceConfig(_Strict):
+    """Real speech is decided by lower thresholds than written lines: log-odds that texts sounding like it get on top."""
+
+    shift: Annotated[float, Field(ge=0)] = 1.0  # log-odds of a text that sounds like those of real rooms
+    rows: Count = 16000  # training rows from which the sound is learned
+
+
 class ThresholdConfig(_Strict):
     """How each label's threshold is chosen on validation rows."""
 
@@ -230,6 +237,7 @@ class TrainConfig(_Strict):
     loss: LossConfig = LossConfig()
     distil: DistilConfig | None = None
     optim: OptimConfig = OptimConfig()
+    voice: VoiceConfig | None = None  # added to the finished model's head, so only in a run that nothing goes on from
     thresholds: ThresholdConfig = ThresholdConfig()
     export: ExportConfig = ExportConfig()
     tracking: TrackingConfig = TrackingConfig()

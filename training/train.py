@@ -49,6 +49,7 @@ from zhenyan.training.teachers import learn_from
 from zhenyan.training.thresholds import choose_all
 from zhenyan.training.tracking import NoTracker, Tracker
 from zhenyan.training.trainer import build_trainer, check_machine
+from zhenyan.training.voice import add_voice
 
 MODEL, THRESHOLDS, METRICS, CONFIG = "model", "thresholds.json", "metrics.json", "config.yaml"
 START = "start.safetensors"
@@ -337,6 +338,8 @@ def finish_run(
     tracker: Tracker,
 ) -> dict[str, Any]:  # fmt: skip
     """Calibrate, choose thresholds on validation rows, measure, plot, save."""
+    if config.voice:
+        add_voice(model, tokenizer, corpus.train, config.voice, config.encoder.max_tokens, config.seed)
     data = labelled(corpus.validation, schema.ids)
     logits, _ = predict(model, tokenizer, data.texts, config.encoder.max_tokens)
     scaling = fit_scaling(data.truth, logits, config.thresholds.min_positives, data.seen)
