@@ -110,10 +110,14 @@ def _probes(bundle: Bundle) -> tuple[list[str], np.ndarray]:
         texts, want = list(probes["texts"]), np.array(probes["probabilities"], dtype=np.float32)
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{path}: not the probes of a bundle ({error!r}); export the bundle again") from None
-    if not texts or want.shape != (len(texts), len(bundle.labels)):
+    if not texts:
         raise BundleError(
-            f"{path}: no runtime can be compared with {len(texts)} probes and answers of the shape {want.shape}; "
-            "export the bundle again, with written rows (those with a `batch`) in its validation split: they become its probes"
+            f"{path}: no probes to compare a runtime with; export the bundle again, with written rows (those with a `batch`) "
+            "in its validation split: they become its probes"
+        )
+    if want.shape != (len(texts), len(bundle.labels)):
+        raise BundleError(
+            f"{path}: {len(texts)} probes, but answers of the shape {want.shape}; export the bundle again"
         )
     return texts, want
 

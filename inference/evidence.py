@@ -46,7 +46,7 @@ _NUMERAL = f"零〇一二两三四五六七八九{_MULTIPLES}"
 _CIRCLED = "①-⑳❶-❿"
 _RAISED = "⁰¹²³⁴-⁹"
 _INSIDE = re.compile(
-    rf"(?<=[\d{_LATIN}])(?=[\d{_LATIN}])|(?<=[{_NUMERAL}])(?=[{_NUMERAL}])|(?<=\d)(?=[{_MULTIPLES}])"
+    rf"(?<=[\d{_LATIN}])(?=[\d{_LATIN}])|(?<=[{_NUMERAL}])(?=[{_NUMERAL}])|(?<=\d)(?=[{_MULTIPLES}])|(?<=[{_MULTIPLES}])(?=\d)"
     r"|(?<=\d)(?=[%％‰]|[.,．]\d|，\d{3}(?!\d))|(?<=\d[.,．])(?=\d)|(?<=\d，)(?=\d{3}(?!\d))"
     rf"|(?<=[{_LATIN}])(?=[{_CIRCLED}]|[.．][\d{_CIRCLED}])|(?<=[{_LATIN}][.．])(?=[\d{_CIRCLED}])"
     rf"|(?<=[¥￥$＄€£])(?=\d)|(?<=\d)(?=[㎎㎏㎜㎝㎞㎡㎖㏄℃{_RAISED}])|(?<=[{_RAISED}])(?=[{_RAISED}])|(?<=\u20e3)(?=\d)"

@@ -17,6 +17,7 @@ from zhenyan.training.provenance import describe, use_threads
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.tracking import Tracker
 from zhenyan.training.train import Run, finish_run, finished, flatten, new_folder
+from zhenyan.training.voice import drawn
 
 
 def parse_shares(parts: Sequence[str]) -> dict[Path, float]:
@@ -45,12 +46,14 @@ def _is_number(text: str) -> bool:
 def average(config: TrainConfig, shares: Mapping[Path, float], console: Console) -> Run:
     """A run whose model is the weighted mean of other runs' or bundles' models (Wortsman et al. 2022, Model soups).
 
-    Nothing is trained; calibration and thresholds are fitted anew on the validation rows of `config`. The mean is a good
+    Nothing is trained but, where `voice` is set, its bias; calibration and thresholds are fitted anew on the validation rows of `config`. The mean is a good
     model where all began from the same weights and none went far. ConfigError names a model of another shape.
     """
     use_threads(config.optim)
     schema = load_schema(config.data.label_schema)
     corpus = load_corpus(config.data, schema)
+    if config.voice:
+        drawn(corpus.train, config.voice, config.seed)  # a fault is told before there is a run
     model, tokenizer = mean_model(shares, schema)
     folder = new_folder(config)
     tracker = Tracker(folder, config.tracking, folder.name, console)

@@ -128,8 +128,8 @@ def crossed_rows(rows: Sequence[Row], config: DistilConfig, seed: int) -> list[R
 
 def labels_alone(row: Row, config: WrittenLessonsConfig) -> bool:
     """Whether a row's labels are all that is learned of it, so that no teacher's answer to it, or to a line made of it, counts."""
-    written = row.annotated != () and origin(row) != "real"
-    return written and any(fnmatchcase(author(row), pattern) for pattern in config.labels_alone)
+    authored = row.annotated != () and origin(row) != "real"
+    return authored and any(fnmatchcase(author(row), pattern) for pattern in config.labels_alone)
 
 
 def author(row: Row) -> str:

@@ -49,7 +49,7 @@ from zhenyan.training.teachers import learn_from
 from zhenyan.training.thresholds import choose_all
 from zhenyan.training.tracking import NoTracker, Tracker
 from zhenyan.training.trainer import build_trainer, check_machine
-from zhenyan.training.voice import add_voice
+from zhenyan.training.voice import add_voice, drawn
 
 MODEL, THRESHOLDS, METRICS, CONFIG = "model", "thresholds.json", "metrics.json", "config.yaml"
 START = "start.safetensors"
@@ -91,6 +91,8 @@ def train(
         warm_start = began_with(resume, warm_start)
     fresh = check_models(config, schema, warm_start)
     corpus = load_corpus(config.data, schema)
+    if config.voice:
+        drawn(corpus.train, config.voice, config.seed)  # a fault is told before hours of work
     with distributed.group():
         first = distributed.is_first()
         folder = resume or distributed.first_says(new_folder(config) if first else None)

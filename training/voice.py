@@ -19,14 +19,8 @@ from zhenyan.training.rows import Row
 _STRENGTH = 100.0  # of the ridge; states of several thousand rows leave little to choose
 
 
-def add_voice(
-    model: MultiLabelClassifier, tokenizer: Any, rows: Sequence[Row], config: VoiceConfig, max_tokens: int, seed: int
-) -> None:
-    """Raise every label's logit by `config.shift` for texts like those of real rooms, by nothing for written ones.
-
-    How real a text sounds is estimated from its pooled state by ridge regression (Hoerl and Kennard 1970) over `config.rows` of the training
-    rows: 1 for real ones, 0 for written and moved ones. It is linear, so it becomes a part of the head. ConfigError unless there are both kinds.
-    """
+def drawn(rows: Sequence[Row], config: VoiceConfig, seed: int) -> tuple[list[Row], np.ndarray]:
+    """Training rows to tell voices by, and which of them are real; ConfigError unless there are both kinds."""
     some = random.Random(seed).sample(list(rows), min(config.rows, len(rows)))
     real = np.array([origin(row) == "real" for row in some])
     if real.all() or not real.any():
@@ -34,8 +28,21 @@ def add_voice(
             f"voice: {'no written' if len(real) and real.all() else 'no real'} training row to tell voices by; "
             "run `zhenyan data fetch` and name data.written, or set voice to null"
         )
+    return some, real
+
+
+def add_voice(
+    model: MultiLabelClassifier, tokenizer: Any, rows: Sequence[Row], config: VoiceConfig, max_tokens: int, seed: int
+) -> None:
+    """Raise every label's logit by `config.shift` for texts like those of real rooms, by nothing for written ones.
+
+    How real a text sounds is estimated from its pooled state by ridge regression (Hoerl and Kennard 1970) over `config.rows` of the training
+    rows: 1 for real ones, 0 for written and moved ones. It is linear, so it is added to every row of the head.
+    """
+    some, real = drawn(rows, config, seed)
     _, states = predict(model, tokenizer, [row.text for row in some], max_tokens)
     heard = Ridge(alpha=_STRENGTH).fit(states, real.astype(np.float32))
+    direction = torch.from_numpy(heard.coef_).to(model.head.weight)
     with torch.no_grad():
-        model.head.weight += config.shift * torch.as_tensor(heard.coef_, dtype=torch.float32)
-        model.head.bias += config.shift * float(heard.intercept_)
+        model.head.weight.add_(config.shift * direction)
+        model.head.bias.add_(config.shift * float(heard.intercept_))

@@ -77,7 +77,7 @@ def test_a_model_whose_answers_changed_is_not_sound(small, monkeypatch):
 
 
 @pytest.mark.parametrize(("probes", "told"), [
-    ({"texts": [], "probabilities": []}, "with 0 probes"),  # exported where no validation row is written
+    ({"texts": [], "probabilities": []}, "no probes to compare a runtime with"),  # exported where no validation row is written
     ({"texts": ["好"], "probabilities": [[0.5]]}, "answers of the shape (1, 1)"),
     ({"texts": ["好"]}, "not the probes of a bundle (KeyError('probabilities'))"), ([], "not the probes of a bundle"),
 ])  # fmt: skip

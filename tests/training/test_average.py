@@ -9,8 +9,11 @@ import pytest
 import torch
 from rich.console import Console
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training import average as averages
+from zhenyan.training import cli
 from zhenyan.training import train as training
 from zhenyan.training.average import average, parse_shares
+from zhenyan.training.config import dump_config
 from zhenyan.training.modelling import load_model, save_model
 
 
@@ -65,3 +68,14 @@ def test_shares_that_make_no_mean_are_named(parts, message):
 
 def test_shares_are_read_with_their_folders():
     assert parse_shares(["runs/a=b/model=0.4", "c=0.6"]) == {Path("runs/a=b/model"): 0.4, Path("c"): 0.6}
+
+
+def test_the_command_takes_values_over_the_file(small_config, tmp_path, monkeypatch):
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(small_config), encoding="utf-8")
+    asked, metrics = [], {"any_violation": {"f1": 1.0}, "core_micro": {"f1": 1.0}, "macro_f1": 1.0}
+    monkeypatch.setattr(averages, "average", lambda config, *_: asked.append(config) or training.Run(tmp_path, metrics))
+    cli.average(["a=0.5", "b=0.5"], path, ["voice={shift: 0.5}", "name=other"])
+    assert [(config.name, config.voice.shift) for config in asked] == [("other", 0.5)]
+    with pytest.raises(ConfigError, match=r"voice\.loudness"):
+        cli.average(["a=0.5", "b=0.5"], path, ["voice={loudness: 1}"])

@@ -49,7 +49,17 @@ def test_rows_of_one_kind_tell_no_voice(trained, rows, missing):
         add_voice(copy.deepcopy(trained[0]), trained[1], rows, VoiceConfig(), 64, seed=1)
 
 
-def test_a_run_gets_its_voice_when_it_is_finished(small_config):
+def test_a_run_that_can_have_no_voice_is_refused_before_it_is_trained(small_config):
     config = small_config.model_copy(update={"voice": VoiceConfig()})
     with pytest.raises(ConfigError, match="voice: no real training row"):
         training.train(config, console=Console(quiet=True))
+    assert not small_config.runs.exists(), "told before there is a run"
+
+
+def test_a_run_gets_its_voice_when_it_is_finished(small_config, monkeypatch):
+    heard = []
+    monkeypatch.setattr(training, "drawn", lambda *_: None)
+    monkeypatch.setattr(training, "add_voice", lambda *given: heard.append(given[3]))
+    training.train(small_config.model_copy(update={"voice": VoiceConfig(shift=0.5)}), console=Console(quiet=True))
+    training.train(small_config, console=Console(quiet=True))
+    assert heard == [VoiceConfig(shift=0.5)]
