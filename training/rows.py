@@ -201,7 +201,7 @@ def read_rows(patterns: str | Path | Sequence[str | Path]) -> list[Row]:
 
 def once(rows: Iterable[Row]) -> list[Row]:
     """Each row once, in order, however many patterns name its file: it weighs so often in training, but isn't measured so often."""
-    return list({row.origin: row for row in rows}.values())
+    return list({row.origin or id(row): row for row in rows}.values())  # rows made in code have no origin
 
 
 def read_all(patterns: Sequence[str | Path]) -> tuple[list[Row], list[str]]:

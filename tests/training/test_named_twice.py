@@ -12,7 +12,7 @@ from zhenyan.training.dataset import load_corpus
 from zhenyan.training.edits import corpus_line
 from zhenyan.training.fixes import apply_fixes
 from zhenyan.training.migrate import apply_migration, plan_migration
-from zhenyan.training.rows import once, read_rows, text_key
+from zhenyan.training.rows import Row, once, read_rows, text_key
 from zhenyan.training.schema import load_schema
 
 
@@ -77,3 +77,8 @@ def test_held_out_rows_of_one_file_are_measured_once(corpus, root):
     assert [row.text for row in found.train] == ["两盒装"] * 2, "learned as often as its file is named"
     assert [row.text for row in (*found.validation, *found.test)] == ["九块九", "包邮"]
     assert [row.text for row in once(found.train)] == ["两盒装"], "what cross-validation measures"
+
+
+def test_rows_that_no_file_has_are_all_kept():
+    rows = [Row("一"), Row("二"), Row("三", origin="a.jsonl:1"), Row("三", origin="a.jsonl:1")]
+    assert [row.text for row in once(rows)] == ["一", "二", "三"]
