@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from zhenyan.inference.normalise import INVISIBLE, SPACED, SPACERS, normalise, simplified
+from zhenyan.inference.normalise import INVISIBLE, REPEATED, SPACED, SPACERS, normalise, simplified
 from zhenyan.inference.pinyin import pinyin_in, sounds
 from zhenyan.inference.windows import RUN_MARGIN, clause_runs
 
@@ -116,13 +116,14 @@ def _with_pinyin_whole(read: str, spans: Sequence[tuple[int, int]]) -> list[tupl
 def _closed_up(text: str) -> tuple[str, Sequence[int]]:
     """What is read of `text`, and where each character of that stands in it.
 
-    Left out are invisible characters, all but one of several spaces, and what stands between characters set one by one: 高 血 压, 高-血-压.
+    Left out are invisible characters, all but one of several spaces, what stands between characters set one by one (高 血 压, 高-血-压), and
+    what only repeats the character before it (益益菌菌).
     """
     read, places = _without(text, range(len(text)), INVISIBLE.finditer(text))
     read, places = _without(_SPACE.sub(" ", read), places, _FURTHER_SPACES.finditer(read))
-    return _without(
-        read, places, (gap for run in SPACED.finditer(read) for gap in _DIVIDERS.finditer(read, *run.span()))
-    )
+    between = (gap for run in SPACED.finditer(read) for gap in _DIVIDERS.finditer(read, *run.span()))
+    read, places = _without(read, places, between)
+    return _without(read, places, REPEATED.finditer(read))
 
 
 def _without(text: str, places: Sequence[int], found: Iterable[re.Match[str]]) -> tuple[str, Sequence[int]]:

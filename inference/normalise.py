@@ -1,5 +1,5 @@
 """Undoing the disguises that need no learning: width, script, invisible and interposed characters, symbols that are read as
-words or numbers, characters in parts, words with a filler inside, pinyin.
+words or numbers, characters in parts, words with a filler inside, pinyin, characters said several times over.
 
 Training and inference both call `normalise`, so a model never sees a form that it wasn't trained on.
 Homophones, initials and code words are left to the model.
@@ -15,7 +15,7 @@ from pathlib import Path
 from zhenyan.inference.broken import whole
 from zhenyan.inference.pinyin import sounds, without_pinyin
 
-VERSION = 8  # written into every bundle; raise it whenever what is read of a text changes: by normalise(), or by windows.readings_of
+VERSION = 9  # written into every bundle; raise it whenever what is read of a text changes: by normalise(), or by windows.readings_of
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Invisible or formatting code points, lone surrogates, controls: carry no meaning, split words.
@@ -108,6 +108,11 @@ SPACED = re.compile(
     f"|(?:[{re.escape(SPACERS)}]{{1,2}}[{_HAN}](?![{_HAN}])){{2,}})"
 )
 _SPACES = re.compile(r"\s+")
+# What repeats a character: said or heard several times over (益益菌菌, 增增增加), or at a word's border (中国国家). Not numerals, nor where
+# one alone is something else (奶奶, 太太, 某某, 拼多多).
+REPEATED = re.compile(
+    f"(?<=([{_HAN}]))(?<![〇零幺一二三四五六七八九十百千万亿两廿卅壹贰叁肆伍陆柒捌玖拾佰仟奶太某])(?<!拼多)\\1+"
+)
 _EMPEROR = re.compile("乾(?=隆|坤|清[宫宮]|卦)")  # else dry, 干
 
 
@@ -190,6 +195,8 @@ def normalise(text: str) -> str:
         text = _BETWEEN_HAN.sub("", text)
         text = SPACED.sub(_close_up, text)
         plain = without_pinyin(whole(text))
+        if plain == text:
+            plain = REPEATED.sub("", text)
         if plain == text:
             return text
         text = plain

@@ -46,7 +46,7 @@ def _is_number(text: str) -> bool:
 def average(config: TrainConfig, shares: Mapping[Path, float], console: Console) -> Run:
     """A run whose model is the weighted mean of other runs' or bundles' models (Wortsman et al. 2022, Model soups).
 
-    Nothing is trained but, where `voice` is set, its bias; calibration and thresholds are fitted anew on the validation rows of `config`. The mean is a good
+    Nothing is trained but, where `voice` or `pairs` is set, its bias or its weights; calibration and thresholds are fitted anew on the validation rows of `config`. The mean is a good
     model where all began from the same weights and none went far. ConfigError names a model of another shape.
     """
     use_threads(config.optim)
@@ -74,8 +74,10 @@ def mean_model(shares: Mapping[Path, float], schema: Schema) -> tuple[MultiLabel
             raise ConfigError(f"{folder}: its model lacks {', '.join(missing)}; average models that know every label")
     (first, total), *others = shares.items()
     model, tokenizer, meta = load_model(first, schema.ids, schema.changes)
+    model.pairs = None
     for folder, share in others:
         following, own, its = load_model(folder, schema.ids, schema.changes)
+        following.pairs = None
         same = own.get_vocab() == tokenizer.get_vocab() and its["pooling"] == meta["pooling"]
         if not same or _shape(following) != _shape(model):
             raise ConfigError(

@@ -57,3 +57,5 @@ def fold_into_head(model: MultiLabelClassifier, scaling: Scaling) -> None:
     with torch.no_grad():
         model.head.weight.mul_(slope[:, None])
         model.head.bias.mul_(slope).add_(offset)
+        if model.pairs is not None:
+            model.pairs.scaled(slope)

@@ -185,6 +185,16 @@ class VoiceConfig(_Strict):
     rows: Count = 16000  # training rows from which the sound is learned
 
 
+class PairsConfig(_Strict):
+    """A linear model over characters and neighbouring pairs beside the finished network."""
+
+    weight: Annotated[float, Field(gt=0, lt=1)] = 0.15  # of it in the mean of both logits
+    strength: Annotated[float, Field(gt=0)] = 30.0  # C of the logistic regression
+    buckets: Annotated[int, Field(ge=2, lt=2**24)] = (
+        131_071  # 1.8 MB with 14 labels, and 0.9 for a vocabulary of 31,500
+    )
+
+
 class ThresholdConfig(_Strict):
     """How each label's threshold is chosen on validation rows."""
 
@@ -238,6 +248,9 @@ class TrainConfig(_Strict):
     distil: DistilConfig | None = None
     optim: OptimConfig = OptimConfig()
     voice: VoiceConfig | None = None  # added to the finished model's head, so only in a run that nothing goes on from
+    pairs: PairsConfig | None = (
+        None  # likewise; a training and a mean begin without those of the models they begin with
+    )
     thresholds: ThresholdConfig = ThresholdConfig()
     export: ExportConfig = ExportConfig()
     tracking: TrackingConfig = TrackingConfig()

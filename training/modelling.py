@@ -1,4 +1,4 @@
-"""The network: an encoder, a pooling and one linear head over all labels."""
+"""The network: an encoder, a pooling and one linear head over all labels, where asked for with a model of character pairs beside it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from transformers.utils import ModelOutput
 from zhenyan.inference.bundle import MANIFEST, load_bundle
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.encoders.load import backbone
+from zhenyan.training.pairs import CharacterPairs, restored
 from zhenyan.training.restore import read_bundle
 from zhenyan.training.schema import Change, Schema, former
 
 _META = "zhenyan.json"
+_PAIRS = "pairs."
 
 
 @dataclass
@@ -44,6 +46,7 @@ class MultiLabelClassifier(nn.Module):
 
     centre: Tensor
     spread: Tensor
+    pairs: CharacterPairs | None
     accepts_loss_kwargs = False  # our loss is a mean over rows: the Trainer must average it over accumulated batches
 
     def __init__(
@@ -57,6 +60,7 @@ class MultiLabelClassifier(nn.Module):
         self.head = nn.Linear(encoder.config.hidden_size, len(labels))
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
+        self.register_module("pairs", None)
         self.register_buffer("centre", torch.zeros(encoder.config.hidden_size))
         self.register_buffer("spread", torch.ones(encoder.config.hidden_size))
 
@@ -64,7 +68,8 @@ class MultiLabelClassifier(nn.Module):
         """Run encoder, pooling and head; the trainer's targets among the arguments are left alone."""
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         pooled = (pool(hidden, attention_mask, self.pooling) - self.centre) / self.spread
-        return ClassifierOutput(logits=self.head(self.dropout(pooled)), pooled=pooled)
+        logits = self.head(self.dropout(pooled))
+        return ClassifierOutput(logits=logits if self.pairs is None else logits + self.pairs(input_ids), pooled=pooled)
 
     def condition(self, pooled: Tensor, share: Tensor) -> None:
         """Start well: centre and scale pooled vectors as training rows' are, bias the head to the labels' shares.
@@ -95,6 +100,8 @@ def save_model(model: MultiLabelClassifier, tokenizer: PreTrainedTokenizerFast, 
     model.encoder.save_pretrained(folder / "encoder")
     tokenizer.save_pretrained(folder / "encoder")
     head = {"weight": model.head.weight, "bias": model.head.bias, "centre": model.centre, "spread": model.spread}
+    if model.pairs is not None:
+        head |= {_PAIRS + name: value for name, value in model.pairs.state_dict().items()}
     save_file({name: value.detach().cpu().contiguous() for name, value in head.items()}, folder / "head.safetensors")
     described = {"labels": model.labels, "pooling": model.pooling, **meta}
     (folder / _META).write_text(json.dumps(described, ensure_ascii=False, indent=2), encoding="utf-8")
@@ -158,10 +165,15 @@ def load_model(
     model = MultiLabelClassifier(encoder, wanted, meta["pooling"])
     model.centre.copy_(head["centre"])
     model.spread.copy_(head["spread"])
+    names = [former(label, meta["labels"], changes) for label in wanted]
+    columns = [None if name is None else meta["labels"].index(name) for name in names]
     with torch.no_grad():
-        for row, label in enumerate(wanted):
-            if (name := former(label, meta["labels"], changes)) is not None:
-                old = meta["labels"].index(name)
+        for row, old in enumerate(columns):
+            if old is not None:
                 model.head.weight[row] = head["weight"][old]
                 model.head.bias[row] = head["bias"][old]
+    if (
+        pairs := restored({name.removeprefix(_PAIRS): head[name] for name in head if name.startswith(_PAIRS)})
+    ) is not None:
+        model.pairs = pairs.for_labels(columns)
     return model, tokenizer, meta

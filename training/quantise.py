@@ -291,8 +291,10 @@ def _embedding_as_half(model: onnx.ModelProto) -> None:
 
 def _embedding(model: onnx.ModelProto) -> tuple[onnx.NodeProto, np.ndarray]:
     """The lookup of word embeddings and its table, float32 (words, hidden)."""
-    weights = {w.name: w for w in model.graph.initializer}
-    node = next(n for n in model.graph.node if n.op_type == "Gather" and n.input[1] == "input_ids")
+    weights = {w.name: w for w in model.graph.initializer if len(w.dims) == 2 and w.data_type == TensorProto.FLOAT}
+    node = next(
+        n for n in model.graph.node if n.op_type == "Gather" and n.input[1] == "input_ids" and n.input[0] in weights
+    )
     return node, numpy_helper.to_array(weights[node.input[0]]).astype(np.float32)
 
 

@@ -39,6 +39,7 @@ from zhenyan.training.evaluate import Labelled, curves, labelled, quality
 from zhenyan.training.losses import positive_weights
 from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model, save_model, width_of
 from zhenyan.training.outputs import make_folders
+from zhenyan.training.pair_weights import add_pairs
 from zhenyan.training.predict import predict, predict_as_read, sigmoid
 from zhenyan.training.pretrain import continue_pretraining, digest
 from zhenyan.training.progress import ProgressBar, Stopped, TrackMetrics
@@ -253,6 +254,7 @@ def start_model(config: TrainConfig, schema: Schema, warm_start: Path | None) ->
     """The network before training: warm-started, a student of its first teacher, or a pretrained encoder."""
     if warm_start is not None:
         model, tokenizer, _ = load_model(warm_start, schema.ids, schema.changes)
+        model.pairs = None
     else:
         encoder, tokenizer = start_encoder(config, schema)
         model = MultiLabelClassifier(encoder, schema.ids, config.encoder.pooling, config.encoder.dropout)
@@ -342,6 +344,8 @@ def finish_run(
     """Calibrate, choose thresholds on validation rows, measure, plot, save."""
     if config.voice:
         add_voice(model, tokenizer, corpus.train, config.voice, config.encoder.max_tokens, config.seed)
+    if config.pairs:
+        add_pairs(model, tokenizer, corpus.train, config.pairs, config.encoder.max_tokens)
     data = labelled(corpus.validation, schema.ids)
     logits, _ = predict(model, tokenizer, data.texts, config.encoder.max_tokens)
     scaling = fit_scaling(data.truth, logits, config.thresholds.min_positives, data.seen)

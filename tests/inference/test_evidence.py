@@ -172,7 +172,7 @@ def test_no_emoji_and_no_character_with_a_mark_is_cut(text, needed, spans):
 
 
 def test_a_number_on_the_edge_of_the_run_that_is_probed_is_shown_whole():
-    text = "始" + "好" * 44 + "价99888元" + "好" * 300
+    text = "始" + "好来" * 22 + "价99888元" + "好来" * 150
     assert found_for(text, "始", "价9") == [(0, 4), (44, 51)]
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 _NORM = "embeddings.LayerNorm.weight"
 _WORDS = "embeddings.word_embeddings.weight"
+_BESIDE = ".pairs."  # tables of character pairs are looked up by token ids, too
 _STORED = (
     "_quantized"  # ONNX Runtime's dynamic quantisation keeps NAME as NAME_quantized, NAME_scale and NAME_zero_point
 )
@@ -39,6 +40,15 @@ def parameters(model: onnx.ModelProto, prefix: str = "") -> dict[str, Tensor]:
         name: torch.from_numpy(np.array(value, dtype=np.float32))
         for name, value in found.items()
         if name.startswith(prefix) and np.issubdtype(value.dtype, np.floating)
+    }
+
+
+def stored(model: onnx.ModelProto, prefix: str, beginning: str) -> dict[str, Tensor]:
+    """Tensors of any kind, as the file holds them, whose names begin with `beginning`; named without `prefix`."""
+    return {
+        item.name.removeprefix(prefix): torch.from_numpy(numpy_helper.to_array(item).copy())
+        for item in model.graph.initializer
+        if item.name.startswith(beginning)
     }
 
 
@@ -103,7 +113,8 @@ class _Graph:
     def word_table(self) -> np.ndarray | None:
         """A bundle's word embeddings, stored in half precision, or as int8 rows and a scale for each."""
         gathers = [node for node in self.nodes if node.op_type == "Gather" and node.input[1] == "input_ids"]
-        tables = [self.constants[node.input[0]] for node in gathers if node.input[0] in self.constants]
+        names = [node.input[0] for node in gathers if _BESIDE not in node.input[0]]
+        tables = [self.constants[name] for name in names if name in self.constants]
         if not any(
             np.issubdtype(table.dtype, np.floating) for table in tables
         ):  # integers whose scale stands elsewhere
