@@ -109,7 +109,22 @@ def test_a_character_that_was_heard_several_times_is_read_once(heard, plain):
 
 
 @pytest.mark.parametrize(
-    "text", ["九十九九十九", "一百百分之百", "亿亿万万", "我奶奶喝奶", "太太给两两", "某某店", "1133元", "AA制", "ははは", "好，好", "幺幺零", "拼多多", "壹佰佰"]
+    "text",
+    [
+        "九十九九十九",
+        "一百百分之百",
+        "亿亿万万",
+        "我奶奶喝奶",
+        "太太给两两",
+        "某某店",
+        "1133元",
+        "AA制",
+        "ははは",
+        "好，好",
+        "幺幺零",
+        "拼多多",
+        "壹佰佰",
+    ],
 )
 def test_doubled_numerals_and_words_that_are_something_else_alone_stay(text):
     assert normalise(text) == text.replace("，", ",")

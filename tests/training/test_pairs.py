@@ -40,9 +40,7 @@ def by_hand(tokens, weights):
     """The logits by the definition: every character and every neighbouring pair of the tokens' characters, over the root of their number."""
     codes = [code(character) for token in tokens for character in token]
     buckets = len(weights)
-    places = [place(0, c, buckets) for c in codes] + [
-        place(a, b, buckets) for a, b in itertools.pairwise(codes)
-    ]
+    places = [place(0, c, buckets) for c in codes] + [place(a, b, buckets) for a, b in itertools.pairwise(codes)]
     return sum(weights[p] for p in places) / len(places) ** 0.5
 
 
