@@ -213,6 +213,12 @@ def _weights(given: np.ndarray, logits: np.ndarray) -> np.ndarray:
     return np.sum([half / np.maximum(half.max(axis=0), 1e-6) for half in halves], axis=0)
 
 
+def _behind_repeats(text: str, end: int) -> int:
+    """`end`, or where what only repeats the character before it ends: 便便秘秘 is shown whole."""
+    repeats = REPEATED.match(text, end)
+    return repeats.end() if repeats else end
+
+
 def _evidence(text: str, found: Mapping[str, Sequence[tuple[int, int]]]) -> tuple[Evidence, ...]:
     """Evidence in order; spans of one label that meet, as those of two parts of a long text may, are one."""
     read, places = _closed_up(text)
@@ -220,7 +226,7 @@ def _evidence(text: str, found: Mapping[str, Sequence[tuple[int, int]]]) -> tupl
     for label, spans in found.items():
         shown = _readable(read, _in_read(places, _joined(sorted(spans))))
         whole = _whole_words(read, shown)  # 三 百 八 十 is a number as it is read
-        written = _trimmed(text, [(places[start], places[end - 1] + 1) for start, end in whole])
+        written = _trimmed(text, [(places[start], _behind_repeats(text, places[end - 1] + 1)) for start, end in whole])
         each += [Evidence(start, end, text[start:end], label) for start, end in _whole_words(text, written)]
     return tuple(sorted(each, key=lambda e: (e.start, e.end, e.label)))
 

@@ -28,7 +28,7 @@ def test_no_labels_no_evidence_and_no_pieces_in_punctuation():
 
 
 @pytest.mark.parametrize(("text", "ends", "cut"), [
-    ("我婆婆以前小唐人，打针", [1, 3, 5, 6, 7, 8, 9, 10, 11], ["我婆婆以前", "小唐人", "打针"]),
+    ("我外婆以前小唐人，打针", [1, 3, 5, 6, 7, 8, 9, 10, 11], ["我外婆以前", "小唐人", "打针"]),
     ("喝了我们这个", [2, 4, 6], ["喝了我们", "这个"]), ("好，一个很长的词", [1, 2, 8], ["好", "一个很长的词"]),
     ("大家早上好", [], ["大家早上好"]), ("大家早上好", None, ["大家早上", "好"]),
 ])  # fmt: skip
@@ -169,6 +169,24 @@ def test_pieces_of_pinyin_stay_bounded():
 ])  # fmt: skip
 def test_no_emoji_and_no_character_with_a_mark_is_cut(text, needed, spans):
     assert found_for(text, *needed) == spans
+
+
+@pytest.mark.usefixtures("as_in_a_longer_clause")
+@pytest.mark.parametrize(("needed", "spans"), [("便秘", "便便秘秘"), ("调理", "调理理"), ("益生菌", "益益生生菌菌")])
+def test_what_a_recogniser_doubled_is_shown_with_all_that_stands_there(needed, spans):
+    text = "来来看看这个益益生生菌菌调理理一下啊便便秘秘就就好多了"
+    (span,) = found_doubled(text, needed)
+    assert spans in text[slice(*span)] and text[span[1] : span[1] + 1] != text[span[1] - 1]
+
+
+def found_doubled(text, needed):
+    """The evidence for a label that fires where `needed` is read."""
+
+    def fires(texts):
+        return np.array([[0.9 if needed in normalise(t) else 0.1] for t in texts])
+
+    (found,) = find_evidence([text], [[("label", 0)]], fires([text]), fires)
+    return [(e.start, e.end) for e in found]
 
 
 def test_a_number_on_the_edge_of_the_run_that_is_probed_is_shown_whole():
