@@ -93,10 +93,12 @@ class CharacterPairs(nn.Module):
         left, right = known[:, :-1, 1], known[:, 1:, 0]
         joined = ((left > 0) & (right > 0)).float()
         weights = functional.embedding(place(left, right, len(self.across)), self.across).float()
-        across = (weights * joined.unsqueeze(-1)).sum(1) * self.step[1]
-        inside = functional.embedding(input_ids, self.inside).float().sum(1) * self.step[0]
+        across = (weights * joined.unsqueeze(-1)).sum(1)
+        inside = functional.embedding(input_ids, self.inside).float().sum(1)
+        # Steps taken apart would be constants of their own in the file, without the name by which they are read back.
+        summed = (torch.stack([inside, across], dim=1) * self.step).sum(1)
         many = known[:, :, 2].sum(1).float() + joined.sum(1)
-        return (inside + across) / many.clamp(min=1).sqrt().unsqueeze(-1) + self.bias
+        return summed / many.clamp(min=1).sqrt().unsqueeze(-1) + self.bias
 
     def scaled(self, factor: Tensor) -> None:
         """Multiply each label's logit, in place, by `factor` (labels,)."""
