@@ -119,7 +119,7 @@ def test_several_threads_may_share_it(fresh, monkeypatch):
     monkeypatch.setattr(module, "CACHE", 2)
     monkeypatch.setattr(fresh, "_score_new", lambda plain: np.array(
         [[len(text)] * len(fresh.bundle.labels) for text in plain], np.float32).reshape(-1, len(fresh.bundle.labels)))  # fmt: skip
-    texts = ["好" * n for n in range(1, 8)]
+    texts = ["好来" * n for n in range(1, 8)]
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
 
