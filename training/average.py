@@ -73,11 +73,9 @@ def mean_model(shares: Mapping[Path, float], schema: Schema) -> tuple[MultiLabel
         if missing := lacking(folder, schema):
             raise ConfigError(f"{folder}: its model lacks {', '.join(missing)}; average models that know every label")
     (first, total), *others = shares.items()
-    model, tokenizer, meta = load_model(first, schema.ids, schema.changes)
-    model.pairs = None
+    model, tokenizer, meta = load_model(first, schema.ids, schema.changes, pairs=False)
     for folder, share in others:
-        following, own, its = load_model(folder, schema.ids, schema.changes)
-        following.pairs = None
+        following, own, its = load_model(folder, schema.ids, schema.changes, pairs=False)
         same = own.get_vocab() == tokenizer.get_vocab() and its["pooling"] == meta["pooling"]
         if not same or _shape(following) != _shape(model):
             raise ConfigError(

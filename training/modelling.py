@@ -153,12 +153,12 @@ def lacking(folder: Path, schema: Schema) -> list[str]:
 
 
 def load_model(
-    folder: Path, labels: list[str] | None = None, changes: Sequence[Change] = ()
+    folder: Path, labels: list[str] | None = None, changes: Sequence[Change] = (), *, pairs: bool = True
 ) -> tuple[MultiLabelClassifier, PreTrainedTokenizerFast, dict[str, Any]]:
     """A trained model, its tokenizer and its meta, from a run's model folder or from a bundle.
 
     With `labels`, the head is laid out for them: rows are copied by label *name*, renames among the schema's `changes`
-    followed, and new labels start fresh.
+    followed, and new labels start fresh. Without `pairs` those beside the network are left behind: a training or a mean goes on from the network alone.
     """
     encoder, tokenizer, head, meta = read_bundle(folder) if (folder / MANIFEST).exists() else _read_saved(folder)
     wanted = labels or meta["labels"]
@@ -172,8 +172,7 @@ def load_model(
             if old is not None:
                 model.head.weight[row] = head["weight"][old]
                 model.head.bias[row] = head["bias"][old]
-    if (
-        pairs := restored({name.removeprefix(_PAIRS): head[name] for name in head if name.startswith(_PAIRS)})
-    ) is not None:
-        model.pairs = pairs.for_labels(columns)
+    tables = {name.removeprefix(_PAIRS): head[name] for name in head if name.startswith(_PAIRS)}
+    if pairs and tables:
+        model.pairs = restored(tables).for_labels(columns)
     return model, tokenizer, meta

@@ -12,7 +12,7 @@ from zhenyan.inference.normalise import normalise
 from zhenyan.training.config import PairsConfig
 from zhenyan.training.evaluate import labelled
 from zhenyan.training.modelling import MultiLabelClassifier
-from zhenyan.training.pairs import CharacterPairs, insides, place
+from zhenyan.training.pairs import CharacterPairs, ends, insides, place
 from zhenyan.training.rows import Row
 
 
@@ -51,13 +51,12 @@ def add_pairs(
 
 
 def _counts(encoded: Sequence[Sequence[int]], words: Sequence[str], buckets: int) -> csr_matrix:
-    """(rows, buckets): how often each character and pair stands in a row, as CharacterPairs counts them."""
-    pairs = CharacterPairs.of(words, np.zeros((buckets, 1), dtype=np.float32))
+    """(rows, buckets): how often each character and pair stands in a row, over the root of how many there are, as CharacterPairs counts them."""
     row, ids = _flat(encoded)
     inside = _ones(*_flat(insides(words, buckets)), (len(words), buckets))
     tokens = _ones(row, ids, (len(encoded), len(words)))
-    ends = pairs.tokens.numpy().astype(np.int64)[ids]
-    left, right = ends[:-1, 1], ends[1:, 0]
+    known = ends(words)[ids]
+    left, right = known[:-1, 1], known[1:, 0]
     joined = (row[:-1] == row[1:]) & (left > 0) & (right > 0)
     across = _ones(row[1:][joined], place(left, right, buckets)[joined], (len(encoded), buckets))
     counts = csr_matrix(tokens @ inside + across)

@@ -41,6 +41,11 @@ def insides(surfaces: Sequence[str], buckets: int) -> list[list[int]]:
     return [[place(0, c, buckets) for c in each] + [place(a, b, buckets) for a, b in pairwise(each)] for each in codes]
 
 
+def ends(surfaces: Sequence[str]) -> np.ndarray:
+    """int64 (tokens, 2): the codes of each token's first and last character, 0 without any."""
+    return np.array([(code(surface[0]), code(surface[-1])) if surface else (0, 0) for surface in surfaces])
+
+
 class CharacterPairs(nn.Module):
     """Logits (rows, labels): the weights of all characters and neighbouring pairs, over the root of how many there are.
 
@@ -72,10 +77,8 @@ class CharacterPairs(nn.Module):
         """From each token's characters (none for special tokens), the weights, float (buckets, labels), and a bias (labels,)."""
         pairs = cls(len(surfaces), weights.shape[1], len(weights))
         places = insides(surfaces, len(weights))
-        ends = [(code(surface[0]), code(surface[-1])) if surface else (0, 0) for surface in surfaces]
-        pairs.tokens = torch.tensor(
-            [(*both, len(held)) for both, held in zip(ends, places, strict=True)], dtype=torch.int32
-        )
+        known = np.column_stack([ends(surfaces), [len(each) for each in places]])
+        pairs.tokens = torch.from_numpy(known.astype(np.int32))
         summed = np.stack([weights[each].sum(0) for each in places])
         tables = summed, weights
         step = np.stack([np.abs(table).max(0).clip(1e-9) / _LEVELS for table in tables])
@@ -116,10 +119,8 @@ class CharacterPairs(nn.Module):
         return laid
 
 
-def restored(tables: dict[str, Tensor]) -> CharacterPairs | None:
-    """From what `state_dict` gave; None where there is nothing."""
-    if not tables:
-        return None
+def restored(tables: dict[str, Tensor]) -> CharacterPairs:
+    """From what `state_dict` gave."""
     pairs = CharacterPairs(len(tables["tokens"]), *tables["across"].shape[::-1])
     pairs.load_state_dict(tables)
     return pairs

@@ -253,8 +253,7 @@ def check_width(model: MultiLabelClassifier, distil: DistilConfig) -> None:
 def start_model(config: TrainConfig, schema: Schema, warm_start: Path | None) -> tuple[MultiLabelClassifier, Any]:
     """The network before training: warm-started, a student of its first teacher, or a pretrained encoder."""
     if warm_start is not None:
-        model, tokenizer, _ = load_model(warm_start, schema.ids, schema.changes)
-        model.pairs = None
+        model, tokenizer, _ = load_model(warm_start, schema.ids, schema.changes, pairs=False)
     else:
         encoder, tokenizer = start_encoder(config, schema)
         model = MultiLabelClassifier(encoder, schema.ids, config.encoder.pooling, config.encoder.dropout)
