@@ -9,17 +9,22 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 from zhenyan.inference import Classifier
 from zhenyan.inference.normalise import normalise
 from zhenyan.training import train as training
 from zhenyan.training.average import average
-from zhenyan.training.config import PairsConfig
+from zhenyan.training.config import PairsConfig, VoiceConfig
 from zhenyan.training.export import export_run
 from zhenyan.training.modelling import load_model
 from zhenyan.training.pair_weights import add_pairs, surfaces
 from zhenyan.training.pairs import CharacterPairs, code, place
-from zhenyan.training.predict import predict
+from zhenyan.training.predict import predict, sigmoid
 from zhenyan.training.rows import Row
+from zhenyan.training.schema import Change
+from zhenyan.training.teachers import ask
+from zhenyan.training.voice import add_voice
 
 QUIET = Console(quiet=True)
 PAIRS = PairsConfig(weight=0.5, buckets=1009)
@@ -111,3 +116,51 @@ def test_trainings_and_means_begin_without_pairs(with_pairs, small_config):
     other = training.train(small_config, console=QUIET).folder / "model"
     mean = average(small_config, {folder: 0.5, other: 0.5}, QUIET)
     assert load_model(mean.folder / "model")[0].pairs is None
+
+
+def test_a_renamed_label_keeps_its_pairs(with_pairs):
+    model, tokenizer, _ = load_model(with_pairs.folder / "model")
+    labels = ["food_claim" if label == "food_safety" else label for label in model.labels]
+    change = Change(kind="rename", labels=["food_safety"], into=["food_claim"], date="2026-11-30")
+    renamed, _, _ = load_model(with_pairs.folder / "model", labels, [change])
+    assert renamed.pairs.across.any(0).equal(model.pairs.across.any(0))
+    assert np.array_equal(predict(renamed, tokenizer, LINES, 64)[0], predict(model, tokenizer, LINES, 64)[0])
+
+
+def test_pieces_within_a_word_are_read_without_their_mark():
+    pieces = ["[PAD]", "[UNK]", "原", "##价", "价", "##格格"]
+    raw = Tokenizer(models.WordPiece({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="[PAD]", unk_token="[UNK]")
+    words = surfaces(tokenizer)
+    assert words == ["", "", "原", "价", "价", "格格"]
+    weights = np.random.default_rng(5).normal(size=(1009, 1)).astype(np.float32)
+    pairs = CharacterPairs.of(words, weights)
+    ids = tokenizer("原价格格")["input_ids"]
+    assert ids == [2, 3, 5]
+    assert abs(pairs(torch.tensor([ids])).numpy() - by_hand(["原价格格"], weights)).max() < 0.04
+
+
+def test_a_bundle_with_pairs_teaches_what_both_of_it_say(with_pairs, small_config, tmp_path):
+    assert export_run(with_pairs.folder, tmp_path / "bundle", QUIET)
+    schema = training.load_schema(small_config.data.label_schema)
+    config = small_config.model_copy(update={"cache": tmp_path / "cache"})
+    said, _ = ask([tmp_path / "bundle"], config, schema, LINES)
+    scores = Classifier.load(tmp_path / "bundle", explain=False).score(LINES)
+    assert np.abs(said - scores).max() < 0.02, "but for what int8 rounds"
+    alone, tokenizer, _ = load_model(tmp_path / "bundle", pairs=False)
+    assert np.abs(said - sigmoid(predict(alone, tokenizer, LINES, 64)[0])).max() > 0.02
+
+
+def test_a_voice_is_no_affair_of_the_pairs(trained):
+    model, tokenizer, _ = copy.deepcopy(trained[0]), *trained[1:]
+    rows = [Row("来 宝宝们 上车", (model.labels[0],), meta={"room": "r-1"}), Row("规格详见包装", meta={"batch": "b01"})]
+    rises = []
+    for shift in (0.0, 2.0):
+        both = copy.deepcopy(model)
+        add_voice(both, tokenizer, rows * 4, VoiceConfig(shift=shift), 64, seed=1)
+        voiced, _ = predict(both, tokenizer, LINES, 64)
+        add_pairs(both, tokenizer, rows * 4, PAIRS, 64)
+        rises.append(predict(both, tokenizer, LINES, 64)[0] - voiced)
+    assert np.abs(rises[0]).max() > 0.01
+    assert np.abs(rises[0] - rises[1]).max() < 1e-4
