@@ -247,9 +247,9 @@ class TrainConfig(_Strict):
     loss: LossConfig = LossConfig()
     distil: DistilConfig | None = None
     optim: OptimConfig = OptimConfig()
-    voice: VoiceConfig | None = None  # added to the finished model's head, so only in a run that nothing goes on from
+    voice: VoiceConfig | None = None  # added to the finished model's head: what goes on from it keeps it
     pairs: PairsConfig | None = (
-        None  # likewise; a training and a mean begin without those of the models they begin with
+        None  # beside the finished model; a training and a mean begin without those of the models they begin with
     )
     thresholds: ThresholdConfig = ThresholdConfig()
     export: ExportConfig = ExportConfig()
