@@ -166,13 +166,13 @@ def test_filters(tmp_path, database):
     assert site.desk.waiting(ann, Wanted()) == 4
 
 
-@pytest.mark.parametrize(("sort", "order"), [("risk", [1, 2, 3, 4, 5]), ("stream", [4, 3, 5, 2, 1])])
+@pytest.mark.parametrize(("sort", "order"), [("risk", [1, 2, 3, 4, 5, 6]), ("stream", [6, 4, 3, 5, 2, 1])])
 def test_what_comes_next_is_as_it_was_asked_for(tmp_path, database, sort, order):
-    """By risk, or by stream and time of the text: what has no time first, of one time the first in the run."""
-    places = {1: ("b", 5.0), 2: ("a", 9.0), 3: ("a", 3.0), 4: ("a", None), 5: ("a", 3.0)}
+    """By risk, or by stream and time of the text: what has no time first, by its rows, of one time the first in the run."""
+    places = {1: ("b", 5.0), 2: ("a", 9.0), 3: ("a", 3.0), 4: ("a", None), 5: ("a", 3.0), 6: ("a", None)}
     records = [
         finding(
-            n, stream=stream, place={"file": "a", "place": "x"} | ({} if start is None else {"start": start}),
+            n, stream=stream, place={"file": "a", "place": "x", "row": 10 - n} | ({} if start is None else {"start": start}),
             times=[{"place": "y", "start": float(n)}], count=2,
         )
         for n, (stream, start) in places.items()

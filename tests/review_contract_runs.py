@@ -100,9 +100,11 @@ def check_upgrade(url, tmp_path, monkeypatch):
         old = module.open_database(module.database_url(None, url))
         times = [{"place": "cue 1", "start": 1.0}, {"place": "cue 9", "start": 90.0}]
         said = {"count": 2, "place": {"file": "a.srt", **times[1]}, "times": times}
-        site = make_site(tmp_path, [finding(1, **said), finding(2, '"count": 1,', **said), finding(3)], old)
+        untimed = finding(4, place={"file": "a.txt", "place": "line 7", "row": 7})
+        site = make_site(tmp_path, [finding(1, **said), finding(2, '"count": 1,', **said), finding(3), untimed], old)
         with old.write() as connection:
-            connection.execute(schema.finding.update().where(schema.finding.c.key < "f000003").values(start=1.0))
+            for key, start in {"f000001": 1.0, "f000002": 1.0, "f000004": None}.items():
+                connection.execute(schema.finding.update().where(schema.finding.c.key == key).values(start=start))
         item = site.desk.claim(user(site, "ann"), Wanted())
         site.desk.decide(user(site, "ann"), item.reading, item.version, [])
         old.close()
@@ -111,7 +113,7 @@ def check_upgrade(url, tmp_path, monkeypatch):
         assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) > "0001"
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
         starts = connection.scalars(sa.select(schema.finding.c.start).order_by(schema.finding.c.position)).all()
-    assert starts == [90.0, 90.0, 15.0]
+    assert starts == [90.0, 90.0, 15.0, 7 - 1e12]
     site = dataclasses.replace(site, database=database)
     assert find(database, site.run, item.finding.key)[0].state == "rejected"
     assert undo(site.desk, user(site, "ann")) == item.finding.key

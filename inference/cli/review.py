@@ -245,7 +245,8 @@ def _accounts(run: Path | None, database: str | None, make: bool = False) -> Ite
 
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return sys.stdin.readline().rstrip("\n") if sys.stdin else ""  # None: closed
+        given = sys.stdin.readline() if sys.stdin else ""  # None: closed
+        return given.removeprefix("\ufeff").rstrip("\r\n")  # as Windows ends lines and begins files
     if sys.stdin is None or not sys.stdin.isatty():
         raise ConfigError("no terminal to ask for the password on; give it with --password-stdin")
     given = getpass.getpass("password: ")

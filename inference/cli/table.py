@@ -9,13 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 from zhenyan.inference.bundle import Bundle
-from zhenyan.inference.io.times import clock as time_text
 from zhenyan.inference.runs.store import RunFolder
-
-
-def clock(seconds: float | None) -> str:
-    """Seconds as h:mm:ss or as a date; empty for None."""
-    return "" if seconds is None else time_text(seconds)
 
 
 def printable(text: str, kept: str = "\n") -> str:
@@ -33,14 +27,15 @@ def marked(text: str, evidence: list[Mapping[str, Any]]) -> Text:
 
 def findings_table(folder: RunFolder, bundle: Bundle, limit: int) -> Table:
     """The riskiest findings: where, what with the deciding words marked, label, score, article."""
+    from zhenyan.inference.report import own_time  # not where nothing is shown: it takes a quarter of a start
+
     names = {label.id: label for label in bundle.labels}
     table = Table(show_lines=True)
     for heading in ("where", "text (deciding words marked)", "label", "score", "article of law"):
         table.add_column(heading, overflow="fold")  # an ellipsis would hide words that decide
     for finding in itertools.islice(folder.findings(), limit):
         label = names[finding["label"]]
-        place = finding["place"]
-        when = clock(place.get("start")) or place["place"]
+        when = own_time(finding)[1]
         repeats = f"\n×{finding['count']}" if finding["count"] > 1 else ""
         table.add_row(
             Text(f"{printable(finding['stream'], '')}\n{printable(when, '')}{repeats}"), marked(finding["text"], finding["evidence"]),

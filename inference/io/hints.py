@@ -29,6 +29,8 @@ class Hints:
         self._short: str | None = None if columns.start is None or columns.day is not None else ""
         self._beside: Counter[str] = Counter()  # times without seconds beside a date, by how they are read
         self._no_hour = ""  # the first of them that no day has
+        self._undated = 0  # times without seconds whose day can't be read
+        self._no_day = ("", "")  # the first such time and day
         self._note_room(names)
 
     def seen(self, record: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +54,16 @@ class Hints:
             self._options.notes.append(
                 f"{self._path}: column {self._columns.start}: {self._short}, as all its values are written, is read as "
                 f"{int(minutes)} min {int(second)} s; such rows need seconds too, as h:mm:ss, where hours are meant"
+            )
+        self._tell_beside()
+
+    def _tell_beside(self) -> None:
+        if self._undated:
+            hour, day = self._no_day
+            minutes, second = hour.split(":")
+            self._options.notes.append(
+                f"{self._path}: column {self._columns.day}: {day or '(blank)'} is no date that can be read, so {hour} beside it is read as "
+                f"{int(minutes)} min {int(second)} s ({self._undated:,} such rows); write dates as 2026-11-27 where hours are meant"
             )
         if len(self._beside) > 1:
             self._options.notes.append(
@@ -83,7 +95,13 @@ class Hints:
     def _see_beside(self, day: Any, value: Any) -> None:
         """A time without seconds beside a date is an hour where a day has it, else of a recording."""
         found = _SHORT_TIME.fullmatch(str(value).strip())
-        if not found or on_day(day, "0:00") == "0:00":
+        if not found:
+            return
+        if on_day(day, "0:00") == "0:00":
+            self._undated += 1
+            self._no_day = (
+                self._no_day if self._undated > 1 else (found[0], "" if day is None else str(day).strip()[:40])
+            )
             return
         of_day = int(found[1]) < _HOURS
         self._beside["hours" if of_day else "minutes"] += 1

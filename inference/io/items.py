@@ -17,7 +17,7 @@ from zhenyan.inference.io.times import (
     is_date,
     on_day,
     seconds,
-    without_milliseconds,
+    without_unit,
 )
 from zhenyan.inference.normalise import simplified
 
@@ -40,9 +40,9 @@ TEXT_COLUMNS = (
     *PLATFORM_COLUMNS,
     *TITLE_COLUMNS,
 )
-START_COLUMNS = ("start", "begin", "start_time", "begin_time", "开始", "开始时间", "开始时间(秒)", "起始时间", "时间", "时间戳",
+START_COLUMNS = ("start", "begin", "start_time", "begin_time", "开始", "开始时间", "起始时间", "时间", "时间戳", "时间点", "时间轴",
                  "time", "timestamp", "评论时间", "发布时间")  # fmt: skip
-END_COLUMNS = ("end", "end_time", "结束", "结束时间", "结束时间(秒)", "终止时间")
+END_COLUMNS = ("end", "end_time", "结束", "结束时间", "终止时间")
 DAY_COLUMNS = ("日期", "直播日期", "date")
 ROOM_COLUMNS = (
     "stream",
@@ -161,7 +161,7 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
     InputError lists the columns there are when none holds the text.
     """
     names = list(names)
-    plain, of_milliseconds = _by_plain_name(names)
+    plain, without = _by_plain_name(names)
 
     def pick(asked: str | None, usual: tuple[str, ...], flag: str, *more: dict[str, str]) -> str | None:
         if asked is not None:
@@ -184,8 +184,8 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
             if plain_name(name) == usual
         ]
         note_others(text, known, options, path)
-    start = pick(options.start_column, START_COLUMNS, "--start-column", of_milliseconds)
-    end = pick(options.end_column, END_COLUMNS, "--end-column", of_milliseconds)
+    start = pick(options.start_column, START_COLUMNS, "--start-column", without)
+    end = pick(options.end_column, END_COLUMNS, "--end-column", without)
     rooms = STREAM_COLUMNS if start is None else STREAM_COLUMNS + HOST_COLUMNS
     stream = pick(options.stream_column, rooms, "--stream-column")
     return Columns(text, start, end, stream, None if start is None else _first(DAY_COLUMNS, plain))
@@ -204,13 +204,13 @@ def find_times(names: Iterable[str]) -> tuple[str | None, str | None]:
 
 
 def _by_plain_name(names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The columns by what their names are compared by, and by that without the end that says milliseconds."""
+    """The columns by what their names are compared by, and by that without the end that says milliseconds or seconds."""
     plain: dict[str, str] = {}
-    of_milliseconds: dict[str, str] = {}
+    without: dict[str, str] = {}
     for name in names:  # of text and Text the first is read; the other stays a field of its own
         plain.setdefault(plain_name(name), name)
-        of_milliseconds.setdefault(plain_name(without_milliseconds(str(name))), name)
-    return plain, of_milliseconds
+        without.setdefault(plain_name(without_unit(str(name))), name)
+    return plain, without
 
 
 def _first(usual: Sequence[str], *known: Mapping[str, str]) -> str | None:
@@ -291,11 +291,12 @@ def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Re
         given["start"] = begun(given["start"])
     times = _seconds(given, record, columns)
     read: dict[str, Any] = {"text": str(text)} | times
-    if record.get(own["stream"]):
-        read["stream"] = str(record[own["stream"]])
+    if stream := "" if _is_blank(named := record.get(own["stream"])) else str(named).strip():
+        read["stream"] = stream
     taken = {name for name, column in own.items() if name in record and _is_other(name, column, record, read)}
     aside = keep_aside(record, taken) if taken else record
-    kept = {k: v for k, v in aside.items() if k not in _TIMES or k in read}
+    unnamed = ("stream",) if own["stream"] == "stream" else ()  # with nothing but spaces it would be a room of its own
+    kept = {k: v for k, v in aside.items() if k in read or k not in (*_TIMES, *unnamed)}
     untimed = tuple(Untimed(name, own[name], str(given[name])[:40]) for name in given if name not in times)
     return Item({"text": read["text"]} | kept | read, place, untimed=untimed)
 

@@ -19,9 +19,9 @@ _DATE = re.compile(
 )
 _DIGITS = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)()")  # 20261127201503, without a fraction
 _DAY_DIGITS = re.compile(r"20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")  # as seconds 234 days
-_DAY = re.compile(
-    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:\s+0?0:00(?::00)?)?"
-)  # as a cell with a format of hours is
+_DAY = re.compile(  # with the hour that a cell with a format of hours has, or its day of the week
+    r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:\s+0?0:00(?::00)?|\s*[(（]?(?:周|星期|礼拜)[一二三四五六日天][)）]?)?"
+)
 _OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?")
 _START = datetime(1970, 1, 1)
 # 20时15分03秒, 1小时2分, 10分5秒; what stands before is a date or half a day, and no sign or other part of a number
@@ -41,11 +41,14 @@ _MILLISECONDS = re.compile(
     r"(?:(?:[\s_.(\[（-]|(?<=[\u4e00-\u9fff]))(?i:ms|msecs?|millis(?:econds?)?)"
     r"|(?<=[a-z])M(?:[sS]|illis(?:econds?)?)|毫秒)[)\]）]?\s*$"
 )
+# and of one of seconds: start_s, 时间（秒）, begin (sec)
+_SECONDS = re.compile(r"(?:[\s_.(\[（-](?i:s|secs?|seconds?)|(?<=[a-z])S(?:ec(?:ond)?s?)|秒)[)\]）]?\s*$")
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
 
 
-def without_milliseconds(name: str) -> str:
-    """A column's name without the end that says that it holds milliseconds."""
-    return _MILLISECONDS.sub("", name).rstrip(" _.([（-")
+def without_unit(name: str) -> str:
+    """A column's name without the end that says that it holds milliseconds or seconds."""
+    return _SECONDS.sub("", _MILLISECONDS.sub("", name)).rstrip(" _.([（-")
 
 
 @lru_cache(maxsize=64)
@@ -147,6 +150,8 @@ def _date_seconds(found: re.Match[str]) -> float | None:
 
 
 def _code_seconds(text: str, units: float) -> float | None:
+    if units != 1 and _THOUSANDS.fullmatch(text):  # no part of a millisecond; of seconds 1,234 may be one and a bit
+        text = text.replace(",", "")
     parts = text.replace(",", ".").split(":")
     if len(parts) > 3:
         return None

@@ -30,6 +30,7 @@ _OPEN, _CLOSE = r"\s*[\[(（【]\s*", r"\s*[\])）】]\s*"
 _NAME = r"[^:：,，。!！?？;；\[\]【】()（）<>|]{1,24}?"
 _GENERIC = r"(?:说话人|說話人|发言人|發言人|讲话人|[Ss]peaker|SPEAKER)[\s_]*\d{1,3}"
 _START, _END = rf"(?P<start>{_TIME})", rf"(?P<end>{_TIME})"
+_UNTIL = rf"(?:(?:{_TO}|\t){_END})?"
 _START_OR_SECONDS, _END_OR_SECONDS = rf"(?P<start>{_TIME_OR_SECONDS})", rf"(?P<end>{_TIME_OR_SECONDS})"
 _SPEAKER, _TEXT = rf"(?P<speaker>{_GENERIC})", r"\s*(?P<text>.*)"
 _SAYS = re.compile(rf"{_SPEAKER}\s*[:：]\s*(?=\S)")
@@ -108,10 +109,10 @@ _LAYOUTS = (  # of two that have as many times the first is taken
     Layout(re.compile(rf"(?P<open>{_OPEN}){_START}(?:{_TO}{_END})?{_CLOSE}[:：]?{_TEXT}"), 0.5),
     # 李敏(00:00:12): words
     Layout(re.compile(rf"(?P<speaker>{_NAME}){_OPEN}{_START}(?:{_TO}{_END})?{_CLOSE}[:：](?=\s*\S){_TEXT}"), 0.5),
-    # 说话人1 00:05 words; 00:05 说话人1：words; 00:00:05 words
-    Layout(re.compile(rf"{_SPEAKER}\s+{_START}(?:\s*[:：]\s*|\s+)(?=\S){_TEXT}"), 0.5),
-    Layout(re.compile(rf"{_START}\s+{_SPEAKER}\s*[:：](?=\s*\S){_TEXT}"), 0.5),
-    Layout(re.compile(rf"{_START}\s+(?=\S){_TEXT}"), 0.5, precise=True),
+    # 说话人1 00:05 words; 00:05 说话人1：words; 00:00:05 words, 00:00:05 - 00:00:09 words
+    Layout(re.compile(rf"{_SPEAKER}\s+{_START}{_UNTIL}(?:\s*[:：]\s*|\s+)(?=\S){_TEXT}"), 0.5),
+    Layout(re.compile(rf"{_START}{_UNTIL}\s+{_SPEAKER}\s*[:：](?=\s*\S){_TEXT}"), 0.5),
+    Layout(re.compile(rf"{_START}{_UNTIL}(?:\s*[:：]\s*|\s+)(?=\S){_TEXT}"), 0.5, precise=True),
 )  # fmt: skip
 
 

@@ -36,7 +36,10 @@ RESPONSIBLE = {
 _EMOJI_JOIN = re.compile(
     "(?<=[\ufe0f\u2600-\u27bf\U0001f000-\U0001faff])\u200d(?=[\u2600-\u27bf\U0001f000-\U0001faff])"
 )
-_PLACES = ((r" utterance (\d+)", r"第\1句"), (r"(?:line|row) (\d+)", r"第\1行"), (r"(?:cue|segment) (\d+)", r"第\1段"))
+_PLACES = (
+    (r" utterance (\d+)", r"第\1句"), (r"(?:line|row) (\d+)", r"第\1行"), (r"table (\d+)", r"表\1"),
+    (r"(?:cue|segment|paragraph) (\d+)", r"第\1段"),
+)  # fmt: skip
 
 
 @dataclass
@@ -113,8 +116,8 @@ def when(times: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
 
 def own_time(finding: Mapping[str, Any]) -> tuple[str, str]:
     """When the text that a finding shows was said, as `when` tells it: any of its times, not always the first."""
-    several = any("file" in time for time in finding["times"])
-    return when([{key: value for key, value in finding["place"].items() if several or key != "file"}])
+    untold = any("file" in time for time in finding["times"])
+    return when([{key: value for key, value in finding["place"].items() if untold or key != "file"}])
 
 
 def _when(time: Mapping[str, Any], place: Callable[[str], str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from zhenyan.inference.runs.store import FINDINGS, REVIEW, REVIEWED, RunFolder
 _CHUNK = 1000
 _MAX_NAME = 300  # characters of a stream's name in lists; an index takes no 2,704 bytes
 _DIGEST = 8  # characters
+_BEFORE_TIMES = 1e12  # more than there are rows
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,15 @@ def _rows(folder: RunFolder, run_id: int) -> Iterator[dict[str, Any]]:
     for position, record in enumerate(folder.findings()):
         yield {
             "run_id": run_id, "key": record["id"], "position": position, "stream": _listed(record["stream"]),
-            "label": record["label"], "risk": record["risk"], "start": record["place"].get("start"),
+            "label": record["label"], "risk": record["risk"], "start": order(record["place"]),
             "record": record, "state": OPEN,
         }  # fmt: skip
+
+
+def order(place: Mapping[str, Any]) -> float | None:
+    """What a stream's findings are sorted by: seconds, or the row where a text has no time; all of those come first."""
+    row = place.get("row")
+    return place.get("start", None if row is None else row - _BEFORE_TIMES)
 
 
 def _listed(stream: str) -> str:

@@ -86,6 +86,7 @@ class Finding:
     before: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
     times: list[dict[str, Any]] = field(default_factory=list)
+    filed: bool = True  # the stream's name says which file it is in
     count: int = 1
     said: Wording | None = None  # as it was opened, and `key` with it: what is merged is compared with this alone
     key: tuple[str, str, str] = ("", "", "")
@@ -108,10 +109,10 @@ class Finding:
         }  # fmt: skip
 
     def _told(self) -> list[dict[str, Any]]:
-        """The times; each with its file only where they are in several, with a text only where that is worded otherwise."""
-        several = len({time.get("file") for time in self.times}) > 1
+        """The times; each with its file only where nothing else tells it, with a text only where that is worded otherwise."""
+        untold = not self.filed or len({time.get("file") for time in self.times}) > 1
         return [
-            {k: value for k, value in time.items() if (several or k != "file") and (k, value) != ("text", self.text)}
+            {k: value for k, value in time.items() if (untold or k != "file") and (k, value) != ("text", self.text)}
             for time in self.times
         ]
 
@@ -283,7 +284,7 @@ def _hits_of(
             [e for e in row["evidence"] if e["label"] == label], _place(row, time), False,
             before=[text for text in near[max(0, at - _NEAR) : at] if text is not None],
             after=[text for text in near[at + 1 : at + 1 + _NEAR] if text is not None],
-            times=[time | {"text": row["text"]}],
+            times=[time | {"text": row["text"]}], filed=names.tells_file(row, entry["file"]),
         )  # fmt: skip
 
 
@@ -315,5 +316,5 @@ def _context_hits(entry: Mapping[str, Any], inputs: list[Mapping[str, Any]], nam
         yield Finding(
             names.of(entry, entry["file"]), label, entry["scores"][label], entry["text"],
             [e for e in entry["evidence"] if e["label"] == label], _place(entry, time), True,
-            times=[time | {"text": entry["text"]}],
+            times=[time | {"text": entry["text"]}], filed=names.tells_file(entry, entry["file"]),
         )  # fmt: skip

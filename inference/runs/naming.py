@@ -31,6 +31,10 @@ class StreamNames:
         named = own.get("stream")
         return not named or str(named) == self._own[file]
 
+    def tells_file(self, own: Mapping[str, Any], file: int) -> bool:
+        """Whether a row's stream says, by its name, which of the files it is in."""
+        return len(self._own) == 1 or self.is_file(own, file)
+
 
 def _short(path: str) -> str:
     """A file's name, without endings where its reader drops them."""

@@ -145,7 +145,8 @@ def neighbours(before: Placed, after: Placed) -> bool:
     ended, begun = first.get("end", first.get("start")), second.get("start")
     if ended is None or begun is None:
         return not (before.item.mistimed or after.item.mistimed)
-    return bool(0 <= begun - ended + 1 <= MAX_GAP + 1)
+    # Cues may overlap, as those of two speakers; an earlier start is another recording's.
+    return bool(first.get("start", ended) <= begun + 1 and begun - ended <= MAX_GAP)
 
 
 def stream_of(own: Mapping[str, Any]) -> str | None:

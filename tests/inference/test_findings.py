@@ -104,10 +104,10 @@ def test_the_bounds_of_likeness():
     assert risk(0.5, 8) < risk(0.5, 9) == risk(0.5, 900) == 1 - 0.5**3
 
 
-@pytest.mark.parametrize(("gap", "together"), [(0.0, True), (20.0, True), (20.1, False), (-1.1, False)])
+@pytest.mark.parametrize(("gap", "together"), [(0.0, True), (20.0, True), (20.1, False), (-4.9, True), (-5.1, False)])
 def test_how_far_neighbours_may_lie_apart(gap, together):
     first, second = (
-        Placed(0, Item({"text": "好", "stream": "s", "start": at, "end": at + 4}, "cue")) for at in (1.0, 5.0 + gap)
+        Placed(0, Item({"text": "好", "stream": "s", "start": at, "end": at + 4}, "cue")) for at in (11.0, 15.0 + gap)
     )
     assert neighbours(first, second) is together
 

@@ -128,6 +128,32 @@ def test_times_that_look_like_milliseconds_are_noted(tmp_path, rows, noted):
     ] * noted
 
 
+@pytest.mark.parametrize("start", ["start_s", "start (s)", "startSec", "begin_seconds", "时间（秒）", "开始(秒)", "起始时间(s)",
+                                   "时间点", "时间轴"])  # fmt: skip
+def test_columns_whose_name_says_seconds_are_times(tmp_path, start):
+    (tmp_path / "a.csv").write_text(f"文案,{start},结束(秒)\n{LINE},83.5,84\n{LINE},00:01:25,86\n", "utf-8")
+    found = [(i.record["start"], i.record["end"]) for i in read_items(str(tmp_path / "a.csv"), Options())]
+    assert found == [(83.5, 84.0), (85.0, 86.0)]
+
+
+def test_thousands_of_milliseconds_are_parted_by_commas(tmp_path):
+    (tmp_path / "a.csv").write_text(f'文案,start_ms,end_ms\n{LINE},"13,500","1,016,000"\n', "utf-8")
+    (item,) = read_items(str(tmp_path / "a.csv"), Options())
+    assert (item.record["start"], item.record["end"]) == (13.5, 1016.0)
+    assert seconds("13,500") == 13.5  # of seconds it is a fraction, as subtitles write it
+
+
+@pytest.mark.parametrize(("day", "start"), [("2026年11月27日（周五）", AT - 3), ("2026-11-27 星期五", AT - 3), ("11月27日", 1215.0),
+                                            ("", 1215.0)])  # fmt: skip
+def test_an_hour_beside_a_day_that_cant_be_read_is_told(tmp_path, day, start):
+    path, options = tmp_path / "a.csv", Options()
+    path.write_text(f"日期,时间,文案\n{day},20:15,{LINE}\n{day},20:16,{LINE}\n", "utf-8")
+    assert next(iter(read_items(str(path), options))).record["start"] == start
+    told = [f"{path}: column 日期: {day or '(blank)'} is no date that can be read, so 20:15 beside it is read as 20 min 15 s "
+            "(2 such rows); write dates as 2026-11-27 where hours are meant"]  # fmt: skip
+    assert len([*read_items(str(path), options := Options())]) == 2 and options.notes == told * (start == 1215.0)
+
+
 @pytest.mark.parametrize("start", ["start_ms", "begin_time_ms", "Start_MS", "startMs", "start (ms)", "begin_time.millis",
                                    "开始时间(毫秒)", "开始时间（ms）", "开始毫秒", "時間_毫秒", "时间戳ms"])  # fmt: skip
 def test_columns_whose_name_says_milliseconds_are_read_so(tmp_path, start):
@@ -242,6 +268,15 @@ def test_of_a_range_the_first_time_is_read_and_what_a_start_held_is_kept(tmp_pat
     found = lines(tmp_path, *({"start": value} for value in given))
     assert [item.record.get("start") for item in found] == [1215.0, AT, 62.0, AT, None]
     assert [item.record["input.start"] for item in found] == given
+
+
+@pytest.mark.parametrize("column", ["直播间", "stream"])
+def test_a_room_is_named_without_the_spaces_around_it(tmp_path, column):
+    rooms = [
+        item.record.get("stream")
+        for item in lines(tmp_path, *({column: room} for room in ("七号房", "七号房 ", " ", "\u3000")))
+    ]
+    assert rooms == ["七号房", "七号房", None, None]
 
 
 def test_times_that_cant_be_read_are_counted_by_column(tmp_path):

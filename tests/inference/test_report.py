@@ -248,5 +248,15 @@ def test_a_finding_is_shown_with_the_time_of_its_text(page):
     assert own_time(finding(1)) == ("0:00:05", "0:00:05")  # one file needs no naming
 
 
+def test_a_finding_in_a_room_of_several_files_is_shown_with_its_file(tmp_path, score):
+    for day in ("周一", "周二"):
+        (tmp_path / f"{day}.csv").write_text(f"直播间,话术\n养生堂,喝完这个茶{day}三高就降下来了\n", encoding="utf-8")
+    folder = score([str(tmp_path / f"{day}.csv") for day in ("周一", "周二")], tmp_path / "out.jsonl")
+    assert {own_time(one) for one in folder.findings()} == {
+        (f"第2行 {tmp_path / day}.csv", f"line 2 {tmp_path / day}.csv") for day in ("周一", "周二")
+    }
+
+
 def test_places_in_chinese():
+    assert [chinese_place(place) for place in ("paragraph 3", "table 1 row 2")] == ["第3段", "表1 第2行"]
     assert chinese_place("line 3 utterance 2 + line 4 utterance 1") == "第3行第2句 + 第4行第1句"

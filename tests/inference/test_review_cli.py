@@ -11,6 +11,7 @@ from review_helpers import PASSWORD, finding, make_bundle, make_run, make_site, 
 from typer.testing import CliRunner
 from zhenyan.inference.bundle import load_bundle, sha256
 from zhenyan.inference.cli import app
+from zhenyan.inference.cli.review import _accounts
 from zhenyan.inference.errors import BundleError, ConfigError, InputError, ZhenyanError
 from zhenyan.inference.evidence_file import read_case
 from zhenyan.inference.review.accounts import check_password
@@ -28,6 +29,14 @@ def site(tmp_path):
     site.desk.decide(user(site, "ann"), item.reading, item.version, None)
     site.database.close()
     return site
+
+
+@pytest.mark.parametrize("stdin", ["pass word of twelve\r\n", "\ufeffpass word of twelve\n", "pass word of twelve"])
+def test_a_password_is_read_without_what_a_file_of_windows_has_around_it(tmp_path, stdin):
+    run = make_run(tmp_path, [finding(1)], "test-1").path
+    assert zhenyan("reviewers", "add", "王", "--run", run, "--password-stdin", stdin=stdin).exit_code == 0
+    with _accounts(run, None) as accounts:
+        assert accounts.verify("王", "pass word of twelve") is not None
 
 
 def test_people_come_change_and_go(tmp_path):

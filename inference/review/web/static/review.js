@@ -10,7 +10,10 @@ function openRelabel(open) {
   form.classList.toggle("open", open);
   document.querySelector('[data-opens="relabel"]').setAttribute("aria-expanded", String(open));
   if (open) form.querySelector("input[type=checkbox]").focus();
-  else document.getElementById("title").focus();
+  else {
+    form.reset(); // what was given up isn't chosen the next time
+    document.getElementById("title").focus();
+  }
 }
 
 // A button or link that has the focus keeps its Enter: only from a choice, or from nowhere, does it confirm.
