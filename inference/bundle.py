@@ -228,8 +228,10 @@ def load_bundle(folder: Path | str | None = None) -> Bundle:
     """Read and verify a bundle folder (the bundled model by default); BundleError says what is wrong with it."""
     if not isinstance(folder, str | Path | None):
         raise BundleError(f"bundle folder: expected a path, given {type(folder).__name__} {folder!r:.80}")
+    if folder == "":
+        raise BundleError("bundle folder: given ''; name a folder, or leave it out for the bundled model")
     try:
-        path = Path(folder or DEFAULT_BUNDLE).resolve()
+        path = (DEFAULT_BUNDLE if folder is None else Path(folder)).resolve()
         if path.is_symlink():  # what Python 3.13 makes of links in a circle
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     except (ValueError, RuntimeError, OSError) as error:  # a NUL or a lone surrogate, links in a circle

@@ -151,8 +151,9 @@ class Classifier:
     ) -> list[tuple[Evidence, ...]]:
         """For each text the spans that carry each of its `labels`, decided or not; `probabilities` as `score` gave them.
 
-        InputError when there are not as many of both as of texts.
+        InputError when there are not as many of both as of texts, or `labels` aren't lists of names.
         """
+        labels = _lists(labels)
         self._check_labels([label for named in labels for label in named])
         parts = [readable(text).part for text in _checked(texts)]
         if len(labels) != len(parts):
@@ -308,3 +309,12 @@ def _checked(texts: Iterable[str]) -> Iterator[str]:
         if not isinstance(text, str):
             raise InputError(f"texts[{place}]: expected str, given {type(text).__name__}")
         yield str.__str__(text)  # what a subclass's own __str__ gives may be something else
+
+
+def _lists(labels: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Label names for each text as lists; InputError where there are none, such as for the names alone."""
+    if isinstance(labels, Iterable) and not isinstance(labels, str | bytes):
+        labels = list(labels)
+        if all(isinstance(named, Iterable) and not isinstance(named, str | bytes) for named in labels):
+            return [list(named) for named in labels]
+    raise InputError(f"labels: expected a list of label names for each text, given {labels!r:.80}")

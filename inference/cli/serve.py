@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,6 +54,7 @@ def serve(
 
     SIGTERM finishes what is in flight.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it serves there is nothing to load again
     need("serve", _PACKAGES)
     try:
         from zhenyan.inference.serve.server import Supervisor
@@ -74,7 +76,13 @@ def add(name: _NAME, file: _FILE = Path("keys.json")) -> None:
     """Make a key and print it once; the file keeps only its hash."""
     from zhenyan.inference.serve.keys import KeyFile
 
-    typer.echo(KeyFile(file).add(name))
+    stored = KeyFile(file)
+    key = stored.add(name)
+    try:
+        typer.echo(key)
+    except OSError:
+        stored.revoke(name)  # nobody has seen it
+        raise
 
 
 @keys.command("list")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -45,6 +46,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        batcher.on_fault = _give_up
         batcher.start()
         await _warm_up(batcher, classifier, settings)
         batcher.observe = observe.measure  # from now on: the warm-up serves nobody
@@ -61,7 +63,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     app.state.ready = app.state.draining = False
     app.add_middleware(BodyLimit, limit=settings.max_body, seconds=settings.body_seconds, most=settings.max_arriving)
     if settings.keys:
-        app.add_middleware(KeyGate, keys=KeyFile(settings.keys))
+        app.add_middleware(KeyGate, keys=KeyFile(settings.keys), seconds=settings.body_seconds)
     app.add_middleware(observe.Observed)
     _add_errors(app)
     _add_scoring(app, settings, classifier, batcher)
@@ -69,6 +71,12 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     _state_limits(app, settings)
     _answer_head(app)
     return app
+
+
+def _give_up(fault: BaseException) -> None:
+    """End this process, which can't score any more, so that another takes its place."""
+    observe.log.critical("the queue ended by a fault, so this worker ends", exc_info=fault)
+    signal.raise_signal(signal.SIGTERM)
 
 
 async def _warm_up(batcher: Batcher, classifier: Classifier, settings: Settings) -> None:
@@ -146,9 +154,7 @@ def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batch
         if settings.log_texts:
             request.state.fields["content"] = texts
         predictions = await _while_connected(request, batcher.submit(texts, evidence))
-        observe.TEXTS.inc(len(predictions))
-        for label in (label for prediction in predictions for label in prediction.labels):
-            observe.HITS.labels(label).inc()
+        observe.count(predictions)
         return predictions
 
     @app.post("/v1/classify", response_model=ClassifyResponse, **options)

@@ -58,7 +58,10 @@ class Pace:
     def add(self, chars: int, seconds: float) -> None:
         """Count a scored batch."""
         keep = math.exp(-seconds / _MEMORY)
-        self.chars, self.seconds = keep * self.chars + chars, keep * self.seconds + seconds
+        share = (
+            min(1.0, _MEMORY / seconds) if seconds else 1.0
+        )  # a stall is no pace that lasts: it counts as so long at most
+        self.chars, self.seconds = keep * self.chars + share * chars, keep * self.seconds + share * seconds
 
     def seconds_for(self, chars: float) -> float:
         """Seconds that `chars` characters take at this pace."""
@@ -87,6 +90,7 @@ class Batcher:
     def __init__(self, predict: Predict, budget: int, max_delay: float, deadline: float) -> None:
         self.predict, self.budget = predict, budget
         self.observe: Callable[[str, float], None] = lambda *_: None  # told a stage and its seconds, or what waits
+        self.on_fault: Callable[[BaseException], None] = lambda _: None  # told why the queue ended, if not by `stop`
         self.max_delay, self.deadline, self.turn = max_delay, deadline, deadline / 4
         # Finding evidence costs many times the score: each kind has its own pace.
         self.pace = {False: Pace(), True: Pace()}
@@ -103,6 +107,16 @@ class Batcher:
     def start(self) -> None:
         """Begin to serve; call from within the event loop."""
         self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Answer those who wait when the queue ends by a fault, which is none of a scorer's, and tell `on_fault`."""
+        if task.cancelled() or (fault := task.exception()) is None:
+            return
+        for job in (*self._queue, *self._aside):
+            if not job.future.done():
+                job.future.set_exception(fault)
+        self.on_fault(fault)
 
     @property
     def running(self) -> bool:

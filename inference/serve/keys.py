@@ -198,13 +198,14 @@ class KeyGate:
     503 while the key file is gone or broken.
     """
 
-    def __init__(self, app: Any, keys: KeyFile) -> None:
-        self.app, self.keys = app, keys
+    def __init__(self, app: Any, keys: KeyFile, seconds: float) -> None:
+        self.app, self.keys, self.seconds = app, keys, seconds  # in which the rest of a refused body may come
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Let the request pass, or refuse it."""
         if scope["type"] == "http" and scope["path"] not in _OPEN_TO_ALL:
             # Imported here: the command line manages keys without `zhenyan[serve]`.
+            from zhenyan.inference.serve.limits import drain
             from zhenyan.inference.serve.refusals import refusal
 
             given = [value for name, value in scope["headers"] if name == b"authorization"]
@@ -213,11 +214,13 @@ class KeyGate:
             except ConfigError as error:
                 log.error(str(error))
                 text = "the service can't read its keys: its log says why, whoever runs it can mend it"
+                await drain(scope, receive, self.seconds)
                 await refusal(503, text, "server_error")(scope, receive, send)
                 return
             if owner is None:
                 several = f"one authorization header is read, given {len(given)}; send one"
                 text = f"{several if len(given) > 1 else 'a valid key is needed'}: Authorization: Bearer KEY"
+                await drain(scope, receive, self.seconds)
                 await refusal(401, text, "authentication_error", **{"www-authenticate": "Bearer"})(scope, receive, send)
                 return
             scope["state"]["fields"]["key"] = owner

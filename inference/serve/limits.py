@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from zhenyan.inference.serve.refusals import Json, refusal
@@ -15,7 +16,7 @@ class BodyLimit:
     the memory. A body that is whole is never refused for that.
 
     The connection stays open after a refusal and what still comes is discarded: closing it while the client sends
-    would lose the answer to a reset.
+    would lose the answer to a reset. Of a client that wants it closed the rest is read first (`drain`).
     """
 
     def __init__(self, app: Any, limit: int, seconds: float, most: int) -> None:
@@ -29,10 +30,13 @@ class BodyLimit:
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self.limit:
+            await drain(scope, receive, self.seconds)
             await self._too_large(declared.decode())(scope, receive, send)
             return
         body = await self._read(receive)
         if isinstance(body, Json):
+            if body.status_code != 408:
+                await drain(scope, receive, self.seconds)
             await body(scope, receive, send)
         elif body is not None:
             await self.app(scope, _replay(body, receive), send)
@@ -69,6 +73,20 @@ class BodyLimit:
     def _too_many(self) -> Json:
         text = f"body: at most {self.most} bytes of all requests may be arriving, given {self._arriving}; retry in 1 s"
         return refusal(429, text, "rate_limit_error", "body", **{"retry-after": "1"})
+
+
+async def drain(scope: dict[str, Any], receive: Any, seconds: float) -> None:
+    """Read and drop the rest of a body for so long at most, where the server closes the connection after its answer.
+
+    One that waits to be told to send it is left: the answer comes in place of that.
+    """
+    headers = dict(scope["headers"])
+    if b"close" not in headers.get(b"connection", b"").lower() or b"expect" in headers:
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while (await receive()).get("more_body"):
+                pass
 
 
 def _replay(body: bytes, receive: Any) -> Any:

@@ -5,15 +5,18 @@ Import this only where PROMETHEUS_MULTIPROC_DIR is set already (or never will be
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 import time
 import uuid
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from zhenyan.inference.classifier import Prediction
 from zhenyan.inference.serve.refusals import refusal
 
 log = logging.getLogger("zhenyan.serve")
@@ -30,12 +33,30 @@ STAGE = Histogram(
 WAITING = Gauge("zhenyan_waiting_chars", "Characters queued or being scored", multiprocess_mode="livesum")
 
 
+@contextlib.contextmanager
+def _counting() -> Iterator[None]:
+    """Counting never stops what is counted: its files may be gone, or no more may be opened."""
+    try:
+        yield
+    except Exception as fault:
+        log.error("metrics can't be written", extra={"fields": {"why": repr(fault)}})
+
+
 def measure(stage: str, value: float) -> None:
     """What the batcher observes."""
-    if stage == "waiting":
-        WAITING.set(value)
-    else:
-        STAGE.labels(stage).observe(value)
+    with _counting():
+        if stage == "waiting":
+            WAITING.set(value)
+        else:
+            STAGE.labels(stage).observe(value)
+
+
+def count(predictions: Sequence[Prediction]) -> None:
+    """Count texts that were scored, and their labels."""
+    with _counting():
+        TEXTS.inc(len(predictions))
+        for label in (label for prediction in predictions for label in prediction.labels):
+            HITS.labels(label).inc()
 
 
 def metrics_page() -> tuple[bytes, str]:
@@ -96,10 +117,11 @@ def _headers(scope: dict[str, Any], identity: str) -> list[tuple[bytes, bytes]]:
 def _record(scope: dict[str, Any], identity: str, status: int, took: float) -> None:
     # Not by the route that was chosen: a middleware that refuses comes before the choice.
     known = scope["path"] in {getattr(route, "path", None) for route in scope["app"].routes}
-    REQUESTS.labels(scope["path"] if known else "other", str(status)).inc()
     told = scope["state"]["fields"]
-    if "texts" in told:  # probes and what is refused unread come often and are quick: they would hide the others
-        STAGE.labels("request").observe(took)
+    with _counting():
+        REQUESTS.labels(scope["path"] if known else "other", str(status)).inc()
+        if "texts" in told:  # probes and what is refused unread come often and are quick: they would hide the others
+            STAGE.labels("request").observe(took)
     fields = {"request": identity, "method": scope["method"], "path": scope["path"], "status": status,
               "ms": round(1000 * took, 2), **told}  # fmt: skip
     log.info("request", extra={"fields": fields})

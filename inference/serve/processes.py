@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -19,6 +20,14 @@ _SENT_WHEN: dict[int, str] = {
 }
 
 
+_parent = os.getppid()  # of this process, as it was forked: when it is another the parent has ended
+
+
+def orphaned() -> bool:
+    """Whether the process that forked this one is gone, also when it went before anybody asked."""
+    return os.getppid() != _parent
+
+
 def _leave(*_: object) -> None:
     raise SystemExit(0)
 
@@ -29,7 +38,8 @@ def fork(body: Callable[..., None], *arguments: Any) -> int:
     SIGTERM is held back while forking: a handler inherited from the parent must never run in the child.
     OSError when there is no room for another process.
     """
-    child = None
+    global _parent
+    child, own = None, os.getpid()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         child = os.fork()
@@ -38,7 +48,7 @@ def fork(body: Callable[..., None], *arguments: Any) -> int:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     if child:
         return child
-    code = 1
+    _parent, code = own, 1
     try:
         signal.signal(signal.SIGTERM, _leave)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
@@ -54,8 +64,11 @@ def fork(body: Callable[..., None], *arguments: Any) -> int:
     except BaseException as fault:
         log.critical("a process of the service failed", exc_info=fault)
     finally:
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            with contextlib.suppress(Exception):  # nobody reads it any more, or its disk is full
+                sys.stderr.flush()
+        finally:
+            os._exit(code)  # always, or the child would go on as its parent
 
 
 def ended(child: int = -1) -> tuple[int, str]:

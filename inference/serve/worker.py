@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import ConfigError
-from zhenyan.inference.serve.processes import ended, fork, log
+from zhenyan.inference.serve.processes import ended, fork, log, orphaned
 from zhenyan.inference.serve.settings import Settings
 from zhenyan.inference.session import OnnxSession
 
@@ -36,7 +36,7 @@ class _Server(uvicorn.Server):
             timeout_graceful_shutdown=int(settings.stop_seconds), timeout_keep_alive=int(settings.idle_seconds) or 1,
             h11_max_incomplete_event_size=65_536,
         ))  # fmt: skip
-        self._app, self._idle_seconds, self._ready, self._parent = app, settings.idle_seconds, ready, os.getppid()
+        self._app, self._idle_seconds, self._ready = app, settings.idle_seconds, ready
         self._idle: dict[tuple[Any, Any], float] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -47,7 +47,7 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % 5 == 0:
             self._close_idle()
-        if os.getppid() != self._parent:
+        if orphaned():
             self.should_exit = True  # nobody is left who would stop this worker
         return await super().on_tick(counter)
 
@@ -124,7 +124,7 @@ class _Nursery:
 
     def __init__(self, settings: Settings, classifier: Classifier, listener: socket.socket, ready: int) -> None:
         self._arguments = settings, classifier, listener, ready
-        self._listener, self._parent = listener, os.getppid()
+        self._listener = listener
         self._born: dict[int, float] = {}
         self._stopping, self._quick = False, 0
 
@@ -135,7 +135,7 @@ class _Nursery:
             self._spawn()
         told = False
         while self._born:
-            if not told and (self._stopping or os.getppid() != self._parent):
+            if not told and (self._stopping or orphaned()):
                 told = self._stopping = True
                 self._stop()
             dead, how = ended()

@@ -114,6 +114,9 @@ def test_limits_state_limit_and_value(http):
             yield body[at : at + 65_536]
 
     assert "at most 2000000 bytes, given 2" in refusal(http.post("/v1/classify", content=chunks()), 413)["message"]
+    whole = json.dumps({"texts": ["x" * 8_000_000]}).encode()  # of a client that wants the connection closed, too
+    for content in (whole, (whole[at : at + 65_536] for at in range(0, len(whole), 65_536))):
+        refusal(http.post("/v1/classify", content=content, headers={"connection": "close"}), 413)
 
 
 def test_stacked_marks_take_no_time_and_are_told(http):

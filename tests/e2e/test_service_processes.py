@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from service import Service, classifier, client, serving
+from service import Service, classifier, client, serving, start
 from zhenyan.inference.bundle import bundle_id
 
 pytestmark = pytest.mark.slow
@@ -116,6 +116,24 @@ def test_no_worker_outlives_the_supervisor(tmp_path, workers):
         eventually(lambda: not any(map(alive, pids)))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_worker_outlives_a_supervisor_that_went_while_it_loaded(tmp_path, workers):
+    service = start(tmp_path, "--workers", str(workers))
+    generation = eventually(lambda: service.pids()[1:])[0]
+    os.kill(service.process.pid, signal.SIGKILL)
+    service.process.wait()
+    eventually(lambda: not group(generation))
+
+
+def group(leader: int) -> bool:
+    """Whether a process of the leader's group is alive."""
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return alive(leader)  # before it leads one
+    return True
+
+
 def bundle_copy(folder: Path) -> Path:
     return Path(shutil.copytree(classifier().bundle.folder, folder / "bundle"))
 
@@ -191,6 +209,10 @@ def test_metrics_are_kept_from_those_who_sweep_tmp_and_a_reload_makes_their_fold
         os.close(handle)
         old = set(service.workers())
         shutil.rmtree(folder)
+        os.kill(min(old), signal.SIGKILL)
+        eventually(lambda: len(service.workers()) == 2 and min(old) not in service.workers())
+        ask(service, 8)  # of the one that came without the folder, too
+        old = set(service.workers())
         service.hang_up()
         service.wait_for("reloaded")
         eventually(lambda: not any(map(alive, old)))

@@ -329,3 +329,25 @@ def test_pace_forgets_what_was_long_ago():
     for _ in range(10):
         pace.add(1_000, 1.0)
     assert pace.seconds_for(1_000) == pytest.approx(1, rel=0.1)
+
+
+def test_a_stall_is_soon_forgotten():
+    """Thirty seconds in which the machine stood still are no pace that lasts."""
+    pace = Pace()
+    for chars, seconds in ((100, 0.1), (100, 30.0), *[(1_000, 1.0)] * 8):
+        pace.add(chars, seconds)
+    assert pace.seconds_for(1_000) == pytest.approx(1, rel=0.1)
+
+
+def test_when_the_queue_ends_by_a_fault_nobody_waits_for_ever_and_it_is_told():
+    async def main():
+        batcher, told = Batcher(Scorer(), 100, 0.01, 60.0), []
+        batcher.on_fault = told.append
+        batcher.observe = lambda stage, _: 1 // (stage != "score")
+        batcher.start()
+        waiting = [batcher.submit(["好" * 60], False) for _ in range(3)]
+        await asyncio.wait(waiting[1:], timeout=20)
+        assert [type(job.exception()) for job in waiting[1:]] == [ZeroDivisionError] * 2 and not batcher.running
+        assert [type(fault) for fault in told] == [ZeroDivisionError]
+
+    asyncio.run(main())

@@ -132,6 +132,8 @@ def test_what_is_no_bundle_folder_is_refused(tmp_path):
             load_bundle(tmp_path / wrong)
     with pytest.raises(BundleError, match="expected a path, given int 3"):
         load_bundle(3)
+    with pytest.raises(BundleError, match="given ''; name a folder, or leave it out for the bundled model"):
+        load_bundle("")
     with pytest.raises(BundleError, match=r"given list .{80}$"):
         load_bundle(["a secret"] * 1000)
 

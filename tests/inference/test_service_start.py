@@ -63,3 +63,30 @@ def test_with_standard_error_closed_it_serves_without_a_log():
     )
     line = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} 2>&-"
     assert subprocess.run(line, shell=True, capture_output=True, text=True).stdout == "serves True\n"
+
+
+def forked(body: str) -> str:
+    """What a process prints that forks `body` and waits for it."""
+    program = f"import os, sys, time\nfrom zhenyan.inference.serve.processes import fork, orphaned\n{body}"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60).stdout
+
+
+def test_a_child_ends_though_its_standard_error_takes_nothing_more():
+    """As where nobody reads it any more; it went on as a second supervisor."""
+    body = "sys.stderr = open('/dev/full', 'w')\nchild = fork(sys.stderr.write, 'lost')\n"
+    told = "_, status = os.waitpid(child, 0)\nprint(os.waitstatus_to_exitcode(status), flush=True)\nos._exit(0)"
+    assert forked(body + told) == "0\n"
+
+
+def test_a_child_knows_that_its_parent_went_before_it_asked():
+    body = "def ask():\n    time.sleep(0.5)\n    print(orphaned(), flush=True)\nfork(ask)\n"
+    assert forked(body + "os._exit(0)") == "True\n"
+    assert forked(body + "time.sleep(1)") == "False\n"
+
+
+def test_a_key_that_nobody_saw_is_not_kept(tmp_path):
+    keys = [sys.executable, "-c", "from zhenyan.inference.cli import main; main()", "keys"]
+    with open("/dev/full", "wb") as full:
+        assert subprocess.run([*keys, "add", "shop", "--file", tmp_path / "keys.json"], stdout=full).returncode
+    done = subprocess.run([*keys, "add", "shop", "--file", tmp_path / "keys.json"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("zy-")
