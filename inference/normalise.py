@@ -1,5 +1,5 @@
-"""Undoing the disguises that need no learning: width, script, invisible and interposed characters, symbols that are read as
-words or numbers, characters in parts, words with a filler inside, pinyin, characters said several times over.
+"""Undoing the disguises that need no learning: width, script, look-alike letters, invisible and interposed characters, decoration,
+symbols that are read as words or numbers, characters in parts, words with a filler inside, pinyin, characters said several times over.
 
 Training and inference both call `normalise`, so a model never sees a form that it wasn't trained on.
 Homophones, initials and code words are left to the model.
@@ -13,16 +13,18 @@ from functools import lru_cache
 from pathlib import Path
 
 from zhenyan.inference.broken import whole
-from zhenyan.inference.pinyin import sounds, without_pinyin
+from zhenyan.inference.decoration import without_marks, without_ornaments, without_stickers
+from zhenyan.inference.lookalikes import HAN as _HAN
+from zhenyan.inference.lookalikes import latin
+from zhenyan.inference.pinyin import sounds, without_pinyin, without_tones
 
-VERSION = 9  # written into every bundle; raise it whenever what is read of a text changes: by normalise(), or by windows.readings_of
+VERSION = 10  # written into every bundle; raise it whenever what is read of a text changes: by normalise(), or by windows.readings_of
 
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Invisible or formatting code points, lone surrogates, controls: carry no meaning, split words.
 INVISIBLE = re.compile(
     "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5"
-    "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
-    "\U000e0000-\U000e0fff\ud800-\udfff]"
+    "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff\ud800-\udfff]"
 )
 # A symbol between two Han characters is a divider that was put there, not punctuation; a pictograph, an arrow or a shape is one anywhere, but
 # for what masks a character (糖○, □) and signs of products (⌀, ⌘).
@@ -59,9 +61,16 @@ _NOT_DONE = (
 # Before these only where a clause begins: 根❌治 is a word, and ❌专柜价 is a price that no longer holds.
 _NOT_SO = "代替|替代|治[疗病愈]|发票|七天|高仿|假货|刷单|返现|踩雷|智商税"
 _BEGINS = r"(?:(?<![^\s,.!?;:~、。'\"()\[\]【】《》“”‘’|/])|(?<=本品))"
+# In a list each sign is one: ❌勾兑 ❌香精. Not before what says so itself, nor beside a price that no longer holds.
+_LISTED = re.compile(f"[❌❎✖🚫⛔](?=[{_HAN}])(?![^❌❎✖🚫⛔]{{0,3}}[不没無无勿别別拒禁非价價])")
+_LIST = re.compile(f"{_BEGINS}[❌❎✖🚫⛔]")
+_LACKED = (*"证證标標票", "检疫", "批号", "授权", "售后", "发票", "添加", "色素", "香精", "防腐", "激素", "酒精")
 # Symbols read as words, each where it can hardly be decoration, and not beside the word itself: 五⭐好评, 全网🥇, 💯有效, ➕V, 打针💉
 _READ = [
     (re.compile("➕"), "加"),
+    (re.compile("(?<=[0-9元])➖(?=[0-9])"), "减"),
+    (re.compile("(?<!心)[❤♥](?=[脏髒梗绞絞])"), "心"),
+    (re.compile("(?<=白大)[🥼🧥]"), "褂"),
     (re.compile("(?<![⭐🌟五5])[⭐🌟]{5}(?=返(?![场厂修校程])|好评|晒图|截图|截tu|评(?![测委书]))"), "五星"),
     (re.compile("(?<!糖)[🍬🍭](?=尿病)"), "糖"),
     (re.compile("(?<!骨)🦴(?=[质質]疏)"), "骨"),
@@ -85,12 +94,21 @@ _THINGS = {
     "🇨🇳": "国", "🦀": "癌蟹", "🦠": "菌毒",
     **{sign: word[0] for word in (
         "血🩸 脑🧠 眼👁 牙🦷 骨🦴 肺🫁 心🫀 腿🦵 孕🤰 针💉 电⚡ 烟🚬 山⛰🏔 糖🍬🍭 奶🥛🍼 蛋🥚 鱼🐟🐠 鸡🐔 虎🐯🐅 象🐘 熊🐻 蛇🐍 狗🐶🐕 "
-        "猫🐱🐈 牛🐮🐂 羊🐑 马🐴 猪🐷 鹿🦌 龟🐢 枪🔫 盐🧂 便💩"
+        "猫🐱🐈 牛🐮🐂 羊🐑 马🐴 猪🐷 鹿🦌 龟🐢 枪🔫 盐🧂 便💩 风🌬 蚊🦟 眠🛌😴💤 票🎫 刻🔪 肿🀄 耳👂 鼻👃 脚🦶 蜂🐝"
     ).split() for sign in word[1:]},
 }  # fmt: skip
 _THING = re.compile("|".join(_THINGS))
-_NOT_READ = re.compile("[快闪秒超]充⚡|🦀细")  # though 充电 and 癌细 hold together: 快充⚡手机壳, 🦀细嫩
+_NOT_READ = re.compile(
+    "[快闪秒超]充⚡|🦀细|安[🛌😴💤]"
+)  # though 充电, 癌细 and 安眠 hold together: 快充⚡手机壳, 🦀细嫩, 晚安😴
 _WORD = 3.0  # pointwise mutual information, in nats, from which a thing's character and its neighbour are a word
+# Numbers that would run into the next: of a list (①99元 ②199元, ⒈5斤装), a fraction behind a whole (1½勺), a range in words (七~十天)
+_APART = [
+    (re.compile(r"(?:^|(?<=[\s,.!?;:，。！？；：、]))([①-⑳❶-❿⓫-⓴➀-➓⓵-⓾⒈-⒛])(?=[0-9０-９])"), r"\1 "),
+    (re.compile("(?<=[0-9０-９])(?=[½⅓⅔¼¾⅕-⅞])"), " "),
+]
+_NUMERALS = "零一二两三四五六七八九十百千万半几"
+_RANGE = re.compile(f"(?<=[{_NUMERALS}])(?<!~.)~(?=[{_NUMERALS}](?!~))")
 # Raised digits behind a digit: of a price what is behind its point (29⁹), else an exponent (10⁸CFU).
 _RAISED = re.compile("[⁰¹²³⁴-⁹](?<=[0-9０-９].)[⁰¹²³⁴-⁹]*")
 _PRICED = re.compile("(?:[¥￥$＄€£]|[价卖售付]|仅需|只需|只要|到手|今天|补贴后)[是才就只仅约 :：]{0,2}[0-9０-９]{1,6}$")
@@ -173,11 +191,19 @@ def _thing(sign: str, before: str, behind: str) -> str:
     return max(held)[1] if held else sign
 
 
+def _with_list(text: str) -> str:
+    """`text` with each sign of prohibition in a list of what isn't done or isn't there as a word."""
+    found = list(_LISTED.finditer(text))
+    if len(found) < 2 or not _LIST.match(text, found[0].start()):
+        return text
+    return _LISTED.sub(lambda sign: "无" if text.startswith(_LACKED, sign.end()) else "不", text)
+
+
 def _without_symbols(text: str) -> str:
     """Pictographs, digits and letters in circles as what is read, without those that are decoration."""
     if not _SYMBOL.search(text):  # nearly always so
         return text
-    text = _with_things(text.translate(_ENCLOSED))
+    text = _with_things(_with_list(text.translate(_ENCLOSED)))
     for symbol, word in (*_KEYS, *_READ):
         text = symbol.sub(word, text)
     return _PICTOGRAPH.sub("", _IN_NUMBER.sub(" ", text))
@@ -189,12 +215,15 @@ def normalise(text: str) -> str:
     A second time changes nothing, but where NFKC would compose what a dropped symbol kept apart (か🔥\u3099).
     """
     while True:  # what is put together may be part of something else
-        text = _RAISED.sub(_lowered, INVISIBLE.sub("", text))
-        text = _without_symbols(INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
-        text = simplified(_SPACES.sub(" ", text).strip())
-        text = _BETWEEN_HAN.sub("", text)
+        text = _RAISED.sub(_lowered, without_stickers(INVISIBLE.sub("", text)))
+        for number, parted in _APART:
+            text = number.sub(parted, text)
+        text = without_marks(INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
+        text = latin(_without_symbols(text))
+        text = without_ornaments(simplified(_SPACES.sub(" ", text).strip()))
+        text = _BETWEEN_HAN.sub("", _RANGE.sub("到", text))
         text = SPACED.sub(_close_up, text)
-        plain = without_pinyin(whole(text))
+        plain = without_pinyin(without_tones(whole(text)))
         if plain == text:
             plain = REPEATED.sub("", text)
         if plain == text:

@@ -28,6 +28,12 @@ _LETTER = "A-Za-zāáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜü"
 _WORD = f"[{_LETTER}]++(?![0-9])"  # B12 is none, and ends a run
 _LETTERS = re.compile(f"(?<![{_LETTER}0-9]){_WORD}(?:[ '’-]{_WORD})*+")
 _WORDS = re.compile(f"[{_LETTER}]+")
+# Syllables with their tones as digits: zhi4 liao2, gao1xue4ya1; of a single one both neighbours are Chinese
+_TONED = re.compile(
+    f"(?<![{_LETTER}0-9])(?:[A-Za-zü]{{1,6}}[1-5][ '’-]?){{2,}}(?![{_LETTER}0-9])|(?<=[\u4e00-\u9fff])[a-z]{{2,6}}[1-4](?=[\u4e00-\u9fff])"
+)
+_TONE = re.compile("[1-5]")
+_NEAR = 4  # characters on either side that tell whether letters are pinyin
 _MARKS = re.compile("[./@_]")  # of addresses and account names
 _TOKENS = re.compile("[A-Za-z]{2,8}://[A-Za-z0-9./@_?=&%#~:+-]*+|[A-Za-z0-9./@_?=&%#~-]++")
 _NOT_HAN = re.compile("[^\u4e00-\u9fff]")
@@ -89,6 +95,21 @@ def without_pinyin(text: str) -> str:
         out += [text[at:start], characters]
         at = end
     return "".join([*out, text[at:]]) if out else text
+
+
+def without_tones(text: str) -> str:
+    """`text` without the digits of tones where what is left is read as pinyin: zhi4 liao2; B12 and A4 stay."""
+    return _TONED.sub(_toneless, text) if _TONE.search(text) else text
+
+
+def _toneless(toned: re.Match[str]) -> str:
+    written, text, known = toned.group(), toned.string, sounds().syllables
+    if not all(_plain(word) in known for word in _WORDS.finditer(written)):
+        return written
+    bare = _TONE.sub("", written)
+    before = text[max(0, toned.start() - _NEAR) : toned.start()]
+    read = pinyin_in(before + bare + text[toned.end() : toned.end() + _NEAR])
+    return bare if any(start < len(before + bare) and end > len(before) for start, end, _ in read) else written
 
 
 def pinyin_in(text: str) -> Iterator[tuple[int, int, str]]:
