@@ -22,6 +22,9 @@ Score = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, 
 Words = Callable[[str], Sequence[int]]  # text -> places in it, in order, at which words end
 
 _CLAUSE = re.compile(r"[^，。！？；、：,.!?;:\s]+")
+_QUOTED = re.compile(
+    r"[^，。！？；、：,.!?;:\s“”‘’\"「」『』《》【】（）()\[\]]+"
+)  # a clause that ends at quotation marks and brackets, too
 _SPACE = re.compile(r"\s")
 _FURTHER_SPACES = re.compile(r"(?<=\s)\s+")
 _NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}  # as NFKC has them
@@ -233,12 +236,15 @@ def _evidence(text: str, found: Mapping[str, Sequence[tuple[int, int]]]) -> tupl
 
 def _readable(read: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Spans in order: of a short clause that one touches all, of a longer one what little stands between two as well."""
-    clauses = [match.span() for match in _CLAUSE.finditer(read)]
-    ends = [end for _, end in clauses]
+    clauses = [[match.span() for match in pattern.finditer(read)] for pattern in (_CLAUSE, _QUOTED)]
+    ends = [[end for _, end in each] for each in clauses]
     wide: list[tuple[int, int]] = []
     for start, end in spans:
-        touched = clauses[bisect.bisect_right(ends, start) : bisect.bisect_left(ends, end) + 1]
-        short = [clause for clause in touched if clause[1] - clause[0] <= _SHOWN and clause[0] < end]
+        touched = [
+            each[bisect.bisect_right(at, start) : bisect.bisect_left(at, end) + 1]
+            for each, at in zip(clauses, ends, strict=True)
+        ]
+        short = [clause for each in touched for clause in each if clause[1] - clause[0] <= _SHOWN and clause[0] < end]
         start, end = min([start, *(first for first, _ in short)]), max([end, *(last for _, last in short)])
         if wide and _CLAUSE.fullmatch(read, wide[-1][1], start) and start - wide[-1][1] <= _GAP:
             start = wide[-1][1]

@@ -110,6 +110,8 @@ def test_no_number_and_no_latin_word_is_cut(text, needed, spans):
 @pytest.mark.parametrize(("text", "needed", "evidence"), [
     ("大家早上好，这个茶能降血压的，放心喝", "降", "这个茶能降血压的"), ("大家早上好 这个茶能降血压的 放心喝", "放心", "放心喝"), ("是一二三四五六七八九十个", "五", "是一二三四五六七八九十个"),
     ("这个真的是一二三四五六七八九十个", "真", "这个真的"),
+    ("导购称该款助听器“全国销量第一”的说法", "销", "“全国销量第一"), ("主播说【喝了三天血糖正常】（打针的都停了）大家快拍", "三", "喝了三天血糖正常"),
+    ("一种名叫“糖友茶”的", "友", "一种名叫“糖友茶”的"),
 ])  # fmt: skip
 def test_a_short_clause_is_shown_whole(text, needed, evidence):
     (span,) = found_for(text, needed)
