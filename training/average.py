@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import TrainConfig, as_record
 from zhenyan.training.dataset import load_corpus
+from zhenyan.training.encoders.load import check_length
 from zhenyan.training.encoders.origin import model_name
 from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model
 from zhenyan.training.provenance import describe, use_threads
@@ -55,6 +56,7 @@ def average(config: TrainConfig, shares: Mapping[Path, float], console: Console)
     if config.voice:
         drawn(corpus.train, config.voice, config.seed)  # a fault is told before there is a run
     model, tokenizer = mean_model(shares, schema)
+    check_length(model.encoder, config.encoder.max_tokens, "encoder.max_tokens")
     folder = new_folder(config)
     tracker = Tracker(folder, config.tracking, folder.name, console)
     tracker.params(flatten(as_record(config)))

@@ -159,7 +159,7 @@ def check(
 
     written, hashed = by_kind(paths or ["data/corpus/*.jsonl"])
     rows, unreadable = read_all(written) if written else ([], [])
-    public, missing = join_labels(hashed, cache) if hashed else ([], 0)
+    public, missing = join_labels(hashed, cache, faults=unreadable) if hashed else ([], 0)
     if missing:
         typer.echo(left_out(missing, cache))
     found = check_corpus(rows, load_schema(schema), load_splits(splits), public)

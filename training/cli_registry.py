@@ -171,12 +171,13 @@ def sync(
         raise ConfigError(
             f"{run}: no run folder ({JOURNAL} is missing); give one, such as runs/NAME, or a folder of them"
         )
-    lacking = False
+    lacking, away = False, []
     for folder in folders:
         config = load_config(folder / "config.yaml").tracking
         tracker = Tracker(folder, config, folder.name)
         if not tracker.flush(patient=True):
-            raise ConfigError(f"MLflow at {shown_uri(config)}: {tracker.problem}; nothing is lost, try again later")
+            away.append(f"{folder}: MLflow at {shown_uri(config)}: {tracker.problem}; nothing is lost, try again later")
+            continue  # another's server may be there
         if tracker.run_id is None:
             typer.echo(f"{folder}: its journal is empty, there is nothing to send")
             continue
@@ -184,5 +185,7 @@ def sync(
         lacking |= bool(gone)
         but = f", but for what is gone: {gone}; put it back and sync again to send it, too" if gone else ""
         typer.echo(f"MLflow at {shown_uri(config)} has everything of {folder} (run {tracker.run_id}){but}")
+    if away:
+        raise ConfigError("\n".join(away))
     if lacking:
         raise typer.Exit(1)

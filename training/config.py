@@ -168,7 +168,7 @@ class OptimConfig(_Strict):
     accumulate: Count = 1  # batches to each step of the optimiser
     learning_rate: Positive = 1e-4
     head_learning_rate: Positive = 1e-3
-    warmup: Share = 0.06
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.06  # share of the steps
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     precision: Literal["fp32", "bf16", "fp16", "auto"] = "auto"

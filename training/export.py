@@ -104,8 +104,8 @@ class Decisions:
 def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any] | None = None) -> bool:
     """Write run `run` as a bundle at `output`; returns False, and writes nothing, when the gate fails.
 
-    An earlier bundle at `output` is replaced once the new one is whole. `changes` of the run's configuration (dotted keys
-    of `thresholds`) choose thresholds anew. ConfigError, before any work, when `run` is no finished run, has labels that
+    An earlier bundle at `output` is replaced once the new one is whole. `changes` of the run's configuration are dotted keys
+    of `export`, or of `thresholds`, which are chosen anew then. ConfigError, before any work, when `run` is no finished run, has labels that
     the schema lacks, or `output` is a place where something else would be lost.
     """
     config = config_of(run, changes)
@@ -120,8 +120,9 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
         )
     corpus = load_corpus(config.data, schema)
     model, tokenizer, meta = load_model(run / MODEL)
-    decisions = decide_anew(model, tokenizer, corpus, schema, config) if changes else decisions_of(run)
-    if changes:
+    anew = any(key.startswith("thresholds.") for key in changes or {})
+    decisions = decide_anew(model, tokenizer, corpus, schema, config) if anew else decisions_of(run)
+    if anew:
         then = read_journal(run).tags.get("data.validation")
         if then and then != rows_digest(corpus.validation):
             console.print("[yellow]validation rows were changed since the run: thresholds are chosen on today's[/]")
@@ -177,14 +178,14 @@ def to_int8(
 
 
 def config_of(run: Path, changes: dict[str, Any] | None = None) -> TrainConfig:
-    """The configuration of a finished run, with `changes` of its section `thresholds`.
+    """The configuration of a finished run, with `changes` of its sections `thresholds` and `export`.
 
     ConfigError when `run` is another folder, or was cut off, or when a change is of something else.
     """
-    if other := [key for key in changes or {} if not key.startswith("thresholds.")]:
+    if other := [key for key in changes or {} if not key.startswith(("thresholds.", "export."))]:
         raise ConfigError(
-            f"--set {', '.join(other)}: export changes only {', '.join(f'thresholds.{key}' for key in ThresholdConfig.model_fields)}; "
-            "for anything else train again"
+            f"--set {', '.join(other)}: export changes only {', '.join(f'thresholds.{key}' for key in ThresholdConfig.model_fields)} "
+            "and what begins with export.; for anything else train again"
         )
     if not (run / CONFIG).is_file():
         raise ConfigError(f"{run}: no run folder ({CONFIG} is missing); give the run folder, not its model or a bundle")

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from zhenyan.inference.errors import InputError
 from zhenyan.training.edits import Change, edit_lines, kind_for, replace_files
-from zhenyan.training.rows import expand, iter_records, row_id, text_key
+from zhenyan.training.rows import expand, is_ids, iter_records, row_id, text_key
 from zhenyan.training.schema import Schema, explain
 
 
@@ -133,10 +133,21 @@ def _read(record: Any, origin: str) -> Fix:
         raise InputError(f"{explain(error, origin)}; expected an entry of `zhenyan data audit`") from None
 
 
+def _check(record: dict[str, Any], origin: str) -> None:
+    """InputError where a row's text is no text, or its labels are no ids."""
+    if not isinstance(record.get("text", ""), str):
+        raise InputError(f"{origin}: field 'text' must be text, found {record['text']!r:.80}; mend the row first")
+    if not is_ids(record.get("labels", [])):
+        raise InputError(
+            f"{origin}: field 'labels' must be a list of ids, found {record['labels']!r:.80}; mend the row first"
+        )
+
+
 def _change(edits: dict[tuple[str, str], _Edit], done: Applied) -> Change:
     """The change of one file's records; counts in `done` and marks the edits whose row was found."""
 
     def change(record: dict[str, Any], origin: str) -> dict[str, Any]:
+        _check(record, origin)
         digest = text_key(record["text"]) if "text" in record else record.get("sha256", "")
         edit = edits.get((row_id(record), digest))
         if edit is None:

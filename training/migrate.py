@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -21,7 +21,7 @@ from rich.table import Table
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.edits import corpus_line, edit_lines, kind_for, replace_files
 from zhenyan.training.migrated_rows import Step, check_record, loses_all_labels, migrate_record, needs_relabelling
-from zhenyan.training.rows import expand
+from zhenyan.training.rows import expand, files_once
 from zhenyan.training.schema import Schema, explain, load_schema, load_yaml, read_yaml, versions
 from zhenyan.training.schema_text import SchemaText
 
@@ -75,7 +75,7 @@ def plan_migration(
     except ValidationError as error:
         raise ConfigError(explain(error, f"{schema_path} after {path}")) from None
     plan = Plan(_next_number(records), migration, schema_path, text, new.version)
-    for file in _once(expand([str(item) for item in data])):
+    for file in files_once(expand([str(item) for item in data])):
         _migrate_file(file, plan, layouts)
     plan.mentions = list(_mentions(schema_path, _given_up(migration, new.ids)))
     return plan
@@ -86,11 +86,6 @@ def _given_up(migration: Migration, ids: Sequence[str]) -> set[str]:
     first, *_, last = versions(migration.changes)
     same = {label for label in ids if last.get(label) == first.get(label)}
     return {label for step in migration.changes for label in step.gone} - same
-
-
-def _once(files: Iterable[Path]) -> list[Path]:
-    """Each file once, however often and in whatever spelling it is named: else its rows would be listed twice."""
-    return list({os.path.realpath(file): file for file in files}.values())
 
 
 def apply_migration(plan: Plan, records: Path) -> Path:

@@ -23,7 +23,16 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.training.leaks import Spoken, base_key
 from zhenyan.training.outputs import make_folders
-from zhenyan.training.rows import Row, expand, iter_records, read_rows, row_from_json, text_key
+from zhenyan.training.rows import (
+    Row,
+    expand,
+    files_once,
+    iter_records,
+    read_rows,
+    row_from_json,
+    sound_records,
+    text_key,
+)
 from zhenyan.training.schema import explain, load_yaml
 
 SOURCES = Path("data/public.yaml")
@@ -166,7 +175,7 @@ def _download(url: str, part: Path) -> None:
             told, size = reply.headers.get("Content-Length", ""), out.tell()
         if told.isdigit() and size < int(told):  # the connection's end is the file's end for `reply`
             raise OSError(f"cut off after {size:,} of {int(told):,} bytes")
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: no address
         raise InputError(f"{url}: {error}; fetch again, or by other means and use --from FOLDER") from None
 
 
@@ -216,8 +225,12 @@ def public_files(cache: Path) -> list[Path]:
     return [path for path in sorted(cache.glob("*")) if path.suffix in (".tsv", ".jsonl", ".json")]
 
 
-def join_labels(patterns: list[str], cache: Path, held_out: Collection[str] = ()) -> tuple[list[Row], int]:
+def join_labels(
+    patterns: list[str], cache: Path, held_out: Collection[str] = (), faults: list[str] | None = None
+) -> tuple[list[Row], int]:
     """Rows for every committed label whose text is in the cache, and how many labels found no text.
+
+    InputError for a record that is none, or what is wrong with each goes into `faults`.
 
     Those with words of a room for measuring, or of one named in `held_out`, are marked `kept_apart`: another file may
     publish the same transcript without its room.
@@ -227,8 +240,14 @@ def join_labels(patterns: list[str], cache: Path, held_out: Collection[str] = ()
     apart = Spoken(one.text for one in known if one.measuring or one.room in held_out)
     rows, missing = [], 0
     for path in expand(patterns):
-        for record, origin in iter_records(path):
-            row = _join(record, texts, apart, origin)
+        for record, origin in iter_records(path) if faults is None else sound_records(path, faults):
+            try:
+                row = _join(record, texts, apart, origin)
+            except InputError as error:
+                if faults is None:
+                    raise
+                faults += str(error).splitlines()
+                continue
             missing += row is None
             rows += [row] if row else []
     return rows, missing
@@ -245,8 +264,8 @@ def read_labelled(patterns: list[str], cache: Path) -> tuple[list[Row], int]:
 
 
 def by_kind(patterns: list[str]) -> tuple[list[str], list[str]]:
-    """The files that are named: those of rows with their texts, and those of labels by hash."""
-    files = expand(patterns)
+    """The files that are named, each once: those of rows with their texts, and those of labels by hash."""
+    files = files_once(expand(patterns))
     hashed = {path for path in files if is_hashed(path)}
     return [str(path) for path in files if path not in hashed], [str(path) for path in files if path in hashed]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,6 +171,20 @@ def iter_records(path: Path) -> Iterator[tuple[Any, str]]:
     return ((_parsed(line, origin), origin) for line, origin in _lines(path))
 
 
+def sound_records(path: Path, faults: list[str]) -> Iterator[tuple[Any, str]]:
+    """As `iter_records`; what is wrong with the other lines goes into `faults`."""
+    for line, origin in _lines(path):
+        try:
+            yield _parsed(line, origin), origin
+        except InputError as error:
+            faults += str(error).splitlines()
+
+
+def files_once(files: Iterable[Path]) -> list[Path]:
+    """Each file once, however often and in whatever spelling it is named: else its rows would count twice."""
+    return list({os.path.realpath(file): file for file in files}.values())
+
+
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     try:
         # Bytes that are no UTF-8 come as lone surrogates, so that `_parsed` can name their line.
@@ -201,7 +217,13 @@ def read_rows(patterns: str | Path | Sequence[str | Path]) -> list[Row]:
 
 def once(rows: Iterable[Row]) -> list[Row]:
     """Each row once, in order, however many patterns name its file: it weighs so often in training, but isn't measured so often."""
-    return list({row.origin or id(row): row for row in rows}.values())  # rows made in code have no origin
+    real = functools.cache(os.path.realpath)  # a file may be named in several spellings
+
+    def place(row: Row) -> object:
+        file, _, line = row.origin.rpartition(":")
+        return (real(file), line) if row.origin else id(row)  # rows made in code have none
+
+    return list({place(row): row for row in rows}.values())
 
 
 def read_all(patterns: Sequence[str | Path]) -> tuple[list[Row], list[str]]:
@@ -209,9 +231,9 @@ def read_all(patterns: Sequence[str | Path]) -> tuple[list[Row], list[str]]:
     rows: list[Row] = []
     faults: list[str] = []
     for path in expand(patterns):
-        for line, origin in _lines(path):
+        for record, origin in sound_records(path, faults):
             try:
-                rows.append(row_from_json(_parsed(line, origin), origin))
+                rows.append(row_from_json(record, origin))
             except InputError as error:
                 faults += str(error).splitlines()
     if not rows and not faults:

@@ -7,6 +7,8 @@ import itertools
 import json
 import random
 import shutil
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,12 +122,17 @@ def train(
 
 @contextlib.contextmanager
 def finished(tracker: Tracker) -> Iterator[None]:
-    """Tell the tracker how what is done inside has ended."""
+    """Tell the tracker how what is done inside has ended; SIGTERM, as `docker stop` and schedulers send it, ends it as Ctrl-C does."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
     try:
         yield
     except BaseException as error:
         tracker.finish("KILLED" if isinstance(error, Stopped | KeyboardInterrupt) else "FAILED")
         raise
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
     tracker.finish()
 
 
@@ -316,6 +323,7 @@ def condition_model(
 
 def _ready(model: MultiLabelClassifier, config: TrainConfig) -> MultiLabelClassifier:
     """Plain attention, which at these lengths trains faster on CPUs than the fused kernel; dropout, frozen layers as configured."""
+    model.dropout.p = config.encoder.dropout
     model.encoder.set_attn_implementation("eager")
     set_dropout(model.encoder, config.encoder.inner_dropout)
     freeze(model.encoder, config.encoder.frozen)

@@ -45,7 +45,13 @@ def doctor(
                           f"{v.lines_per_second:,.0f}", "sound" if v.sound else "[red]not sound here[/]")  # fmt: skip
     console.print(table)
     if best is None:
-        console.print("[red]no runtime is sound on this machine; export the bundle with export.precision: weights[/]")
+        precision = examined.manifest.get("precision")
+        remedy = (
+            "its run can be exported with --set export.precision=weights"
+            if precision == "int8"
+            else "try another version of the runtimes"
+        )
+        console.print(f"[red]no runtime is sound on this machine; {remedy}[/]")
         raise typer.Exit(1)
     console.print(f"fastest sound runtime: {best.runtime}")
     if save:

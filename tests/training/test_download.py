@@ -81,6 +81,13 @@ def test_a_copy_that_cant_be_made_is_named_and_the_others_are_fetched(tmp_path, 
     assert {path.name for path in cache.iterdir() if path.is_file()} == {"a.tsv", "c.tsv"}
 
 
+def test_what_is_no_address_is_named_and_the_others_are_fetched(tmp_path, address):
+    sources = [public.Source(name=f"{n}.tsv", local=f"{n}.tsv", url=url, sha256=None)
+               for n, url in (("a", "notaurl"), ("b", f"{address}/whole"))]  # fmt: skip
+    report = public.fetch(tmp_path / "cache", None, sources, lambda _: None)
+    assert report.fetched == ["b.tsv"] and report.missing["a.tsv"].startswith("notaurl: unknown url type")
+
+
 def test_a_full_disk_is_named_and_leaves_no_part(tmp_path, monkeypatch):
     def full(source, target):
         target.write_bytes(BODY[:100])

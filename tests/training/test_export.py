@@ -32,6 +32,9 @@ def test_thresholds_are_chosen_anew_without_training(small_config, tmp_path):
     out = io.StringIO()
     plain, careful = tmp_path / "plain", tmp_path / "careful"
     assert export_run(run.folder, plain, Console(quiet=True))
+    assert export_run(run.folder, tmp_path / "float", Console(quiet=True), {"export.precision": "fp32"})
+    assert read(tmp_path / "float" / "manifest.json")["precision"] == "fp32"
+    assert read(tmp_path / "float" / "thresholds.json") == read(plain / "thresholds.json")
     changes = {"thresholds.policy": "recall", "thresholds.target": 0.9}
     assert export_run(run.folder, careful, Console(file=out, width=200), changes)
     before, after = (read(folder / "thresholds.json") for folder in (plain, careful))
@@ -112,9 +115,15 @@ def test_a_quarter_of_what_the_doctor_allows_is_left_to_other_processors():
 
 @pytest.mark.parametrize(
     ("item", "said"),
-    [("optim.epochs=2", "--set optim.epochs: export changes only thresholds.policy, thresholds.target")],
+    [
+        (
+            "optim.epochs=2",
+            r"--set optim\.epochs: export changes only thresholds\.policy, thresholds\.target.* and what begins with export\.",
+        ),
+        ("export.precision=weights", "no run folder"),
+    ],
 )
-def test_only_thresholds_can_be_set(tmp_path, item, said):
+def test_only_thresholds_and_the_export_can_be_set(tmp_path, item, said):
     app = typer.Typer()
     cli.register(app)
     with pytest.raises(ConfigError, match=said):

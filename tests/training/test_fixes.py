@@ -121,6 +121,17 @@ def test_a_link_stays_one_and_a_private_file_private(tmp_path):
     assert (tmp_path / "other.jsonl").read_bytes() == b"more\n"
 
 
+@pytest.mark.parametrize(("fields", "said"), [({"text": 5}, "field 'text' must be text, found 5"),
+                                              ({"labels": None}, "field 'labels' must be a list of ids, found None")])  # fmt: skip
+def test_a_row_that_is_none_is_named(tmp_path, row, decide, fields, said):
+    fixes = decide(food_safety=True)
+    with (tmp_path / "rows.jsonl").open("ab") as file:
+        file.write(corpus_line({"id": "q2", "text": "好", "labels": [], **fields}))
+    with pytest.raises(InputError, match=rf"rows\.jsonl:2: {said}; mend the row first"):
+        apply_fixes(fixes, load_schema())
+    assert row[1:] and json.loads((tmp_path / "rows.jsonl").read_bytes().splitlines()[0])["labels"] == ["food_safety"]
+
+
 def test_what_can_not_be_read_is_named(tmp_path):
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(InputError, match=r"folder\.jsonl: Is a directory"):

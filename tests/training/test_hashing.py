@@ -8,6 +8,7 @@ from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training import public
 from zhenyan.training.cli import data
 from zhenyan.training.hashing import PublicText, existing, hash_rows, line_edits
+from zhenyan.training.public import join_labels
 from zhenyan.training.rows import row_from_json, text_key
 
 STREAM = "来家人们这个茶呢口感很好。喝完这个茶血压就降下来了啊。"
@@ -167,6 +168,16 @@ def test_labels_are_not_added_to_a_file_of_texts(tmp_path, cache):
     result = CliRunner().invoke(data, ["hash", str(corpus), "-o", str(corpus), "--cache", str(cache)])
     assert isinstance(result.exception, InputError) and "other than labels by hash" in str(result.exception)
     assert corpus.read_bytes() == before
+
+
+def test_every_fault_of_a_label_file_is_told_where_they_are_asked_for(tmp_path, cache):
+    good, other = hash_rows(rows({"text": CELL}, MINE[0]), PublicText(cache))
+    lines = [json.dumps(good | {"labels": "food_safety"}), "{", json.dumps(good), json.dumps(other | {"start": "x"})]
+    (tmp_path / "labels.jsonl").write_text("\n".join(lines), "utf-8")
+    faults = []
+    joined, missing = join_labels([str(tmp_path / "labels.jsonl")], cache, faults=faults)
+    assert ([row.text for row in joined], missing) == ([CELL], 0)
+    assert [fault.split(": ")[0].rpartition(":")[2] for fault in faults] == ["1", "2", "4"]
 
 
 @pytest.mark.parametrize("line", ["[1]", "7", '{"text": "好", "labels": []}'])

@@ -10,8 +10,10 @@ import yaml
 from zhenyan.training.config import DataConfig
 from zhenyan.training.dataset import load_corpus
 from zhenyan.training.edits import corpus_line
+from zhenyan.training.evaluation_run import read_sets
 from zhenyan.training.fixes import apply_fixes
 from zhenyan.training.migrate import apply_migration, plan_migration
+from zhenyan.training.public import by_kind
 from zhenyan.training.rows import Row, once, read_rows, text_key
 from zhenyan.training.schema import load_schema
 
@@ -77,6 +79,14 @@ def test_held_out_rows_of_one_file_are_measured_once(corpus, root):
     assert [row.text for row in found.train] == ["两盒装"] * 2, "learned as often as its file is named"
     assert [row.text for row in (*found.validation, *found.test)] == ["九块九", "包邮"]
     assert [row.text for row in once(found.train)] == ["两盒装"], "what cross-validation measures"
+
+
+@pytest.mark.parametrize("other", ["plain", "dotted", "whole", "link"])
+def test_a_set_named_twice_is_measured_and_checked_once(corpus, other):
+    named = ["c.jsonl", spellings(corpus)[other]]
+    assert [row.text for row in read_sets(named, corpus, load_schema())] == ["降压茶", "两盒装"]
+    assert by_kind(named)[0] in (["c.jsonl"], named[1:])
+    assert [row.text for row in once(read_rows(named))] == ["降压茶", "两盒装"]
 
 
 def test_rows_that_no_file_has_are_all_kept():

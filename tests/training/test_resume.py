@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training import train as training
 from zhenyan.training.dataset import Corpus
 from zhenyan.training.export import place
 from zhenyan.training.modelling import labels_of
 from zhenyan.training.provenance import learned
 from zhenyan.training.rows import Row
-from zhenyan.training.schema import Change, former
+from zhenyan.training.schema import Change, former, load_schema
 from zhenyan.training.tracking import JOURNAL
 from zhenyan.training.train import began_with, check_same
 
@@ -90,3 +94,23 @@ def test_a_bundle_that_can_not_be_put_in_place_leaves_the_old_one(tmp_path, monk
     assert (output / "model.onnx").read_text() == "new" and [path.name for path in output.parent.iterdir()] == [
         "bundle"
     ]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_a_warm_start_drops_out_as_configured(small_config, dropout):
+    start = training.train(small_config, console=Console(quiet=True)).folder / "model"
+    encoder = small_config.encoder.model_copy(update={"dropout": dropout})
+    schema = load_schema(small_config.data.label_schema)
+    model, _ = training.start_model(small_config.model_copy(update={"encoder": encoder}), schema, start)
+    assert model.dropout.p == dropout
+
+
+def test_a_run_that_is_told_to_end_is_no_longer_running():
+    """`docker stop` and schedulers send SIGTERM."""
+    ended, before = [], signal.getsignal(signal.SIGTERM)
+    tracker = SimpleNamespace(finish=lambda how="FINISHED": ended.append(how))
+    with pytest.raises(KeyboardInterrupt), training.finished(tracker):
+        signal.raise_signal(signal.SIGTERM)
+    with training.finished(tracker):
+        pass
+    assert ended == ["KILLED", "FINISHED"] and signal.getsignal(signal.SIGTERM) == before

@@ -304,6 +304,16 @@ def test_sync_of_a_folder_without_a_run_says_what_to_give(tmp_path):
         cli_registry.sync(tmp_path)
 
 
+def test_sync_goes_on_to_other_runs_where_a_server_is_away(small_config, here, capsys):
+    """Each run has an address of its own."""
+    away, there = (new_folder(small_config.model_copy(update={"tracking": tracking})) for tracking in (AWAY, here))
+    for folder, its in ((away, AWAY), (there, here)):
+        Tracker(folder, its, folder.name, QUIET).params({"a": 1})
+    with pytest.raises(ConfigError, match=rf"^{away}: MLflow at .*; nothing is lost, try again later$"):
+        cli_registry.sync(small_config.runs)
+    assert f"has everything of {there}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("left", ["", '{"kind": "params", "ti'], ids=["nothing", "a torn line"])
 def test_an_empty_journal_is_nothing_to_send(small_config, monkeypatch, capsys, left):
     """A run that was killed before its first entry was whole; its server isn't even asked."""
