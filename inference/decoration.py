@@ -14,10 +14,11 @@ _MARKS = (
 # Scripts that write with marks keep them: Greek to Mongolian, kana, and what lies from Lisu to Hangul.
 _WITH_MARKS = "\u0370-\u10ff\u1200-\u1cff\u3041-\u30ff\ua4d0-\ud7ff"
 _MARKED = re.compile(f"(?<![{_WITH_MARKS}])[{_MARKS}]+")
-# Codes that platforms show as a picture
+# Codes that platforms show as a picture, or put in place of one
 _STICKER = re.compile(
     r"[\[［](?:爱心|玫瑰花?|捂脸|呲牙|微笑|偷笑R?|赞R?|强|鼓掌|比心|送心|心|太阳|礼物|色|可爱|害羞R?|大哭|流泪|笑哭R?|哭惹R?|派对R?|庆祝R?|加油R?|抱拳|OK|胜利|握手|亲亲"
-    r"|坏笑|憨笑|机智|吃瓜R?|doge|泣不成声|给力|炸弹|咖啡|蛋糕|爱你|感谢|撒花|飞吻R?|舔屏|萌萌哒R?|种草R|拔草R|火R|玫瑰R|爱心R|哇R|汗颜R|石化R|再见R|皱眉R|黄心R|紫薇别走R?|灵光一闪|小黄鸭)[\]］]"
+    r"|坏笑|憨笑|机智|吃瓜R?|doge|泣不成声|给力|炸弹|咖啡|蛋糕|爱你|感谢|撒花|飞吻R?|舔屏|萌萌哒R?|种草R|拔草R|火R|玫瑰R|爱心R|哇R|汗颜R|石化R|再见R|皱眉R|黄心R|紫薇别走R?|灵光一闪|小黄鸭|图片|视频|链接|语音|(?:动画)?表情)[\]］]"
+    "|[®©™℠]"
 )
 # Faces of punctuation: (≧▽≦), ╮(╯▽╰)╭, ʕ•ᴥ•ʔ; with a word or a number inside it is none
 _FACE = "≧≦▽ω∀◕‿◡◠╯╰￣ˊˋ´`･°▔□ﾟ^｡・•ᴗ๑Ŏ︶╥﹏ಠ><｀✧益Дᴥ"
@@ -25,15 +26,14 @@ _KAOMOJI = re.compile(
     rf"[╮ヽ＼\\┐ヾ୧٩]?(?:[(（](?![^()（）]*[0-9A-Za-z]{{2}})(?=[^()（）]*[{_FACE}][^()（）]*[{_FACE}])[^()（）{HAN}]{{2,14}}[)）]|ʕ[^ʔ{HAN}]{{1,8}}ʔ)"
     "(?:[╭ノﾉ┌╯シوง✧]|ღ)*"
 )
-# Rules and bullets in front of a text or behind it; no sign of a number, and no × or *, which stand for a name or point to a note
-_ORNAMENT = r"[—–━═─•※●༺༻꧁꧂ʚɞ˚⋆]"
+# Rules, bullets and waves in front of a text or behind it; no sign of a number, and no × or *, which stand for a name or point to a note
+_ORNAMENT = r"[~—–━═─•※●༺༻꧁꧂ʚɞ˚⋆]"
 _ENDS = re.compile(rf"^(?:{_ORNAMENT}+\s*)+(?=[^\s\d])|(?:\s*{_ORNAMENT}+)+$")
 
 
 def without_stickers(text: str) -> str:
-    """`text` without stickers and faces; to be asked before compatibility forms are replaced, which takes faces apart."""
-    if "[" in text or "［" in text:
-        text = _STICKER.sub("", text)
+    """`text` without stickers, signs of trademarks and faces; to be asked before compatibility forms are replaced, which takes faces apart."""
+    text = _STICKER.sub("", text)
     return _KAOMOJI.sub("", text) if "(" in text or "（" in text or "ʕ" in text else text
 
 
