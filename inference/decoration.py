@@ -29,6 +29,16 @@ _KAOMOJI = re.compile(
 # Rules, bullets and waves in front of a text or behind it; no sign of a number, and no × or *, which stand for a name or point to a note
 _ORNAMENT = r"[~—–━═─•※●༺༻꧁꧂ʚɞ˚⋆]"
 _ENDS = re.compile(rf"^(?:{_ORNAMENT}+\s*)+(?=[^\s\d])|(?:\s*{_ORNAMENT}+)+$")
+# What copy is full of and what the corpus has hardly but beside violations, so that a model takes it for one: stress, brackets of headings, + between
+# goods (not +微, which asks to be added), prices in signs of currency
+_LOUD = [
+    (re.compile(r"^!+|(?<=[?,。;:])!+|!+(?=\?)"), ""),
+    (re.compile("!+"), ","),
+    (re.compile("[「」『』]"), ""),
+    (re.compile("[【】]"), " "),
+    (re.compile(rf"(?<=[{HAN}]{{2}})\+(?![微薇威卫我扣群])(?=[{HAN}]{{2}})"), "、"),
+    (re.compile(r"¥ ?(\d++(?:,\d{3})*+(?:\.\d++)?+)(?![\d.元块万A-Za-z])"), r"\1元"),
+]
 
 
 def without_stickers(text: str) -> str:
@@ -45,3 +55,10 @@ def without_marks(text: str) -> str:
 def without_ornaments(text: str) -> str:
     """`text` without rules and bullets at its ends; one of nothing else stays."""
     return _ENDS.sub("", text) or text
+
+
+def quietly(text: str) -> str:
+    """Composed `text` as it would be said: ! as a comma, no brackets around headings, ¥199 as 199元."""
+    for loud, quiet in _LOUD:
+        text = loud.sub(quiet, text)
+    return text

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from zhenyan.inference.broken import whole
-from zhenyan.inference.decoration import without_marks, without_ornaments, without_stickers
+from zhenyan.inference.decoration import quietly, without_marks, without_ornaments, without_stickers
 from zhenyan.inference.lookalikes import HAN as _HAN
 from zhenyan.inference.lookalikes import latin
 from zhenyan.inference.pinyin import sounds, without_pinyin, without_tones
@@ -219,7 +219,7 @@ def normalise(text: str) -> str:
         for number, parted in _APART:
             text = number.sub(parted, text)
         text = without_marks(INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
-        text = latin(_without_symbols(text))
+        text = quietly(latin(_without_symbols(text)))
         text = without_ornaments(simplified(_SPACES.sub(" ", text).strip()))
         text = _BETWEEN_HAN.sub("", _RANGE.sub("到", text))
         text = SPACED.sub(_close_up, text)
