@@ -27,8 +27,7 @@ _KAOMOJI = re.compile(
     "(?:[╭ノﾉ┌╯シوง✧]|ღ)*"
 )
 # Rules, bullets and waves in front of a text or behind it; no sign of a number, and no × or *, which stand for a name or point to a note
-_ORNAMENT = r"[~—–━═─•※●༺༻꧁꧂ʚɞ˚⋆]"
-_ENDS = re.compile(rf"^(?:{_ORNAMENT}+\s*)+(?=[^\s\d])|(?:\s*{_ORNAMENT}+)+$")
+_ORNAMENTS = "~—–━═─•※●༺༻꧁꧂ʚɞ˚⋆ "
 # What copy is full of and what the corpus has hardly but beside violations, so that a model takes it for one: stress, brackets of headings, + between
 # goods (not +微, which asks to be added), prices in signs of currency
 _LOUD = [
@@ -54,7 +53,8 @@ def without_marks(text: str) -> str:
 
 def without_ornaments(text: str) -> str:
     """`text` without rules and bullets at its ends; one of nothing else stays."""
-    return _ENDS.sub("", text) or text
+    bare = text.lstrip(_ORNAMENTS)
+    return (text if bare[:1].isdigit() else bare).rstrip(_ORNAMENTS) or text
 
 
 def quietly(text: str) -> str:
