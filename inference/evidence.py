@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from zhenyan.inference.decoration import ORNAMENTS
 from zhenyan.inference.normalise import INVISIBLE, REPEATED, SPACED, SPACERS, normalise, simplified
 from zhenyan.inference.pinyin import pinyin_in, sounds
 from zhenyan.inference.windows import RUN_MARGIN, clause_runs
@@ -29,6 +30,9 @@ _SPACE = re.compile(r"\s")
 _FURTHER_SPACES = re.compile(r"(?<=\s)\s+")
 _NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}  # as NFKC has them
 _DIVIDERS = re.compile(f"[{re.escape(SPACERS)}]+")
+_UNSAID = str.maketrans(
+    "", "", f"{ORNAMENTS}+、"
+)  # of a cut text they are read otherwise: at an end, or between fewer characters
 _PIECE = 4  # characters in the finest piece that is removed
 _MAX_PIECES = 48  # a longer text is cut into coarser pieces, so that the work stays bounded
 _WHOLE = 192  # characters up to which a long text is probed as a whole, where it is decided so
@@ -149,13 +153,13 @@ def _next_end(text: str, places: Sequence[int], first: int, end: int) -> int | N
 
 
 def _cuts_word(text: str, at: int) -> bool:
-    """Whether a cut there would part what is read as one word: 湿|疹, 代某|谢, 氵|台, 降x|ue压. Spaces don't count."""
+    """Whether a cut there would part what is read as one word: 湿|疹, 代某|谢, 氵|台, 降x|ue压. Spaces, dashes and + don't count."""
     tie = sounds().ties.get(simplified(text[at - 1 : at + 1]), 0)
     if tie >= _TIED and not _INSIDE.match(text, at):  # numbers are made whole at the end
         return True
     before, after = text[max(0, at - _DISGUISED) : at], text[at : at + _DISGUISED]
     parted, whole = normalise(before) + normalise(after), normalise(before + after)
-    return parted.replace(" ", "") != whole.replace(" ", "")
+    return parted.translate(_UNSAID) != whole.translate(_UNSAID)
 
 
 def find_evidence(

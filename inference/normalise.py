@@ -104,7 +104,7 @@ _NOT_READ = re.compile(
 _WORD = 3.0  # pointwise mutual information, in nats, from which a thing's character and its neighbour are a word
 # Numbers that would run into the next: of a list (①99元 ②199元, ⒈5斤装), a fraction behind a whole (1½勺), a range in words (七~十天)
 _APART = [
-    (re.compile(r"(?:^|(?<=[\s,.!?;:，。！？；：、]))([①-⑳❶-❿⓫-⓴➀-➓⓵-⓾⒈-⒛])(?=[0-9０-９])"), r"\1 "),
+    (re.compile(r"(?:^|(?<=[\s,.!?;:，。！？；：、元块斤件盒瓶包袋]))([①-⑳❶-❿⓫-⓴➀-➓⓵-⓾⒈-⒛])(?=[0-9０-９])"), r"\1 "),
     (re.compile("(?<=[0-9０-９])(?=[½⅓⅔¼¾⅕-⅞])"), " "),
 ]
 _NUMERALS = "零一二两三四五六七八九十百千万半几"
@@ -212,14 +212,14 @@ def _without_symbols(text: str) -> str:
 def normalise(text: str) -> str:
     """Plain form of `text` as the model reads it.
 
-    A second time changes nothing, but where NFKC would compose what a dropped symbol kept apart (か🔥\u3099).
+    A second time changes nothing, but of odd mixtures, such as where NFKC would compose what a dropped symbol kept apart (か🔥\u3099).
     """
     while True:  # what is put together may be part of something else
         text = _RAISED.sub(_lowered, without_stickers(INVISIBLE.sub("", text)))
         for number, parted in _APART:
             text = number.sub(parted, text)
         text = without_marks(INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
-        text = quietly(latin(_without_symbols(text)))
+        text = latin(quietly(_without_symbols(text)))
         text = without_ornaments(simplified(_SPACES.sub(" ", text).strip()))
         text = _BETWEEN_HAN.sub("", _RANGE.sub("到", text))
         text = SPACED.sub(_close_up, text)

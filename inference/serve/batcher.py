@@ -113,7 +113,7 @@ class Batcher:
         """Answer those who wait when the queue ends by a fault, which is none of a scorer's, and tell `on_fault`."""
         if task.cancelled() or (fault := task.exception()) is None:
             return
-        for job in (*self._queue, *self._aside):
+        for job in (*self._queue, *self._aside, *self._last_turn):
             if not job.future.done():
                 job.future.set_exception(fault)
         self.on_fault(fault)

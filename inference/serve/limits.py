@@ -33,39 +33,40 @@ class BodyLimit:
             await drain(scope, receive, self.seconds)
             await self._too_large(declared.decode())(scope, receive, send)
             return
-        body = await self._read(receive)
+        body, more = await self._read(receive)
         if isinstance(body, Json):
-            if body.status_code != 408:
+            if more:
                 await drain(scope, receive, self.seconds)
             await body(scope, receive, send)
         elif body is not None:
             await self.app(scope, _replay(body, receive), send)
 
-    async def _read(self, receive: Any) -> bytes | Json | None:
-        """The body, a refusal, or None when the client has gone."""
+    async def _read(self, receive: Any) -> tuple[bytes | Json | None, bool]:
+        """The body, a refusal, or None when the client has gone; and whether more of it comes that is to be read first."""
         body = bytearray()
         try:
             async with asyncio.timeout(self.seconds):
                 return await self._collect(body, receive)
         except TimeoutError:
             text = f"body: must arrive within {self.seconds:g} s, given {len(body)} bytes so far"
-            return refusal(408, text, "invalid_request_error", "body", connection="close")
+            return refusal(408, text, "invalid_request_error", "body", connection="close"), False
         finally:
             self._arriving -= len(body)
 
-    async def _collect(self, body: bytearray, receive: Any) -> bytes | Json | None:
+    async def _collect(self, body: bytearray, receive: Any) -> tuple[bytes | Json | None, bool]:
         """As `_read`; what has come stands in `body`."""
         while (message := await receive())["type"] != "http.disconnect":
             part = message.get("body", b"")
             body += part
             self._arriving += len(part)
+            more = message.get("more_body", False)
             if len(body) > self.limit:
-                return self._too_large(f"{len(body)} or more")
-            if not message.get("more_body"):
-                return bytes(body)
+                return self._too_large(f"{len(body)} or more"), more
+            if not more:
+                return bytes(body), False
             if self._arriving > self.most:
-                return self._too_many()
-        return None
+                return self._too_many(), True
+        return None, False
 
     def _too_large(self, given: str) -> Json:
         return refusal(413, f"body: at most {self.limit} bytes, given {given}", "invalid_request_error", "body")
@@ -81,7 +82,8 @@ async def drain(scope: dict[str, Any], receive: Any, seconds: float) -> None:
     One that waits to be told to send it is left: the answer comes in place of that.
     """
     headers = dict(scope["headers"])
-    if b"close" not in headers.get(b"connection", b"").lower() or b"expect" in headers:
+    closes = b"close" in headers.get(b"connection", b"").lower() or scope.get("http_version") == "1.0"
+    if not closes or b"expect" in headers:
         return
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):

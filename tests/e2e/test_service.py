@@ -115,7 +115,7 @@ def test_limits_state_limit_and_value(http):
 
     assert "at most 2000000 bytes, given 2" in refusal(http.post("/v1/classify", content=chunks()), 413)["message"]
     whole = json.dumps({"texts": ["x" * 8_000_000]}).encode()  # of a client that wants the connection closed, too
-    for content in (whole, (whole[at : at + 65_536] for at in range(0, len(whole), 65_536))):
+    for content in (whole, body, chunks(), (whole[at : at + 65_536] for at in range(0, len(whole), 65_536))):
         refusal(http.post("/v1/classify", content=content, headers={"connection": "close"}), 413)
 
 

@@ -199,10 +199,6 @@ def test_texts_come_back_as_plain_strings(fresh):
 
 def test_evidence_is_asked_for_with_labels_and_probabilities_for_each_text(fresh):
     scores = fresh.score([CLAIM])
-    for labels in (None, ["food_safety"], [None], "food_safety"):
-        with pytest.raises(InputError, match="labels: expected a list of label names for each text, given"):
-            fresh.find_evidence([CLAIM], labels, scores)
-    assert fresh.find_evidence([CLAIM], (named for named in [("food_safety",)]), scores)[0]
     with pytest.raises(InputError, match="labels: expected a list for each of 1 texts, given 2"):
         fresh.find_evidence([CLAIM], [["food_safety"], ["price_fraud"]], scores)
     with pytest.raises(InputError, match=r"probabilities: expected an array \(1, 14\) as .* given \(14,\)"):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from zhenyan.inference.errors import InputError
 
 CLAIM = "喝这个茶三高就降下来了，三天治好糖尿病"
 
@@ -37,3 +38,11 @@ def test_the_evidence_of_a_line_that_repeats_is_sought_once_in_a_chunk(classifie
     first, _, *others = classifier.classify([CLAIM, "好", *[CLAIM] * 4], chunk=chunk)
     assert first.evidence and set(others) == {first}
     assert asked == [CLAIM] * (1 if chunk == 2048 else 2)
+
+
+@pytest.mark.parametrize("labels", [None, ["food_safety"], [None], "food_safety"])
+def test_labels_that_are_no_lists_are_told(classifier, labels):
+    scores = classifier.score([CLAIM])
+    with pytest.raises(InputError, match="labels: expected a list of label names for each text, given"):
+        classifier.find_evidence([CLAIM], labels, scores)
+    assert classifier.find_evidence([CLAIM], (named for named in [("food_safety",)]), scores)[0]
