@@ -23,16 +23,14 @@ Score = Callable[[Sequence[str]], np.ndarray]  # texts -> probabilities (texts, 
 Words = Callable[[str], Sequence[int]]  # text -> places in it, in order, at which words end
 
 _CLAUSE = re.compile(r"[^，。！？；、：,.!?;:\s]+")
-_QUOTED = re.compile(
-    r"[^，。！？；、：,.!?;:\s“”‘’\"「」『』《》【】（）()\[\]]+"
-)  # a clause that ends at quotation marks and brackets, too
+# A clause that ends at quotation marks and brackets, too
+_QUOTED = re.compile(r"[^，。！？；、：,.!?;:\s“”‘’\"「」『』《》【】（）()\[\]]+")
 _SPACE = re.compile(r"\s")
 _FURTHER_SPACES = re.compile(r"(?<=\s)\s+")
 _NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}  # as NFKC has them
 _DIVIDERS = re.compile(f"[{re.escape(SPACERS)}]+")
-_UNSAID = str.maketrans(
-    "", "", f"{ORNAMENTS}+、"
-)  # of a cut text they are read otherwise: at an end, or between fewer characters
+# Of a cut text these are read otherwise: at an end, or between fewer characters
+_UNSAID = str.maketrans("", "", f"{ORNAMENTS}+、")
 _PIECE = 4  # characters in the finest piece that is removed
 _MAX_PIECES = 48  # a longer text is cut into coarser pieces, so that the work stays bounded
 _WHOLE = 192  # characters up to which a long text is probed as a whole, where it is decided so

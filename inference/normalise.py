@@ -14,8 +14,7 @@ from pathlib import Path
 
 from zhenyan.inference.broken import whole
 from zhenyan.inference.decoration import quietly, without_marks, without_ornaments, without_stickers
-from zhenyan.inference.lookalikes import HAN as _HAN
-from zhenyan.inference.lookalikes import latin
+from zhenyan.inference.lookalikes import HAN, latin
 from zhenyan.inference.pinyin import sounds, without_pinyin, without_tones
 
 VERSION = 10  # written into every bundle; raise it whenever what is read of a text changes: by normalise(), or by windows.readings_of
@@ -29,7 +28,7 @@ INVISIBLE = re.compile(
 # A symbol between two Han characters is a divider that was put there, not punctuation; a pictograph, an arrow or a shape is one anywhere, but
 # for what masks a character (糖○, □) and signs of products (⌀, ⌘).
 _DIVIDER = "*#_~^|\\\\•·・‧∙⋅●○□※§¤°`"
-_BETWEEN_HAN = re.compile(f"(?<=[{_HAN}])[{_DIVIDER}]{{1,3}}(?=[{_HAN}])")
+_BETWEEN_HAN = re.compile(f"(?<=[{HAN}])[{_DIVIDER}]{{1,3}}(?=[{HAN}])")
 _PICTOGRAPHS = (
     "\u2190-\u21ff\u2301-\u2317\u2319-\u23ff\u25a0\u25a2-\u25ca\u25cc-\u25ce\u25d0-\u25ee\u25f0-\u27bf\u2934\u2935"
     "\u2b00-\u2bff\u3030\U0001f000-\U0001faff"
@@ -62,8 +61,9 @@ _NOT_DONE = (
 _NOT_SO = "代替|替代|治[疗病愈]|发票|七天|高仿|假货|刷单|返现|踩雷|智商税"
 _BEGINS = r"(?:(?<![^\s,.!?;:~、。'\"()\[\]【】《》“”‘’|/])|(?<=本品))"
 # In a list each sign is one: ❌勾兑 ❌香精. Not before what says so itself, nor beside a price that no longer holds.
-_LISTED = re.compile(f"[❌❎✖🚫⛔](?=[{_HAN}])(?![^❌❎✖🚫⛔]{{0,3}}[不没無无勿别別拒禁非价價])")
-_LIST = re.compile(f"{_BEGINS}[❌❎✖🚫⛔]")
+_BANS = "❌❎✖🚫⛔"
+_LISTED = re.compile(f"[{_BANS}](?=[{HAN}])(?![^{_BANS}]{{0,3}}[不没無无勿别別拒禁非价價])")
+_LIST = re.compile(f"{_BEGINS}[{_BANS}]")
 _LACKED = (*"证證标標票", "检疫", "批号", "授权", "售后", "发票", "添加", "色素", "香精", "防腐", "激素", "酒精")
 # Symbols read as words, each where it can hardly be decoration, and not beside the word itself: 五⭐好评, 全网🥇, 💯有效, ➕V, 打针💉
 _READ = [
@@ -98,9 +98,8 @@ _THINGS = {
     ).split() for sign in word[1:]},
 }  # fmt: skip
 _THING = re.compile("|".join(_THINGS))
-_NOT_READ = re.compile(
-    "[快闪秒超]充⚡|🦀细|安[🛌😴💤]"
-)  # though 充电, 癌细 and 安眠 hold together: 快充⚡手机壳, 🦀细嫩, 晚安😴
+# Though 充电, 癌细 and 安眠 hold together: 快充⚡手机壳, 🦀细嫩, 晚安😴
+_NOT_READ = re.compile("[快闪秒超]充⚡|🦀细|安[🛌😴💤]")
 _WORD = 3.0  # pointwise mutual information, in nats, from which a thing's character and its neighbour are a word
 # Numbers that would run into the next: of a list (①99元 ②199元, ⒈5斤装), a fraction behind a whole (1½勺), a range in words (七~十天)
 _APART = [
@@ -120,16 +119,16 @@ _POINT = re.compile("[.．][0-9０-９]+$")
 # Characters set one by one with a divider or a space between each: 糖 尿 病, 治-疗-高.血.压; the last may begin what goes on where all are
 # dots or dashes: 国.家.级品质, but 好 来 看看
 SPACERS = " .-‐‒–—―−'\"&/+="
-_ON = f"[.‐‒–—―−-][{_HAN}]"
+_ON = f"[.‐‒–—―−-][{HAN}]"
 SPACED = re.compile(
-    f"(?<![{_HAN}])[{_HAN}](?:(?:{_ON}(?![{_HAN}]))+{_ON}(?=[{_HAN}])"
-    f"|(?:[{re.escape(SPACERS)}]{{1,2}}[{_HAN}](?![{_HAN}])){{2,}})"
+    f"(?<![{HAN}])[{HAN}](?:(?:{_ON}(?![{HAN}]))+{_ON}(?=[{HAN}])"
+    f"|(?:[{re.escape(SPACERS)}]{{1,2}}[{HAN}](?![{HAN}])){{2,}})"
 )
 _SPACES = re.compile(r"\s+")
 # What repeats a character: said or heard several times over (益益菌菌, 增增增加), or at a word's border (中国国家). Not numerals, nor where
 # one alone is something else (奶奶, 太太, 某某, 拼多多).
 REPEATED = re.compile(
-    f"(?<=([{_HAN}]))(?<![〇零幺一二三四五六七八九十百千万亿两廿卅壹贰叁肆伍陆柒捌玖拾佰仟奶太某])(?<!拼多)\\1+"
+    f"(?<=([{HAN}]))(?<![〇零幺一二三四五六七八九十百千万亿两廿卅壹贰叁肆伍陆柒捌玖拾佰仟奶太某])(?<!拼多)\\1+"
 )
 _EMPEROR = re.compile("乾(?=隆|坤|清[宫宮]|卦)")  # else dry, 干
 
@@ -149,7 +148,7 @@ def simplified(text: str) -> str:
 
 
 def _close_up(match: re.Match[str]) -> str:
-    return re.sub(f"[^{_HAN}]", "", match.group())
+    return re.sub(f"[^{HAN}]", "", match.group())
 
 
 def _lowered(raised: re.Match[str]) -> str:

@@ -126,7 +126,10 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="Bundle folder to write.")],
     set_: Annotated[
         list[str],
-        typer.Option("--set", help="KEY=VALUE, such as thresholds.policy=recall: choose thresholds anew; repeatable."),
+        typer.Option(
+            "--set",
+            help="KEY=VALUE of thresholds, such as thresholds.policy=recall, which are chosen anew, or of export; repeatable.",
+        ),
     ] = [],  # noqa: B006
 ) -> None:
     """Write a run as an ONNX bundle, if it passes the gate; the table is printed either way."""

@@ -98,10 +98,9 @@ class Hints:
         if not found:
             return
         if on_day(day, "0:00") == "0:00":
+            if not self._undated:
+                self._no_day = found[0], "" if day is None else str(day).strip()[:40]
             self._undated += 1
-            self._no_day = (
-                self._no_day if self._undated > 1 else (found[0], "" if day is None else str(day).strip()[:40])
-            )
             return
         of_day = int(found[1]) < _HOURS
         self._beside["hours" if of_day else "minutes"] += 1

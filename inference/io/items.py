@@ -161,7 +161,7 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
     InputError lists the columns there are when none holds the text.
     """
     names = list(names)
-    plain, without = _by_plain_name(names)
+    plain, unitless = _by_plain_name(names)
 
     def pick(asked: str | None, usual: tuple[str, ...], flag: str, *more: dict[str, str]) -> str | None:
         if asked is not None:
@@ -184,8 +184,8 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
             if plain_name(name) == usual
         ]
         note_others(text, known, options, path)
-    start = pick(options.start_column, START_COLUMNS, "--start-column", without)
-    end = pick(options.end_column, END_COLUMNS, "--end-column", without)
+    start = pick(options.start_column, START_COLUMNS, "--start-column", unitless)
+    end = pick(options.end_column, END_COLUMNS, "--end-column", unitless)
     rooms = STREAM_COLUMNS if start is None else STREAM_COLUMNS + HOST_COLUMNS
     stream = pick(options.stream_column, rooms, "--stream-column")
     return Columns(text, start, end, stream, None if start is None else _first(DAY_COLUMNS, plain))
@@ -206,11 +206,11 @@ def find_times(names: Iterable[str]) -> tuple[str | None, str | None]:
 def _by_plain_name(names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
     """The columns by what their names are compared by, and by that without the end that says milliseconds or seconds."""
     plain: dict[str, str] = {}
-    without: dict[str, str] = {}
+    unitless: dict[str, str] = {}
     for name in names:  # of text and Text the first is read; the other stays a field of its own
         plain.setdefault(plain_name(name), name)
-        without.setdefault(plain_name(without_unit(str(name))), name)
-    return plain, without
+        unitless.setdefault(plain_name(without_unit(str(name))), name)
+    return plain, unitless
 
 
 def _first(usual: Sequence[str], *known: Mapping[str, str]) -> str | None:
@@ -291,8 +291,8 @@ def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Re
         given["start"] = begun(given["start"])
     times = _seconds(given, record, columns)
     read: dict[str, Any] = {"text": str(text)} | times
-    if stream := "" if _is_blank(named := record.get(own["stream"])) else str(named).strip():
-        read["stream"] = stream
+    if not _is_blank(room := record.get(own["stream"])):
+        read["stream"] = str(room).strip()
     taken = {name for name, column in own.items() if name in record and _is_other(name, column, record, read)}
     aside = keep_aside(record, taken) if taken else record
     unnamed = ("stream",) if own["stream"] == "stream" else ()  # with nothing but spaces it would be a room of its own

@@ -58,9 +58,7 @@ class Pace:
     def add(self, chars: int, seconds: float) -> None:
         """Count a scored batch."""
         keep = math.exp(-seconds / _MEMORY)
-        share = (
-            min(1.0, _MEMORY / seconds) if seconds else 1.0
-        )  # a stall is no pace that lasts: it counts as so long at most
+        share = _MEMORY / max(seconds, _MEMORY)  # a stall is no pace that lasts: it counts as so long at most
         self.chars, self.seconds = keep * self.chars + share * chars, keep * self.seconds + share * seconds
 
     def seconds_for(self, chars: float) -> float:

@@ -6,6 +6,7 @@ Import this only where PROMETHEUS_MULTIPROC_DIR is set already (or never will be
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -39,7 +40,13 @@ def _counting() -> Iterator[None]:
     try:
         yield
     except Exception as fault:
-        log.error("metrics can't be written", extra={"fields": {"why": repr(fault)}})
+        _tell(repr(fault))
+
+
+@functools.lru_cache(maxsize=64)
+def _tell(why: str) -> None:
+    """Log why metrics can't be written; each reason once, or every request would."""
+    log.error("metrics can't be written", extra={"fields": {"why": why}})
 
 
 def measure(stage: str, value: float) -> None:

@@ -147,3 +147,13 @@ def test_a_slash_too_many_is_told_the_known_routes(http, method, path):
     assert answer.status_code == 404 and "location" not in answer.headers
     message = answer.json()["error"]["message"]
     assert message.startswith(f"{method} {path}: not found; there are ") and "POST /v1/classify, " in message
+
+
+def test_metrics_that_cant_be_written_stop_nothing_and_are_told_once(monkeypatch, caplog):
+    def gone(_):
+        raise OSError("no such folder for this test")
+
+    monkeypatch.setattr(observe.STAGE, "labels", gone)
+    for _ in range(3):
+        observe.measure("score", 0.1)
+    assert [record.message for record in caplog.records] == ["metrics can't be written"]
