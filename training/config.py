@@ -111,6 +111,9 @@ class EvasionConfig(_Strict):
     speech: Share = 0.4  # a written live line is roughened to sound like recognised speech
     splice: Share = 0.15  # of batches whose texts are joined to other rows', with the labels of both
     asides: Share = 0.15  # of batches whose texts get a disclaimer or a wink beside them, which change no label
+    punctuation: Share = (
+        0.2  # of texts whose quotation marks, stops, ends or hashtags are set otherwise, which changes no label
+    )
 
     @field_validator("transforms")
     @classmethod

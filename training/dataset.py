@@ -18,7 +18,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training import evasion
 from zhenyan.training.config import DataConfig, DistilConfig, EvasionConfig, TrainConfig, WrittenLessonsConfig
-from zhenyan.training.evasion import asides
+from zhenyan.training.evasion import asides, punctuation
 from zhenyan.training.leaks import without_leaks
 from zhenyan.training.public import documents, join_labels, load_sources
 from zhenyan.training.rows import Row, once, read_rows
@@ -274,7 +274,7 @@ class Collator:
         return batch
 
     def _changed(self, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows, perhaps roughened (each by itself), spliced, given asides, disguised (all or none)."""
+        """The rows, perhaps roughened and punctuated anew (each by itself), spliced, given asides, disguised (all or none)."""
         assert self.changes is not None
         batch = random.Random(f"{self.seed}:{self.epoch}:batch:{items[0]['row']}")
         spliced = self.partners is not None and batch.random() < self.changes.splice
@@ -293,6 +293,8 @@ class Collator:
             item = {**item, "text": asides.aside(item["text"], rng)}
         if disguised:
             item = {**item, "text": evasion.augment(item["text"], rng, evasion.check_names(self.changes.transforms))}
+        if rng.random() < self.changes.punctuation:
+            item = {**item, "text": punctuation.repunctuate(item["text"], rng)}
         return item
 
 

@@ -41,7 +41,7 @@ def test_what_is_measured_was_never_trained_on(name):
 
 
 def _collator(asides_share: float) -> Collator:
-    changes = EvasionConfig(probability=0, speech=0, splice=0, asides=asides_share)
+    changes = EvasionConfig(probability=0, speech=0, splice=0, asides=asides_share, punctuation=0)
     return Collator(lambda texts, **_: {"texts": texts}, 64, seed=1, changes=changes)
 
 

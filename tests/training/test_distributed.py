@@ -28,6 +28,7 @@ def test_two_processes_learn_what_one_learns(small_config, tmp_path, sample_text
         "speech": 0.0,
         "splice": 0.0,
         "asides": 0.0,
+        "punctuation": 0.0,
     }  # disguises are drawn for each batch of each process
     config = small_config.model_copy(
         update={

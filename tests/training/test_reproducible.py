@@ -100,7 +100,13 @@ def test_accumulated_batches_give_the_gradient_of_one_large_batch(small_config):
     still = {"epochs": 1, "evaluations_per_epoch": 5, "learning_rate": 1e-12, "head_learning_rate": 1e-12}
     plain = changed(
         small_config,
-        evasion={"probability": 0.0, "speech": 0.0, "splice": 0.0, "asides": 0.0},  # drawn for each batch
+        evasion={
+            "probability": 0.0,
+            "speech": 0.0,
+            "splice": 0.0,
+            "asides": 0.0,
+            "punctuation": 0.0,
+        },  # drawn for each batch
         encoder={"dropout": 0.0},
         data={"contested_weight": 1.0},
     )

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training.evasion import asides, sound, written
+from zhenyan.training.evasion import asides, punctuation, sound, written
 
 Transform = Callable[[str, random.Random], str]
 
@@ -33,8 +33,13 @@ TRANSFORMS: dict[str, Transform] = {
     "fillers": written.fillers,
     "disclaimer": asides.disclaimer,
     "wink": asides.wink,
+    "punctuation": punctuation.punctuation,
 }
-_MEASURED_ONLY = ("disclaimer", "wink")  # training adds other phrases, by `asides.aside`
+_MEASURED_ONLY = (
+    "disclaimer",
+    "wink",
+    "punctuation",
+)  # training has its own, `asides.aside` and `punctuation.repunctuate`
 _SPEECH = (sound.mishear, written.repeat, written.fillers, written.cut)
 
 
