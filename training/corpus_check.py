@@ -35,6 +35,9 @@ STATUTORY = (
 )  # fmt: skip
 
 
+KINDS = ("violation", "hard", "plain")
+
+
 @dataclass
 class Findings:
     """What the check found: faults fail it, notes don't."""
@@ -77,11 +80,14 @@ def _contradictions(row: Row, schema: Schema) -> Iterator[str]:
         yield fault
     if row.annotated is not None and (unseen := [label for label in row.labels if label not in row.annotated]):
         yield f"label {', '.join(unseen)} isn't in `annotated`, so it counts for nothing; add it there or take it out here"
-    if row.labels and (kind := row.meta.get("kind")) in ("plain", "hard"):
+    kind = row.meta.get("kind")
+    if kind is not None and kind not in KINDS:
+        yield f"kind {kind!r} is none of {', '.join(KINDS)}, so the row counts as none of them; write one, or take it out"
+    if row.labels and kind in ("plain", "hard"):
         yield f"kind {kind} is of compliant rows, but the row carries {', '.join(row.labels)}; write kind violation"
     # A label that was not looked for may be the one: the parts of a split, until a person has chosen.
     looked_for = row.annotated is None or set(row.annotated).issuperset(schema.ids)
-    if not row.labels and looked_for and row.meta.get("kind") == "violation":
+    if not row.labels and looked_for and kind == "violation":
         yield "kind violation is of rows with a label, but the row carries none; add its label, or write kind hard"
 
 

@@ -122,6 +122,7 @@ def test_check_finds_what_is_wrong(tmp_path):
             "六六", ("food_safety",), id="6", origin="f:6", annotated=("food_safty", "price_fraud"), meta={"batch": "a"}
         ),
         Row("七七", ("food_safety",), id="7", origin="f:7", meta={"kind": "plain"}),
+        Row("零零零", id="12", origin="f:12", meta={"batch": "a", "kind": "hrad"}),
         Row("八八八", id="8", origin="f:8", meta={"batch": "a", "readings": [["food_safety"], ["food_safty"]]}),
         Row("九九九九", id="9", origin="f:9", meta={"batch": "a", "readings": [["food_safety"]]}),
         Row("十十十十十", id="10", origin="f:10", meta={"batch": "a", "readings": ["food_safety", []]}),
@@ -137,6 +138,7 @@ def test_check_finds_what_is_wrong(tmp_path):
         assert f"f:{line}: {words} {found_there}; leave it out if one read" in faults
     assert "f:11" not in faults
     assert "f:7: kind plain is of compliant rows" in faults
+    assert "f:12: kind 'hrad' is none of violation, hard, plain" in faults
     assert "f:7: no room, batch, rewriter or source" in "\n".join(found.notes)
     assert "f:2 and f:1: the same text with other labels" in faults
     assert "near duplicates" in faults and "validation" in faults
