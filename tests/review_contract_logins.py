@@ -24,6 +24,14 @@ def test_too_many_wrong_passwords_lock_a_name_for_a_while(site, clock):
     assert site.logins.enter("ann", "correct horse battery", "10.0.0.2")
 
 
+def test_a_new_password_ends_the_lock(site):
+    for _ in range(6):
+        with pytest.raises((LoginRefused, LoginLocked)):
+            site.logins.enter("ann", "wrong password", "10.0.0.1")
+    site.accounts.set_password("ann", "another battery staple")
+    assert site.logins.enter("ann", "another battery staple", "10.0.0.2")
+
+
 def test_tries_made_at_once_do_not_outrun_the_limit(tmp_path, database):
     site = make_site(tmp_path, database=database, lockout=timedelta(hours=1))
     answers = []

@@ -319,6 +319,7 @@ def hash_lines(
     Other fields of a row are kept, but not what a model said of it and not what holds text of the line or its neighbours.
     """
     need_extra()
+    from zhenyan.training.corpus_check import contradictions
     from zhenyan.training.edits import corpus_line, replace_files
     from zhenyan.training.hashing import PublicText, existing, hash_rows
     from zhenyan.training.rows import read_rows
@@ -327,6 +328,8 @@ def hash_lines(
     labels, rows = load_schema(schema), read_rows(paths)
     for row in rows:
         labels.check_row(row)
+    if faults := [f"{row.origin}: {fault}" for row in rows for fault in contradictions(row, labels)]:
+        raise InputError("\n".join(faults))
     held, ids = existing(output)
     records = [corpus_line(record) for record in hash_rows(rows, PublicText(cache), ids)]
     replace_files({output: [held, *records]})

@@ -97,10 +97,13 @@ def promote(
     from zhenyan.inference.bundle import load_bundle
     from zhenyan.training import registry
     from zhenyan.training.config import load_config
+    from zhenyan.training.promote import load_gates
 
     if challenger and (rows or gates):
         raise ConfigError("--challenger measures nothing: leave --rows and --gates to the promotion after it")
     settings = load_config(config)
+    if gates:
+        load_gates(gates)  # its faults are told though there may be no champion yet to compare with
     shelf = registry.Registry(settings.tracking, name)
     champion = shelf.version(registry.CHAMPION)
     chosen = shelf.registered(candidate)  # looked up once: an alias may be moved while the gates are measured

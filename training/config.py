@@ -53,7 +53,7 @@ class _Strict(BaseModel):
             any(isinstance(one, bool) for one in given)
             and cls.model_fields[str(info.field_name)].annotation is not bool
         ):
-            raise ValueError(f"this is no switch, found {value!r}")
+            raise ValueError(f"this is no switch, found {str(value).lower()}")
         return value
 
 

@@ -46,6 +46,7 @@ class Findings:
     notes: list[str] = field(default_factory=list)
     counts: dict[str, Any] = field(default_factory=dict)
     empty_splits: list[str] = field(default_factory=list)  # which of validation and test have no row, and its groups
+    absent_groups: list[str] = field(default_factory=list)  # of the splits that no row is of, mistyped or not read
 
 
 def check_corpus(written: Sequence[Row], schema: Schema, splits: Splits, public: Sequence[Row] = ()) -> Findings:
@@ -56,13 +57,13 @@ def check_corpus(written: Sequence[Row], schema: Schema, splits: Splits, public:
             found.faults.append(
                 f"{row.origin}: unknown label {', '.join(unknown)}; the schema has {', '.join(schema.ids)}"
             )
-        if len(set(row.labels)) != len(row.labels):
-            found.faults.append(f"{row.origin}: a label stands twice: {', '.join(row.labels)}")
-        found.faults += [f"{row.origin}: {fault}" for fault in _contradictions(row, schema)]
+        found.faults += [f"{row.origin}: {fault}" for fault in contradictions(row, schema)]
         if not row.group:
             found.notes.append(f"{row.origin}: no room, batch, rewriter or source, so no split can hold it out")
     filled = {splits.of(row) for row in rows}
     found.empty_splits += [splits.lacking(name) for name in ("validation", "test") if name not in filled]
+    groups = {row.group for row in rows}
+    found.absent_groups += [name for name in (*splits.validation, *splits.test) if name not in groups]
     found.faults += _repeated_ids(rows)
     _duplicates(rows, len(written), splits, found)
     _pairs(rows, found)
@@ -72,8 +73,10 @@ def check_corpus(written: Sequence[Row], schema: Schema, splits: Splits, public:
     return found
 
 
-def _contradictions(row: Row, schema: Schema) -> Iterator[str]:
+def contradictions(row: Row, schema: Schema) -> Iterator[str]:
     """Where a row's labels and what is said about them don't fit."""
+    if len(set(row.labels)) != len(row.labels):
+        yield f"a label stands twice: {', '.join(row.labels)}"
     if unknown := [label for label in row.annotated or () if label not in schema.ids]:
         yield f"unknown label {', '.join(unknown)} in `annotated`; the schema has {', '.join(schema.ids)}"
     if fault := reading_fault(row, schema.ids):
@@ -146,7 +149,7 @@ def _duplicates(rows: Sequence[Row], written: int, splits: Splits, found: Findin
 
 def _paired(one: Row, other: Row) -> bool:
     """Whether two rows are sides of one minimal pair."""
-    return bool(one.meta.get("pair")) and one.meta.get("pair") == other.meta.get("pair")
+    return bool(one.meta.get("pair")) and str(one.meta["pair"]) == str(other.meta.get("pair"))
 
 
 def _pairs(rows: Iterable[Row], found: Findings) -> None:
@@ -154,7 +157,7 @@ def _pairs(rows: Iterable[Row], found: Findings) -> None:
     sides: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if pair := row.meta.get("pair"):
-            sides[pair].append(row)
+            sides[str(pair)].append(row)
     for pair, members in sides.items():
         violating = [bool(row.labels) or row.meta.get("kind") == "violation" for row in members]
         if sorted(violating) != [False, True]:

@@ -322,6 +322,7 @@ def write_probes(
 ) -> None:
     """Written validation lines with the fp32 model's probabilities: `zhenyan doctor` compares runtimes with them."""
     texts = [rows[number].text for number in probe_rows(rows)]
+    texts = [texts[number] for number in in_one_window(tokenizer, texts, config.encoder.max_tokens)]
     probabilities = sigmoid(predict_as_read(model, tokenizer, texts, config.encoder.max_tokens)) if texts else []
     record = {"texts": texts, "probabilities": [[round(float(p), 6) for p in row] for row in probabilities]}
     (folder / "probes.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")

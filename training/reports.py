@@ -32,4 +32,7 @@ def print_check(found: Findings, console: Console, notes: bool) -> None:
     if notes:
         for note in found.notes:
             console.print(f"[yellow]look[/] {escape(note)}", highlight=False, soft_wrap=True)
+        if found.absent_groups:
+            absent = f"groups that no row read here is of, so that nothing of them is held out: {', '.join(found.absent_groups)}"
+            console.print(f"[yellow]splits[/] {escape(absent)}", highlight=False, soft_wrap=True)
     console.print(f"{len(found.faults)} faults, {len(found.notes)} rows that deserve another look (--notes lists them)")

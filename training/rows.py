@@ -75,7 +75,11 @@ def row_from_json(record: Any, origin: str) -> Row:
         annotated=None if annotated is None else tuple(annotated),
         contested=record.get("contested", False),
         origin=origin,
-        meta={key: value for key, value in record.items() if key not in _OWN_FIELDS},
+        meta={
+            key: value
+            for key, value in record.items()
+            if key not in _OWN_FIELDS and not (key in _NAMES and _blank(value))
+        },
     )
 
 
@@ -96,8 +100,17 @@ def _faults(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"'contested' must be true or false, found {record['contested']!r:.80}"
     yield from _wrong_times(record.get("start"), record.get("end"))
     for name in _NAMES:
-        if isinstance(record.get(name), list | dict):
-            yield f"{name!r} must be a single name, found {record[name]!r:.80}"
+        if isinstance(value := record.get(name), list | dict | bool):
+            yield f"{name!r} must be a single name, found {value!r:.80}"
+        elif isinstance(value, str) and value.strip() and value != value.strip():
+            yield f"{name!r} must not begin or end with a space, found {value!r:.80}"
+    if isinstance(record.get("id"), list | dict | bool):
+        yield f"'id' must be text or a number, found {record['id']!r:.80}"
+
+
+def _blank(value: Any) -> bool:
+    """Whether a name is none, as programs that know no missing field write it."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _wrong_times(start: Any, end: Any) -> Iterator[str]:

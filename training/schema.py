@@ -217,7 +217,7 @@ def explain(
         loc = fault["loc"]
         key = ".".join(map(str, loc))
         found = "" if fault["type"] in ("missing", "value_error") else f", found {fault['input']!r:.80}"
-        said = fault["msg"].lower()
+        said = fault["msg"][:1].lower() + fault["msg"][1:]  # the rest may quote what was written
         if model and fault["type"] == "extra_forbidden" and (section := _section(model, loc[:-1])):
             said, found = f"no such key; there are {', '.join(_nearest(str(loc[-1]), section))}", ""
         elif model and fault["type"] == "model_type" and (section := _section(model, loc)):

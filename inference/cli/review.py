@@ -119,7 +119,7 @@ def review(
     """Review a run's findings in a browser. Add people first: `zhenyan reviewers add NAME --role admin --run RUN`."""
     folder = RunFolder.existing(run)
     url, bundle = named_database(folder, database), load_bundle(model)
-    with review_database(folder, url, make=True) as opened:
+    with folder.in_review(), review_database(folder, url, make=True) as opened:
         from zhenyan.inference.review.intake import check_labels, take_in
         from zhenyan.inference.review.settings import Settings
         from zhenyan.inference.review.web.server import serve

@@ -56,11 +56,13 @@ from zhenyan.inference.io.recognisers import (
 )
 from zhenyan.inference.io.splitting import is_short, untagged
 from zhenyan.inference.json_objects import RepeatedKey, distinct
+from zhenyan.inference.normalise import letters
 
 _WRAPPERS = ("data", "result", "results", "rows", "items", "videos", "list", "response", "resp", "output", "transcripts",
              "flash_result", "tasks_info", "task_result", "content", "orderresult")  # keys, in any case, that name no room  # fmt: skip
 # Names of a text that may be no more than a heading of rows: how little they say, where any other name has 0.
 _HEADINGS = dict.fromkeys(("content", "内容", *PLATFORM_COLUMNS), 1) | dict.fromkeys(TITLE_COLUMNS, 2)
+_WHOLE = frozenset(("asr", "transcript", "asr_result"))  # names of all that was said: what is inside says it once more
 _NOTHING = 3
 _MADE_UP = "rand_key_"  # begins the keys that FunASR makes for sound without a name
 
@@ -256,9 +258,10 @@ def _own_or_inside(record: Record, room: str | None, file: _File) -> Iterator[_F
     """
     own = [name for name in file.names if isinstance(text := record.get(name), str) and text.strip()]
     rank = min((_HEADINGS.get(name, 0) for name in own), default=_NOTHING)
-    inside = list(_inside(record, room, file)) if rank and file.options.text_column is None else []
+    whole = file.options.text_column is not None or not _WHOLE.isdisjoint(own)
+    inside = [] if whole else list(_inside(record, room, file))
     best = min((found.rank for found in inside), default=_NOTHING)
-    if best == _NOTHING or best > rank or (rank == 1 and _says_all(record[own[0]], inside)):
+    if best == _NOTHING or best > rank or (rank < 2 and _says_all(record[own[0]], inside)):
         inside = []  # they say less, or are pieces of what it says, such as its words
     if not inside or best == rank:
         yield _row(record, room, file)
@@ -268,8 +271,9 @@ def _own_or_inside(record: Record, room: str | None, file: _File) -> Iterator[_F
 
 
 def _says_all(text: str, inside: Sequence[_Found]) -> bool:
-    """Whether the rows are pieces of the text, such as its words."""
-    return all(item.text.strip() in text for item, _ in inside if isinstance(item, Item))
+    """Whether the rows are pieces of the text, such as its words, whatever their punctuation."""
+    said = letters(text)
+    return all(letters(item.text) in said for item, _ in inside if isinstance(item, Item))
 
 
 def _note_heading(name: str, file: _File) -> None:

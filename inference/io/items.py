@@ -315,7 +315,12 @@ def _seconds(given: Mapping[str, Any], record: Mapping[str, Any], columns: Colum
     times = {name: time for name, time in timed.items() if time is not None}
     if times.keys() >= {*_TIMES} and times["end"] < times["start"] and dated["end"] is not given["end"]:
         times["end"] += _NEXT_DAY
-    return times
+    return in_order(times)
+
+
+def in_order(times: dict[str, float]) -> dict[str, float]:
+    """The times; an end that lies before its start is none."""
+    return {"start": times["start"]} if times.keys() >= {*_TIMES} and times["end"] < times["start"] else times
 
 
 def _is_blank(value: Any) -> bool:

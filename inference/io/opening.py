@@ -44,7 +44,11 @@ _NO_TEXTS = {
     b"\x1f\x8b": "is compressed by gzip: add .gz to its name",
     b"%PDF-": "is a PDF: save it as .txt",
 }
-_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# UTF-32's begins with UTF-16's, so it is looked for first.
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
 
 
 def is_remote(path: str) -> bool:

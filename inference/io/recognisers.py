@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
-from zhenyan.inference.io.items import find_times
+from zhenyan.inference.io.items import find_times, in_order
 from zhenyan.inference.io.times import in_second, seconds
 from zhenyan.inference.json_objects import RepeatedKey, distinct
 from zhenyan.inference.normalise import letters
@@ -149,7 +149,7 @@ def _timed(text: Any, start: Any, end: Any, units: float = 1.0) -> Record:
 
 
 def _times(**times: float | None) -> Record:
-    return {name: time for name, time in times.items() if time is not None}
+    return in_order({name: time for name, time in times.items() if time is not None})
 
 
 def _segment(segment: Record) -> Record:

@@ -7,7 +7,8 @@ import itertools
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, BinaryIO, TypeAlias
@@ -86,13 +87,13 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
     names, columns = _columns(header, options, f"{path} sheet {sheet.title}", others)
     filled = [at for at, name in enumerate(names) if name != columns.text]
     merged = {at: last for at, last in _merged(sheet).items() if at[1] in filled}
-    at, unsaved = names.index(columns.text), None
+    at = names.index(columns.text)
+    unsaved = {row for row in _unsaved(sheet, at) if not taken or row > first[taken - 1][0]}
     hints = Hints(names, columns, options, f"{path} sheet {sheet.title}")
-    for number, row in _filled(rows, merged):
+    for number, row in _filled(_with(rows, unsaved), merged):
         item = make_item(hints.seen(_plain(_named(names, row))), columns, f"row {number}")
-        if isinstance(item, Reject) and row[at : at + 1] in ((), (None,)):
-            unsaved = _unsaved(sheet, at) if unsaved is None else unsaved
-            item = replace(item, reason=_UNSAVED.format(columns.text)) if number in unsaved else item
+        if isinstance(item, Reject) and row[at : at + 1] in ((), (None,)) and number in unsaved:
+            item = replace(item, reason=_UNSAVED.format(columns.text))
         yield item
     hints.tell()
 
@@ -194,6 +195,17 @@ def _in_xml(sheet: Any, pattern: re.Pattern[bytes], longest: int) -> Iterator[re
         while chunk := xml.read(_CHUNK):
             yield from pattern.finditer(kept + chunk)
             kept = (kept + chunk)[-longest:]
+
+
+def _with(rows: Iterator[Row], numbers: Iterable[int]) -> Iterator[Row]:
+    """The rows, and an empty one for each of `numbers` that isn't among them."""
+    left = deque(sorted(numbers))
+    for number, row in rows:
+        while left and left[0] <= number:
+            if (earlier := left.popleft()) < number:
+                yield earlier, ()
+        yield number, row
+    yield from ((number, ()) for number in left)
 
 
 def _filled(rows: Iterator[Row], merged: Mapping[tuple[int, int], int]) -> Iterator[Row]:

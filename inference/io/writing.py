@@ -11,6 +11,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,9 @@ def _guard(value: Any) -> Any:
 
 def _is_number(value: str) -> bool:
     try:
-        float(value)
+        return isfinite(float(value))
     except ValueError:
         return False
-    return True
 
 
 def _write_parquet(path: Path, rows: Rows, shapes: Rows) -> None:

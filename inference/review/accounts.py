@@ -15,7 +15,7 @@ from zhenyan.inference.review import log
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.errors import AccountError
 from zhenyan.inference.review.intake import storable
-from zhenyan.inference.review.schema import login, reviewer
+from zhenyan.inference.review.schema import login, reviewer, throttle
 from zhenyan.inference.review.settings import MAX_PASSWORD, MIN_PASSWORD, ROLES, Settings
 
 _MAX_NAME = 60
@@ -29,6 +29,11 @@ def check_name(name: str) -> str:
         raise AccountError(f"reviewer name {name!r:.80}: expected 1 to {_MAX_NAME} printable characters",
                            f"用户名应为 1 至 {_MAX_NAME} 个可见字符")  # fmt: skip
     return name
+
+
+def name_key(name: str) -> str:
+    """Under which key wrong passwords for a name are counted."""
+    return f"name:{storable(name.strip().lower()[:80])}"
 
 
 def check_password(password: str) -> str:
@@ -79,9 +84,10 @@ class Accounts:
             self._note(connection, by, "add", {"name": name, "role": role})
 
     def set_password(self, name: str, password: str, by: str = log.COMMAND_LINE, keep: str | None = None) -> None:
-        """A new password; ends the reviewer's logins but for the one whose stored token is `keep`."""
+        """A new password; ends the reviewer's logins but for the one whose stored token is `keep`, and a lock of the name."""
         hashed = self.hasher.hash(check_password(password))
         with self.database.write() as connection:
+            connection.execute(throttle.delete().where(throttle.c.key == name_key(name)))
             self._change(connection, name, {"password": hashed}, keep)
             self._note(connection, by, "password", {"name": name})
 

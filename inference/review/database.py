@@ -23,6 +23,10 @@ from zhenyan.inference.runs.store import REVIEW, RunFolder
 
 _LOCK = 7_401_205_308  # advisory lock that two sites starting at once on one PostgreSQL take in turn
 _WRITES = "zhenyan_writes"
+_NO_URL = (
+    "--database: not a database URL; expected postgresql://user:password@host:port/name, in the password %40 for @, "
+    "%3A for :, %2F for /"
+)
 _FULL, _READ_ONLY = ("its disk is full", "磁盘已满"), ("it is read-only", "数据库为只读")
 _UNWRITABLE = {  # how SQLite's names of errors and PostgreSQL's codes begin
     "SQLITE_FULL": _FULL, "53100": _FULL, "SQLITE_READONLY": _READ_ONLY, "25006": _READ_ONLY,
@@ -91,10 +95,9 @@ def database_url(folder: RunFolder | None, url: str | None) -> URL:
     try:
         parsed = make_url(url)
     except (sa.exc.ArgumentError, ValueError):  # without its message, which quotes what stands behind the colon
-        raise ConfigError(
-            "--database: not a database URL; expected postgresql://user:password@host:port/name, in the password %40 for @, "
-            "%3A for :, %2F for /"
-        ) from None
+        raise ConfigError(_NO_URL) from None
+    if "@" in (parsed.host or ""):  # the end of a password with an @
+        raise ConfigError(_NO_URL)
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", "postgres", "postgresql"):
         raise ConfigError(f"--database: {kind} is not supported; use postgresql://user@host/name or sqlite:///file")
@@ -127,7 +130,8 @@ def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=20)
     _make_private(Path(str(url.database)))
-    engine = sa.create_engine(url, connect_args={"timeout": 30})
+    # One for each thread of the site at least: writes that wait for the file leave connections to read with.
+    engine = sa.create_engine(url, connect_args={"timeout": 30}, pool_size=5, max_overflow=60)
     sa.event.listen(engine, "connect", _set_up_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timezone
 
 from zhenyan.inference.errors import ConfigError, ZhenyanError
+from zhenyan.inference.review.schema import BEIJING
 
 
 class Said(ZhenyanError):
@@ -35,7 +36,7 @@ class LoginLocked(Said):
 
     def __init__(self, until: datetime) -> None:
         super().__init__(f"too many wrong passwords; try again after {until:%H:%M} UTC",
-                         f"密码错误次数过多，请在协调世界时 {until:%H:%M} 之后再试")  # fmt: skip
+                         f"密码错误次数过多，请在北京时间 {until.astimezone(timezone(BEIJING)):%H:%M} 之后再试")  # fmt: skip
         self.until = until
 
 

@@ -212,8 +212,15 @@ def _check_origin(data: Any, run: Run, place: str) -> None:
             f"{place}: no field 'finding'; only tasks from `zhenyan review-export` can come back here, those of "
             "`zhenyan data sample` with `zhenyan data import`"
         )
-    if data.get("run") != run.digest:
-        raise InputError(f"{place}: belongs to run {str(data.get('run'))[:12]}, this is run {run.digest[:12]}")
+    if not isinstance(data.get("run"), str):
+        raise InputError(
+            f"{place}: no field 'run'; give Label Studio's export of tasks that `zhenyan review-export --to labelstudio` wrote"
+        )
+    if data["run"] != run.digest:
+        raise InputError(
+            f"{place}: belongs to run {data['run'][:12]}, this is run {run.digest[:12]}; name the run that the tasks were "
+            "written from"
+        )
 
 
 def _full(task: Mapping[str, Any], key: str, place: str) -> Iterator[Annotation]:

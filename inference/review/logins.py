@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from zhenyan.inference.review.accounts import Accounts
+from zhenyan.inference.review.accounts import Accounts, name_key
 from zhenyan.inference.review.database import insert_new
 from zhenyan.inference.review.errors import CannotWrite, LoginLocked, LoginRefused
-from zhenyan.inference.review.intake import storable
 from zhenyan.inference.review.schema import login, reviewer, throttle
 
 _SEEN_EVERY = timedelta(minutes=1)  # how exactly idleness is known; spares a write for each request
@@ -42,7 +41,7 @@ class Logins:
 
     def enter(self, name: str, password: str, address: str) -> str:
         """Check a password and return the cookie of a new login; LoginRefused or LoginLocked."""
-        keys = [(f"name:{storable(name.strip().lower()[:80])}", self.accounts.settings.failures),
+        keys = [(name_key(name), self.accounts.settings.failures),
                 (f"address:{address[:80]}", self.accounts.settings.address_failures)]  # fmt: skip
         self._count(keys)
         who = self.accounts.verify(name, password)

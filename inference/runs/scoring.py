@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ MAX_PAIR = 240  # characters of two neighbours read together
 SUSPICION = 0.2  # a pair is read when one of its lines reaches this share of a threshold
 EXPLAINED = 64  # hits whose evidence is sought together
 _ADDED = frozenset(("labels", "scores", "evidence", "model", "truncated"))
+_BUNDLE_ID = re.compile("[^ ]+-[0-9a-f]{12}")  # another model's judgement is the row's own
 _SCORE = "score."  # what begins the names of scores in tables
 
 
@@ -129,7 +131,7 @@ def own_fields(record: Mapping[str, Any], names: frozenset[str] = _ADDED) -> Map
     if names.isdisjoint(record):
         return record
     scores = isinstance(record.get("scores"), dict) or any(key.startswith(_SCORE) for key in record)
-    if scores and "model" in record:
+    if scores and _BUNDLE_ID.fullmatch(str(record.get("model"))):
         judged = _ADDED | ({"source"} if "input.source" in record else set())  # else it may be the row's own
         return {key: value for key, value in record.items() if key not in judged and not key.startswith(_SCORE)}
     return keep_aside(record, names)

@@ -18,7 +18,7 @@ MANIFEST, SUMMARY, REJECTS = "manifest.json", "summary.json", "rejects.jsonl"
 FINDINGS, STREAMS, NOTES = "findings.jsonl", "streams.jsonl", "notes.txt"
 REVIEW = "review.db"
 REVIEWED = "reviewed.txt"  # which databases elsewhere the findings were taken into
-_LOCK = "lock"
+_LOCK, _OPEN = "lock", "review.lock"
 
 Fields = Mapping[str, type | tuple[type, ...]]
 _NUMBER = (int, float)
@@ -125,8 +125,32 @@ class RunFolder:
         except OSError as error:
             raise InputError(f"{self.path}: {error.strerror}; name an output in a folder that can be written") from None
         with lock:
-            _take(lock.fileno(), self.path)
+            if not _taken(lock.fileno()):
+                raise InputError(
+                    f"{self.path}: another process is at work on this run; wait for it, or name another output"
+                )
             yield
+
+    @contextmanager
+    def in_review(self) -> Iterator[None]:
+        """Hold the run for a review, beside other reviews of it; the findings stay as they are meanwhile."""
+        try:
+            lock = (self.path / _OPEN).open("wb")
+        except OSError:  # such as a folder that can only be read, in which nothing is scored anew either
+            yield
+            return
+        with lock:
+            _taken(lock.fileno(), alone=False)
+            yield
+
+    @property
+    def is_in_review(self) -> bool:
+        """Whether a `zhenyan review` of the run is open."""
+        try:
+            with (self.path / _OPEN).open("r+b") as lock:
+                return not _taken(lock.fileno())
+        except OSError:
+            return False
 
     def clear(self) -> None:
         """Forget the run; its manifest goes last, for parts without one would belong to no known run."""
@@ -219,15 +243,14 @@ def is_whole(lines: bytes, rows: int) -> bool:
     return last.startswith(b'%b,"rows":%d,' % (PART, rows)) and last.endswith(b"\n")
 
 
-def _take(lock: int, path: Path) -> None:
+def _taken(lock: int, alone: bool = True) -> bool:
+    """Take the lock if nobody holds it; whether that went well, or there are no locks here."""
     try:
         import fcntl
     except ImportError:  # Windows has no flock; there the user has to see to it
-        return
+        return True
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):  # any other: this filesystem has no locks
-            raise InputError(
-                f"{path}: another process is at work on this run; wait for it, or name another output"
-            ) from None
+        return error.errno not in (errno.EAGAIN, errno.EACCES)  # any other: this filesystem has no locks
+    return True

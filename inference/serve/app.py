@@ -96,7 +96,8 @@ def _add_errors(app: FastAPI) -> None:
     async def invalid(_: Request, fault: RequestValidationError) -> Response:
         faults = fault.errors()
         first = faults[0]
-        place = ".".join(str(part) for part in first["loc"] if part != "body")[:100] or "body"
+        parts = first["loc"][1:] if first["loc"][:1] == ("body",) else first["loc"]
+        place = ".".join(str(part) or '""' for part in parts)[:100] or "body"
         if first["type"] == "json_invalid":
             text = f"body: not JSON: {first['ctx']['error']} at character {first['loc'][-1]}"
             return refusal(400, text, "invalid_request_error", "body")

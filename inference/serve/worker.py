@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import time
+from math import ceil
 from typing import Any
 
 import uvicorn
@@ -33,7 +34,7 @@ class _Server(uvicorn.Server):
         super().__init__(uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="on", loop="asyncio", http="h11", ws="none",
             server_header=False, backlog=1,
-            timeout_graceful_shutdown=int(settings.stop_seconds), timeout_keep_alive=int(settings.idle_seconds) or 1,
+            timeout_graceful_shutdown=ceil(settings.stop_seconds), timeout_keep_alive=ceil(settings.idle_seconds),
             h11_max_incomplete_event_size=65_536,
         ))  # fmt: skip
         self._app, self._idle_seconds, self._ready = app, settings.idle_seconds, ready

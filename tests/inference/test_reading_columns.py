@@ -142,8 +142,11 @@ def test_few_characters_are_held_while_the_column_asked_for_is_looked_for(tmp_pa
         list(read_items(path, Options(text_column="said")))
 
 
+MODEL = "zhenyan-0123456789ab"
+
+
 def scored(record):
-    return {**own_fields(record), "labels": [], "scores": {"a": 0.1}, "evidence": [], "model": "m"}
+    return {**own_fields(record), "labels": [], "scores": {"a": 0.1}, "evidence": [], "model": MODEL}
 
 
 def read_one(tmp_path, record, **options):
@@ -158,14 +161,14 @@ def test_a_rows_own_fields_are_kept_under_another_name(tmp_path):
     options = {"text_column": "文案", "start_column": "从", "end_column": "到", "stream_column": "间"}
     row = scored(read_one(tmp_path, own | others | columns, **options))
     assert {key: row[f"input.{key}"] for key in own | others} == own | others
-    assert (row["text"], row["start"], row["end"], row["stream"], row["model"]) == (LINE, 1.0, 2.0, "新", "m")
+    assert (row["text"], row["start"], row["end"], row["stream"], row["model"]) == (LINE, 1.0, 2.0, "新", MODEL)
     again = scored(read_one(tmp_path, row, **options))
     assert again == row  # scored again: an earlier judgement is replaced, nothing piles up
 
 
 def test_a_field_that_is_called_as_another_is_kept_under_keeps_its_value():
     row = scored({"text": LINE, "model": "P70", "input.model": "旧"})
-    assert (row["model"], row["input.model"], row["input.input.model"]) == ("m", "旧", "P70")
+    assert (row["model"], row["input.model"], row["input.input.model"]) == (MODEL, "旧", "P70")
 
 
 def test_a_field_that_only_repeats_what_was_read_gets_no_second_name(tmp_path):
@@ -175,13 +178,36 @@ def test_a_field_that_only_repeats_what_was_read_gets_no_second_name(tmp_path):
 
 
 def test_the_judgement_of_a_table_that_was_scored_is_known_by_its_score_columns():
-    row = scored({"text": LINE, "labels": "a", "score.a": "0.9", "score.b": "0.1", "evidence": "[]", "model": "old"})
-    assert row == {"text": LINE, "labels": [], "scores": {"a": 0.1}, "evidence": [], "model": "m"}
+    row = scored(
+        {
+            "text": LINE,
+            "labels": "a",
+            "score.a": "0.9",
+            "score.b": "0.1",
+            "evidence": "[]",
+            "model": "zhenyan-ba9876543210",
+        }
+    )
+    assert row == {"text": LINE, "labels": [], "scores": {"a": 0.1}, "evidence": [], "model": MODEL}
+
+
+def test_another_models_judgement_is_the_rows_own():
+    own = {"model": "iPhone 15", "score.taste": "9", "labels": "人工:违法", "evidence": "摘录"}
+    row = scored({"text": LINE, **own})
+    kept = {"input.model": "iPhone 15", "score.taste": "9", "input.labels": "人工:违法", "input.evidence": "摘录"}
+    assert kept.items() <= row.items() and row["labels"] == []
 
 
 def test_a_table_that_was_scored_again_and_again_holds_one_source_of_before(tmp_path):
     """Each run made input.source one longer: input.input.source."""
-    row = {"text": LINE, "source": "a.csv line 2", "labels": "a", "score.a": "0.9", "evidence": "[]", "model": "old"}
+    row = {
+        "text": LINE,
+        "source": "a.csv line 2",
+        "labels": "a",
+        "score.a": "0.9",
+        "evidence": "[]",
+        "model": "zhenyan-ba9876543210",
+    }
     again = scored(row)
     assert again["source"] == "a.csv line 2"  # it may be the row's own
     kept = scored(row | {"source": "b.csv line 2", "input.source": "a.csv line 2"})
@@ -210,13 +236,13 @@ def test_a_score_of_a_rows_own_that_is_called_as_one_of_a_label_is_kept_under_an
     """Tables held the run's alone, and JSON lines both."""
     own = {"score.a": "我的", "score.taste": 5, **more}
     classifier = SimpleNamespace(
-        bundle=SimpleNamespace(id="m", label_ids=("a",)), explain=False, clear_cache=lambda: None,
+        bundle=SimpleNamespace(id=MODEL, label_ids=("a",)), explain=False, clear_cache=lambda: None,
         predict=lambda texts, explain: [Prediction(text, (), {"a": 0.1}) for text in texts],
     )  # fmt: skip
     work = Work(0, None, (Placed(0, Item({"text": LINE, **own}, "line 1")),))
     row = json.loads(score_part(classifier, work, context=False).splitlines()[0])["row"]
     kept = {"input.score.a": "我的", "score.taste": 5, **{f"input.{key}": value for key, value in more.items()}}
-    judged = {"labels": [], "scores": {"a": 0.1}, "evidence": [], "model": "m"}
+    judged = {"labels": [], "scores": {"a": 0.1}, "evidence": [], "model": MODEL}
     assert row == {"text": LINE, **kept, **judged}
 
 

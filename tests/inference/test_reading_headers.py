@@ -137,6 +137,21 @@ def test_a_formula_without_its_value_is_told_from_an_empty_cell(tmp_path):
     assert (empty.reason, item.text) == ("column '话术' is empty", LINE)
 
 
+def test_a_row_of_nothing_but_a_formula_without_its_value_is_told(tmp_path):
+    formula = '=A2&"药都停了"'
+    path = workbook(tmp_path / "a.xlsx", [["文案"], [LINE], [formula], [None], [LINE], [formula]])
+    items, _ = read(path)
+    assert [item.place for item in items] == ["row 2", "row 3", "row 5", "row 6"]
+    assert [getattr(item, "reason", "")[:34] for item in items] == [
+        "",
+        "column '文案' holds a formula withou",
+        "",
+        "column '文案' holds a formula withou",
+    ]
+    items, _ = read(workbook(tmp_path / "b.xlsx", [["文案"], [formula]]))
+    assert [item.place for item in items] == ["row 2"]
+
+
 def test_what_a_file_really_is(tmp_path):
     data = Path(workbook(tmp_path / "whole.xlsx", [["文案"], [LINE]])).read_bytes()
     for name, content, said in (

@@ -42,6 +42,23 @@ def test_a_heading_hides_no_row_below_it(tmp_path, name, value):
     ]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"text": "success", "code": 0, "data": ROWS},
+        {"文案": "success", "评论": [{"内容": LINE, "文案": LINE}, {"文案": OTHER}]},
+        [{"sentence": "success", "children": [{"sentence": LINE}, {"sentence": OTHER}]}],
+    ],
+)
+def test_a_text_of_its_own_hides_no_rows_with_other_texts(tmp_path, value):
+    assert texts(given(tmp_path / "a.json", value)) == ["success", LINE, OTHER]
+
+
+@pytest.mark.parametrize("piece", [LINE, "销量第一没有之一", "销量第一，没有"])
+def test_pieces_of_a_text_are_no_rows_beside_it(tmp_path, piece):
+    assert texts(given(tmp_path / "a.json", [{"text": LINE, "entities": [{"text": piece, "start": 2}]}])) == [LINE]
+
+
 @pytest.mark.parametrize("title", [LINE, "甲"])
 def test_a_heading_hides_no_row_whose_title_repeats_its_text(tmp_path, title):
     value = {"content": "今日直播", "items": [{"title": title, "text": LINE}]}

@@ -21,6 +21,14 @@ def test_parquet_with_a_field_name_that_is_no_text(tmp_path):
     assert parquet.read_table(tmp_path / "a.parquet").to_pylist() == [{"text": "好", "?k": 1, "scores": {"a": 0.1}}]
 
 
+def test_what_only_looks_like_a_number_is_guarded(tmp_path):
+    write_output(
+        tmp_path / "a.csv", lambda: [{"text": value} for value in ("-inf", "+nan", "-Infinity", "-1.5", "+3e2")]
+    )
+    with (tmp_path / "a.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == ["'-inf", "'+nan", "'-Infinity", "-1.5", "+3e2"]
+
+
 def test_text_that_a_cell_cuts_is_noted(tmp_path):
     rows = [{"text": "好"}, {"text": "好" * 32_767}, {"text": "好" * 32_768}]
     (note,) = write_output(tmp_path / "a.xlsx", lambda: rows)

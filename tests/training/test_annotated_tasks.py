@@ -200,3 +200,13 @@ def test_what_can_not_come_in_is_named_with_its_place(tmp_path, change, said):
     assert "annotated.json" in str(caught.value) and not (tmp_path / "mine.jsonl").exists()
     with pytest.raises(ConfigError, match=r"ending '.json'; rows are written as .jsonl"):
         called("import", tmp_path / "annotated.json", "-o", tmp_path / "annotated.json")
+
+
+def test_what_has_a_time_was_spoken_and_the_rest_is_copy_unless_the_row_says_so(tmp_path):
+    spoken, written, said, *_ = tasks(tmp_path)
+    spoken["data"] |= {"start": 0.0, "end": 2.5}
+    said["data"] |= {"channel": "live"}
+    for task in (spoken, written, said):
+        task["annotations"] = [annotation("food_safety")]
+    rows = import_tasks(saved(tmp_path, [spoken, written, said]), SCHEMA).rows
+    assert [row.channel for row in rows] == ["live", "copy", "live"]

@@ -9,6 +9,7 @@ from zhenyan.inference.law import foremost
 from zhenyan.training.config import load_config
 from zhenyan.training.overrides import parse
 from zhenyan.training.schema import load_schema
+from zhenyan.training.splits import load_splits
 
 
 def write(path, text):
@@ -232,3 +233,12 @@ def test_broken_schemas(tmp_path, root, change, words):
     change(schema)
     with pytest.raises(ConfigError, match=words):
         load_schema(write(tmp_path / "labels.yaml", yaml.safe_dump(schema, allow_unicode=True)))
+
+
+def test_what_was_written_is_told_as_it_was(tmp_path):
+    (tmp_path / "s.yaml").write_text("validation: [Room-A]\ntest: [Room-A]\n", "utf-8")
+    with pytest.raises(ConfigError, match="groups in both validation and test: Room-A"):
+        load_splits(tmp_path / "s.yaml")
+    (tmp_path / "c.yaml").write_text("name: a b\n", "utf-8")
+    with pytest.raises(ConfigError, match=r"string should match pattern '\^\[A-Za-z0-9\]"):
+        load_config(tmp_path / "c.yaml")

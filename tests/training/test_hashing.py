@@ -198,3 +198,19 @@ def test_a_folder_is_no_output(tmp_path, cache):
 @pytest.mark.parametrize("text", ["", CELL, "全新的话", "老铁啊这个膏药贴上", "疼不就上贴药膏个这铁老"])
 def test_edits_make_the_text_again(text):
     assert public.apply_edits(CELL, line_edits(CELL, text)) == text
+
+
+def test_labels_that_contradict_each_other_are_not_committed(tmp_path, cache):
+    mine, labels = tmp_path / "mine.jsonl", tmp_path / "labels.jsonl"
+    wrong = {
+        "id": "m1",
+        "text": CELL,
+        "labels": ["food_safety", "food_safety"],
+        "annotated": ["price_fraud"],
+        "kind": "hard",
+    }
+    mine.write_text(json.dumps(wrong, ensure_ascii=False), "utf-8")
+    result = CliRunner().invoke(data, ["hash", str(mine), "-o", str(labels), "--cache", str(cache)])
+    assert isinstance(result.exception, InputError) and not labels.exists()
+    for words in ("mine.jsonl:1: a label stands twice", "isn't in `annotated`", "kind hard is of compliant rows"):
+        assert words in str(result.exception)

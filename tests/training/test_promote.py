@@ -146,6 +146,7 @@ def test_what_can_not_be_measured_or_registered_is_said_before_it_is_tried(tmp_p
         (["promote", DEFAULT_BUNDLE, "--challenger", "--rows", rows], "leave --rows and --gates to the promotion"),
         (["promote", DEFAULT_BUNDLE, "--challenger", "--set", rows], "--challenger measures nothing"),
         (["promote", DEFAULT_BUNDLE, "--challenger", "--gates", rows], "--challenger measures nothing"),
+        (["promote", DEFAULT_BUNDLE, "--gates", rows], r"set\.jsonl: text: .*no such key"),  # the first version, too
     ):
         with pytest.raises(ConfigError, match=message):
             called(*command, *config)

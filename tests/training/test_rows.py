@@ -7,7 +7,8 @@ import re
 import pytest
 from zhenyan.inference.errors import InputError
 from zhenyan.training.corpus_check import check_corpus
-from zhenyan.training.rows import Row, expand, read_rows
+from zhenyan.training.dataset import looks_dangerous, origin
+from zhenyan.training.rows import Row, expand, read_rows, row_from_json
 from zhenyan.training.schema import load_schema
 from zhenyan.training.splits import Splits
 
@@ -89,3 +90,36 @@ def test_of_public_rows_that_contradict_each_other_the_others_are_counted():
     ]
     (note,) = check_corpus([], load_schema(), Splits(validation=[], test=[]), public).notes
     assert note == "f:2 and f:1: the same text with other labels; 3 more rows have this text"
+
+
+@pytest.mark.parametrize("blank", ["", "  ", None])
+def test_a_name_that_is_empty_is_none(blank):
+    """Tables have a cell for every column: an empty one made a written row a moved one."""
+    names = {"batch": "me", "rewriter": blank, "pair": blank, "room": blank}
+    row = row_from_json({"text": "好", "labels": [], **names}, "f:1")
+    assert row.meta == {"batch": "me"} and origin(row) == "written" and not looks_dangerous(row)
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ({"batch": "b22 "}, "'batch' must not begin or end with a space, found 'b22 '"),
+        ({"pair": False}, "'pair' must be a single name, found False"),
+        ({"id": ["a"]}, r"'id' must be text or a number, found \['a'\]"),
+    ],
+)
+def test_a_name_that_is_none_is_told(field, words):
+    with pytest.raises(InputError, match=words):
+        row_from_json({"text": "好", "labels": [], **field}, "f:1")
+
+
+def test_the_sides_of_a_pair_are_known_by_its_name_whatever_its_type():
+    rows = [Row("甲", ("food_safety",), origin="f:1", meta={"batch": "a", "pair": 1}),
+            Row("乙", (), origin="f:2", meta={"batch": "a", "pair": "1"})]  # fmt: skip
+    assert not check_corpus(rows, load_schema(), Splits(validation=[], test=[])).faults
+
+
+def test_groups_of_the_splits_that_no_row_is_of_are_named():
+    rows = [Row("甲", (), origin="f:1", meta={"batch": "b22"})]
+    found = check_corpus(rows, load_schema(), Splits(validation=["b22", "b2Z"], test=["b24"]))
+    assert found.absent_groups == ["b2Z", "b24"] and not found.notes
