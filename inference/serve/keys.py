@@ -57,10 +57,8 @@ class KeyFile:
         except PermissionError as error:
             reader = f"let user {os.geteuid()}, as which this runs, read it"
             raise ConfigError(f"{self.path}: cannot be read: {error.strerror}; {reader}") from None
-        except IsADirectoryError:
-            raise ConfigError(f"{self.path}: is a folder; name a file") from None
         except OSError as error:
-            raise ConfigError(f"{self.path}: cannot be read: {error.strerror}") from None
+            raise ConfigError(f"{self.path}: cannot be read: {error.strerror}; name a file of keys") from None
         except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
             raise ConfigError(f"{self.path}: not a key file; make one with `zhenyan keys add`") from None
         return keys
