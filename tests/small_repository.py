@@ -59,6 +59,7 @@ ROWS = {
         "k01": 20,
         "l01": 20,
         "m02": 20,
+        "o01": 20,
     },
     "data/rooms": {"s01": 40},
 }
@@ -129,10 +130,10 @@ def _shrink_configs(configs: Path, encoder: Path) -> None:
     _merge(configs / "train/afresh.yaml", {"optim": {"epochs": 1}})
     _merge(configs / "train/crossed.yaml", {"distil": {"crossed": 40}, "optim": {"epochs": 1}})
     steady = ("steady", "lecture", "steady-later", "rulings", "settle", "settle-later", "notices", "notices-later",
-              "documents", "ensemble", "further", "causes")  # fmt: skip
+              "documents", "ensemble", "further", "causes", "signs")  # fmt: skip
     for name in ("asides", "sharpen", *steady):
         _merge(configs / f"train/{name}.yaml", {"distil": {"crossed": 40}})
-    for name in ("ensemble", "further", "causes"):
+    for name in ("ensemble", "further", "causes", "signs"):
         _merge(configs / f"train/{name}.yaml", {"distil": {"written": {"crossed": 20}}})
     for name in ("bert-later", "bert-pages", *steady):
         _merge(configs / f"train/{name}.yaml", {"data": {"public_labels": ["data/labels/*.jsonl"]}})
