@@ -91,10 +91,8 @@ def _take(done: Imported, record: dict[str, Any], place: str, said: Sequence[Ann
     agreed, some = set.intersection(*readings.values()), set.union(*readings.values())
     offered = some.union(record.get("annotated") or schema.ids)
     known = [label for label in schema.ids if label in offered and (label in agreed or label not in some)]
-    spoken = (
-        record.get("start") is not None
-    )  # as `zhenyan review-export` tells speech from copy, where the row doesn't say it
-    found: dict[str, Any] = {"channel": record.get("channel", "live" if spoken else "copy")}
+    # As `zhenyan review-export` tells speech from copy where the row doesn't say it.
+    found: dict[str, Any] = {"channel": record.get("channel") or ("copy" if record.get("start") is None else "live")}
     found |= {"labels": [label for label in schema.ids if label in agreed]}
     found |= {"annotated": known if known != schema.ids else None}
     found |= {"contested": True} if some > agreed else {}

@@ -193,14 +193,14 @@ def minimal_pairs(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
 
 
 def evasion_table(data: Labelled, decide: Decide, seed: int = 0) -> dict[str, Any]:
-    """Any-violation F1 of the same rows under each transform, and how far it falls."""
+    """Any-violation F1 of the same rows under each transform, and how far it falls; mean and worst are of disguises alone."""
     plain = _any_f1(data, decide(data.texts))
     found = {}
     for name in evasion.TRANSFORMS:
         texts = [evasion.disguise(text, name, seed) for text in data.texts]
         value = _any_f1(data, decide(texts))
         found[name] = {"f1": value, "fall": plain - value}
-    falls = [item["fall"] for item in found.values()]
+    falls = [item["fall"] for name, item in found.items() if name not in evasion.NO_DISGUISES]
     return {"plain": plain, "transforms": found, "mean_fall": float(np.mean(falls)), "worst_fall": float(max(falls))}
 
 

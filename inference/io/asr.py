@@ -261,9 +261,9 @@ def _own_or_inside(record: Record, room: str | None, file: _File) -> Iterator[_F
     whole = file.options.text_column is not None or not _WHOLE.isdisjoint(own)
     inside = [] if whole else list(_inside(record, room, file))
     best = min((found.rank for found in inside), default=_NOTHING)
-    if best == _NOTHING or best > rank or (rank < 2 and _says_all(record[own[0]], inside)):
+    if best == _NOTHING or best > max(rank, 1) or (rank < 2 and _says_all(record[own[0]], inside)):
         inside = []  # they say less, or are pieces of what it says, such as its words
-    if not inside or best == rank:
+    if not inside or best >= rank:
         yield _row(record, room, file)
     elif own:
         _note_heading(own[0], file)

@@ -96,7 +96,7 @@ def database_url(folder: RunFolder | None, url: str | None) -> URL:
         parsed = make_url(url)
     except (sa.exc.ArgumentError, ValueError):  # without its message, which quotes what stands behind the colon
         raise ConfigError(_NO_URL) from None
-    if "@" in (parsed.host or ""):  # the end of a password with an @
+    if "@" in f"{parsed.host}{parsed.database}" and parsed.get_backend_name() != "sqlite":  # a password's end
         raise ConfigError(_NO_URL)
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", "postgres", "postgresql"):

@@ -75,9 +75,10 @@ def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
 def begin(folder: RunFolder, manifest: dict[str, Any], restart: bool) -> None:
     """Start a run or go on with it; InputError when the folder belongs to other inputs, bundle or options."""
     if restart or not folder.done():  # nothing would be lost, so whatever was asked before doesn't matter
-        _keep_decisions(folder)
-        folder.clear()
-        write_atomic(folder.path / MANIFEST, [object_bytes(manifest)])
+        with folder.out_of_review():
+            _keep_decisions(folder)
+            folder.clear()
+            write_atomic(folder.path / MANIFEST, [object_bytes(manifest)])
     elif different := changed(folder.manifest, manifest):
         raise InputError(
             f"{folder.path} holds a run that differs in {different}; add --restart to score anew, or name another output"
@@ -87,11 +88,6 @@ def begin(folder: RunFolder, manifest: dict[str, Any], restart: bool) -> None:
 def _keep_decisions(folder: RunFolder) -> None:
     """InputError when a run scored anew would no longer be the one that was reviewed."""
     review = folder.path / REVIEW
-    if folder.is_in_review:
-        raise InputError(
-            f"{folder.path}: this run is open in `zhenyan review`, which shows its findings as they are; end that first (Ctrl-C), "
-            "or name another output"
-        )
     if holds_decisions(review):
         raise InputError(
             f"{review}: the decisions in it would be lost to the run scored anew; name another output, or take them out with "

@@ -133,24 +133,35 @@ class RunFolder:
 
     @contextmanager
     def in_review(self) -> Iterator[None]:
-        """Hold the run for a review, beside other reviews of it; the findings stay as they are meanwhile."""
+        """Hold the run for a review, beside other reviews of it; the findings stay as they are meanwhile.
+
+        InputError while it is being scored anew.
+        """
         try:
-            lock = (self.path / _OPEN).open("wb")
+            lock = (self.path / _OPEN).open("a+b")  # network file systems want a shared lock's file to be readable
         except OSError:  # such as a folder that can only be read, in which nothing is scored anew either
             yield
             return
         with lock:
-            _taken(lock.fileno(), alone=False)
+            if not _taken(lock.fileno(), alone=False):
+                raise InputError(f"{self.path}: this run is being scored anew; wait for it, then review it")
             yield
 
-    @property
-    def is_in_review(self) -> bool:
-        """Whether a `zhenyan review` of the run is open."""
+    @contextmanager
+    def out_of_review(self) -> Iterator[None]:
+        """Keep reviews from opening the run; InputError where one is open."""
         try:
-            with (self.path / _OPEN).open("r+b") as lock:
-                return not _taken(lock.fileno())
-        except OSError:
-            return False
+            lock = (self.path / _OPEN).open("r+b")
+        except OSError:  # no review was ever opened
+            yield
+            return
+        with lock:
+            if not _taken(lock.fileno()):
+                raise InputError(
+                    f"{self.path}: this run is open in `zhenyan review`, which shows its findings as they are; end that first "
+                    "(Ctrl-C), or name another output"
+                )
+            yield
 
     def clear(self) -> None:
         """Forget the run; its manifest goes last, for parts without one would belong to no known run."""

@@ -46,6 +46,7 @@ def test_a_heading_hides_no_row_below_it(tmp_path, name, value):
     "value",
     [
         {"text": "success", "code": 0, "data": ROWS},
+        {"text": "success", "data": [{"content": LINE}, {"评论内容": OTHER}]},
         {"文案": "success", "评论": [{"内容": LINE, "文案": LINE}, {"文案": OTHER}]},
         [{"sentence": "success", "children": [{"sentence": LINE}, {"sentence": OTHER}]}],
     ],

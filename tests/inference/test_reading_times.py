@@ -319,3 +319,11 @@ def test_only_a_format_with_an_hour_makes_a_date_a_start(tmp_path, shown_as, hou
     book.save(tmp_path / "a.xlsx")
     (record,) = records(tmp_path / "a.xlsx")
     assert ("start" in record) == hour and record["时间"] == "2026-11-28" + " 00:00:00" * hour
+
+
+def test_an_end_before_its_start_is_none(tmp_path):
+    wrong, right = lines(tmp_path, {"start": "00:10", "end": "00:09"}, {"start": 5, "end": 5})
+    assert (wrong.record["start"], wrong.record["input.end"]) == (10.0, "00:09") and "end" not in wrong.record
+    assert (right.record["start"], right.record["end"]) == (5.0, 5.0)
+    (tmp_path / "b.json").write_text(json.dumps({"segments": [{"start": 2, "end": 1, "text": LINE}]}), "utf-8")
+    assert [(row["start"], "end" in row) for row in records(tmp_path / "b.json")] == [(2.0, False)]

@@ -50,6 +50,8 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path, database):
         ("mysql://host/name", "mysql is not supported"),
         ("no url", "not a database URL"),
         ("postgresql://me:half@secret:word@host/name", "not a database URL; .* %40 for @"),
+        ("postgresql://me:half@secret@host/name", "not a database URL; .* %40 for @"),
+        ("postgresql://me:half@secret/word@host/name", "not a database URL; .* %2F for /"),
         ("postgresql://me:secret@host:54x/name", "not a database URL"),
         ("sqlite://", "in memory would be gone"),
         ("sqlite:///:memory:", "in memory would be gone"),

@@ -155,6 +155,12 @@ def test_a_run_that_is_open_in_a_review_is_not_scored_anew(tmp_path, source, sco
             score(source, output, no_engine, restart=True)
         assert contents(score(source, output, no_engine), output) == before  # it is finished
     assert contents(score(source, output, restart=True), output) == before
+    with (
+        folder.out_of_review(),
+        pytest.raises(InputError, match="is being scored anew; wait for it"),
+        folder.in_review(),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "summary.json"])

@@ -96,13 +96,14 @@ def test_the_worst_disguise_is_the_one_with_the_largest_fall(monkeypatch):
         "none": lambda text, _: text,
         "all": lambda text, _: "藏",
         "one": lambda text, _: text.replace("茶", "藏"),
+        "punctuation": lambda text, _: "藏",  # is no disguise
     }
     monkeypatch.setattr(evasion, "TRANSFORMS", changes)
     data = labelled([Row("降压茶", ("food_safety",)), Row("降压酒", ("food_safety",))], SCHEMA.ids)
     seen = lambda texts: cells_of(2, *((i, FOOD) for i, text in enumerate(texts) if "藏" not in text))  # noqa: E731
     found = evasion_table(data, seen)
     assert {name: one["fall"] for name, one in found["transforms"].items()} == pytest.approx(
-        {"none": 0, "all": 1, "one": 1 / 3}
+        {"none": 0, "all": 1, "one": 1 / 3, "punctuation": 1}
     )
     assert found["worst_fall"] == 1 and found["mean_fall"] == pytest.approx(4 / 9)
 

@@ -63,3 +63,13 @@ def test_the_share_of_texts_is_what_was_asked_for_and_each_epoch_draws_anew():
     changed = sum(text != normalise(LINE) for text in _texts(0.4))
     assert 40 <= changed <= 80  # of 200; what the normaliser undoes isn't counted
     assert _texts(0.4) == _texts(0.4) != _texts(0.4, epoch=1)
+
+
+PRICES = "2.5折起，原价1,299元现价99，50元券满3，2件88"
+
+
+def test_numbers_stay_what_they_are():
+    for seed in range(2000):
+        text = punctuation.repunctuate(PRICES, random.Random(seed))
+        numbers = re.findall(r"[\d.,，]*\d", re.sub(r"[#@]\w+#?", "", text))
+        assert all(number in numbers for number in ("2.5", "1,299", "99，50", "3，2", "88")), text

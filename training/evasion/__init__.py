@@ -35,6 +35,7 @@ TRANSFORMS: dict[str, Transform] = {
     "wink": asides.wink,
     "punctuation": punctuation.punctuation,
 }
+NO_DISGUISES = ("punctuation",)  # measured beside them: it hides nothing
 _MEASURED_ONLY = (
     "disclaimer",
     "wink",

@@ -18,7 +18,7 @@ _LEADS = ("1、", "2.", "3）", "（1）", "①", "②", "·", "•", "—", "- 
           "答：")  # fmt: skip
 _TAILS = ("666", "（图）", "[链接]", "↓", "→", "hhh", "哈哈", "~", "yyds", "👍", "——")
 _QUOTES = (("“", "”"),) * 3 + (('"', '"'), ("‘", "’"), ("『", "』"), ("《", "》"), ("「", "」"), ("【", "】"))
-_STOPS = re.compile("[，,。；;]+(?!$)")
+_STOPS = re.compile(r"(?<!\d)[，,。；;]+(?!$)|[，,。；;]+(?!\d|$)")  # 1,299 is a number
 _END = re.compile(r"[。！!~～.…，,]+$")
 _HAN = re.compile("[\u4e00-\u9fff]{3,}")
 
@@ -59,7 +59,10 @@ def _beside(text: str, rng: random.Random, tags: list[str], names: list[str]) ->
 
 def _marked(text: str, rng: random.Random) -> str:
     """A list number, a sign or a word typed by viewers at an end."""
-    return rng.choice(_LEADS) + text if rng.random() < 0.6 else text + rng.choice(_TAILS)
+    ahead = rng.random() < 0.6
+    first, second = (rng.choice(_LEADS), text) if ahead else (text, rng.choice(_TAILS))
+    apart = " " if second[:1].isdigit() and first[-1:] in "0123456789.、，" else ""  # 2. before 5折 would be 2.5折
+    return first + apart + second
 
 
 def _redone(text: str, rng: random.Random, tags: list[str], names: list[str]) -> str:
