@@ -1,4 +1,4 @@
-"""An output that someone has worked in since: it is kept, and the way on is said."""
+"""An output that someone has worked in since, and a run that was reviewed: both are kept, and the way on is said."""
 
 from __future__ import annotations
 
@@ -78,3 +78,39 @@ def test_a_run_cut_off_between_its_new_output_and_its_summary_goes_on(tmp_path, 
         score(source, output, no_engine)
     assert output.exists()
     assert contents(score(source, output, no_engine), output) == whole
+
+
+def test_restart_does_not_cut_off_decisions(tmp_path, source, score):
+    output = tmp_path / "out.jsonl"
+    folder = score(source, output)
+    (folder.path / "review.db").touch()
+    before = contents(folder, output)
+    with pytest.raises(InputError, match=r"review\.db: .*name another output.*review-export"):
+        score(source, output, no_engine, restart=True)
+    assert contents(folder, output) == before
+
+
+def test_what_was_decided_stays_where_no_part_is_left(tmp_path, source, score):
+    folder = score(source, tmp_path / "out.jsonl")
+    (folder.path / "review.db").touch()
+    for part in (folder.path / "parts").iterdir():
+        part.unlink()
+    with pytest.raises(InputError, match=r"review\.db: .*with review\.db-wal and review\.db-shm"):
+        score(source, tmp_path / "out.jsonl", no_engine)
+
+
+def test_a_run_that_is_open_in_a_review_is_not_scored_anew(tmp_path, source, score):
+    output = tmp_path / "out.jsonl"
+    folder = score(source, output)
+    before = contents(folder, output)
+    with folder.in_review(), folder.in_review():  # two sites may show one run
+        with pytest.raises(InputError, match=r"is open in `zhenyan review`.*end that first \(Ctrl-C\)"):
+            score(source, output, no_engine, restart=True)
+        assert contents(score(source, output, no_engine), output) == before  # it is finished
+    assert contents(score(source, output, restart=True), output) == before
+    with (
+        folder.out_of_review(),
+        pytest.raises(InputError, match="is being scored anew; wait for it"),
+        folder.in_review(),
+    ):
+        pass

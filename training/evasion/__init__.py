@@ -36,11 +36,8 @@ TRANSFORMS: dict[str, Transform] = {
     "punctuation": punctuation.punctuation,
 }
 NO_DISGUISES = ("punctuation",)  # measured beside them: it hides nothing
-_MEASURED_ONLY = (
-    "disclaimer",
-    "wink",
-    "punctuation",
-)  # training has its own, `asides.aside` and `punctuation.repunctuate`
+# Training has its own phrases and signs, by `asides.aside` and `punctuation.repunctuate`.
+_MEASURED_ONLY = ("disclaimer", "wink", "punctuation")
 _SPEECH = (sound.mishear, written.repeat, written.fillers, written.cut)
 
 
