@@ -164,9 +164,12 @@ class RunFolder:
             yield
 
     def clear(self) -> None:
-        """Forget the run; its manifest goes last, for parts without one would belong to no known run."""
-        shutil.rmtree(self.path / "parts")
-        (self.path / "parts").mkdir()
+        """Forget the run; its manifest goes last, for parts without one would belong to no known run.
+
+        The folder of parts stays, for another process may be counting them.
+        """
+        for part in (self.path / "parts").iterdir():
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
         for name in (SUMMARY, REJECTS, FINDINGS, STREAMS, NOTES, MANIFEST):
             (self.path / name).unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ import pytest
 from run_helpers import ROWS, contents, no_engine
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import Options, read_items
-from zhenyan.inference.runs import finish
+from zhenyan.inference.runs import RunFolder, finish
 
 CHANGED = r"was changed since it was written; move it away or name another output \(once it is moved, the same command"
 
@@ -114,3 +114,14 @@ def test_a_run_that_is_open_in_a_review_is_not_scored_anew(tmp_path, source, sco
         folder.in_review(),
     ):
         pass
+
+
+def test_the_folder_of_parts_outlives_a_fresh_start(tmp_path):
+    """Who counts parts meanwhile, as tests and monitoring do, found it gone for a moment."""
+    folder = RunFolder.of_output(tmp_path / "out.jsonl")
+    with folder.locked():
+        before = (folder.path / "parts").stat().st_ino
+        folder.part(1).write_bytes(b"")
+        (folder.path / "parts" / "copied").mkdir()
+        folder.clear()
+    assert (folder.path / "parts").stat().st_ino == before and not list((folder.path / "parts").iterdir())
