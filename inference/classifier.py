@@ -141,9 +141,16 @@ class Classifier:
         return np.concatenate([self._score([]), *scores])
 
     def decide(self, probabilities: np.ndarray) -> tuple[str, ...]:
-        """Labels whose probability reaches their threshold, in the bundle's order."""
+        """Labels whose probability reaches their threshold, in the bundle's order; `probabilities` (labels,) of one text.
+
+        InputError when they have another shape.
+        """
+        if np.shape(probabilities) != (shape := np.shape(self.thresholds)):
+            raise InputError(f"probabilities: expected one row {shape} of `score`, given {np.shape(probabilities)}")
         return tuple(
-            label for label, hit in zip(self.bundle.label_ids, probabilities >= self.thresholds, strict=True) if hit
+            label
+            for label, hit in zip(self.bundle.label_ids, np.asarray(probabilities) >= self.thresholds, strict=True)
+            if hit
         )
 
     def find_evidence(

@@ -46,3 +46,10 @@ def test_labels_that_are_no_lists_are_told(classifier, labels):
     with pytest.raises(InputError, match="labels: expected a list of label names for each text, given"):
         classifier.find_evidence([CLAIM], labels, scores)
     assert classifier.find_evidence([CLAIM], (named for named in [("food_safety",)]), scores)[0]
+
+
+def test_one_text_is_decided_at_a_time(classifier):
+    scores = classifier.score(["三天止咳"])
+    assert classifier.decide(scores[0].tolist()) == classifier.decide(scores[0])
+    with pytest.raises(InputError, match=r"one row \(14,\) of `score`, given \(1, 14\)"):
+        classifier.decide(scores)

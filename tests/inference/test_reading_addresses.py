@@ -6,6 +6,8 @@ import re
 import tarfile
 import threading
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from zhenyan.inference.errors import InputError
@@ -279,3 +281,41 @@ def test_two_threads_share_no_archive(tmp_path):
         thread.start()
         thread.join()
     assert systems[0] is not systems[1]
+
+
+@pytest.fixture
+def web(tmp_path):
+    """The address of a web server that has one file, x.txt."""
+    (tmp_path / "x.txt").write_text(LINE, encoding="utf-8")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_what_a_web_server_answers_is_told(web):
+    pytest.importorskip("aiohttp")
+    assert resolve_inputs([f"{web}/x.txt"]) == [f"{web}/x.txt"]
+    with pytest.raises(InputError, match=r"/y\.txt: 404.*check the address"):
+        resolve_inputs([f"{web}/y.txt"])
+
+
+def test_a_web_server_that_nobody_runs_is_no_missing_file():
+    pytest.importorskip("aiohttp")
+    with pytest.raises(InputError, match=r"^http://127\.0\.0\.1:9/x\.txt: Cannot connect to host.*check the address"):
+        resolve_inputs(["http://127.0.0.1:9/x.txt"])
+
+
+@pytest.mark.parametrize(
+    "address", ["http://h/x.txt?sig=s3cr3t", "HTTPS://h/x.txt?a", "zip://a.srt::https://h/x.zip?sig=s3cr3t"]
+)
+def test_a_web_address_with_a_query_is_refused_and_not_repeated(address):
+    """A signature would stand in the manifest, the output and the report; and ? was taken for a wildcard."""
+    with pytest.raises(
+        InputError, match=r"\?…: an address of the web with a query isn't read; fetch the file"
+    ) as error:
+        resolve_inputs([address])
+    assert "s3cr3t" not in str(error.value)
