@@ -186,7 +186,8 @@ class _Times:
 
     def notes(self) -> Iterator[str]:
         for (name, column), count in self.unread.items():
-            told = f"{count:,} of {self.given[name]:,} values aren't times, e.g. {self.first[name, column]}"
+            early = " or lie before their start" if name == "end" else ""
+            told = f"{count:,} of {self.given[name]:,} values aren't times{early}, e.g. {self.first[name, column]}"
             yield f"column {column}: {told}; such rows are scored without that time"
 
 

@@ -163,7 +163,7 @@ def test_columns_whose_name_says_milliseconds_are_read_so(tmp_path, start):
     assert (first.record["start"], first.record["end"], first.record[start]) == (83.5, 84.0005, "83500")
     assert second.record["start"] == 85.0 and second.mistimed  # a code is no plain number
     assert options.notes == [
-        f"{tmp_path / 'a.csv'}: column end_ms: 1 of 2 values aren't times, e.g. line 3 'N/A'; "
+        f"{tmp_path / 'a.csv'}: column end_ms: 1 of 2 values aren't times or lie before their start, e.g. line 3 'N/A'; "
         "such rows are scored without that time"
     ]
 
@@ -327,3 +327,14 @@ def test_an_end_before_its_start_is_none(tmp_path):
     assert (right.record["start"], right.record["end"]) == (5.0, 5.0)
     (tmp_path / "b.json").write_text(json.dumps({"segments": [{"start": 2, "end": 1, "text": LINE}]}), "utf-8")
     assert [(row["start"], "end" in row) for row in records(tmp_path / "b.json")] == [(2.0, False)]
+
+
+def test_an_end_before_its_start_is_told_as_such(tmp_path):
+    options, path = Options(), tmp_path / "a.csv"
+    path.write_text(f"文案,start,end\n{LINE},10,5\n{LINE},10,15\n", encoding="utf-8")
+    first, second = read_items(str(path), options)
+    assert "end" not in first.record and second.record["end"] == 15
+    (note,) = options.notes
+    assert note == (
+        f"{path}: column end: 1 of 2 values aren't times or lie before their start, e.g. line 2 '5'; such rows are scored without that time"
+    )
