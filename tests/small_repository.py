@@ -61,7 +61,6 @@ ROWS = {
         "m02": 20,
         "o01": 20,
         "p01": 20,
-        "q01": 20,
     },
     "data/rooms": {"s01": 40},
 }
@@ -132,10 +131,10 @@ def _shrink_configs(configs: Path, encoder: Path) -> None:
     _merge(configs / "train/afresh.yaml", {"optim": {"epochs": 1}})
     _merge(configs / "train/crossed.yaml", {"distil": {"crossed": 40}, "optim": {"epochs": 1}})
     steady = ("steady", "lecture", "steady-later", "rulings", "settle", "settle-later", "notices", "notices-later",
-              "documents", "ensemble", "further", "causes", "signs", "scenes", "hints")  # fmt: skip
+              "documents", "ensemble", "further", "causes", "signs", "scenes")  # fmt: skip
     for name in ("asides", "sharpen", *steady):
         _merge(configs / f"train/{name}.yaml", {"distil": {"crossed": 40}})
-    for name in ("ensemble", "further", "causes", "signs", "scenes", "hints"):
+    for name in ("ensemble", "further", "causes", "signs", "scenes"):
         _merge(configs / f"train/{name}.yaml", {"distil": {"written": {"crossed": 20}}})
     for name in ("bert-later", "bert-pages", *steady):
         _merge(configs / f"train/{name}.yaml", {"data": {"public_labels": ["data/labels/*.jsonl"]}})
