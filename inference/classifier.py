@@ -143,15 +143,17 @@ class Classifier:
     def decide(self, probabilities: np.ndarray) -> tuple[str, ...]:
         """Labels whose probability reaches their threshold, in the bundle's order; `probabilities` (labels,) of one text.
 
-        InputError when they have another shape.
+        InputError when they have another shape or aren't numbers.
         """
-        if np.shape(probabilities) != (shape := np.shape(self.thresholds)):
-            raise InputError(f"probabilities: expected one row {shape} of `score`, given {np.shape(probabilities)}")
-        return tuple(
-            label
-            for label, hit in zip(self.bundle.label_ids, np.asarray(probabilities) >= self.thresholds, strict=True)
-            if hit
-        )
+        try:
+            given = np.asarray(probabilities, dtype=np.float64)  # a float32 stays what it was
+        except (TypeError, ValueError):
+            raise InputError(
+                "probabilities: expected numbers, one for each label, as a row of `score` has them"
+            ) from None
+        if given.shape != (shape := np.shape(self.thresholds)):
+            raise InputError(f"probabilities: expected one row {shape} of `score`, given {given.shape}")
+        return tuple(label for label, hit in zip(self.bundle.label_ids, given >= self.thresholds, strict=True) if hit)
 
     def find_evidence(
         self, texts: Sequence[str], labels: Sequence[Sequence[str]], probabilities: np.ndarray

@@ -38,7 +38,8 @@ READERS: dict[str, Reader] = {
 
 # git and github name a revision so; after an archive's scheme stand its member, :: and its name, which may have an @.
 _PASSWORD = re.compile(r"(?<!git)(?<!github)(?<!zip)(?<!tar)(?<!libarchive)://[^/]*:[^/]*@")
-_QUERY = re.compile(r"https?://.*\?", re.IGNORECASE)
+_QUERY = re.compile(r"(https?://[^?]*)\?.*", re.IGNORECASE | re.DOTALL)
+_UNQUERIED = r"\1?…"
 _MAGIC = re.compile(r"[*?[]")
 _TIMES = {"start", "end"}
 _LONG, _SILENCE = 300, 60  # seconds of a row; beside its words, of which the slowest host says one character a second
@@ -97,14 +98,16 @@ def _resolve_remote(name: str) -> tuple[list[str], str]:
             f"{_PASSWORD.sub('://***@', name)}: an address with a password isn't read; give it by the environment or by "
             "the cloud's own configuration"
         )
-    if _QUERY.match(name.rpartition("::")[2]):  # such as a signature, which mustn't stand in what is written
+    if _QUERY.search(name):  # such as a signature, which mustn't stand in what is written
         raise InputError(
-            f"{name.partition('?')[0]}?…: an address of the web with a query isn't read; fetch the file first, e.g. with curl, and name that"
+            f"{_QUERY.sub(_UNQUERIED, name)}: an address of the web with a query isn't read; fetch the file first, e.g. with curl, and name that"
         )
     system, path = filesystem(name)
     is_glob = glob.has_magic(path)
     try:
-        paths = system.glob(path) if is_glob else system.find(path) or [system.info(path)["name"]]
+        paths = system.glob(path) if is_glob else system.find(path)
+        if path and not paths and not is_glob:
+            system.info(path)  # says what is wrong where there is nothing, not even an empty folder
     except Exception as error:  # every filesystem has errors of its own
         raise InputError(f"{name}: {_cause(error)}; check the address and what it names") from None
     found = of_listing(paths, path, _is_readable)
@@ -112,10 +115,9 @@ def _resolve_remote(name: str) -> tuple[list[str], str]:
 
 
 def _cause(error: Exception) -> str:
-    """What went wrong; fsspec's own error about a missing file is no more than its name."""
-    if error.__cause__ is None and isinstance(error, FileNotFoundError):
-        return "no such file or folder"
-    return str(error.__cause__ or error) or type(error).__name__
+    """What went wrong, without signatures that a redirect led to; fsspec's error about a missing file is only its name."""
+    said = _QUERY.sub(_UNQUERIED, str(error.__cause__ or error)) or type(error).__name__
+    return "no such file or folder" if isinstance(error, FileNotFoundError) and not re.search(r"\s", said) else said
 
 
 def _address(name: str, path: str, found: str) -> str:

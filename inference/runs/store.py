@@ -169,7 +169,7 @@ class RunFolder:
         The folder of parts stays, for another process may be counting them.
         """
         for part in (self.path / "parts").iterdir():
-            shutil.rmtree(part) if part.is_dir() else part.unlink()
+            shutil.rmtree(part) if part.is_dir() and not part.is_symlink() else part.unlink(missing_ok=True)
         for name in (SUMMARY, REJECTS, FINDINGS, STREAMS, NOTES, MANIFEST):
             (self.path / name).unlink(missing_ok=True)
 

@@ -310,7 +310,14 @@ def test_a_web_server_that_nobody_runs_is_no_missing_file():
 
 
 @pytest.mark.parametrize(
-    "address", ["http://h/x.txt?sig=s3cr3t", "HTTPS://h/x.txt?a", "zip://a.srt::https://h/x.zip?sig=s3cr3t"]
+    "address",
+    [
+        "http://h/x.txt?sig=s3cr3t",
+        "HTTPS://h/x.txt?a",
+        "https://h/x.txt?sig=s3cr3t::y",
+        "https://h/x.txt?a=\nsig=s3cr3t",
+        "zip://a.srt::https://h/x.zip?sig=s3cr3t",
+    ],
 )
 def test_a_web_address_with_a_query_is_refused_and_not_repeated(address):
     """A signature would stand in the manifest, the output and the report; and ? was taken for a wildcard."""
@@ -318,4 +325,27 @@ def test_a_web_address_with_a_query_is_refused_and_not_repeated(address):
         InputError, match=r"\?…: an address of the web with a query isn't read; fetch the file"
     ) as error:
         resolve_inputs([address])
+    assert "s3cr3t" not in str(error.value)
+
+
+def test_an_empty_folder_elsewhere_is_no_file(elsewhere):
+    import fsspec
+
+    system = fsspec.filesystem("memory")
+    elsewhere("a.txt")
+    system.mkdir("/elsewhere/empty.csv")
+    with pytest.raises(InputError, match=r"empty\.csv: no such file, folder or glob with readable files"):
+        resolve_inputs(["memory://elsewhere/empty.csv"])
+    with pytest.raises(InputError, match=r"no\.csv: no such file or folder; check the address"):
+        resolve_inputs(["memory://elsewhere/no.csv"])
+
+
+def test_a_signature_that_a_redirect_led_to_is_not_repeated(monkeypatch):
+    class Redirected(System):
+        def find(self, path):
+            raise FileNotFoundError(path) from ValueError("403, message='Forbidden', url='https://s/x?sig=s3cr3t'")
+
+    monkeypatch.setattr(reading, "filesystem", lambda name: (Redirected(), "x"))
+    with pytest.raises(InputError, match=r"403, message='Forbidden', url='https://s/x\?…; check") as error:
+        resolve_inputs(["https://h/x.txt"])
     assert "s3cr3t" not in str(error.value)

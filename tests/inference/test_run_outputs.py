@@ -123,5 +123,7 @@ def test_the_folder_of_parts_outlives_a_fresh_start(tmp_path):
         before = (folder.path / "parts").stat().st_ino
         folder.part(1).write_bytes(b"")
         (folder.path / "parts" / "copied").mkdir()
+        (folder.path / "parts" / "linked").symlink_to(tmp_path)
         folder.clear()
     assert (folder.path / "parts").stat().st_ino == before and not list((folder.path / "parts").iterdir())
+    assert tmp_path.is_dir()
