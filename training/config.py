@@ -203,6 +203,9 @@ class ThresholdConfig(_Strict):
 
     policy: Literal["f1", "precision", "recall"] = "f1"
     target: Share = 0.8  # the floor for policy precision, the goal for policy recall
+    # How far below the best an F1 counts as good as it, for policy f1. The curve is flat at its top, and rooms that no row of validation comes
+    # from score lower: of thresholds that validation can't tell apart the lowest misses least there, and raises more alarms.
+    margin: Share = 0.0025
     min_positives: Count = 10
     fallback: Share = 0.5
 

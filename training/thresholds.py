@@ -9,10 +9,6 @@ from rich.table import Column, Table
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.metrics import f1
 
-# How far below the best an F1 counts as good as it. The curve is flat at its top, and rooms that no row of validation
-# comes from score lower: of thresholds that validation can't tell apart the lowest misses least there.
-PLATEAU = 0.0025
-
 
 def _curve(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Candidate thresholds (falling) with true positives and predicted positives at each."""
@@ -35,7 +31,7 @@ def _midpoint(cuts: np.ndarray, best: int) -> float:
 def choose(truth: np.ndarray, scores: np.ndarray, config: ThresholdConfig) -> dict[str, Any]:
     """Threshold of one label from boolean `truth` and `scores` in [0, 1], with its precision, recall and review load.
 
-    policy f1: the lowest threshold whose F1, smoothed over neighbouring cuts, is as good as the best one's; precision:
+    policy f1: the lowest threshold whose F1, smoothed over neighbouring cuts, is within the margin of the best one's; precision:
     the lowest threshold that keeps the floor; recall: the highest that reaches the goal. Too few positives: the fallback,
     said so in `chosen_by`.
     """
@@ -56,7 +52,7 @@ def choose(truth: np.ndarray, scores: np.ndarray, config: ThresholdConfig) -> di
         values = np.asarray(f1(tp, predicted, positives))
         width = max(1, positives // 20)
         smooth = np.convolve(np.pad(values, width, mode="edge"), np.full(2 * width + 1, 1 / (2 * width + 1)), "valid")
-        best = int(np.flatnonzero(smooth >= smooth.max() - PLATEAU)[-1])
+        best = int(np.flatnonzero(smooth >= smooth.max() - config.margin)[-1])
     elif config.policy == "precision":
         meets = np.flatnonzero(precision >= config.target)
         best = int(meets[-1]) if len(meets) else int(precision.argmax())
