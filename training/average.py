@@ -31,9 +31,9 @@ def parse_shares(parts: Sequence[str]) -> dict[Path, float]:
         if any(Path(folder).resolve() == known.resolve() for known in shares):
             raise ConfigError(f"{part}: {folder} is given twice; give each model once, with all of its share")
         shares[Path(folder)] = float(share)
-    if len(shares) < 2 or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
+    if min(shares.values(), default=0) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
         given = ", ".join(f"{share:g}" for share in shares.values()) or "none"
-        raise ConfigError(f"expected two models or more, with shares above 0 whose sum is 1, found {given}")
+        raise ConfigError(f"expected models with shares above 0 whose sum is 1, found {given}")
     return shares
 
 
@@ -47,8 +47,8 @@ def _is_number(text: str) -> bool:
 def average(config: TrainConfig, shares: Mapping[Path, float], console: Console) -> Run:
     """A run whose model is the weighted mean of other runs' or bundles' models (Wortsman et al. 2022, Model soups).
 
-    Nothing is trained but, where `voice` or `pairs` is set, its bias or its weights; calibration and thresholds are fitted anew on the validation rows of `config`. The mean is a good
-    model where all began from the same weights and none went far. ConfigError names a model of another shape.
+    Nothing is trained but, where `voice` or `pairs` is set, its bias or its weights; calibration and thresholds are fitted anew on the validation rows of `config`; of one model
+    alone that is all that happens. The mean is a good model where all began from the same weights and none went far. ConfigError names a model of another shape.
     """
     use_threads(config.optim)
     schema = load_schema(config.data.label_schema)

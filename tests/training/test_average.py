@@ -31,6 +31,8 @@ def test_weights_are_the_mean_by_shares_and_thresholds_are_chosen_anew(small_con
     journal = (run.folder / "tracking.jsonl").read_text(encoding="utf-8")
     assert f"{first.parent.name}=0.25, {second.parent.name}=0.75" in journal and '"FINISHED"' in journal
     assert f"{first.parent}/model=" not in journal, "the card tells it to everyone: no folders of this machine"
+    alone = load_model(average(small_config, {second: 1}, quiet).folder / "model")[0].encoder.state_dict()
+    assert all(torch.equal(two[name], value) for name, value in alone.items()), "one alone keeps its weights"
 
 
 def test_models_of_another_shape_or_without_a_label_are_refused(small_config, tmp_path):
@@ -62,7 +64,8 @@ def test_models_of_another_shape_or_without_a_label_are_refused(small_config, tm
     [
         (["runs/a"], "runs/a: expected FOLDER=SHARE"),
         (["a=x", "b=0.5"], "a=x: expected FOLDER=SHARE"),
-        (["a=1"], "two models or more, with shares above 0 whose sum is 1, found 1"),
+        (["a=0.9"], "models with shares above 0 whose sum is 1, found 0.9"),
+        ([], "found none"),
         (["a=0.5", "b=0.6"], "found 0.5, 0.6"),
         (["a=nan", "b=0.5"], "a=nan: expected FOLDER=SHARE"),
         (["=0.5", "b=0.5"], "=0.5: expected FOLDER=SHARE"),
@@ -77,6 +80,7 @@ def test_shares_that_make_no_mean_are_named(parts, message):
 
 def test_shares_are_read_with_their_folders():
     assert parse_shares(["runs/a=b/model=0.4", "c=0.6"]) == {Path("runs/a=b/model"): 0.4, Path("c"): 0.6}
+    assert parse_shares(["inference/model=1"]) == {Path("inference/model"): 1}, "one alone is finished anew"
 
 
 def test_the_command_takes_values_over_the_file(small_config, tmp_path, monkeypatch):
