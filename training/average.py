@@ -1,4 +1,4 @@
-"""`zhenyan average`: one model out of several that began from the same weights, by the weighted mean of their weights."""
+"""`zhenyan average`: one model out of several that began from the same weights, by the weighted mean of their weights, or one finished anew."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def _is_number(text: str) -> bool:
 def average(config: TrainConfig, shares: Mapping[Path, float], console: Console) -> Run:
     """A run whose model is the weighted mean of other runs' or bundles' models (Wortsman et al. 2022, Model soups).
 
-    Nothing is trained but, where `voice` or `pairs` is set, its bias or its weights; calibration and thresholds are fitted anew on the validation rows of `config`; of one model
-    alone that is all that happens. The mean is a good model where all began from the same weights and none went far. ConfigError names a model of another shape.
+    Nothing is trained: calibration and thresholds are fitted anew on the validation rows of `config`; the models' pairs are left behind, and fitted where
+    `pairs` is set; `voice`, where set, is added to what bias they have. Of one model alone that is all that happens. The mean is a good model where all began from the same weights and none went far. ConfigError names a model of another shape.
     """
     use_threads(config.optim)
     schema = load_schema(config.data.label_schema)

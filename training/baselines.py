@@ -52,7 +52,7 @@ def ngram_vectorizer(min_texts: int) -> TfidfVectorizer:
 
 
 class TfidfBaseline:
-    """Character 1- to 4-grams and one balanced logistic regression a label; thresholds chosen like the model's."""
+    """Character 1- to 4-grams and one balanced logistic regression a label; thresholds chosen on validation rows."""
 
     def __init__(self, labels: list[str]) -> None:
         self.labels = labels
@@ -81,7 +81,7 @@ class TfidfBaseline:
     def choose_thresholds(
         self, texts: Sequence[str], truth: np.ndarray, config: ThresholdConfig, mask: np.ndarray | None = None
     ) -> TfidfBaseline:
-        """On validation rows, by the same rule as the model's; `mask` as in `fit`."""
+        """On validation rows, by the rule of `config`; `mask` as in `fit`."""
         chosen = choose_all(truth, self.score(texts), self.labels, config, mask)
         self.thresholds = np.array([chosen[label]["threshold"] for label in self.labels])
         return self

@@ -100,7 +100,9 @@ def average(
         list[str], typer.Option("--set", help="KEY=VALUE over the file, such as voice.shift=1; repeatable.")
     ] = [],  # noqa: B006
 ) -> None:
-    """Average the weights of models that began from the same weights; thresholds are chosen anew, of one model alone (FOLDER=1), too.
+    """Average the weights of models that began from the same weights, or finish one (FOLDER=1) anew.
+
+    Calibration and thresholds are fitted; character pairs are left behind, and fitted where `pairs` is set; `voice` is added.
 
     The run is written to runs/NAME-TIME (`runs` and `name` of the configuration), as a trained one.
     """

@@ -47,7 +47,9 @@ def choose(truth: np.ndarray, scores: np.ndarray, config: ThresholdConfig) -> di
         return {"threshold": config.fallback, "positives": positives,
                 "chosen_by": "fallback: the model scores every validation row alike"}  # fmt: skip
     precision, recall = tp / predicted, tp / positives
-    chosen_by = f"policy {config.policy}" + ("" if config.policy == "f1" else f", target {config.target}")
+    chosen_by = f"policy {config.policy}, " + (
+        f"margin {config.margin:g}" if config.policy == "f1" else f"target {config.target}"
+    )
     if config.policy == "f1":
         values = np.asarray(f1(tp, predicted, positives))
         width = max(1, positives // 20)

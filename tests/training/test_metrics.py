@@ -186,6 +186,7 @@ def test_of_thresholds_as_good_within_the_margin_the_lowest_is_taken():
     wide, kind, best = (
         choose(truth, scores, ThresholdConfig(policy="f1", margin=margin)) for margin in (0.02, 0.0025, 0)
     )
+    assert [found["chosen_by"] for found in (wide, best)] == ["policy f1, margin 0.02", "policy f1, margin 0"]
     assert (
         wide["threshold"] < kind["threshold"] < best["threshold"] and wide["recall"] >= kind["recall"] >= best["recall"]
     )

@@ -11,7 +11,7 @@ import pytest
 from zhenyan.inference.bundle import CARD, DEFAULT_BUNDLE, bundle_id, load_bundle, sha256
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import BundleError
-from zhenyan.training.config import CarbonConfig, DistilConfig, EncoderConfig, PretrainConfig, TrainConfig
+from zhenyan.training.config import CarbonConfig, DistilConfig, EncoderConfig, PretrainConfig, TrainConfig, VoiceConfig
 from zhenyan.training.dataset import Corpus
 from zhenyan.training.encoders.origin import UNKNOWN, encoder_origin
 from zhenyan.training.export import save_tokenizer, write_manifest
@@ -99,6 +99,11 @@ def test_card_of_an_average_claims_no_training_of_its_own(run, manifest):
         and "the estimate below leaves it out" in card
     )
     assert "epochs in batches" not in card
+    write_journal(run, ("params", 0, {}), ("tags", 1, MACHINE | {"average": "a=1"}), ("finish", HOUR, "FINISHED"))
+    alone = TrainConfig(voice=VoiceConfig(shift=1.0))
+    card = model_card(run, alone, load_schema(), CORPUS, manifest, THRESHOLDS)
+    assert "those of another model, with its share: a=1." in card and "the mean of" not in card
+    assert "up to 1 log-odds more under every label, on top of any such bias" in card
 
 
 def test_the_released_card_names_no_folder_of_the_machine_that_trained(root):

@@ -115,7 +115,10 @@ def test_trainings_and_means_begin_without_pairs(with_pairs, small_config):
     assert model.pairs is None
     other = training.train(small_config, console=QUIET).folder / "model"
     mean = average(small_config, {folder: 0.5, other: 0.5}, QUIET)
-    assert load_model(mean.folder / "model")[0].pairs is None
+    alone = average(small_config, {folder: 1}, QUIET)
+    assert all(load_model(run.folder / "model")[0].pairs is None for run in (mean, alone))
+    again = average(small_config.model_copy(update={"pairs": PAIRS}), {folder: 1}, QUIET)
+    assert load_model(again.folder / "model")[0].pairs is not None
 
 
 def test_a_renamed_label_keeps_its_pairs(with_pairs):

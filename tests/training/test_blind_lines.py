@@ -1,0 +1,38 @@
+"""The lines of the two writers who knew only the guide: sound rows that nothing was or will be trained on."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from zhenyan.inference.normalise import letters
+from zhenyan.training.rows import read_rows
+from zhenyan.training.schema import load_schema
+
+
+@pytest.fixture(scope="module")
+def blind(root):
+    return read_rows(root / "data/labels/held_out/blind.jsonl")
+
+
+def test_rows_are_labelled_by_the_schema_and_say_who_wrote_them(blind, root):
+    schema = load_schema(root / "configs/labels.yaml")
+    for row in blind:
+        schema.check_row(row)
+        assert bool(row.labels) == (row.meta["kind"] == "violation"), row.id
+        assert {"domain", "voice", "date"} <= row.meta.keys(), row.id
+    assert Counter(row.meta["batch"] for row in blind) == {"t01": 400, "t02": 400}
+    assert {label for row in blind for label in row.labels} == set(schema.ids)
+
+
+def test_pairs_have_a_violating_and_a_lawful_side(blind):
+    sides: dict[str, list[bool]] = {}
+    for row in blind:
+        if pair := row.meta.get("pair"):
+            sides.setdefault(pair, []).append(bool(row.labels))
+    assert len(sides) == 60 and all(sorted(each) == [False, True] for each in sides.values())
+
+
+def test_no_line_stands_among_the_rows_that_are_trained_on(blind, root):
+    written = read_rows([root / "data/corpus/*.jsonl", root / "data/rooms/*.jsonl"])
+    assert len(written) > 80_000 and not {letters(row.text) for row in blind} & {letters(row.text) for row in written}
