@@ -40,6 +40,14 @@ def test_what_is_measured_was_never_trained_on(name):
         EvasionConfig(transforms=[name])
 
 
+def test_phrases_for_training_are_short_and_told_once_and_none_holds_a_measured_one():
+    said, nods = asides._trained()
+    phrases = [*said, *nods]
+    assert len(said) > 600 and len(nods) > 70 and len(set(phrases)) == len(phrases)
+    assert all(3 <= len(phrase) <= 20 and not set(phrase) & set("，。！？；、 ") for phrase in phrases)
+    assert not any(measured in phrase for measured in (*asides._DISCLAIMERS, *asides._WINKS) for phrase in phrases)
+
+
 def _collator(asides_share: float) -> Collator:
     changes = EvasionConfig(probability=0, speech=0, splice=0, asides=asides_share, punctuation=0)
     return Collator(lambda texts, **_: {"texts": texts}, 64, seed=1, changes=changes)
