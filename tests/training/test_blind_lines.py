@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 from zhenyan.inference.normalise import letters
+from zhenyan.training.corpus_check import check_corpus
 from zhenyan.training.rows import read_rows
 from zhenyan.training.schema import load_schema
+from zhenyan.training.splits import Splits
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +19,8 @@ def blind(root):
 
 def test_rows_are_labelled_by_the_schema_and_say_who_wrote_them(blind, root):
     schema = load_schema(root / "configs/labels.yaml")
+    assert check_corpus(blind, schema, Splits(validation=[], test=["t01", "t02"])).faults == []
     for row in blind:
-        schema.check_row(row)
         assert bool(row.labels) == (row.meta["kind"] == "violation"), row.id
         assert {"domain", "voice", "date"} <= row.meta.keys(), row.id
     assert Counter(row.meta["batch"] for row in blind) == {"t01": 400, "t02": 400}
