@@ -91,10 +91,10 @@ def score(
     3 done but some rows could not be scored,
     4 hits were found (with --fail-on-hit), 130 stopped.
     """
-    if report is not None:  # written last: a wrong name is told before the scoring
-        from zhenyan.inference.report import check_ending
+    if report is not None:  # written last: what can't be is told before the scoring
+        from zhenyan.inference.report import check_path
 
-        check_ending(report)
+        check_path(report)
     bundle = load_bundle(model)
     chosen = None if labels is None else chosen_labels(labels, bundle)
     runtime = saved_choice(bundle) if runtime == "auto" else runtime

@@ -50,6 +50,7 @@ from zhenyan.inference.io.recognisers import (
     result_lines,
     says_nothing,
     unpacked,
+    untimed,
     who_speaks,
     word_lines,
     word_times,
@@ -334,7 +335,9 @@ def _segments(segments: Sequence[Any], read: Callable[[Record], Record], more: R
     """Every segment of a recogniser's list, with what holds for all of them."""
     for segment in segments:
         if isinstance(segment, dict):
-            yield _Found(Item(read(segment) | _present(segment, ("id",)) | who_speaks(segment) | more, ""), 0)
+            line = read(segment)
+            record = line | _present(segment, ("id",)) | who_speaks(segment) | more
+            yield _Found(Item(record, "", untimed=untimed(segment, line)), 0)
         else:
             yield _Found(Reject("", "the segment is no object", repr(segment)[:80]))
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
-from zhenyan.inference.io.items import find_times, in_order
+from zhenyan.inference.io.items import Untimed, find_times, in_order
 from zhenyan.inference.io.times import in_second, seconds
 from zhenyan.inference.json_objects import RepeatedKey, distinct
 from zhenyan.inference.normalise import letters
@@ -39,6 +39,7 @@ _WORDS = (  # text, start and end of a word there
 _BETWEEN = re.compile(r"(?<=[A-Za-z,.!?;])\0(?=[A-Za-z])")  # where words with spaces between them meet
 IN_MILLISECONDS = {"start": "start_ms", "end": "end_ms"}  # names under which times are read so
 _FASTEST = 100  # characters a second, faster than anyone speaks
+_OWN_TIMES = {"bg": "start", "from": "start", "ed": "end", "to": "end"}  # iFlytek's and Bilibili's names for them
 _SPEAKERS = ("speaker", "spk", "speaker_id", "SpeakerId")
 _PERSON = ("user_name", "username", "userid")
 
@@ -150,6 +151,17 @@ def _timed(text: Any, start: Any, end: Any, units: float = 1.0) -> Record:
 
 def _times(**times: float | None) -> Record:
     return in_order({name: time for name, time in times.items() if time is not None})
+
+
+def untimed(segment: Record, line: Record) -> tuple[Untimed, ...]:
+    """The times that a segment gives, under any usual name, and the line read from it lacks."""
+    usual = {column: name for name, column in zip(("start", "end"), find_times(segment), strict=True) if column}
+    named = [(name, column, segment.get(column)) for column, name in {**_OWN_TIMES, **usual}.items()]
+    return tuple(
+        Untimed(name, column, str(value)[:40])
+        for name, column, value in named
+        if name not in line and isinstance(value, str | int | float) and str(value).strip()
+    )
 
 
 def _segment(segment: Record) -> Record:

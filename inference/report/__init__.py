@@ -24,6 +24,7 @@ from zhenyan.inference.runs.streams import HIGH, MEDIUM
 
 MAX_FINDINGS = 20_000  # shown, some of each heading; the run's folder holds all of them
 ENDINGS = (".html", ".htm")
+_TITLE, _HEAD = "<title>真言 zhenyan".encode(), 2048  # of every report, and within how many bytes of its beginning
 MAX_NOTES = 10  # kinds shown
 MAX_STREAMS, MAX_MARKS = 200, 800  # shown, and marks on the timeline of each
 RESPONSIBLE = {
@@ -160,18 +161,27 @@ def chosen(labels: Sequence[str], room: int) -> list[bool]:
     return shown
 
 
-def check_ending(path: Path) -> None:
-    """InputError when a program that opens the report by its ending would take it for something else."""
+def check_path(path: Path) -> None:
+    """InputError when the ending isn't HTML's, by which programs open it, or the file there is no earlier report."""
     if path.suffix.lower() not in ENDINGS:
         raise InputError(
             f"--report {path}: ending {path.suffix or '(none)'!r}, but the report is HTML; name it .html, "
             "and print it from a browser for another format"
         )
+    if path.is_file() and not _is_report(path):
+        raise InputError(f"--report {path}: is there already, and is no report of zhenyan's; name another file")
+
+
+def _is_report(path: Path) -> bool:
+    """Whether a file begins as a report does, or is empty."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    return not head or _TITLE in head
 
 
 def write_report(folder: RunFolder, bundle: Bundle, path: Path) -> None:
-    """Write the report of a finished run to `path`, atomically; InputError when its ending isn't HTML's."""
-    check_ending(path)
+    """Write the report of a finished run to `path`, atomically; InputError as of `check_path`."""
+    check_path(path)
     streams = list(itertools.islice((s for s in folder.streams() if s["findings"]), MAX_STREAMS))
     timelines = {stream["stream"]: Timeline.of(stream) for stream in streams}
     given = draw(folder.findings(), timelines)

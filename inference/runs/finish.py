@@ -19,6 +19,7 @@ from zhenyan.inference.runs.notes import by_kind, note_lines
 from zhenyan.inference.runs.store import (
     FINDINGS,
     HIT,
+    MANIFEST,
     NOTES,
     REJECT,
     REJECTS,
@@ -106,6 +107,14 @@ def is_finished(folder: RunFolder, output: Path) -> bool:
         return False
     folder.check_summary()
     return True
+
+
+def keep_foreign(folder: RunFolder, output: Path, restart: bool) -> None:
+    """InputError when a file that no run wrote stands where the output goes; with `restart` it may be written over."""
+    if not restart and not (folder.path / MANIFEST).exists() and output.exists() and output.stat().st_size:
+        raise InputError(
+            f"{output}: is there already, and no run wrote it; name another output, or add --restart to write over it"
+        )
 
 
 def keep_changed(folder: RunFolder, output: Path, restart: bool) -> None:

@@ -18,7 +18,7 @@ from zhenyan.inference.errors import InputError, ZhenyanError
 from zhenyan.inference.io.items import Options
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.writing import check_output
-from zhenyan.inference.runs.finish import finish, is_finished, keep_changed
+from zhenyan.inference.runs.finish import finish, is_finished, keep_changed, keep_foreign
 from zhenyan.inference.runs.inputs import (
     PART_ROWS,
     Work,
@@ -150,6 +150,7 @@ def run_job(job: Job, bundle: Bundle, engine: Engine, say: Callable[[Progress], 
     files = input_files(job.inputs, [job.output, *filter(None, [job.report])], job.reading.notes)
     before = stamps(files)
     manifest = describe(job, bundle, files)
+    keep_foreign(folder, job.output, job.restart)
     with folder.locked():
         keep_changed(folder, job.output, job.restart)
         begin(folder, manifest, job.restart)

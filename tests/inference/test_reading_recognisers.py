@@ -285,3 +285,21 @@ def test_an_encrypted_draft_is_named_with_what_to_do(tmp_path):
     for name, text in (("draft_info.json", "{"), ("draft_content.json", ""), ("a.json", "YjJ3eVZ1dGFi=QmFz")):
         with pytest.raises(InputError, match=r"not JSON \("):
             records(given(tmp_path / name, text))
+
+
+@pytest.mark.parametrize(
+    ("value", "column"),
+    [
+        ({"segments": [{"text": LINE, "start": 1, "end": "oops"}]}, "end"),
+        ({"sentence_list": [{"text": LINE, "start_time": 500, "end_time": "oops"}]}, "end_time"),
+        ({"ResultDetail": [{"FinalSentence": LINE, "StartMs": 500, "EndMs": "oops"}]}, "EndMs"),
+        ({"body": [{"content": LINE, "from": 1, "to": "oops"}]}, "to"),
+        ([{"onebest": LINE, "bg": "500", "ed": "oops"}], "ed"),
+    ],
+)
+def test_a_time_of_a_segment_that_cannot_be_read_is_noted(tmp_path, value, column):
+    path, options = tmp_path / "asr.json", Options()
+    path.write_text(json.dumps(value), encoding="utf-8")
+    assert [item.text for item in read_items(str(path), options)] == [LINE]
+    told = "1 of 1 values aren't times or lie before their start, e.g. segment 1 'oops'"
+    assert options.notes == [f"{path}: column {column}: {told}; such rows are scored without that time"]

@@ -127,3 +127,24 @@ def test_the_folder_of_parts_outlives_a_fresh_start(tmp_path):
         folder.clear()
     assert (folder.path / "parts").stat().st_ino == before and not list((folder.path / "parts").iterdir())
     assert tmp_path.is_dir()
+
+
+def test_a_file_that_no_run_wrote_is_written_over_only_when_that_is_asked_for(tmp_path, source, command):
+    output = tmp_path / "notes.csv"
+    output.write_bytes("我的笔记\n".encode())
+    code, told = command("score", source, "-o", output)
+    assert code == 2 and "is there already, and no run wrote it; name another output, or add --restart" in told
+    assert output.read_bytes() == "我的笔记\n".encode() and list(tmp_path.glob("notes.csv.run")) == []
+    assert command("score", source, "-o", output, "--restart", "--no-evidence", "--no-context")[0] == 3
+    assert len(list(read_items(str(output), Options()))) == ROWS
+
+
+def test_a_page_that_is_no_report_is_kept(tmp_path, source, command):
+    output, page = tmp_path / "out.jsonl", tmp_path / "case.html"
+    page.write_text("<html><title>案卷</title></html>", encoding="utf-8")
+    words = ("score", source, "-o", output, "--no-evidence", "--no-context", "--report")
+    code, told = command(*words, page)
+    assert code == 2 and "case.html: is there already, and is no report of zhenyan's; name another file" in told
+    assert page.read_text(encoding="utf-8") == "<html><title>案卷</title></html>" and not output.exists()
+    report = tmp_path / "out.html"
+    assert [command(*words, report)[0] for _ in range(2)] == [3, 3] and report.stat().st_size > 1000
