@@ -40,8 +40,21 @@ def write_export(database: Database, run: Run, kind: str, path: Path, labels: Se
         return []
     write_atomic(path, _json_list(tasks(run, reviewed(database, run))))
     beside = path.with_suffix(".config.xml")
-    write_atomic(beside, [configuration([(label.id, label.name_zh) for label in labels]).encode()])
+    write_atomic(beside, [project_configuration(labels)])
     return [f"labelling configuration for the project: {beside}"]
+
+
+def project_configuration(labels: Sequence[Label]) -> bytes:
+    """The labelling configuration of a Label Studio project for the tasks, XML in UTF-8."""
+    return configuration([(label.id, label.name_zh) for label in labels]).encode()
+
+
+def held_back(database: Database, run: Run) -> Held:
+    """How many rows the export "rows" would have now, and how many lines it would hold back."""
+    held = Held()
+    for _ in corpus_rows(run, reviewed(database, run), held):
+        pass
+    return held
 
 
 def _json_list(records: Iterator[dict[str, Any]]) -> Iterator[bytes]:

@@ -228,12 +228,14 @@ def test_exports_from_the_page_and_back(server, enter, tmp_path):
     press(page, "a")
     page.goto(f"{server.address}/export")
     files = {}
-    for kind in ("rows", "csv", "labelstudio"):
+    assert "1 rows now." in page.locator("main").inner_text() or "现可导出 1 行。" in page.locator("main").inner_text()
+    for kind in ("rows", "csv", "labelstudio", "configuration"):
         with page.expect_download() as started:
             page.click(f'a[href="/export/{kind}"]')
         files[kind] = tmp_path / started.value.suggested_filename
         started.value.save_as(files[kind])
     assert json.loads(files["rows"].read_text(encoding="utf-8"))["labels"] == ["food_safety"]
+    assert '<Choice value="food_safety"' in files["configuration"].read_text(encoding="utf-8")
     tasks = json.loads(files["labelstudio"].read_text(encoding="utf-8"))
     tasks[3]["annotations"] = [{"result": [], "was_cancelled": False, "completed_by": 1}]
     files["labelstudio"].write_text(json.dumps(tasks), encoding="utf-8")

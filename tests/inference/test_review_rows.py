@@ -105,6 +105,8 @@ def test_a_text_that_was_decided_in_two_ways_is_held_back(tmp_path, labels):
     got, held = rows(site)
     assert (got, held.given, held.contradictory) == ([], 0, 2)
     assert str(held) == "2 lines held back: the decisions on their text contradict one another"
+    page = Browser(site, "lea").get("/export", headers={"Accept-Language": "zh-CN"}).text
+    assert "现可导出 0 行。" in page and "2 条语句的决定相互矛盾，暂不导出。" in page and "尚有发现未决定" not in page
 
 
 def test_lines_in_dispute_or_read_by_one_of_two_are_held_back_those_nobody_read_are_not(tmp_path):

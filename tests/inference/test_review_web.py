@@ -91,7 +91,8 @@ def test_htmx_is_sent_to_the_login_when_the_login_ended(site, ann, clock):
 
 
 @pytest.mark.parametrize(
-    ("path", "role"), [(p, "lead") for p in ("/export", "/log", "/export/rows")] + [("/reviewers", "admin")]
+    ("path", "role"),
+    [(p, "lead") for p in ("/export", "/log", "/export/rows", "/export/configuration")] + [("/reviewers", "admin")],
 )
 def test_roles(still, path, role):
     ranks = ["reviewer", "lead", "admin"]

@@ -13,7 +13,14 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from zhenyan.inference.evidence_file import make_case
 from zhenyan.inference.review import log, numbers
 from zhenyan.inference.review.errors import AccountError, Conflict, Forbidden
-from zhenyan.inference.review.exports import ENDINGS, decisions, standing, write_export
+from zhenyan.inference.review.exports import (
+    ENDINGS,
+    decisions,
+    held_back,
+    project_configuration,
+    standing,
+    write_export,
+)
 from zhenyan.inference.review.intake import known_run
 from zhenyan.inference.review.listing import find
 from zhenyan.inference.review.logins import User
@@ -86,8 +93,18 @@ def log_page(request: Request, user: Lead) -> Response:
 
 @router.get("/export")
 def export_page(request: Request, user: Lead) -> Response:
-    """What can be taken out."""
-    return render(request, "export.html.jinja", user=user)
+    """What can be taken out, and what the rows hold back."""
+    site = site_of(request)
+    return render(request, "export.html.jinja", user=user, held=held_back(site.database, site.run))
+
+
+@router.get("/export/configuration")
+def export_configuration(request: Request, user: Lead) -> Response:
+    """The labelling configuration of a Label Studio project for the tasks."""
+    site = site_of(request)
+    name = f"{site.run.digest[:12]}-labelstudio.config.xml"
+    header = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(project_configuration(site.bundle.labels), media_type="application/xml", headers=header)
 
 
 @router.get("/export/{kind}")
