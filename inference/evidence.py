@@ -43,7 +43,7 @@ _SHOWN = 12  # characters of a clause up to which it is shown whole: a part of i
 _GAP = 4  # characters between two spans of a longer clause up to which they are shown as one
 _KEEP = 0.5  # pieces that matter at least this share of the most important one
 # Between two characters of a number, in digits (its point, separators, percent and currency signs, units such as ㎏, raised digits and keys, too)
-# or written out, or half so (8万), of a word in Latin letters and the number behind it (NO.1, No①), or of an emoji: before a joiner, a skin tone or a flag's tag,
+# or written out (of 没有之一三甲医院, 第一两 it isn't one), or half so (8万), of a word in Latin letters and the number behind it (NO.1, No①), or of an emoji: before a joiner, a skin tone or a flag's tag,
 # behind a joiner before a picture, and between the two letters of a flag.
 _LATIN = "A-Za-zÀ-ÖØ-öø-ɏＡ-Ｚａ-ｚ"
 _MULTIPLES = "十百千万亿"
@@ -51,7 +51,7 @@ _NUMERAL = f"零〇一二两三四五六七八九{_MULTIPLES}"
 _CIRCLED = "①-⑳❶-❿"
 _RAISED = "⁰¹²³⁴-⁹"
 _INSIDE = re.compile(
-    rf"(?<=[\d{_LATIN}])(?=[\d{_LATIN}])|(?<=[{_NUMERAL}])(?=[{_NUMERAL}])|(?<=\d)(?=[{_MULTIPLES}])|(?<=[{_MULTIPLES}])(?=\d)"
+    rf"(?<=[\d{_LATIN}])(?=[\d{_LATIN}])|(?<=[{_NUMERAL}])(?<![之唯第]一)(?=[{_NUMERAL}])|(?<=第一)(?=[{_MULTIPLES}])|(?<=\d)(?=[{_MULTIPLES}])|(?<=[{_MULTIPLES}])(?=\d)"
     r"|(?<=\d)(?=[%％‰]|[.,．]\d|，\d{3}(?!\d))|(?<=\d[.,．])(?=\d)|(?<=\d，)(?=\d{3}(?!\d))"
     rf"|(?<=[{_LATIN}])(?=[{_CIRCLED}]|[.．][\d{_CIRCLED}])|(?<=[{_LATIN}][.．])(?=[\d{_CIRCLED}])"
     rf"|(?<=[¥￥$＄€£])(?=\d)|(?<=\d)(?=[㎎㎏㎜㎝㎞㎡㎖㏄℃{_RAISED}])|(?<=[{_RAISED}])(?=[{_RAISED}])|(?<=\u20e3)(?=\d)"
