@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.amazon import amazon_lines
 from zhenyan.inference.io.documents import file_name, stream_name
 from zhenyan.inference.io.items import (
     PLATFORM_COLUMNS,
@@ -56,6 +57,7 @@ from zhenyan.inference.io.recognisers import (
     word_times,
 )
 from zhenyan.inference.io.splitting import is_short, untagged
+from zhenyan.inference.io.unread import Unread
 from zhenyan.inference.json_objects import RepeatedKey, distinct
 from zhenyan.inference.normalise import letters
 
@@ -103,7 +105,7 @@ class _File:
 
 def read_asr_json(path: str, options: Options) -> Iterator[Item | Reject]:
     """Items of every transcript in the file; InputError when it isn't JSON, repeats a key in an object or holds none."""
-    number, silent = 0, False
+    number, silent, unread = 0, False, Unread(options, path)
     try:
         with open_text(path, options) as file:
             value = draft_texts(json.load(file, object_pairs_hook=distinct))
@@ -113,7 +115,9 @@ def read_asr_json(path: str, options: Options) -> Iterator[Item | Reject]:
                 silent = True
             else:
                 number += 1
-                yield _placed(item, f"segment {number}")
+                yield unread.seen(_placed(item, f"segment {number}"))
+        if number:
+            unread.tell(value)
     except RepeatedKey as error:
         raise InputError(f"{path}: {error}; keep one of them") from None
     except (ValueError, RecursionError) as error:
@@ -123,7 +127,7 @@ def read_asr_json(path: str, options: Options) -> Iterator[Item | Reject]:
             f"{path}: no transcript found; known are Whisper (segments), FunASR (sentence_info), Volcengine and AssemblyAI "
             f"(utterances), Paraformer and Aliyun (sentences), Tencent (ResultDetail), Azure (recognizedPhrases, phrases), "
             f"iFlytek (onebest, lattice), Baidu (detailed_result), Amazon (audio_segments), Bilibili (body), paragraphs of words, "
-            f"objects with {' or '.join(TEXT_COLUMNS[:3])}, and lists of these; name another field with --text-column"
+            "objects with text, content or 文本, and lists of these; name another field with --text-column"
         )
 
 
@@ -143,7 +147,7 @@ def is_recognised(row: Record, options: Options) -> bool:
 
 def holds_segments(row: Record) -> bool:
     """Whether a recogniser's segments, or words alone, stand anywhere in a row."""
-    return any(has_segments(record) or word_lines(record) for record in objects_in(row))
+    return any(has_segments(record) or word_lines(record) or amazon_lines(record) for record in objects_in(row))
 
 
 def read_row(row: Record, place: str, path: str, options: Options) -> Iterator[Item | Reject]:
@@ -223,7 +227,7 @@ def _in_object(record: Record, room: str | None, file: _File) -> Iterator[_Found
         yield from _own_or_inside(record, room, file)
     elif is_word(record):
         return
-    elif lines := result_lines(record):
+    elif lines := result_lines(record) or amazon_lines(record):
         yield from _lines(lines, room, file)
     else:
         yield from [_Found(None)] if silent else []

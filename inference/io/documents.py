@@ -26,12 +26,13 @@ _BEGINNING = 20  # lines of a .txt of which the first that aren't blank tell whe
 _WEBVTT = re.compile(r"WEBVTT(?:\s.*)?")
 _CUE_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}\s*")
 _TIMES = re.compile(rf"\s*(?:\d+\s+)?{_TIME}[\s,=~>→–—-]{{1,12}}{_TIME}")
-_MEANT_AS_TIMES = re.compile(  # also those before 0, and with the marks that Chinese keyboards write
-    r"\s*-?[\d:.,;：．，；XxOo]*\d\s*[:：][\d:.,;：．，；XxOo\s]*--?>|\s*--?>\s*-?\d+\s*[:：]|\s*-?\d+[:：]\d+[:：]\S+\s*$"
+_NOT_CUES = ("NOTE", "STYLE", "REGION")  # blocks of WebVTT
+_MEANT_AS_TIMES = re.compile(  # whatever an arrow joins, and clocks, also before 0, in the marks of Chinese keyboards
+    rf"(?!{'|'.join(_NOT_CUES)}).*?-->"
+    r"|\s*-?[\d:.,;：．，；XxOo]*\d\s*[:：][\d:.,;：．，；XxOo\s]*->|\s*->\s*-?\d+\s*[:：]|\s*-?\d+[:：]\d+[:：]\S+\s*$"
 )
 _TIME_CHARS = 100  # no line of times is longer
 _NUMBER_CHARS = 9  # no number of a cue is longer
-_NOT_CUES = ("NOTE", "STYLE", "REGION")  # blocks of WebVTT
 _BROKEN = "a cue's times can't be read"
 _UNTIMED = "text before the first cue's times"
 _MOST_TAGS = 1000  # of a cue: pysubs2 takes the square of their number in time
@@ -103,7 +104,7 @@ def _cues(path: str, text: str, kind: str) -> Iterator[Item | Reject]:
         if isinstance(event, str):
             yield Reject(f"line {line}", event, cue.strip()[:80])
         else:
-            yield from _cue_items(number, event, event.name or _voice(cue, kind), kind, path)
+            yield from _cue_items((number, line), event, event.name or _voice(cue, kind), kind, path)
 
 
 def _untimed(lines: Sequence[str]) -> Iterator[Reject]:
@@ -120,11 +121,11 @@ def _voice(cue: str, kind: str) -> str:
     return html.unescape(voices[0]).strip() if len(voices) == 1 else ""
 
 
-def _cue_items(number: int, event: Any, speaker: str, kind: str, path: str) -> Iterator[Item | Reject]:
-    """The item or reject of an event; none when it only draws."""
+def _cue_items(at: tuple[int, int], event: Any, speaker: str, kind: str, path: str) -> Iterator[Item | Reject]:
+    """The item or reject of an event, the cue of this number in this line; none when it only draws."""
     from pysubs2.formats.substation import parse_tags
 
-    drawn = event.is_drawing
+    (number, line), drawn = at, event.is_drawing
     event.text = "".join(text for text, style in parse_tags(event.text) if not style.drawing)
     plain = event.plaintext.replace(_KEPT_BRACE, "{")
     words = " ".join((html.unescape(plain) if kind == "vtt" else plain).split())
@@ -134,7 +135,7 @@ def _cue_items(number: int, event: Any, speaker: str, kind: str, path: str) -> I
         yield Item({"text": words, "start": event.start / 1000, "end": max(event.start, event.end) / 1000,
                     "stream": stream_name(path)} | ({"speaker": named} if named else {}), f"cue {number}")  # fmt: skip
     elif not drawn:
-        yield Reject(f"cue {number}", "the cue is empty")
+        yield Reject(f"line {line}", "the cue is empty")  # a file's own numbers may differ from the cue's
 
 
 def _event(given: str, kind: str) -> Any:

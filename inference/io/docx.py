@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from collections import Counter
@@ -15,6 +16,8 @@ from zhenyan.inference.io.opening import OLE, open_seekable
 from zhenyan.inference.io.transcripts import Line, running_text
 
 if TYPE_CHECKING:
+    from docx.document import Document
+    from docx.opc.part import Part
     from docx.oxml.xmlchemy import BaseOxmlElement
 
 _WHOLE = 64 << 20  # bytes of all parts, which are read into memory whatever they are called
@@ -25,10 +28,16 @@ _MARKUP = {
 # What isn't said, or not here: a second writing of a text box, what was moved away, the readings above characters
 _LEFT_OUT = ("mc:Fallback", "w:moveFrom", "w:rt")
 _WORDS = ("w:t", "w:br", "w:cr", "w:tab", "w:ptab", "w:noBreakHyphen")
+_NOTES, _AROUND = ("footnote", "endnote"), ("header", "footer")  # of a part each note, and a part, is one place
+_PAGE = re.compile(r"(?:[\W\d_]|[第共总總页頁]|page|of)*", re.IGNORECASE)  # a header that only counts pages
+_COMMENTS = "its comments aren't read, for they are its editors'; what is to be scored there belongs in its text"
 
 
 def read_docx(path: str, options: Options) -> Iterator[Item | Reject]:
-    """One utterance a line of a paragraph, in order, as `read_txt` has those of lines; InputError without python-docx."""
+    """One utterance a line of a paragraph, in order, as `read_txt` has those of lines; InputError without python-docx.
+
+    Notes, headers and footers come last, without the times of a transcript; of comments a note says that there are some.
+    """
     # What python-docx and lxml make of damage: no zip, a part that isn't there, XML that isn't (a SyntaxError)
     broken = (
         zipfile.BadZipFile,
@@ -43,26 +52,37 @@ def read_docx(path: str, options: Options) -> Iterator[Item | Reject]:
     )
     with open_seekable(path, options) as raw:
         try:
-            lines = list(_lines(_body(raw, path)))
+            document = _document(raw, path)
+            lines, beside = list(_lines(_read(document.element).body)), list(_beside(document.part))
+            commented = any(True for _ in _elements(document.part, "comment"))
         except broken as error:
             raise InputError(f"{path}: not a readable .docx ({error}); get it again, or save it as .txt") from None
+    if commented:
+        options.notes.append(f"{path}: {_COMMENTS}")
     yield from running_text(lines, path, stream_name(path), options)
+    for place, text in beside:
+        yield Item({"text": text, "stream": stream_name(path)}, place)
 
 
-def _body(raw: BinaryIO, path: str) -> BaseOxmlElement:
-    """The document's body, without what is left out."""
+def _document(raw: BinaryIO, path: str) -> Document:
+    """The document; InputError where it is none, is too large, or can't be read here."""
     try:
         import docx
-        from lxml import etree
     except ImportError:
         raise InputError(f"{path}: {MissingExtra('python-docx', 'docx')}, or save the document as .txt") from None
     if raw.read(len(OLE)) == OLE:
         raise InputError(f"{path}: is an old .doc, or has a password: save it as .docx or .txt without a password")
     raw.seek(0)
     _check_size(raw, path)
-    body = docx.Document(raw).element.body
-    etree.strip_elements(body, *map(_tag, _LEFT_OUT), with_tail=False)
-    return body
+    return docx.Document(raw)
+
+
+def _read(element: Any) -> Any:
+    """The element without what is left out."""
+    from lxml import etree
+
+    etree.strip_elements(element, *map(_tag, _LEFT_OUT), with_tail=False)
+    return element
 
 
 def _check_size(raw: BinaryIO, path: str) -> None:
@@ -100,6 +120,35 @@ def _lines(body: BaseOxmlElement) -> Iterator[Line]:
             counts[paragraph] += around is None
             place = places.get(around, f"paragraph {counts[paragraph]}")
             yield from ((place, line.strip()) for line in _text(node).splitlines() if line.strip())
+
+
+def _beside(part: Part) -> Iterator[Line]:
+    """Each line of notes, headers and footers, each text once: Word keeps a header for every section and odd pages."""
+    seen: set[str] = set()
+    for kind in (*_NOTES, *_AROUND):
+        number = 0
+        for element in _elements(part, kind):
+            texts = [line.strip() for node in element.iter(_tag("w:p")) for line in _text(node).splitlines()]
+            said = [text for text in texts if not (_PAGE.fullmatch(text) if kind in _AROUND else not text)]
+            number += bool(said)
+            new = [text for text in dict.fromkeys(said) if text not in seen]
+            seen.update(new)
+            yield from ((f"{kind} {number}", text) for text in new)
+
+
+def _elements(part: Part, kind: str) -> Iterator[Any]:
+    """The notes or comments of a document, without the lines that Word draws above notes; its headers or footers."""
+    from docx.oxml import parse_xml
+
+    for related in part.rels.values():
+        name = related.reltype.rpartition("/")[2]
+        if related.is_external or name not in (kind, f"{kind}s"):
+            continue
+        whole = _read(parse_xml(related.target_part.blob))
+        if name == kind:
+            yield whole
+        else:
+            yield from (one for one in whole.iter(_tag(f"w:{kind}")) if one.get(_tag("w:type"), "normal") == "normal")
 
 
 def _text(paragraph: BaseOxmlElement) -> str:

@@ -13,14 +13,25 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from zhenyan.inference.io.names import shown
+
 _ENDING = re.compile(r"\.[a-z0-9]{1,8}$")
 _OF_SYSTEMS = ("desktop.ini", "thumbs.db")
 _LINKED, _BROKEN, _OTHER = "linked folder", "broken link", "other file"
-_KINDS = 8  # of endings that a note names
+_KINDS = 8  # of endings that a note names one by one
+_MORE, _NAMES = 12, 3  # other endings, and names of files without one, that it lists behind these
 REMEDIES = {
     ".zip": "read a zip by zip://::FILE.zip",
     ".xls": "save .xls as .xlsx",
+    ".xlsm": "save .xlsm, .xlsb, .ods and .et as .xlsx",
+    ".xlsb": "save .xlsm, .xlsb, .ods and .et as .xlsx",
+    ".ods": "save .xlsm, .xlsb, .ods and .et as .xlsx",
+    ".et": "save .xlsm, .xlsb, .ods and .et as .xlsx",
+    ".ndjson": "rename .ndjson to .jsonl",
+    ".sbv": "convert .sbv to .srt in a subtitle editor",
     ".doc": "save documents as .txt",
+    ".rtf": "save documents as .txt",
+    ".wps": "save documents as .txt",
     ".pdf": "save documents as .txt",
     ".md": "rename .md to .txt",
     ".lrc": "convert .lrc to .srt in a subtitle editor, or rename it to .txt",
@@ -34,6 +45,7 @@ REMEDIES = {
     ".tar": "unpack archives",
     _LINKED: "name linked folders themselves",
 }
+_IN_ARCHIVE = {".zip": "unpack a zip that lies in an archive first"}  # zip://::FILE.zip names none there
 
 IsReadable = Callable[[str], bool]
 
@@ -45,21 +57,35 @@ class Found:
     files: list[str] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)
+    nameless: list[str] = field(default_factory=list)  # the first files that have no ending
+
+    def leave(self, kind: str, name: str) -> None:
+        """Count what isn't read."""
+        self.left[kind] += 1
+        if kind == _OTHER and len(self.nameless) < _NAMES:
+            self.nameless.append(shown(name))
 
     def inputs(self) -> list[str]:
         """The files in order; a folder that can't be listed is an input that can't be read."""
         return sorted({*self.files, *self.unlisted})
 
-    def left_out(self) -> str:
+    def left_out(self, in_archive: bool = False) -> str:
         """What isn't read and how it could be, in words, first the kinds that could; empty when there is nothing."""
+        known = REMEDIES | (_IN_ARCHIVE if in_archive else {})
         named = [(kind, count) for kind, count in self.left.most_common() if kind != _OTHER]
         named.sort(key=lambda one: one[0] not in REMEDIES)
-        kinds = Counter(dict(named[:_KINDS]))
-        if more := self.left.total() - kinds.total():
-            kinds[_OTHER] = more
-        words = ", ".join(f"{count:,} {kind}{_plural(kind, count)}" for kind, count in kinds.items())
-        remedies = "; ".join(dict.fromkeys(REMEDIES[kind] for kind in kinds if kind in REMEDIES))
-        return words and f"left out {words}" + (f"; {remedies}" if remedies else "")
+        words = [f"{count:,} {kind}{_plural(kind, count)}" for kind, count in named[:_KINDS]]
+        if more := sum(count for _, count in named[_KINDS:]) + self.left[_OTHER]:
+            words.append(f"{more:,} {_OTHER}{_plural(_OTHER, more)} ({self._others(named[_KINDS:])})")
+        remedies = "; ".join(dict.fromkeys(known[kind] for kind, _ in named if kind in known))
+        return f"left out {', '.join(words)}" + (f"; {remedies}" if remedies else "") if words else ""
+
+    def _others(self, endings: Sequence[tuple[str, int]]) -> str:
+        """Which files stand behind the endings that are named one by one: more endings, and the first names."""
+        first = sorted(endings[:_MORE], key=lambda one: (-one[1], one[0]))
+        words = [f"{count:,} {kind}{_plural(kind, count)}" for kind, count in first] + sorted(self.nameless)
+        unsaid = len(endings) > _MORE or self.left[_OTHER] > len(self.nameless)
+        return ", ".join(words) + " …" * unsaid
 
 
 def _plural(kind: str, count: int) -> str:
@@ -87,7 +113,7 @@ def in_folder(folder: str, is_readable: IsReadable) -> Found:
             elif entry.kind == "file" and is_readable(entry.name):
                 found.files.append(entry.path)
             elif not _goes_unsaid(os.path.relpath(entry.path, folder).split(os.sep)):
-                found.left[_ending(entry.name) if entry.kind == "file" else entry.kind] += 1
+                found.leave(_ending(entry.name) if entry.kind == "file" else entry.kind, entry.name)
     return found
 
 
@@ -99,7 +125,7 @@ def of_listing(paths: Iterable[str], folder: str, is_readable: IsReadable) -> Fo
         if is_readable(path):
             found.files.append(path)
         elif _is_file(parts[-1]) and not _goes_unsaid(parts):
-            found.left[_ending(parts[-1])] += 1
+            found.leave(_ending(parts[-1]), parts[-1])
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from zhenyan.inference.io.items import (
@@ -19,6 +19,7 @@ from zhenyan.inference.io.items import (
 HEADER_ROWS = 6  # the first rows of a table, of which one may be its header
 _TEXTS = frozenset(map(plain_name, TEXT_COLUMNS))
 _KNOWN = _TEXTS.union(map(plain_name, (*START_COLUMNS, *END_COLUMNS, *STREAM_COLUMNS, *HOST_COLUMNS, *DAY_COLUMNS)))
+_GROUPS = "the row above it names groups of columns"
 
 
 def find_header(
@@ -31,22 +32,25 @@ def find_header(
     """
     at = header_at([cells for _, cells in first], options) or 0
     names = _names(first[at][1])
-    if at:
-        options.notes.append(_note(path, f"{unit} {first[at][0]}", "no row above it names a text"))
-        return names, at + 1
-    number, below = first[1] if len(first) > 1 else (0, ())
+    number, below = first[at + 1] if len(first) > at + 1 else (0, ())
     width = max(len(names), len(below))
     above, below = ([*cells, *[""] * (width - len(cells))] for cells in (names, below))
-    lower = lower_header(above, below, options)
-    if lower:
-        options.notes.append(_note(path, f"{unit} {number}", "the row above it names groups of columns"))
-    return (lower, 2) if lower else (names, 1)
+    if lower := lower_header(above, below, options):
+        options.notes.append(_note(path, f"{unit} {number}", _GROUPS))
+        return lower, at + 2
+    if at:
+        groups = options.text_column is None and any(_known(_names(cells), _TEXTS) for _, cells in first[:at])
+        options.notes.append(
+            _note(path, f"{unit} {first[at][0]}", _GROUPS if groups else "no row above it names a text")
+        )
+    return names, at + 1
 
 
 def header_at(rows: Sequence[Sequence[Any]], options: Options, sure: bool = False) -> int | None:
     """Which of a table's first rows names its columns, from 0: the first, where it names a text, or a later one.
 
-    Cells of a later one may be data, so it names another usual column too; `sure`: so does the first. None where none is.
+    Cells of a later one may be data, or a group's name in each of its columns, so it names another usual column too;
+    `sure`: so does the first. None where none is.
     """
     for at, cells in enumerate(rows[:HEADER_ROWS]):
         names = _names(cells)
@@ -81,5 +85,6 @@ def _names(cells: Sequence[Any]) -> list[str]:
     return ["" if cell is None else str(cell).strip().lstrip("\ufeff") for cell in cells]
 
 
-def _known(names: Sequence[str], usual: Collection[str]) -> int:
-    return sum(plain_name(name) in usual for name in names)
+def _known(names: Sequence[str], usual: frozenset[str]) -> int:
+    """How many usual names there are, one that is repeated, as over each column of a group, once."""
+    return len(usual & set(map(plain_name, names)))

@@ -1,16 +1,27 @@
-"""What the rows of a table tell of its columns, for notes: a text beside a title, minutes that may be hours, a room."""
+"""What the rows of a table tell of its columns, for notes: a text that isn't read, minutes that may be hours, a room."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from zhenyan.inference.io.items import TEXT_COLUMNS, TITLE_COLUMNS, Columns, Options, note_others, plain_name
+from zhenyan.inference.io.items import (
+    TEXT_COLUMNS,
+    TITLE_COLUMNS,
+    Columns,
+    Item,
+    Options,
+    Reject,
+    note_others,
+    plain_name,
+)
 from zhenyan.inference.io.times import begun, on_day
+from zhenyan.inference.io.unread import is_line, note_unread, texts_in, unread_in
 
-_LOOKED_AT = 20  # rows, to tell which columns hold longer texts than the title
+_LOOKED_AT = 200  # rows, to tell which columns hold texts that aren't read
 _TEXTS, _TITLES = frozenset(map(plain_name, TEXT_COLUMNS)), frozenset(map(plain_name, TITLE_COLUMNS))
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 _SHORT_TIME = re.compile(r"(\d{1,3}):[0-5]\d")
@@ -23,10 +34,12 @@ class Hints:
 
     def __init__(self, names: Sequence[str], columns: Columns, options: Options, path: str) -> None:
         self._columns, self._options, self._path = columns, options, path
-        self._left = _LOOKED_AT if options.text_column is None and plain_name(columns.text) in _TITLES else 0
-        self._chars: Counter[str] = Counter()
-        # The first time of hours and minutes, or of minutes and seconds; None: not all are
-        self._short: str | None = None if columns.start is None or columns.day is not None else ""
+        self._left = _LOOKED_AT if options.text_column is None else 0
+        self._chars: defaultdict[str, Counter[str]] = defaultdict(Counter)  # Chinese texts' by column, by the text's
+        self._lines: defaultdict[str, dict[str, None]] = defaultdict(dict)  # columns with lines of speech, likewise
+        self._short: str | None = (
+            ""  # the first time of hours and minutes, or of minutes and seconds; None: not all are
+        )
         self._beside: Counter[str] = Counter()  # times without seconds beside a date, by how they are read
         self._no_hour = ""  # the first of them that no day has
         self._undated = 0  # times without seconds whose day can't be read
@@ -35,10 +48,11 @@ class Hints:
 
     def seen(self, record: dict[str, Any]) -> dict[str, Any]:
         """The record as it is."""
-        if self._short is not None:
-            self._see_time(begun(record.get(self._columns.start or "")))
-        elif self._columns.day is not None:
-            self._see_beside(record.get(self._columns.day), begun(record.get(self._columns.start or "")))
+        columns = self._columns
+        if columns.day is not None:
+            self._see_beside(record.get(columns.day), begun(record.get(columns.start or "")))
+        elif self._short is not None and columns.start is not None:
+            self._see_time(begun(record.get(columns.start)))
         if self._left:
             self._left -= 1
             self._see_texts(record)
@@ -46,9 +60,11 @@ class Hints:
 
     def tell(self) -> None:
         """Note what was seen; to be called after the last record."""
-        title = self._columns.text
-        longer = (name for name, chars in self._chars.items() if chars > self._chars[title])
-        note_others(title, [name for name in longer if plain_name(name) not in _TEXTS], self._options, self._path)
+        for text, chars in self._chars.items():
+            is_title = plain_name(text) in _TITLES
+            longer = (name for name in chars if is_title and chars[name] > chars[text])
+            others = dict.fromkeys((*self._lines[text], *longer))
+            note_others(text, [name for name in others if plain_name(name) not in _TEXTS], self._options, self._path)
         if self._short:
             minutes, second = self._short.split(":")
             self._options.notes.append(
@@ -107,6 +123,45 @@ class Hints:
         self._no_hour = self._no_hour or ("" if of_day else found[0])
 
     def _see_texts(self, record: dict[str, Any]) -> None:
+        text, own = self._columns.text, (*self._columns.own.values(), self._columns.day)
         for name, value in record.items():
             if isinstance(value, str) and _CHINESE.search(value):
-                self._chars[name] += len(value)
+                self._chars[text][name] += len(value)
+            if name in own or value == record.get(text):
+                continue
+            if any(is_line(name, inner) for _, inner in texts_in(value)):
+                self._lines[text][name] = None
+
+
+class LineHints(Hints):
+    """The same for JSON Lines, where rows may lack columns or have others, or be a recogniser's results."""
+
+    def __init__(self, options: Options, path: str) -> None:
+        super().__init__((), Columns("", None, None, None), options, path)
+        self._names: dict[str, None] = {}
+        self._unread: dict[str, None] = {}
+
+    def of(self, columns: Columns, record: dict[str, Any]) -> dict[str, Any]:
+        """The record as it is, seen with its own columns."""
+        known = self._columns
+        self._columns = replace(columns, stream=columns.stream or known.stream)
+        if self._left:
+            self._names.update(dict.fromkeys(record))
+        self.seen(record)
+        if columns.start is None:  # the notes name the last column of times
+            self._columns = replace(self._columns, start=known.start, day=known.day)
+        return record
+
+    def recognised(self, row: dict[str, Any], items: Sequence[Item | Reject]) -> Sequence[Item | Reject]:
+        """What was read of a recogniser's result, as it is."""
+        if self._left:
+            self._left -= 1
+            said = [item.text for item in items if isinstance(item, Item)]
+            self._unread.update(dict.fromkeys(unread_in(row, said)))
+        return items
+
+    def tell(self) -> None:
+        """Note what was seen; rooms, too, for only now it is known that no row has one."""
+        self._note_room(tuple(self._names))
+        super().tell()
+        note_unread(tuple(self._unread), self._options, self._path)

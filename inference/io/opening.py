@@ -7,7 +7,8 @@ import io
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TextIO, cast
 
@@ -130,6 +131,22 @@ def _remote_version(file: str) -> object:
         return None
 
 
+def is_in_archive(address: str) -> bool:
+    """Whether an address names an archive's members."""
+    member, _, archive = address.partition("::")
+    return bool(archive) and member.partition("://")[0] in _ARCHIVES
+
+
+def repeated_members(system: Any, names: Iterable[str]) -> str:
+    """Says which of these members a zip holds more than once, for nobody can name but the last; empty for other systems."""
+    listed = system.zip.infolist() if hasattr(system, "zip") else ()
+    known = set(names)
+    counts = Counter(one.filename for one in listed if one.filename in known)
+    said = (f"{count} members are called {name}" for name, count in counts.items() if count > 1)
+    told = ", ".join(said)
+    return told and f"{told}, of which the last alone is read; unpack the others under other names"
+
+
 def inner_address(path: str) -> str:
     """The part of a chained address, such as zip://talk.srt::s3://bucket/a.zip, that names the file; else the path."""
     return next((part for part in path.split("::") if "://" in part), path) if is_remote(path) else path
@@ -186,6 +203,10 @@ def _opened(system: Any | None, name: str, path: str) -> BinaryIO:
     except PermissionError as error:  # that won't pass
         raise InputError(f"{path}: {error.strerror or error}") from None
     except OSError as error:
+        if is_in_archive(path) and inner_address(path).partition("://")[2].startswith("/"):
+            raise InputError(
+                f"{path}: a member whose name begins with / can't be read by its name; unpack it and name it there"
+            ) from None
         raise Unavailable(f"{path}: {error.strerror or error}") from error
     except Exception as error:  # an archive's
         if system is None:

@@ -16,7 +16,16 @@ from zhenyan.inference.io import asr, documents, docx, tables, workbooks
 from zhenyan.inference.io.folders import REMEDIES, in_folder, of_glob, of_listing
 from zhenyan.inference.io.items import TEXT_COLUMNS, Damage, Item, Options, Reject
 from zhenyan.inference.io.names import local_file, real_path, shown
-from zhenyan.inference.io.opening import COMPRESSIONS, LOST, filesystem, inner_address, is_remote, plain_suffix
+from zhenyan.inference.io.opening import (
+    COMPRESSIONS,
+    LOST,
+    filesystem,
+    inner_address,
+    is_in_archive,
+    is_remote,
+    plain_suffix,
+    repeated_members,
+)
 from zhenyan.inference.io.splitting import split_items
 from zhenyan.inference.json_objects import RepeatedKey, distinct
 
@@ -111,7 +120,9 @@ def _resolve_remote(name: str) -> tuple[list[str], str]:
     except Exception as error:  # every filesystem has errors of its own
         raise InputError(f"{name}: {_cause(error)}; check the address and what it names") from None
     found = of_listing(paths, path, _is_readable)
-    return sorted(_address(name, path, p) for p in found.files), "" if is_glob else found.left_out()
+    left_out = "" if is_glob else found.left_out(is_in_archive(name))
+    unread = filter(None, (left_out, repeated_members(system, found.files)))
+    return sorted(_address(name, path, p) for p in found.files), "; ".join(unread)
 
 
 def _cause(error: Exception) -> str:

@@ -231,7 +231,7 @@ def _sentences(part: Record) -> list[Record]:
     _, start, end = names
     whole = all(_is_whole(word[name]) for word in words for name in (start, end))
     said = [list(group) for _, group in itertools.groupby(words, lambda word: word.get("SentenceId"))]
-    return [_timed(_joined(one, names[0]), one[0][start], one[-1][end], _MS if whole else 1) for one in said]
+    return [_timed(joined(one, names[0]), one[0][start], one[-1][end], _MS if whole else 1) for one in said]
 
 
 def _has_all(words: Any, names: tuple[str, str, str]) -> bool:
@@ -240,7 +240,8 @@ def _has_all(words: Any, names: tuple[str, str, str]) -> bool:
     return all(isinstance(w, dict) and w.keys() >= set(names) and isinstance(w[names[0]], str) for w in words)
 
 
-def _joined(words: Sequence[Record], text: str) -> str:
+def joined(words: Sequence[Record], text: str) -> str:
+    """The text of words, with spaces where both sides are letters."""
     return _BETWEEN.sub(" ", "\0".join(word[text] for word in words)).replace("\0", "")
 
 
@@ -332,7 +333,11 @@ def _azure_time(segment: Record, name: str) -> float | None:
     if (time := seconds(segment.get(f"{name}InTicks"), _TICKS)) is not None:
         return time
     found = _ISO_DURATION.fullmatch(str(segment.get(name)))
-    return seconds(":".join(part or "0" for part in found.groups())) if found else None
+    return (
+        sum(float(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True))
+        if found
+        else None
+    )
 
 
 def _baidu(segment: Record) -> Record:

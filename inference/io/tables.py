@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import asr
 from zhenyan.inference.io.headers import HEADER_ROWS, find_header
-from zhenyan.inference.io.hints import Hints
+from zhenyan.inference.io.hints import Hints, LineHints
 from zhenyan.inference.io.items import Columns, Item, Options, Reject, find_columns, make_item, table_columns
 from zhenyan.inference.io.opening import LOST, open_seekable, open_text, plain_suffix, read_as
 from zhenyan.inference.io.recognisers import IN_MILLISECONDS, are_milliseconds, milliseconds_note
@@ -42,6 +42,7 @@ def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
         first = _first(lines) if _asked(options) else []
         _check_asked(first, options, path)
         known: dict[tuple[str, ...], Columns] = {}  # by a row's names: writers leave out what is empty
+        hints = LineHints(options, file)
         for at, (number, row) in enumerate(_objects(itertools.chain(first, lines))):
             if isinstance(row, Reject):
                 if at == 0 and row.value.startswith("["):
@@ -52,7 +53,7 @@ def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
                 continue
             place = f"line {number}"
             if asr.is_recognised(row, options):
-                yield from asr.read_row(row, place, file, options)
+                yield from hints.recognised(row, list(asr.read_row(row, place, file, options)))
                 continue
             if (names := tuple(row)) not in known:
                 try:
@@ -61,14 +62,15 @@ def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
                     if not known and options.text_column is None and number == 1 and not row:
                         raise
                     if asr.holds_segments(row):
-                        yield from asr.read_row(row, place, file, options)
+                        yield from hints.recognised(row, list(asr.read_row(row, place, file, options)))
                     else:
                         yield Reject(place, str(error).removeprefix(f"{path}: "))
                     continue
                 if len(known) >= _SHAPES:
                     known.clear()
                 known[names] = columns
-            yield make_item(row, known[names], place)
+            yield make_item(hints.of(known[names], row), known[names], place)
+        hints.tell()
 
 
 def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | Reject]]:

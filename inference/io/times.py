@@ -43,6 +43,7 @@ _MILLISECONDS = re.compile(
 )
 # and of one of seconds: start_s, 时间（秒）, begin (sec)
 _SECONDS = re.compile(r"(?:[\s_.(\[（-](?i:s|secs?|seconds?)|(?<=[a-z])S(?:ec(?:ond)?s?)|秒)[)\]）]?\s*$")
+_CLOCK = re.compile(r"\d+[:：](\d+)[:：](\d+)(?:[.,]\d*)?")  # h:mm:ss as it is written
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
 
 
@@ -62,7 +63,7 @@ def seconds(value: Any, units: float = 1.0) -> float | None:
 
     `units`: how many a plain number has in a second. A date counts from 1970 as the clock showed it, whatever its zone:
     rows of one table are compared and shown. A number too large for seconds is a date: 20261127201503, 202611272015, or
-    milliseconds since 1970. 20261127 is a day, and no time.
+    milliseconds since 1970. 20261127 is a day, and no time. Of h:mm:ss minutes and seconds end at 59, hours nowhere.
     """
     if isinstance(value, bool) or value is None:
         return None
@@ -70,7 +71,9 @@ def seconds(value: Any, units: float = 1.0) -> float | None:
         return _number_seconds(value, units)
     if isinstance(value, timedelta):
         return seconds(value.total_seconds())
-    text = _plainly(str(value).strip())
+    if (clock := _CLOCK.fullmatch(text := str(value).strip())) and any(float(part) > 59 for part in clock.groups()):
+        return None
+    text = _plainly(text)
     date = _DATE.fullmatch(text) if ":" in text else None
     try:
         return _date_seconds(date) if date else _code_seconds(text, units)

@@ -44,7 +44,8 @@ def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
     """The first visible sheet with rows, streamed, its header found by io.headers; other sheets with rows are noted in
     the options. Where it names no text among its first rows, the first visible sheet that surely does is read.
 
-    Cells merged downwards have their value in every row, but for those of the text, which is scored once.
+    Cells merged downwards have their value in every row, but for those of the text, which is scored once: its further
+    rows are passed over.
     """
     from openpyxl.utils.exceptions import InvalidFileException
 
@@ -65,11 +66,9 @@ def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
 
 
 def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject]:
-    import openpyxl
-
     _check_beginning(raw, path)
     _check_size(raw, path)
-    book = openpyxl.load_workbook(raw, read_only=True, data_only=True)
+    book = _book(raw)
     if not book.worksheets:
         raise InputError(f"{path}: has no worksheet")
     sheet = _chosen(book.worksheets, options)
@@ -85,17 +84,31 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
     rows = itertools.chain(first[taken:], rows)
     header = [name or f"column{i}" for i, name in enumerate(header, 1)]
     names, columns = _columns(header, options, f"{path} sheet {sheet.title}", others)
-    filled = [at for at, name in enumerate(names) if name != columns.text]
-    merged = {at: last for at, last in _merged(sheet).items() if at[1] in filled}
     at = names.index(columns.text)
+    merged = _merged(sheet)
+    texts = {row: merged.pop((row, column)) for row, column in list(merged) if column == at}
+    merged = {cell: last for cell, last in merged.items() if cell[1] < len(names)}
     unsaved = {row for row in _unsaved(sheet, at) if not taken or row > first[taken - 1][0]}
     hints = Hints(names, columns, options, f"{path} sheet {sheet.title}")
-    for number, row in _filled(_with(rows, unsaved), merged):
+    for number, row in _once(_filled(_with(rows, unsaved), merged), texts):
         item = make_item(hints.seen(_plain(_named(names, row))), columns, f"row {number}")
         if isinstance(item, Reject) and row[at : at + 1] in ((), (None,)) and number in unsaved:
             item = replace(item, reason=_UNSAVED.format(columns.text))
         yield item
     hints.tell()
+
+
+def _book(raw: BinaryIO) -> Any:
+    """The workbook without its sheets of charts, of which an empty one can't be loaded."""
+    from openpyxl.reader.excel import ExcelReader
+
+    class Reader(ExcelReader):
+        def read_chartsheet(self, sheet: Any, rel: Any) -> None:
+            """Nothing: a chart holds no rows."""
+
+    reader = Reader(raw, read_only=True, data_only=True)
+    reader.read()
+    return reader.wb
 
 
 def _chosen(sheets: Sequence[Any], options: Options) -> Any:
@@ -206,6 +219,15 @@ def _with(rows: Iterator[Row], numbers: Iterable[int]) -> Iterator[Row]:
                 yield earlier, ()
         yield number, row
     yield from ((number, ()) for number in left)
+
+
+def _once(rows: Iterator[Row], texts: Mapping[int, int]) -> Iterator[Row]:
+    """The rows without those over which a text is merged, but for its first; `texts`: the last row of each by its first."""
+    last = 0  # of the text that is merged over the rows at hand
+    for number, row in rows:
+        if number > last:
+            yield number, row
+        last = max(last, texts.get(number, 0))
 
 
 def _filled(rows: Iterator[Row], merged: Mapping[tuple[int, int], int]) -> Iterator[Row]:

@@ -80,7 +80,7 @@ def test_subtitles_with_bad_times_duplicate_numbers_and_crlf(tmp_path):
     items, rejects = read(write(tmp_path / "a.srt", text))
     assert items[0].record == {"text": "喝这个茶 三高降", "start": 1.0, "end": 3.5, "stream": "a"}
     assert items[1].record == {"text": "倒着的", "start": 9.0, "end": 9.0, "stream": "a"}
-    assert len(items) == 2 and [(r.place, r.reason) for r in rejects] == [("cue 3", "the cue is empty")]
+    assert len(items) == 2 and [(r.place, r.reason) for r in rejects] == [("line 11", "the cue is empty")]
 
 
 def test_vtt_and_ass(tmp_path):

@@ -5,6 +5,7 @@ import os
 import re
 import tarfile
 import threading
+import warnings
 import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -71,7 +72,7 @@ def test_what_a_folder_elsewhere_holds_and_nobody_reads_is_noted(elsewhere):
     notes = []
     assert input_files([address], [], notes) == [f"{address}/a.txt", f"{address}/d/e.txt"]
     (note,) = notes
-    assert note.startswith(f"{address}: left out 2 .zip, ") and "1 .xls, " in note and "1 other file; " in note
+    assert note.startswith(f"{address}: left out 2 .zip, ") and "1 .xls, " in note and "1 other file (README); " in note
     assert note.endswith("read a zip by zip://::FILE.zip; save .xls as .xlsx")
     assert sum(map(int, re.findall(r"\d+(?= \.?[a-z])", note))) == 4
     for quiet in (f"{address}/*", f"{address}/a.txt"):
@@ -349,3 +350,26 @@ def test_a_signature_that_a_redirect_led_to_is_not_repeated(monkeypatch):
     with pytest.raises(InputError, match=r"403, message='Forbidden', url='https://s/x\?…; check") as error:
         resolve_inputs(["https://h/x.txt"])
     assert "s3cr3t" not in str(error.value)
+
+
+def packed(path, *members):
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as file:
+        warnings.simplefilter("ignore")  # of a name that is there already
+        for name, text in members:
+            file.writestr(name, text)
+    return f"zip://::{path}"
+
+
+def test_members_of_a_zip_that_cannot_be_named_are_told(tmp_path):
+    address = packed(tmp_path / "a.zip", ("x.txt", "甲"), ("x.txt", "乙"), ("/abs.txt", "丙"), ("d/in.zip", "zip"))
+    notes = []
+    files = resolve_inputs([address], notes)
+    assert notes == [
+        f"{address}: left out 1 .zip; unpack a zip that lies in an archive first; "
+        "2 members are called x.txt, of which the last alone is read; unpack the others under other names"
+    ]
+    assert files == [f"zip:///abs.txt::{tmp_path}/a.zip", f"zip://x.txt::{tmp_path}/a.zip"]
+    said = "a member whose name begins with / can't be read by its name; unpack it and name it there"
+    with pytest.raises(InputError, match=f"^zip:///abs.txt::.*: {said}$"):
+        list(read_items(files[0], Options()))
+    assert [item.text for item in read_items(files[1], Options())] == ["乙"]

@@ -311,10 +311,49 @@ def test_merged_cells_have_their_value_in_every_row(tmp_path, monkeypatch, chunk
     for merged in ("A2:A4", "A5:A6", "C2:D3", "B6:B7"):
         book.active.merge_cells(merged)
     book.save(path)
-    *items, reject = read_items(path, Options())
+    items = list(read_items(path, Options()))
     assert [item.record.get("stream") for item in items] == ["甲", "甲", "甲", "乙", "乙"]
     assert [item.record["主播"] for item in items] == ["x", "x", None, "y", None]
-    assert (reject.place, reject.reason) == ("row 7", "column '文案' is empty")  # a merged text is scored once
+    assert [item.place for item in items] == [f"row {at}" for at in range(2, 7)]  # a merged text is scored once
+
+
+def test_a_text_merged_over_rows_takes_no_value_from_what_begins_beside_it(tmp_path):
+    import openpyxl
+
+    rows = [["甲", LINE], ["乙", None], [None, "买"], [None, None], ["丁", "好"]]
+    path = workbook(tmp_path / "a.xlsx", 表=[["直播间", "文案"], *rows])
+    book = openpyxl.load_workbook(path)
+    for merged in ("B2:B3", "A3:A5"):
+        book.active.merge_cells(merged)
+    book.save(path)
+    assert [(item.text, item.record["stream"], item.place) for item in read_items(path, Options())] == [
+        (LINE, "甲", "row 2"),
+        ("买", "乙", "row 4"),
+        ("好", "丁", "row 6"),
+    ]
+
+
+def test_an_empty_sheet_of_charts_is_passed_over(tmp_path):
+    import openpyxl
+
+    book = openpyxl.load_workbook(workbook(tmp_path / "a.xlsx", 表=[["文案"], [LINE]]))
+    book.create_chartsheet("图")
+    book.save(tmp_path / "a.xlsx")
+    options = Options()
+    assert [item.text for item in read_items(str(tmp_path / "a.xlsx"), options)] == [LINE] and not options.notes
+
+
+@pytest.mark.parametrize("fault", ["#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NAME?"])
+def test_a_spreadsheets_error_is_no_text(tmp_path, fault):
+    rows = [["时间", "文案"], [fault, LINE], ["00:00:05", fault], ["00:00:09", f"{fault}号"]]
+    given(tmp_path / "a.csv", "".join(",".join(row) + "\n" for row in rows))
+    for path in (workbook(tmp_path / "a.xlsx", 表=rows), str(tmp_path / "a.csv")):
+        first, reject, last = read_items(path, Options())
+        assert (first.text, last.text) == (LINE, f"{fault}号")
+        assert (reject.reason, reject.value) == (
+            f"column '文案' holds {fault}, a spreadsheet's error, not a text; mend its formula",
+            fault,
+        )
 
 
 def test_a_workbook_of_charts_is_refused(tmp_path):

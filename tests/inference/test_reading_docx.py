@@ -194,3 +194,69 @@ def test_a_folders_documents_are_read(tmp_path):
     (tmp_path / "a.docx").write_bytes(document(ONE))
     (tmp_path / "~$a.docx").write_bytes(b"x")
     assert resolve_inputs([str(tmp_path)]) == [str(tmp_path / "a.docx")]
+
+
+KINDS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
+WORDPROCESSING = "application/vnd.openxmlformats-officedocument.wordprocessingml."
+
+
+def with_part(data, kind, inside):
+    """Bytes of the .docx with footnotes, endnotes or comments that hold this XML."""
+    from docx import Document
+    from docx.opc.packuri import PackURI
+    from docx.opc.part import Part
+
+    made, out = Document(io.BytesIO(data)), io.BytesIO()
+    content = f"<w:{kind}%s>{inside}</w:{kind}>".encode() % SPACES
+    part = Part(PackURI(f"/word/{kind}.xml"), f"{WORDPROCESSING}{kind}+xml", content, made.part.package)
+    made.part.relate_to(part, KINDS + kind)
+    made.save(out)
+    return out.getvalue()
+
+
+def note(kind, number, inside, more=""):
+    return f'<w:{kind} w:id="{number}"{more}>{inside}</w:{kind}>'
+
+
+@pytest.mark.parametrize("kind", ["footnote", "endnote"])
+def test_notes_are_lines_at_the_end(tmp_path, kind):
+    line = note(kind, -1, paragraph(run("线")), ' w:type="separator"')
+    notes = [
+        note(kind, n, paragraph(f"<w:r><w:{kind}Ref/></w:r>", run(text)))
+        for n, text in enumerate((TWO, " ", TWO, "三"), 1)
+    ]
+    items, told = read(tmp_path / "a.docx", with_part(document(ONE), f"{kind}s", line + "".join(notes)))
+    assert [(i.place, i.text) for i in items] == [("paragraph 1", ONE), (f"{kind} 1", TWO), (f"{kind} 3", "三")]
+    assert told == [] and {i.record["stream"] for i in items} == {"a"}
+
+
+def test_headers_and_footers_are_read_once_without_page_numbers(tmp_path):
+    import docx as word
+
+    made = word.Document(io.BytesIO(document(ONE)))
+    for at, section in enumerate((made.sections[0], made.add_section(), made.add_section())):
+        section.header.is_linked_to_previous = section.footer.is_linked_to_previous = False
+        section.header.paragraphs[0].text = TWO
+        section.footer.paragraphs[0].text = (f"第 {at + 1} 页 共 3 页", "- 2 -", "Page 3 of 3")[at]
+        section.footer.add_paragraph("" if at else "全网最低价 第1名")
+    made.save(str(tmp_path / "a.docx"))
+    found = [(i.place, i.text) for i in read_items(str(tmp_path / "a.docx"), Options())]
+    assert found == [("paragraph 1", ONE), ("header 1", TWO), ("footer 1", "全网最低价 第1名")]
+
+
+def test_what_stands_beside_a_transcript_has_none_of_its_times(tmp_path):
+    data = document("说话人 1 00:00:05", ONE, "说话人 2 00:00:25", TWO)
+    notes = note("footnote", 1, paragraph(run("治百病")))
+    items, _ = read(tmp_path / "妙记.docx", with_part(data, "footnotes", notes))
+    assert [(i.place, i.record.get("start")) for i in items] == [
+        ("paragraph 2", 5.0), ("paragraph 4", 25.0), ("footnote 1", None)
+    ]  # fmt: skip
+    assert items[2].record == {"text": "治百病", "stream": "妙记"}
+
+
+@pytest.mark.parametrize("some", [True, False])
+def test_comments_are_not_read_which_a_note_says(tmp_path, some):
+    inside = note("comment", 0, paragraph(run("这句要删掉"))) if some else ""
+    items, told = read(tmp_path / "a.docx", with_part(document(ONE), "comments", inside))
+    assert [i.text for i in items] == [ONE]
+    assert [one.partition(": ")[2] for one in told] == [docx._COMMENTS] * some

@@ -134,7 +134,13 @@ def test_what_a_folder_holds_and_nobody_reads_is_noted_once(tmp_path):
     assert input_files([str(tmp_path / "in")], [], notes) == [str(tmp_path / "in" / "a.txt")]
     (note,) = notes
     said, *remedies = note.removeprefix(f"{tmp_path}/in: left out ").split("; ")
-    assert sorted(said.split(", ")) == ["1 .xls", "1 linked folder", "1 other file", "2 broken links", "3 .zip"]
+    assert sorted(said.split(", ")) == [
+        "1 .xls",
+        "1 linked folder",
+        "1 other file (README)",
+        "2 broken links",
+        "3 .zip",
+    ]
     assert sorted(remedies) == [
         "name linked folders themselves", "read a zip by zip://::FILE.zip", "save .xls as .xlsx"
     ]  # fmt: skip
@@ -162,7 +168,7 @@ def test_a_note_names_the_most_frequent_endings(tmp_path):
         for copy in range(10 - number):
             given(tmp_path / f"{copy}.x{number}")
     left = folders.in_folder(str(tmp_path), lambda _: False).left_out()
-    assert left.startswith("left out 10 .x0, 9 .x1, ") and left.endswith(", 3 .x7, 3 other files")
+    assert left.startswith("left out 10 .x0, 9 .x1, ") and left.endswith(", 3 .x7, 3 other files (2 .x8, 1 .x9)")
 
 
 def test_a_note_names_the_kinds_that_can_be_had_read_first(tmp_path):
@@ -173,8 +179,9 @@ def test_a_note_names_the_kinds_that_can_be_had_read_first(tmp_path):
         given(tmp_path / name)
     left = folders.in_folder(str(tmp_path), lambda _: False).left_out()
     said, *remedies = left.removeprefix("left out ").split("; ")
-    *kinds, others = said.split(", ")
-    assert others == "30 other files"
+    said, others = said.split(", 30 other files ")
+    kinds = said.split(", ")
+    assert others == f"({', '.join(f'3 .x{number}' for number in range(10))})"
     assert sorted(kinds) == ["1 .doc", "1 .eaf", "1 .lrc", "1 .md", "1 .pdf", "1 .ssa", "1 .textgrid", "1 .xml"]
     assert sorted(remedies) == [
         "convert .lrc to .srt in a subtitle editor, or rename it to .txt", "convert .xml (弹幕) to .ass or .csv",
@@ -203,3 +210,29 @@ def test_a_glob_goes_round_no_circle(tmp_path):
     for name in ("one", "two"):
         (tmp_path / "d" / name).symlink_to("..")
     assert resolve_inputs([f"{tmp_path}/**/*.txt"]) == [f"{tmp_path}/d/a.txt"]
+
+
+def test_files_without_an_ending_are_named_and_endings_counted(tmp_path):
+    for name in ("b", "a", "LICENSE", "README", *(f"a.x{number}" for number in range(25)), "a.txt"):
+        given(tmp_path / name)
+    left = folders.in_folder(str(tmp_path), lambda name: name.endswith(".txt")).left_out()
+    named, others = left.split(", 21 other files ")
+    assert named.count("1 .x") == 8 and others.startswith("(1 .x") and others.endswith(" …)")
+    assert others.count("1 .x") == 12 and sum(f", {name}" in others for name in ("b", "a", "LICENSE", "README")) == 3
+
+
+@pytest.mark.parametrize(
+    ("ending", "remedy"),
+    [
+        (".xlsm", "as .xlsx"),
+        (".ndjson", "rename .ndjson to .jsonl"),
+        (".sbv", "convert .sbv to .srt"),
+        (".ods", "as .xlsx"),
+    ],
+)
+def test_files_of_usual_programs_say_how_they_are_had_read(tmp_path, ending, remedy):
+    for name in (*(f"{copy}.x{number}" for number in range(9) for copy in range(2)), f"a{ending}", "a.txt"):
+        given(tmp_path / name)
+    notes = []
+    resolve_inputs([str(tmp_path)], notes)
+    assert f"left out 1 {ending}, " in notes[0] and remedy in notes[0].split("; ")[1]

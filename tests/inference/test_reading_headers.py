@@ -176,3 +176,19 @@ def test_a_text_that_is_json_with_one_text_is_unpacked_and_any_other_is_read_as_
     draft = {"materials": {"texts": [{"content": text, "type": "subtitle"} for text in [*packed, *kept]]}, "tracks": []}
     (tmp_path / "a.json").write_text(json.dumps(draft), encoding="utf-8")
     assert [item.text for item in read(str(tmp_path / "a.json"))[0]] == [LINE, LINE, *kept]
+
+
+GROUPED = [["监测", "监测", "内容", "内容"], ["直播间", "时间", "话术", "备注"], ["养生堂", "00:00:01", LINE, "嗯"]]
+
+
+@pytest.mark.parametrize(
+    "groups", [GROUPED[0], ["监测", "", "内容", ""], ["直播间", "", "内容", ""], ["直播间", "内容", "内容", "内容"]]
+)
+@pytest.mark.parametrize("titles", [[], [["11月直播监测表"]]])
+def test_a_row_of_groups_below_a_title_is_no_header(tmp_path, titles, groups):
+    rows = [*titles, groups, *GROUPED[1:]]
+    for path, place in ((workbook(tmp_path / "a.xlsx", rows), "row"), (table(tmp_path / "a.csv", rows), "line")):
+        (item,), notes = read(path)
+        assert (item.text, item.record["stream"], item.record["start"]) == (LINE, "养生堂", 1.0)
+        at = len(titles) + 2
+        assert notes == [f"{path}: the header is read from {place} {at}, for the row above it names groups of columns"]

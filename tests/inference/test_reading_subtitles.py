@@ -54,6 +54,43 @@ def test_times_of_srt(tmp_path, times, want):
     assert found[1] == (OTHER, 720000.0, 720001.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        ("a.srt", "00:00:0S,000 --> 00:00:07,000"),
+        ("a.srt", "OO:OO:O5,OOO --> OO:OO:O7,OOO"),
+        ("a.srt", "00:00:05,000 --> 00:00:O7,l00"),
+        ("a.srt", "坏时间 --> 坏时间"),
+        ("a.vtt", "坏时间 --> 00:00:12.000"),
+        ("a.vtt", "0O:05.00S-->00:12.000"),
+    ],
+)
+@pytest.mark.parametrize("above", ["\n2\n", "\n", "2\n"])
+def test_times_that_cannot_be_read_begin_a_cue_of_their_own(tmp_path, name, times, above):
+    """Glued to the cue before, its words would be found at that one's time."""
+    head, dot = ("WEBVTT\n\n", ".") if name.endswith(".vtt") else ("", ",")
+    first, third = (f"{at}\n00:00:0{at}{dot}000 --> 00:00:0{at}{dot}900\n" for at in (1, 8))
+    content = f"{head}{first}{OTHER}\n{above}{times}\n{LINE}\n\n{third}{OTHER}\n"
+    line = content.splitlines().index(times) + 1
+    assert outline(tmp_path / name, content) == [
+        (OTHER, 1.0, 1.9), (f"line {line}", "a cue's times can't be read"), (OTHER, 8.0, 8.9)
+    ]  # fmt: skip
+    (reject,) = (one for one in read_items(str(tmp_path / name), Options()) if isinstance(one, Reject))
+    assert reject.value == f"{times}\n{LINE}"
+
+
+def test_an_arrow_within_a_cues_words_is_said(tmp_path):
+    words = "原价199 --> 现价99"
+    assert outline(tmp_path / "a.srt", f"1\n00:00:01,000 --> 00:00:02,000\n{LINE}\n{words}\n") == [
+        (f"{LINE} {words}", 1.0, 2.0)
+    ]
+
+
+def test_an_empty_cue_is_named_by_its_line_for_a_file_may_count_otherwise(tmp_path):
+    content = f"41\n00:00:01,000 --> 00:00:02,000\n{LINE}\n\n43\n00:00:03,000 --> 00:00:04,000\n\n"
+    assert outline(tmp_path / "a.srt", content) == [(LINE, 1.0, 2.0), ("line 6", "the cue is empty")]
+
+
 @pytest.mark.parametrize("words", ["从 00:00:01,000 到 00:00:02,000 都有货", "从 00:00:01.000 到 00:00:02.000 都有货"])
 def test_two_times_inside_a_cue_are_its_words(tmp_path, words):
     assert outline(tmp_path / "a.srt", f"1\n00:00:01,000 --> 00:00:02,000\n{words}\n") == [(words, 1.0, 2.0)]
@@ -125,7 +162,7 @@ def test_drawings_of_ass_are_not_speech(tmp_path):
     assert outline(tmp_path / "a.ass", ass(USUAL, *events)) == [
         (LINE, 1.0, 2.0),
         (OTHER, 1.0, 2.0),
-        ("cue 5", "the cue is empty"),
+        ("line 14", "the cue is empty"),
     ]
 
 

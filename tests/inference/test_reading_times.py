@@ -338,3 +338,21 @@ def test_an_end_before_its_start_is_told_as_such(tmp_path):
     assert note == (
         f"{path}: column end: 1 of 2 values aren't times or lie before their start, e.g. line 2 '5'; such rows are scored without that time"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("25:61:61", None), ("0:60:00", None), ("1:02:60", None), ("1：75：00", None), ("1:00:75.5", None),
+        ("25:59:59", 93599.0), ("100:00:00", 360000.0), ("75:30", 4530.0), ("90分30秒", 5430.0), ("120分", 7200.0), ("90秒", 90.0),
+    ],
+)  # fmt: skip
+def test_minutes_and_seconds_of_an_hour_end_at_59(written, read):
+    assert seconds(written) == read
+
+
+def test_a_length_of_many_seconds_as_azure_may_write_it(tmp_path):
+    phrase = {"offset": "PT1M90.5S", "duration": "PT75S", "nBest": [{"display": "好"}]}
+    (tmp_path / "a.json").write_text(json.dumps({"recognizedPhrases": [phrase]}), encoding="utf-8")
+    (item,) = read_items(str(tmp_path / "a.json"), Options())
+    assert (item.record["start"], item.record["end"]) == (150.5, 225.5)
