@@ -71,16 +71,17 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _version(runtime: str) -> str | None:
+def installed(name: str) -> str | None:
+    """Version of a package; None where it isn't installed."""
     try:
-        return importlib.metadata.version(package(runtime))
+        return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
 def runtime_versions() -> dict[str, str | None]:
     """Installed version of each runtime; None where it isn't installed."""
-    return {runtime: _version(runtime) for runtime in RUNTIMES}
+    return {runtime: installed(package(runtime)) for runtime in RUNTIMES}
 
 
 def examine(bundle: Bundle, runtime: str, seconds: float = _SECONDS) -> Verdict:
@@ -88,18 +89,18 @@ def examine(bundle: Bundle, runtime: str, seconds: float = _SECONDS) -> Verdict:
 
     BundleError for a bundle without probes, which says nothing of any runtime.
     """
-    installed = _version(runtime)
-    if installed is None:
+    version = installed(package(runtime))
+    if version is None:
         return Verdict(runtime, None)
     texts, want = _probes(bundle)
     try:
         classifier = Classifier.load(bundle.folder, runtime=runtime, explain=False)
-        return _measure(classifier, runtime, installed, texts, want, seconds)
+        return _measure(classifier, runtime, version, texts, want, seconds)
     except ZhenyanError as error:
-        return Verdict(runtime, installed, fault=str(error))
+        return Verdict(runtime, version, fault=str(error))
     except Exception as error:  # the runtimes' own errors share no class
         said = (str(error).strip() or type(error).__name__).splitlines()[-1]
-        return Verdict(runtime, installed, fault=f"{runtime} fails ({said}); use another runtime")
+        return Verdict(runtime, version, fault=f"{runtime} fails ({said}); use another runtime")
 
 
 def _probes(bundle: Bundle) -> tuple[list[str], np.ndarray]:
@@ -123,7 +124,7 @@ def _probes(bundle: Bundle) -> tuple[list[str], np.ndarray]:
 
 
 def _measure(
-    classifier: Classifier, runtime: str, installed: str, texts: Sequence[str], want: np.ndarray, seconds: float
+    classifier: Classifier, runtime: str, version: str, texts: Sequence[str], want: np.ndarray, seconds: float
 ) -> Verdict:
     """How far a runtime is from the probabilities it should give, how far from itself, and its speed."""
     got = classifier.score(texts)
@@ -131,7 +132,7 @@ def _measure(
     classifier.clear_cache()
     alone = np.concatenate([classifier.score([text]) for text in texts[:40]])
     return Verdict(
-        runtime, installed, float(flips), float(np.abs(got - want).max()), float(np.abs(alone - got[:40]).max()),
+        runtime, version, float(flips), float(np.abs(got - want).max()), float(np.abs(alone - got[:40]).max()),
         _speed(classifier, texts, seconds),
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ from typing import Any
 from zhenyan.inference import normalise
 from zhenyan.inference.bundle import Bundle, sha256
 from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.doctor import installed
 from zhenyan.inference.errors import BundleError, InputError, Unavailable
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.names import real_path
@@ -220,7 +221,7 @@ def _notes(case: Mapping[str, Any]) -> list[Check]:
     checks = []
     for name in ("zhenyan", "onnxruntime", "openvino", "tokenizers"):
         if name in case["versions"]:
-            checks.append(_equal(name, case["versions"][name], _installed(name), note=True))
+            checks.append(_equal(name, case["versions"][name], installed(name) or "not installed", note=True))
     files = _files(case["finding"])
     for path, known in _mapping(case["sha256"], "inputs").items():
         if path in files:
@@ -244,13 +245,6 @@ def _input_digest(path: str) -> str:
         return f"not readable here: {error.strerror or error}"
     except Exception as error:  # every archive has errors of its own
         return f"not readable here: {error}"
-
-
-def _installed(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _equal(name: str, case: Any, here: Any, note: bool = False) -> Check:

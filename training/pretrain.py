@@ -32,11 +32,12 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from zhenyan.inference import locks
 from zhenyan.inference import normalise as normaliser
 from zhenyan.inference.bundle import sha256
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
-from zhenyan.training import distributed, locks
+from zhenyan.training import distributed
 from zhenyan.training.checkpoints import newest_checkpoint
 from zhenyan.training.config import EncoderConfig, PretrainConfig
 from zhenyan.training.encoders.load import OFFLINE_DEFAULT, revision, set_dropout
@@ -233,7 +234,7 @@ def _lock(beside: Path) -> int | None:
     """A descriptor that holds the lock until it is closed or the process ends; None while another process holds it."""
     make_folders(f"cache {beside.parent}", beside.parent)
     lock = os.open(beside, os.O_RDWR | os.O_CREAT, 0o666)
-    if locks.take(lock, wait=False):  # where there are no locks the last to finish gives way to the first
+    if locks.take(lock) is not False:  # where there are no locks the last to finish gives way to the first
         return lock
     os.close(lock)
     return None

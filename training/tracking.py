@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from zhenyan.training import locks
+from zhenyan.inference import locks
 from zhenyan.training.config import TrackingConfig, without_login
 
 JOURNAL = "tracking.jsonl"

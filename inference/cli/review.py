@@ -149,7 +149,7 @@ def review_export(
     keep_from(folder, output)
     begins = to == "labelstudio"  # a review may begin with its tasks; the other kinds write what was decided
     url, bundle = named_database(folder, database), load_bundle(model)
-    with review_database(folder, url, make=begins) as opened:
+    with folder.in_review(), review_database(folder, url, make=begins) as opened:
         from zhenyan.inference.review.exports import write_export
         from zhenyan.inference.review.intake import check_labels, take_in
         from zhenyan.inference.review.settings import Settings
@@ -172,7 +172,7 @@ def review_import(
     """Take Label Studio's annotations of this run's tasks in, each as a reading of its annotator; repeating it is safe."""
     folder = RunFolder.existing(run)
     url = named_database(folder, database)
-    with review_database(folder, url, make=True) as opened:
+    with folder.in_review(), review_database(folder, url, make=True) as opened:
         from zhenyan.inference.review.desk import Desk
         from zhenyan.inference.review.imports import take_annotations
         from zhenyan.inference.review.intake import take_in

@@ -11,7 +11,6 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,8 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _XLSX_CHARS = 32_767  # a cell's limit
 _XLSX_INT = 10**15  # a spreadsheet keeps 15 digits of a number; a longer id has to be text
 _ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/")  # a path makes one slash of two; one letter is a Windows drive
-_FORMULA = frozenset("=+-@\t\r")
+_FORMULA = frozenset("=+-@\t\r\n＝＋－＠")  # the wide ones are read as the narrow ones in Chinese and Japanese
+_NUMBER = re.compile(r"[-+]?[0-9][0-9.]*(?:[eE][-+]?[0-9]+)?")
 _ADDED = ("labels", "evidence", "model", "truncated")
 
 Row = Mapping[str, Any]
@@ -103,14 +103,7 @@ def _write_csv_columns(path: Path, rows: Rows, names: Sequence[str], delimiter: 
 
 def _guard(value: Any) -> Any:
     """A cell that a spreadsheet would run as a formula, made text (OWASP: CSV injection)."""
-    return "'" + value if isinstance(value, str) and value[:1] in _FORMULA and not _is_number(value) else value
-
-
-def _is_number(value: str) -> bool:
-    try:
-        return isfinite(float(value))
-    except ValueError:
-        return False
+    return "'" + value if isinstance(value, str) and value[:1] in _FORMULA and not _NUMBER.fullmatch(value) else value
 
 
 def _write_parquet(path: Path, rows: Rows, shapes: Rows) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection
+from zhenyan.inference import locks
 from zhenyan.inference.bundle import sha256
 from zhenyan.inference.errors import ConfigError, InputError
-from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.review import schema
 from zhenyan.inference.review.database import Database, insert
 from zhenyan.inference.review.outcome import OPEN, second_read
@@ -60,10 +61,16 @@ def _note_database(database: Database, folder: RunFolder) -> None:
     if name == str((folder.path / REVIEW).resolve()):
         return  # it lies there itself
     shown = URL.create(url.drivername, host=url.host, port=url.port, database=name).render_as_string()
-    known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    if shown not in known:
-        with suppress(InputError):  # a folder that can't be written can't be scored anew either
-            write_atomic(path, [f"{line}\n".encode() for line in (*known, shown)])
+    # Locked, for two that take the run in at once must not miss each other; a folder that can't be written can't be
+    # scored anew either.
+    with suppress(OSError), path.open("a+b") as notes:
+        locks.take(notes.fileno(), wait=True)
+        notes.seek(0)
+        known = notes.read()
+        if shown not in known.decode("utf-8", "replace").splitlines():
+            notes.write((b"\n" if known and not known.endswith(b"\n") else b"") + f"{shown}\n".encode())
+            notes.flush()
+            os.fsync(notes.fileno())
 
 
 def known_run(database: Database, folder: RunFolder) -> Run | None:

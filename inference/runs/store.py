@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from zhenyan.inference import locks
 from zhenyan.inference.errors import InputError
 
 MANIFEST, SUMMARY, REJECTS = "manifest.json", "summary.json", "rejects.jsonl"
@@ -27,6 +27,7 @@ _MANIFEST: Fields = {"bundle": str, "output": str, "thresholds": dict, "options"
 _INPUT: Fields = {"path": str}
 _SUMMARY: Fields = {"rows": int, "hits": int, "rejects": int, "findings": int, "output_sha256": str}
 _NOW: Fields = {"streams": dict, "notes": list}  # of a summary, since format 3
+_LOST: Fields = {"files": int, "named": list}  # of its "lost": files that are rejects as a whole; older runs lack it
 _FINDING: Fields = {
     "id": str, "stream": str, "label": str, "score": _NUMBER, "threshold": _NUMBER, "risk": _NUMBER, "count": int,
     "text": str, "evidence": list, "context": bool, "place": dict, "times": list, "before": list, "after": list,
@@ -87,7 +88,9 @@ class RunFolder:
         """Counts of the finished run; InputError when it hasn't finished, or the file is damaged."""
         if not (self.path / SUMMARY).exists():
             raise InputError(f"{self.path}: this run hasn't finished; repeat its command to go on")
-        return self._read(SUMMARY, _SUMMARY)
+        summary = {"lost": {"files": 0, "named": []}} | self._read(SUMMARY, _SUMMARY)
+        _check(summary["lost"], _LOST, f"{self.path / SUMMARY}: lost")
+        return summary
 
     def check_summary(self) -> None:
         """InputError when a finished run of this version lacks a count that is told at the end."""
@@ -125,43 +128,40 @@ class RunFolder:
         except OSError as error:
             raise InputError(f"{self.path}: {error.strerror}; name an output in a folder that can be written") from None
         with lock:
-            if not _taken(lock.fileno()):
-                raise InputError(
-                    f"{self.path}: another process is at work on this run; wait for it, or name another output"
-                )
+            self._hold(lock, True, "another process is at work on this run; wait for it, or name another output")
             yield
 
-    @contextmanager
-    def in_review(self) -> Iterator[None]:
+    def in_review(self) -> AbstractContextManager[None]:
         """Hold the run for a review, beside other reviews of it; the findings stay as they are meanwhile.
 
         InputError while it is being scored anew.
         """
+        return self._review_lock(False, "this run is being scored anew; wait for it, then repeat the command")
+
+    def out_of_review(self) -> AbstractContextManager[None]:
+        """Keep reviews from opening the run; InputError where one is open."""
+        return self._review_lock(
+            True,
+            "this run is open in `zhenyan review`, review-import or review-export, which need its findings as they are; "
+            "end that first (Ctrl-C), or name another output",
+        )
+
+    @contextmanager
+    def _review_lock(self, alone: bool, refusal: str) -> Iterator[None]:
+        """The file is made by whoever comes first: a first review, too, must find out that the run is scored anew."""
         try:
-            lock = (self.path / _OPEN).open("a+b")  # network file systems want a shared lock's file to be readable
+            lock = _opened(self.path / _OPEN)
         except OSError:  # such as a folder that can only be read, in which nothing is scored anew either
             yield
             return
         with lock:
-            if not _taken(lock.fileno(), alone=False):
-                raise InputError(f"{self.path}: this run is being scored anew; wait for it, then review it")
+            self._hold(lock, alone, refusal)
             yield
 
-    @contextmanager
-    def out_of_review(self) -> Iterator[None]:
-        """Keep reviews from opening the run; InputError where one is open."""
-        try:
-            lock = (self.path / _OPEN).open("r+b")
-        except OSError:  # no review was ever opened
-            yield
-            return
-        with lock:
-            if not _taken(lock.fileno()):
-                raise InputError(
-                    f"{self.path}: this run is open in `zhenyan review`, which shows its findings as they are; end that first "
-                    "(Ctrl-C), or name another output"
-                )
-            yield
+    def _hold(self, lock: BinaryIO, alone: bool, refusal: str) -> None:
+        """Take the lock until its file is closed; InputError where someone has it."""
+        if locks.take(lock.fileno(), alone=alone) is False:
+            raise InputError(f"{self.path}: {refusal}")
 
     def clear(self) -> None:
         """Forget the run; its manifest goes last, for parts without one would belong to no known run.
@@ -257,14 +257,9 @@ def is_whole(lines: bytes, rows: int) -> bool:
     return last.startswith(b'%b,"rows":%d,' % (PART, rows)) and last.endswith(b"\n")
 
 
-def _taken(lock: int, alone: bool = True) -> bool:
-    """Take the lock if nobody holds it; whether that went well, or there are no locks here."""
+def _opened(path: Path) -> BinaryIO:
+    """A lock's file, made where there is none. Network file systems want it readable for a lock that is shared."""
     try:
-        import fcntl
-    except ImportError:  # Windows has no flock; there the user has to see to it
-        return True
-    try:
-        fcntl.flock(lock, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno not in (errno.EAGAIN, errno.EACCES)  # any other: this filesystem has no locks
-    return True
+        return path.open("a+b")
+    except PermissionError:  # another user's, which can be locked all the same
+        return path.open("rb")

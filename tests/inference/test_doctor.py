@@ -112,7 +112,7 @@ def test_a_runtime_that_fails_while_it_scores_is_shown_and_the_others_are_measur
 
     monkeypatch.setattr("zhenyan.inference.classifier.open_session",
                         lambda model, runtime, _: broken if runtime == "onnxruntime" else OnnxSession(model, 1))  # fmt: skip
-    monkeypatch.setattr(doctor, "_version", lambda runtime: "1")
+    monkeypatch.setattr(doctor, "installed", lambda name: "1")
     monkeypatch.setattr(doctor, "examine", lambda bundle, runtime: examine(bundle, runtime, 0.01))
     _, (first, *others), best = doctor.run(small)
     assert re.search(words, first.fault) and not first.sound
@@ -135,7 +135,7 @@ def test_a_user_without_a_home_has_no_saved_choice_and_is_told_where_one_could_b
 
 
 def test_a_runtime_that_is_missing_is_not_measured(small, monkeypatch):
-    monkeypatch.setattr(doctor, "_version", lambda runtime: None)
+    monkeypatch.setattr(doctor, "installed", lambda name: None)
     assert examine(load_bundle(small), "openvino") == Verdict("openvino", None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -113,6 +114,32 @@ def test_a_run_that_is_open_in_a_review_is_not_scored_anew(tmp_path, source, sco
         pytest.raises(InputError, match="is being scored anew; wait for it"),
         folder.in_review(),
     ):
+        pass
+
+
+def test_a_first_review_finds_out_that_its_run_is_scored_anew(tmp_path):
+    folder = RunFolder(tmp_path)
+    with folder.out_of_review(), pytest.raises(InputError, match="is being scored anew; wait"), folder.in_review():
+        pass
+    with folder.in_review(), pytest.raises(InputError, match="end that first"), folder.out_of_review():
+        pass
+
+
+def test_a_lock_that_another_user_made_holds_all_the_same(tmp_path, monkeypatch):
+    folder, opens = RunFolder(tmp_path), Path.open
+    with folder.out_of_review():
+        pass
+
+    def refused(path, mode="r", **more):
+        if mode != "rb":
+            raise PermissionError(13, "Permission denied")
+        return opens(path, mode, **more)
+
+    monkeypatch.setattr(Path, "open", refused)
+    with folder.out_of_review(), pytest.raises(InputError, match="is being scored anew; wait"), folder.in_review():
+        pass
+    (tmp_path / "review.lock").unlink()
+    with folder.in_review():  # of a folder that can only be read, in which there is none
         pass
 
 

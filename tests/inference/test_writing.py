@@ -4,6 +4,10 @@ import csv
 import gc
 import json
 import os
+import resource
+import subprocess
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import openpyxl
@@ -11,7 +15,7 @@ import pyarrow.parquet as parquet
 import pytest
 from zhenyan.inference import windows
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io import check_output, write_output
+from zhenyan.inference.io import check_output, resolve_inputs, write_output
 from zhenyan.inference.io.jsonlines import dump_line, replacing, write_atomic
 
 
@@ -22,11 +26,26 @@ def test_parquet_with_a_field_name_that_is_no_text(tmp_path):
 
 
 def test_what_only_looks_like_a_number_is_guarded(tmp_path):
-    write_output(
-        tmp_path / "a.csv", lambda: [{"text": value} for value in ("-inf", "+nan", "-Infinity", "-1.5", "+3e2")]
-    )
+    formulas = [
+        "-inf",
+        "+nan",
+        "-Infinity",
+        "+1_0",
+        "-1\n",
+        "=1",
+        "-１",
+        "＝1+1",
+        "＋1",
+        "－1",
+        "＠x",
+        "\n=1+1",
+        "@1",
+        "\t=1",
+    ]
+    numbers = ["-1.5", "+3e2", "-3", "+1.299E-7", "1_0", "甲=乙"]
+    write_output(tmp_path / "a.csv", lambda: [{"text": value} for value in (*formulas, *numbers)])
     with (tmp_path / "a.csv").open(encoding="utf-8-sig", newline="") as file:
-        assert [row["text"] for row in csv.DictReader(file)] == ["'-inf", "'+nan", "'-Infinity", "-1.5", "+3e2"]
+        assert [row["text"] for row in csv.DictReader(file)] == [*(f"'{value}" for value in formulas), *numbers]
 
 
 def test_text_that_a_cell_cuts_is_noted(tmp_path):
@@ -36,15 +55,25 @@ def test_text_that_a_cell_cuts_is_noted(tmp_path):
     assert write_output(tmp_path / "a.csv", lambda: rows) == []
 
 
+@contextmanager
+def room_for(size: int):
+    """Files hold no more than so many bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
 def test_a_workbook_that_finds_no_room_is_told_without_a_traceback(tmp_path, monkeypatch):
     ignored = []
     monkeypatch.setattr("sys.unraisablehook", ignored.append)
-    (tmp_path / ".a.xlsx.tmp").symlink_to("/dev/full")
-    with pytest.raises(InputError, match=r"a\.xlsx: No space left on device"):
+    with room_for(2000), pytest.raises(InputError, match=r"a\.xlsx: File too large; .* on a disk with room"):
         write_output(tmp_path / "a.xlsx", lambda: [{"text": "好"}])
     gc.collect()
-    assert ignored == []
+    assert ignored == [] and not list(tmp_path.iterdir())
     monkeypatch.setattr("openpyxl.worksheet._writer.create_temporary_file", lambda: "/dev/full")
     with pytest.raises(
         InputError, match=r"the temporary folder .* can't be written \(.*; make room there, or set TMPDIR"
@@ -195,3 +224,67 @@ def test_a_pipe_or_a_device_is_not_replaced(tmp_path, linked):
     with pytest.raises(InputError, match=f"{path.name}: is a device or a pipe"), replacing(path):
         pass
     assert pipe.is_fifo() and link.is_symlink() and len(list(tmp_path.iterdir())) == 2
+
+
+def test_of_two_who_write_one_file_at_once_one_has_written_it(tmp_path):
+    """Both wrote to one temporary file: the mixture was published, and neither was told."""
+    path = tmp_path / "a.jsonl"
+    with replacing(path) as first:
+        first.write_bytes(b"a" * 300)
+        with replacing(path) as second:
+            second.write_bytes(b"b" * 100)
+        assert path.read_bytes() == b"b" * 100
+    assert path.read_bytes() == b"a" * 300 and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_stands_where_others_could_guess_it_is_not_written_through(tmp_path):
+    other = tmp_path / "other"
+    other.write_text("kept")
+    (tmp_path / ".a.jsonl.tmp").symlink_to("other")
+    write_output(tmp_path / "a.jsonl", lambda: [{"text": "好"}])
+    assert other.read_text() == "kept" and not (tmp_path / "a.jsonl").is_symlink()
+
+
+@pytest.mark.parametrize("mode", [None, 0o600, 0o640, 0o400, 0o777])
+def test_a_file_that_is_replaced_keeps_its_mode_and_a_new_one_has_the_usual(tmp_path, mode):
+    path, usual = tmp_path / "a.jsonl", tmp_path / "usual"
+    usual.touch()
+    if mode is not None:
+        path.touch()
+        path.chmod(mode)
+    write_output(path, lambda: [{"text": "好"}])
+    assert path.stat().st_mode & 0o777 == (usual.stat().st_mode & 0o777 if mode is None else mode)
+    assert path.read_text("utf-8") == '{"text":"好"}\n'
+
+
+def test_what_fails_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), replacing(path) as part:
+        part.write_text("new")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_swept_by_the_next_and_what_another_is_writing_stays(tmp_path):
+    path = tmp_path / "a.jsonl"
+    killed = (
+        "import os, pathlib, signal, sys\nfrom zhenyan.inference.io.jsonlines import replacing\n"
+        "with replacing(pathlib.Path(sys.argv[1])) as part:\n    part.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", killed, path], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".a.jsonl.") and left.suffix == ".tmp" and left.read_text() == "half"
+    with pytest.raises(InputError, match=r"no such file, folder or glob with readable files \([^;]*$"):
+        resolve_inputs([str(tmp_path)])
+    for name in (".a.jsonl.mine.tmp", ".b.jsonl.01234567.tmp"):
+        (tmp_path / name).touch()
+    with replacing(tmp_path / "b.jsonl") as part:
+        part.touch()
+        with replacing(path) as ours:
+            ours.touch()
+            write_output(path, lambda: [])
+            assert not left.exists() and part.exists() and ours.exists()
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"a.jsonl", "b.jsonl", ".a.jsonl.mine.tmp"}
