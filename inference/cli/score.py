@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -25,6 +26,7 @@ from zhenyan.inference.runs.store import NOTES, REJECTS, SUMMARY, RunFolder
 
 EXIT_REJECTS, EXIT_HITS = 3, 4
 MAX_NOTES = 10  # kinds printed
+MAX_LOST = 3  # files that could not be scored named
 _TIME = "seconds, h:mm:ss, or date and time"
 
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help=(
@@ -88,7 +90,7 @@ def score(
     """Score archived streams, tables or copy; the same command, repeated, goes on where it was cut off.
 
     Exit codes: 0 done, 2 the command can't be done as given,
-    3 done but some rows could not be scored,
+    3 done but some files or rows could not be scored,
     4 hits were found (with --fail-on-hit), 130 stopped.
     """
     if report is not None:  # written last: what can't be is told before the scoring
@@ -101,7 +103,7 @@ def score(
     options = RunOptions(min_score, chosen, evidence, context, runtime)
     reading = Options(text_column, start_column, end_column, stream_column, encoding, split)
     job = Job(inputs, output, options, reading, restart, part_rows, report)
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)  # in a file a message is one line
     chosen_engine = make_engine(engine, bundle, options, threads, ray_address, actors)
     with Reporter(console, restart=restart) as reporter:
         folder = run_job(job, bundle, chosen_engine, reporter)
@@ -148,9 +150,18 @@ def finish(folder: RunFolder, output: Path, report: Path | None, show: int, bund
     console.print(f"streams by risk: {verdicts or 'none'}", markup=False)
     if summary["rejects"]:
         where = printable(f"{folder.path / REJECTS}")
-        console.print(f"{summary['rejects']:,} rows could not be scored: {where}", markup=False)
+        console.print(f"{unscored(summary)}: {where}", markup=False)
     if report is not None:
         console.print(printable(f"report: {report}"), markup=False)
+
+
+def unscored(summary: Mapping[str, Any]) -> str:
+    """How many files, and rows of others, are rejects, with the names of the first files."""
+    lost = summary["lost"]
+    counts = {"file": lost["files"], "row": summary["rejects"] - lost["files"]}
+    told = " and ".join(f"{count:,} {what}{'s' * (count != 1)}" for what, count in counts.items() if count)
+    names = ", ".join(one["file"] for one in lost["named"][:MAX_LOST]) + (" …" if lost["files"] > MAX_LOST else "")
+    return f"{told} could not be scored" + (f" ({printable(names)})" if names else "")
 
 
 def say_notes(folder: RunFolder, console: Console) -> None:

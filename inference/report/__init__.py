@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ _EMOJI_JOIN = re.compile(
     "(?<=[\ufe0f\u2600-\u27bf\U0001f000-\U0001faff])\u200d(?=[\u2600-\u27bf\U0001f000-\U0001faff])"
 )
 _PLACES = (
+    (r"footnote (\d+)", r"脚注\1"), (r"endnote (\d+)", r"尾注\1"), (r"header (\d+)", r"页眉\1"), (r"footer (\d+)", r"页脚\1"),
     (r" utterance (\d+)", r"第\1句"), (r"(?:line|row) (\d+)", r"第\1行"), (r"table (\d+)", r"表\1"),
     (r"(?:cue|segment|paragraph) (\d+)", r"第\1段"),
 )  # fmt: skip
@@ -168,8 +170,9 @@ def check_path(path: Path) -> None:
             f"--report {path}: ending {path.suffix or '(none)'!r}, but the report is HTML; name it .html, "
             "and print it from a browser for another format"
         )
-    if path.is_file() and not _is_report(path):
-        raise InputError(f"--report {path}: is there already, and is no report of zhenyan's; name another file")
+    with suppress(OSError):  # what can't be read can't be written either, which is told there
+        if path.is_file() and not _is_report(path):
+            raise InputError(f"--report {path}: is there already, and is no report of zhenyan's; name another file")
 
 
 def _is_report(path: Path) -> bool:
@@ -199,6 +202,6 @@ def write_report(folder: RunFolder, bundle: Bundle, path: Path) -> None:
         summary=folder.summary, inputs=folder.manifest["inputs"], streams=streams, timelines=timelines,
         findings=itertools.compress(folder.findings(), shown), shown=shown, hidden=hidden.most_common(),
         by_label=by_label.most_common(), most=max(by_label.values(), default=1),
-        most_notes=MAX_NOTES,
+        most_notes=MAX_NOTES, folder=folder.path.name,
     )  # fmt: skip
     write_atomic(path, (chunk.encode("utf-8", "replace") for chunk in page))

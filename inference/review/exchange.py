@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from zhenyan.inference.io.times import clock
@@ -20,6 +21,7 @@ TABLE = ("finding", "stream", "start", "end", "time", "text", "label", "score", 
          "other_wordings", "state", "decided_labels", "reviewers", "decided", "skipped_by", "place",
          "model")  # columns of `table_rows`  # fmt: skip
 _KEPT = ("id", "text", "label", "stream", "place")  # what of a record a row of the corpus is made of
+_Line: TypeAlias = tuple[str, str, str]  # file, place in it, text
 
 
 @dataclass(frozen=True)
@@ -103,15 +105,19 @@ def corpus_rows(run: Run, findings: Iterable[Reviewed], held: Held | None = None
     `annotated` names the labels that reviewers looked at: denying one label says nothing of the others.
     """
     held = Held() if held is None else held
-    texts: dict[str, list[list[Reviewed]]] = defaultdict(list)
+    whole: dict[str, list[list[Reviewed]]] = defaultdict(list)
+    partly: dict[str, list[Reviewed]] = defaultdict(list)  # decided in lines with open findings: these may contradict
     for line in _lines(findings):
-        if all(one.labels is not None for one in line):
-            texts[plain_text(line[0].record["text"])].append(line)
+        text = plain_text(line[0].record["text"])
+        decided = [one for one in line if one.labels is not None]
+        if len(decided) == len(line):
+            whole[text].append(line)
         else:
+            partly[text] += decided
             held.undecided += any(one.deciders for one in line)
-    for lines in texts.values():
-        group = [one for line in lines for one in line]
-        if _contradict(group):
+    for text, lines in whole.items():
+        group = list({one.record["id"]: one for line in lines for one in line}.values())
+        if _contradict([*group, *partly.get(text, ())]):
             held.contradictory += len(lines)
             continue
         held.given += 1
@@ -119,13 +125,29 @@ def corpus_rows(run: Run, findings: Iterable[Reviewed], held: Held | None = None
 
 
 def _lines(findings: Iterable[Reviewed]) -> Iterable[list[Reviewed]]:
-    """The findings by the line they are of, in the order of its first."""
-    lines: dict[tuple[str, str, str], list[Reviewed]] = defaultdict(list)
+    """The findings by the line they are of, in the order of its first: those that show it, then those that repeat it.
+
+    A claim is one finding with the times of all its wordings: it is of each line that stands there, under any label.
+    """
+    lines: dict[_Line, list[Reviewed]] = defaultdict(list)
+    repeats: list[tuple[Reviewed, array[int]]] = []
     for one in findings:
-        place = one.record["place"]
         kept = {name: one.record[name] for name in _KEPT}  # all lines wait until the last finding is seen
-        lines[place["file"], place["place"], one.record["text"]].append(replace(one, record=kept))
+        own = _line(one.record, one.record["place"])
+        lines[own].append(replace(one, record=kept))
+        # Hashes, for there may be millions, of which few are lines that a finding shows
+        if others := {hash(_line(one.record, time)) for time in one.record["times"]} - {hash(own)}:
+            repeats.append((lines[own][-1], array("q", others)))
+    shown = {hash(line): line for line in lines}
+    for repeated, others_of in repeats:
+        for line in filter(None, map(shown.get, others_of)):
+            lines[line].append(repeated)
     return lines.values()
+
+
+def _line(record: Mapping[str, Any], time: Mapping[str, Any]) -> _Line:
+    """The line in which a finding stands at one of its times: file and text are the finding's where the time names none."""
+    return time.get("file", record["place"]["file"]), time["place"], time.get("text", record["text"])
 
 
 def _verdicts(group: Iterable[Reviewed]) -> tuple[set[str], set[str]]:

@@ -34,6 +34,8 @@ from zhenyan.inference.windows import readable
 
 _ROW_FIELD = b',"row":'  # what comes before it holds numbers and places, never this
 _CUT = b'"truncated":true}}\n'  # how the line of a text ends that was read in part
+_LOST = b',"place":"file",'  # in the line of a reject that is a file; a quote inside a text is escaped
+_NAMED, _REASON_CHARS = 20, 500  # files that are told with the reason in the summary, and characters of that
 
 
 def finish(
@@ -66,7 +68,8 @@ def finish(
         "rows": counts["rows"], "hits": counts["hits"], "rejects": counts["rejects"],
         "findings": _line_count(folder.path / FINDINGS),
         "labels": {label: labels[label] for label in sorted(labels)}, "streams": _verdicts(folder),
-        "notes": by_kind(notes, frozenset(files)), "noted": len(notes), "output_sha256": file_digest(output),
+        "notes": by_kind(notes, frozenset(files)), "noted": len(notes), "lost": _lost(folder),
+        "output_sha256": file_digest(output),
     }  # fmt: skip
     write_atomic(folder.path / SUMMARY, [object_bytes(summary)])
 
@@ -88,6 +91,22 @@ def _cut_notes(folder: RunFolder, files: Sequence[str]) -> Iterator[str]:
             left = len(text) - len(readable(text).part)
             what = f"{left:,} of {len(text):,} characters" if left else "some of the marks stacked on its characters"
             yield f"{files[entry['file']]} {entry['place']}: read in part, left out {what}; cut it, or score with --split"
+
+
+def _lost(folder: RunFolder) -> dict[str, Any]:
+    """How many of the rejects are files that could not be read, or not to the end, and the first of them with the reason."""
+    named: list[dict[str, str]] = []
+    files = 0
+    with (folder.path / REJECTS).open("rb") as lines:
+        for line in lines:
+            if _LOST not in line:
+                continue
+            files += 1
+            if len(named) < _NAMED:
+                entry = json.loads(line)
+                reason = entry["reason"].removeprefix(entry["file"]).lstrip(": ")
+                named.append({"file": entry["file"], "reason": reason[:_REASON_CHARS]})
+    return {"files": files, "named": named}
 
 
 def _line_count(path: Path) -> int:

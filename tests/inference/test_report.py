@@ -260,3 +260,57 @@ def test_a_finding_in_a_room_of_several_files_is_shown_with_its_file(tmp_path, s
 def test_places_in_chinese():
     assert [chinese_place(place) for place in ("paragraph 3", "table 1 row 2")] == ["第3段", "表1 第2行"]
     assert chinese_place("line 3 utterance 2 + line 4 utterance 1") == "第3行第2句 + 第4行第1句"
+
+
+def test_a_stream_names_all_its_headings(page):
+    ids = load_bundle().label_ids[:7]
+    found = [finding(n, label=label) for n, label in enumerate(ids, 1)]
+    text = page(found, [stream_record("茶叶直播间", found, labels=dict.fromkeys(ids, 1))])
+    (named,) = re.findall(r'<section class="stream">.*?</section>', text, re.DOTALL)
+    labels = {label.id: label for label in load_bundle().labels}
+    assert [name for name in ids if f">{labels[name].name_zh}</span>" not in named] == []
+
+
+def test_rows_of_a_stream_without_time_codes_are_said_to_be_of_the_output(page):
+    time = {"place": "line 2", "row": 84}
+    found = [finding(1, stream="a.csv", place={"file": "a.csv", **time}, times=[time])]
+    text = page(found, [stream_record("a.csv", found, first=84, last=85)])
+    for said in (
+        "输出第 84 行",
+        "row 84 of the output",
+        "输出第 85 行（无时间码）",
+        "<title>输出第 84 行 output row 84 ",
+    ):
+        assert said in text, said
+    assert 'f000001 · a.csv · <span lang="zh">第2行</span>' in text  # the file's own
+
+
+def summed(folder, **more):
+    """The run's summary has these fields."""
+    path = folder.path / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | more), encoding="utf-8")
+    return folder
+
+
+def test_lost_files_are_named_and_counted_apart_from_rows(tmp_path):
+    named = [{"file": f"坏{n}.docx", "reason": "not a <readable> .docx"} for n in range(20)]
+    folder = summed(make_run(tmp_path, [], []), rejects=1008, lost={"files": 23, "named": named})
+    write_report(folder, load_bundle(), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<b>23</b><span lang="zh">个文件无法评分</span>' in text
+    assert '<b>985</b><span lang="zh">条无法评分</span>' in text
+    assert text.count("docx: not a &lt;readable&gt; .docx</p>") == 20
+    assert "另有 3 个文件未能读取。" in text and "out.jsonl.run/rejects.jsonl" in text
+
+
+@pytest.mark.parametrize(("rejects", "said"), [(1, True), (0, False)])
+def test_a_run_of_before_lost_files_were_told_still_has_its_report(tmp_path, rejects, said):
+    folder = summed(make_run(tmp_path, [], []), rejects=rejects)
+    write_report(folder, load_bundle(), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert ("条无法评分" in text, "rejects.jsonl" in text, "个文件无法评分" in text) == (said, said, False)
+
+
+def test_notes_headers_and_footers_in_chinese():
+    given = ("footnote 2", "endnote 1", "header 1", "footer 3")
+    assert [chinese_place(place) for place in given] == ["脚注2", "尾注1", "页眉1", "页脚3"]

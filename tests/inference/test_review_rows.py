@@ -138,3 +138,93 @@ def test_a_dispute_is_offered_to_those_who_may_settle_it(tmp_path, name, offered
     assert "Review this one" in browser.get("/finding/f000002").text
     answer = browser.submit("/finding/f000001/open")
     assert (answer.status_code, "a lead is to settle it" in answer.text) == ((200, False) if offered else (409, True))
+
+
+CLAIM, OTHERWISE, ALSO = (
+    "国家领导人专用的酒，全网第一",
+    "国家领导人专用的酒啊，全网第一",
+    "国家领导人专用的酒，全网第一没有之一",
+)
+ENDORSED, FALSE = "illegal_endorsement", "false_propaganda"
+
+
+def in_wordings(tmp_path, file="a.srt"):
+    """A claim in three wordings: one finding with all of them under one label, one of each under another."""
+    said = [{"place": f"cue {n}", "start": 9.0 * n, "text": text} for n, text in enumerate((CLAIM, OTHERWISE, ALSO), 1)]
+    places = [{"file": file} | {key: time[key] for key in ("place", "start")} for time in said]
+    others = [{key: time[key] for key in time if key != "text" or time["text"] != OTHERWISE} for time in said]
+    shown = finding(1, OTHERWISE, ENDORSED, count=3, place=places[1], times=others)
+    same = [
+        finding(n, time["text"], FALSE, place=place, times=[{key: place[key] for key in ("place", "start")}])
+        for n, (time, place) in enumerate(zip(said, places, strict=True), 2)
+    ]
+    return make_site(tmp_path, [shown, *same])
+
+
+def test_a_line_waits_for_a_finding_that_shows_another_wording_of_it(tmp_path):
+    site = in_wordings(tmp_path)
+    for key in ("f000002", "f000003", "f000004"):
+        decide(site, key, None)
+    got, held = rows(site)
+    assert (got, held.undecided) == ([], 3)
+    decide(site, "f000001", None, "ben")
+    got, held = rows(site)
+    assert str(held) == "" and [row["text"] for row in got] == [OTHERWISE, CLAIM, ALSO]
+    assert {tuple(row["labels"]) for row in got} == {(FALSE, ENDORSED)}
+    assert {row["reviewer"] for row in got} == {"ann, ben"}
+    ids = [row["id"].partition("-")[2] for row in got]
+    assert ids == ["f000001", "f000002", "f000004"]  # of the finding that shows the line, as ever
+    assert [row["findings"] for row in got] == [
+        ["f000001", "f000003"], ["f000002", "f000001"], ["f000004", "f000001"]
+    ]  # fmt: skip
+
+
+def test_what_is_denied_of_one_wording_is_denied_of_all(tmp_path):
+    site = in_wordings(tmp_path)
+    decide(site, "f000001", [])
+    decide(site, "f000002", None)
+    (row,), held = rows(site)
+    assert (row["text"], row["labels"], row["annotated"]) == (CLAIM, [FALSE], [FALSE, ENDORSED])
+    assert held.undecided == 2
+
+
+def test_a_finding_that_is_of_a_line_of_another_file_is_of_none_here(tmp_path):
+    """Files number their lines alike: a time names its file where several are of one stream."""
+    times = [{"file": "a.srt", "place": "cue 1"}, {"file": "b.srt", "place": "cue 1", "text": OTHERWISE}]
+    repeated = finding(1, CLAIM, ENDORSED, place=times[0], times=times)
+    own = [finding(n, OTHERWISE, FALSE, place={"file": f"{name}.srt", "place": "cue 1"}, times=[{"place": "cue 1"}])
+           for n, name in ((2, "b"), (3, "c"))]  # fmt: skip
+    site = make_site(tmp_path, [repeated, own[0], {**own[1], "text": ALSO}])
+    decide(site, "f000002", None)
+    decide(site, "f000003", None)
+    (row,), held = rows(site)
+    assert (row["text"], row["findings"], held.undecided) == (ALSO, ["f000003"], 1)
+
+
+def test_decisions_on_a_line_with_an_open_finding_contradict_too(tmp_path):
+    """One label of an equal text was given in one file and denied in the other, where another finding is open."""
+    records = [
+        finding(2 * n + m, CLAIM, label, place={"file": f"{name}.srt", "place": "cue 1"}, times=[{"place": "cue 1"}])
+        for n, name in enumerate("ab")
+        for m, label in enumerate((ENDORSED, FALSE), 1)
+    ]
+    site = make_site(tmp_path, records)
+    decide(site, "f000001", None)
+    decide(site, "f000002", None)
+    (row,), held = rows(site)
+    assert (row["labels"], row["findings"], str(held)) == ([FALSE, ENDORSED], ["f000001", "f000002"], "")
+    decide(site, "f000003", [])
+    got, held = rows(site)
+    assert (got, held.given, held.contradictory, held.undecided) == ([], 0, 1, 1)
+
+
+def test_what_is_decided_alike_on_a_line_with_an_open_finding_holds_nothing_back(tmp_path):
+    site = in_two_streams(tmp_path, CLAIM, CLAIM)
+    same = {"label": FALSE, "place": {"file": "b.srt", "place": "cue 1"}, "times": [{"place": "cue 1"}]}
+    site = make_site(
+        tmp_path / "more", [*(one.record for one in reviewed(site.database, site.run)), finding(3, CLAIM, **same)]
+    )
+    decide(site, "f000001", None)
+    decide(site, "f000002", None)
+    (row,), held = rows(site)
+    assert (row["findings"], held.contradictory, held.undecided) == (["f000001"], 0, 1)

@@ -7,6 +7,7 @@ import io
 import sys
 
 import pytest
+from report_helpers import CLAIM, finding, make_run, stream_record
 from rich.console import Console
 from run_helpers import PART
 from zhenyan.inference.cli.score import Reporter
@@ -33,9 +34,9 @@ def test_findings_name_the_threshold_they_were_decided_by(tmp_path, source, comm
     assert min(own.values()) < asked < max(own.values())
     found = list(folder.findings())
     assert any(own[f["label"]] < asked for f in found)
-    for finding in found:
-        assert finding["threshold"] == pytest.approx(max(asked, own[finding["label"]]), abs=1e-5)
-        assert finding["score"] >= finding["threshold"]
+    for one in found:
+        assert one["threshold"] == pytest.approx(max(asked, own[one["label"]]), abs=1e-5)
+        assert one["score"] >= one["threshold"]
 
 
 @pytest.mark.parametrize(
@@ -84,9 +85,10 @@ def test_the_time_left_is_not_told_once_everything_is_read(read, known):
     assert (" left" in console.file.getvalue()) is known
 
 
-def test_findings_are_shown_whole(tmp_path, score, classifier, texts):
-    source = tmp_path / "a.txt"
-    source.write_text("\n".join(text * 3 for text in texts), encoding="utf-8")
-    folder, console = score(source, tmp_path / "out.jsonl"), Console(file=io.StringIO(), width=60)
+def test_findings_are_shown_whole(tmp_path, classifier):
+    found = [finding(1, text=CLAIM * 12)]
+    folder = make_run(tmp_path, found, [stream_record("room", found)])
+    console = Console(file=io.StringIO(), width=60)
     console.print(findings_table(folder, classifier.bundle, 50))
-    assert list(folder.findings()) and "…" not in console.file.getvalue()
+    shown = console.file.getvalue()
+    assert "…" not in shown and [shown.count(character) for character in "喝高降"] == [12] * 3

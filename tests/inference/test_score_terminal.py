@@ -13,8 +13,9 @@ import pytest
 from report_helpers import finding, make_run
 from rich.console import Console
 from zhenyan.inference import load_bundle, windows
-from zhenyan.inference.cli.score import say_notes
+from zhenyan.inference.cli.score import say_notes, unscored
 from zhenyan.inference.cli.table import findings_table, printable
+from zhenyan.inference.errors import InputError
 from zhenyan.inference.runs import RunFolder
 from zhenyan.inference.runs.notes import by_kind, note_lines
 from zhenyan.inference.runs.store import object_bytes
@@ -100,16 +101,17 @@ def test_errors_do_not_steer_the_terminal_either(tmp_path, command):
     assert printable("a\x1b[2Jb\nc") == "a [2Jb\nc"
 
 
-def test_notes_are_told_by_kind_and_none_is_lost(tmp_path, score, classifier, texts):
+def test_notes_are_told_by_kind_and_none_is_lost(tmp_path, score, texts, monkeypatch):
+    monkeypatch.setattr("zhenyan.inference.io.opening._SAMPLE", 4096)  # the damage comes after what tells the encoding
     for number in range(12):
         (tmp_path / f"a{number:02d}.txt").write_text(texts[0], encoding="gb18030")
-    (tmp_path / "b: c.txt").write_bytes("大家好\n欢迎来到直播间\n".encode() * 20_000 + "坏\n".encode("gb18030"))
+    (tmp_path / "b: c.txt").write_bytes("大家好\n欢迎来到直播间\n".encode() * 200 + "坏\n".encode("gb18030"))
     paths = sorted(map(str, tmp_path.glob("*.txt")))
     folder, console = score(paths, tmp_path / "out.jsonl"), Console(file=io.StringIO(), width=400)
     say_notes(folder, console)
     many, rare, where = console.file.getvalue().splitlines()
     assert many == (f"note: 12 files: read as gb18030; name --encoding if that is wrong: {', '.join(paths[:3])} …")
-    assert rare.startswith(f"note: {paths[-1]}: read as utf-8, of which line 40001 has damaged bytes; save")
+    assert rare.startswith(f"note: {paths[-1]}: read as utf-8, of which line 401 has damaged bytes; save")
     assert where == f"note: all 13 notes: {folder.path / 'notes.txt'}"
     every = (folder.path / "notes.txt").read_text(encoding="utf-8").splitlines()
     assert [line.split(": read as")[0] for line in every] == paths
@@ -188,16 +190,15 @@ def test_damaged_runs_are_named_when_their_findings_are_shown(tmp_path, source, 
     assert code == 2 and "findings.jsonl line 1: can't be read" in told and "score anew with --restart" in told
 
 
-def test_a_file_name_that_is_not_utf8_is_scored_like_any_other(tmp_path, command):
+def test_a_file_name_that_is_not_utf8_is_scored_like_any_other(tmp_path, command, score):
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/room\xff\xb2.txt"))
     odd.write_text(f"{HIT}\n", encoding="gb18030")
     (tmp_path / "b.txt").write_text("大家好\n", encoding="utf-8")
-    for ending in (".jsonl", ".csv", ".xlsx", ".parquet"):
-        output = tmp_path / f"out{ending}"
-        words = ("score", odd, tmp_path / "b.txt", "-o", output, "--report", tmp_path / "out.html")
-        for _ in range(2):  # the second time the run is known
-            assert command(*words, "--no-evidence", "--show", 1)[0] == 0
-        folder = RunFolder.existing(output)
+    words = ("score", odd, tmp_path / "b.txt", "-o", tmp_path / "out.jsonl", "--report", tmp_path / "out.html")
+    for _ in range(2):  # the second time the run is known
+        assert command(*words, "--no-evidence", "--no-context", "--show", 1)[0] == 0
+    for ending in (".csv", ".xlsx", ".parquet"):
+        folder = score([str(odd), str(tmp_path / "b.txt")], tmp_path / f"out{ending}")
         assert next(folder.findings())["text"] == HIT and "room" in folder.summary["notes"][0]
 
 
@@ -205,3 +206,43 @@ def test_a_summary_holds_notes_of_any_name():
     assert json.loads(object_bytes({"notes": ["坏\udcff.txt"]})) == {"notes": ["坏\udcff.txt"]}
     assert "好".encode() in object_bytes({"notes": ["好"]})
     assert list(note_lines(["坏\udcff.txt: read\nas"])) == ["坏\\udcff.txt: read as\n".encode()]
+
+
+def test_files_that_are_lost_are_told_apart_from_rows(tmp_path, source, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(22):
+        Path(f"坏{number:02d}.xlsx").write_bytes(b"x")
+    words = ("score", source.name, *sorted(p.name for p in tmp_path.glob("*.xlsx")), "-o", "out.jsonl", "--no-evidence")
+    code, told = command(*words, "--report", "out.html")
+    where = Path("out.jsonl.run/rejects.jsonl")
+    assert code == 3
+    assert f"22 files and 2 rows could not be scored (坏00.xlsx, 坏01.xlsx, 坏02.xlsx …): {where}" in " ".join(
+        told.split()
+    )
+    summary = RunFolder.existing(Path("out.jsonl")).summary
+    assert (summary["rejects"], summary["lost"]["files"], len(summary["lost"]["named"])) == (24, 22, 20)
+    first = summary["lost"]["named"][0]
+    assert first["file"] == "坏00.xlsx" and first["reason"].startswith("not a readable XLSX workbook: ")
+    page = Path("out.html").read_text(encoding="utf-8")
+    assert "坏19.xlsx: not a readable XLSX" in page and "坏20.xlsx" not in page
+
+
+@pytest.mark.parametrize(
+    ("files", "rejects", "told"),
+    [
+        (0, 1, "1 row could not be scored"),
+        (1, 1, "1 file could not be scored (a.docx)"),
+        (1, 3, "1 file and 2 rows could not be scored (a.docx)"),
+    ],
+)
+def test_how_many_could_not_be_scored(files, rejects, told):
+    named = [{"file": "a.docx", "reason": "x"}] * files
+    assert unscored({"rejects": rejects, "lost": {"files": files, "named": named}}) == told
+
+
+def test_a_damaged_count_of_lost_files_is_said(tmp_path):
+    folder = make_run(tmp_path, [], [])
+    assert folder.summary["lost"] == {"files": 0, "named": []}  # of a run of before they were told
+    noted(folder, [], lost={"files": 1})
+    with pytest.raises(InputError, match=r"summary\.json: lost: damaged, field 'named' is None; score anew"):
+        _ = folder.summary
