@@ -1,6 +1,7 @@
 # The HTTP service with its bundled model. Nothing is fetched at run time.
 #   docker build -t zhenyan . && docker run --read-only --tmpfs /tmp -p 8000:8000 zhenyan
 # Every setting is an environment variable: docker run zhenyan serve --settings
+# `docker stop` kills after 10 s, while a stop waits for stop_seconds (30): run it with --stop-timeout 45.
 # Give the port as one too (-e ZHENYAN_PORT=9000): the health check can't see options, and asks 127.0.0.1 at ZHENYAN_PORT.
 
 FROM python:3.11-slim AS build

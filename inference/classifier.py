@@ -82,7 +82,8 @@ class Classifier:
 
         `runtime`: onnxruntime, openvino, openvino-bf16 or auto: what `zhenyan doctor --save` chose here, else onnxruntime.
         `threads`: CPU threads, all the process may use by default. `explain`: also find evidence (a few times slower on
-        texts with hits). BundleError when the folder is incomplete, altered or too new.
+        texts with hits). BundleError when the folder is incomplete, altered or too new, or the runtime can't run its model;
+        ConfigError for an unknown runtime or a number of threads that is none; MissingExtra when the runtime isn't installed.
         """
         bundle = load_bundle(folder)
         if runtime == "auto":
@@ -143,16 +144,9 @@ class Classifier:
     def decide(self, probabilities: np.ndarray) -> tuple[str, ...]:
         """Labels whose probability reaches their threshold, in the bundle's order; `probabilities` (labels,) of one text.
 
-        InputError when they have another shape or aren't numbers.
+        InputError when they have another shape, or names the place of what is no number.
         """
-        try:
-            given = np.asarray(probabilities, dtype=np.float64)  # a float32 stays what it was
-        except (TypeError, ValueError):
-            raise InputError(
-                "probabilities: expected numbers, one for each label, as a row of `score` has them"
-            ) from None
-        if given.shape != (shape := np.shape(self.thresholds)):
-            raise InputError(f"probabilities: expected one row {shape} of `score`, given {given.shape}")
+        given = _numbers(probabilities, np.shape(self.thresholds), "one row {} of `score`")
         return tuple(label for label, hit in zip(self.bundle.label_ids, given >= self.thresholds, strict=True) if hit)
 
     def find_evidence(
@@ -160,19 +154,16 @@ class Classifier:
     ) -> list[tuple[Evidence, ...]]:
         """For each text the spans that carry each of its `labels`, decided or not; `probabilities` as `score` gave them.
 
-        InputError when there are not as many of both as of texts, or `labels` aren't lists of names.
+        InputError when there are not as many of both as of texts, `labels` aren't lists of names, or a probability is no number.
         """
         labels = _lists(labels)
         self._check_labels([label for named in labels for label in named])
         parts = [readable(text).part for text in _checked(texts)]
         if len(labels) != len(parts):
             raise InputError(f"labels: expected a list for each of {len(parts)} texts, given {len(labels)}")
-        if np.shape(probabilities) != (shape := (len(parts), len(self.bundle.labels))):
-            raise InputError(
-                f"probabilities: expected an array {shape} as `score` gives it, given {np.shape(probabilities)}"
-            )
+        given = _numbers(probabilities, (len(parts), len(self.bundle.labels)), "an array {} as `score` gives it")
         columns = [[(label, self.bundle.label_ids.index(label)) for label in named] for named in labels]
-        return find_evidence(parts, columns, probabilities, self._score_probes, self._word_ends)
+        return find_evidence(parts, columns, given.astype(np.float32), self._score_probes, self._word_ends)
 
     def with_thresholds(self, *, min_score: float | None = None, labels: Iterable[str] | None = None) -> Classifier:
         """A classifier that decides less: at least `min_score` for every label, only the named `labels`.
@@ -327,3 +318,21 @@ def _lists(labels: Sequence[Sequence[str]]) -> list[list[str]]:
         if all(isinstance(named, Iterable) and not isinstance(named, str | bytes) for named in labels):
             return [list(named) for named in labels]
     raise InputError(f"labels: expected a list of label names for each text, given {labels!r:.80}")
+
+
+def _numbers(probabilities: Any, shape: tuple[int, ...], wanted: str) -> np.ndarray:
+    """`probabilities` as float64, in which a float32 stays what it was; `wanted`: what is expected, with {} for the shape.
+
+    InputError when they have another shape, or names the place of what is no number.
+    """
+    wanted = f"probabilities: expected {wanted.format(shape)}"
+    try:
+        given = np.asarray(probabilities, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{wanted}: numbers, given {probabilities!r:.80}") from None
+    if given.shape != shape:
+        raise InputError(f"{wanted}, given {given.shape}")
+    if len(wrong := np.argwhere(~np.isfinite(given))):
+        place = tuple(map(int, wrong[0]))
+        raise InputError(f"probabilities{list(place)}: expected a number, given {given[place]}")
+    return given

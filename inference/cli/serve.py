@@ -24,6 +24,7 @@ class HelpWithSettings(TyperCommand):
     """Its help ends with every setting; they are read only then, for they need `zhenyan[serve]`."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, then every setting, or what to install to see them."""
         super().format_help(ctx, formatter)
         try:
             from zhenyan.inference.serve.settings import Settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import signal
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,7 +15,9 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.routing import Route
+from zhenyan.inference.bundle import read_json
 from zhenyan.inference.classifier import Classifier, Prediction
+from zhenyan.inference.errors import ConfigError, ZhenyanError
 from zhenyan.inference.serve import observe
 from zhenyan.inference.serve.batcher import Batcher, Overloaded, length
 from zhenyan.inference.serve.keys import KeyFile, KeyGate
@@ -34,7 +37,8 @@ from zhenyan.inference.serve.schemas import (
 )
 from zhenyan.inference.serve.settings import Settings
 
-_REFUSALS = (400, 408, 413, 415, 422, 429, 500)
+_HITS = 6  # that the warm-up seeks evidence of: about a second of one core
+_REFUSALS = (400, 408, 413, 415, 422, 429, 500, 503)
 
 
 def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
@@ -62,12 +66,13 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     app.router.route_class = JsonRoute
     app.state.ready = app.state.draining = False
     app.add_middleware(BodyLimit, limit=settings.max_body, seconds=settings.body_seconds, most=settings.max_arriving)
-    if settings.keys:
-        app.add_middleware(KeyGate, keys=KeyFile(settings.keys), seconds=settings.body_seconds)
-    app.add_middleware(observe.Observed)
+    keys = KeyFile(settings.keys) if settings.keys else None
+    if keys:
+        app.add_middleware(KeyGate, keys=keys, seconds=settings.body_seconds)
+    app.add_middleware(observe.Observed, stop_seconds=settings.stop_seconds)
     _add_errors(app)
     _add_scoring(app, settings, classifier, batcher)
-    _add_probes(app, classifier, batcher)
+    _add_probes(app, classifier, batcher, keys)
     _state_limits(app, settings)
     _answer_head(app)
     return app
@@ -80,15 +85,26 @@ def _give_up(fault: BaseException) -> None:
 
 
 async def _warm_up(batcher: Batcher, classifier: Classifier, settings: Settings) -> None:
-    """Score the largest shapes, so that the first request isn't the slow one and the pace is known; raises if it can't.
+    """Score the largest shapes, and hits, so that the first request isn't the slow one and the pace is known; raises if it can't.
 
     On a busy machine it may miss a short deadline, which holds for those who wait: nobody does, so the service starts all the same.
     """
+    hits = _hits(classifier)
     for explain, longest in ((False, 400), (True, 100)) * 2:  # the evidence of a long text takes seconds
         texts = ["降" * min(settings.max_chars, longest)] * 4 + ["暖" * 20] * 32
         with contextlib.suppress(Overloaded):
-            await batcher.submit([text + str(explain) for text in texts], explain)
+            await batcher.submit(hits if hits and explain else [text + str(explain) for text in texts], explain)
         classifier.clear_cache()
+
+
+def _hits(classifier: Classifier) -> list[str]:
+    """A few hits among the bundle's probes: evidence of what is none costs nothing. [] where it carries none."""
+    try:
+        probes = read_json(classifier.bundle.folder / "probes.json")
+        decided = zip(probes["texts"], map(classifier.decide, probes["probabilities"]), strict=True)
+        return list(itertools.islice((text for text, labels in decided if labels), _HITS))
+    except (ZhenyanError, KeyError, TypeError, ValueError):
+        return []  # only `zhenyan doctor` needs them
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -143,7 +159,7 @@ def _check_texts(texts: list[str], settings: Settings, where: str) -> None:
 
 def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batcher: Batcher) -> None:
     # KeyGate checks the key before the body is read; this only tells the OpenAPI document so.
-    codes = (*_REFUSALS, 401, 503) if settings.keys else _REFUSALS
+    codes = (*_REFUSALS, 401) if settings.keys else _REFUSALS
     options: dict[str, Any] = {
         "responses": {code: {"model": ErrorResponse} for code in codes},
         "dependencies": [Security(HTTPBearer(auto_error=False))] if settings.keys else [],
@@ -176,7 +192,22 @@ def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batch
         return Json(answer.model_dump())
 
 
-def _add_probes(app: FastAPI, classifier: Classifier, batcher: Batcher) -> None:
+def _why_not_ready(app: FastAPI, batcher: Batcher, keys: KeyFile | None) -> str:
+    """What keeps it from scoring, "" where nothing does; said to everybody, so the log alone names the key file."""
+    if not app.state.ready or app.state.draining:
+        return "stopping" if app.state.draining else "warming up"
+    if not batcher.running:
+        return "the queue has ended"
+    try:
+        if keys:
+            keys.names()
+    except ConfigError as error:
+        observe.log.error(str(error))
+        return "the keys can't be read, the log says why"
+    return ""
+
+
+def _add_probes(app: FastAPI, classifier: Classifier, batcher: Batcher, keys: KeyFile | None) -> None:
     @app.get("/health")
     async def health() -> Health:
         """Whether the process lives."""
@@ -184,11 +215,11 @@ def _add_probes(app: FastAPI, classifier: Classifier, batcher: Batcher) -> None:
 
     @app.get("/ready", responses={503: {"model": Health}})
     async def ready(response: Response) -> Health:
-        """Whether it can score: after the warm-up, until it stops."""
-        able = app.state.ready and batcher.running and not app.state.draining
-        if not able:
+        """Whether it can score: after the warm-up, until it stops, while it can read its keys."""
+        why = _why_not_ready(app, batcher, keys)
+        if why:
             response.status_code = 503
-        return Health(status="ready" if able else "not ready", model=classifier.bundle.id)
+        return Health(status=f"not ready: {why}" if why else "ready", model=classifier.bundle.id)
 
     @app.get("/metrics", response_class=Response)
     def metrics() -> Response:

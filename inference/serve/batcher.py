@@ -7,6 +7,7 @@ A text too long for a batch is the smallest unit and its evidence belongs to it,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 import unicodedata
@@ -14,12 +15,15 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from zhenyan.inference.classifier import Prediction
 
 Predict = Callable[[Sequence[str], bool], list[Prediction]]
 _OVERHEAD = 8  # characters that a text costs beyond its own
+_LEAST = 256  # characters that a batch with evidence may have, where the budget allows
 _MARGIN = 0.75  # share of the deadline that is promised away: the pace may fall while a job waits
+_LEAVE = 1.0  # seconds that a stop gives the scorer when nobody waits for it any more
 _MEMORY = 2.0  # seconds of scoring that the measured pace looks back on
 
 
@@ -95,6 +99,7 @@ class Batcher:
         self.waiting = 0  # characters queued or being scored
         self._queue: deque[_Job] = deque()
         self._aside: deque[_Job] = deque()  # jobs whose next text is too long for a batch; the first is being scored
+        self._awaited: set[asyncio.Future[list[Prediction]]] = set()  # of all jobs that somebody waits for
         self._last_turn: list[_Job] = []  # jobs whose last portion is being scored
         self._wake = asyncio.Event()
         self._stopping = False
@@ -122,12 +127,16 @@ class Batcher:
         return self._task is not None and not self._task.done()
 
     async def stop(self) -> None:
-        """Finish what is queued, then end."""
+        """Finish what is queued, then end; a text that is being scored for nobody any more is left to itself."""
         self._stopping = True
         self._wake.set()
         if self._task:
-            await self._task
-        self._executor.shutdown(wait=True)
+            while self._awaited and not self._task.done():
+                either: set[asyncio.Future[Any]] = {self._task, *self._awaited}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._task, _LEAVE)
+        self._executor.shutdown(wait=False)
 
     def expected_wait(self, seconds: float, long: bool = False) -> float:
         """Seconds that a job of `seconds` would spend waiting for its turns if the queue stayed as it is.
@@ -158,6 +167,8 @@ class Batcher:
             raise Overloaded(wait - longest, longest, wait)
         timer = loop.call_later(self.deadline, self._expire, job)
         job.future.add_done_callback(lambda _: timer.cancel())
+        self._awaited.add(job.future)
+        job.future.add_done_callback(self._awaited.discard)
         self._queue.append(job)
         self._count(job.left)
         self._wake.set()
@@ -273,8 +284,12 @@ class Batcher:
         return slice(job.at, end), share
 
     def _full(self, explain: bool) -> float:
-        """Characters in a full batch: at most the budget, and at the pace of late no more than a turn."""
-        return min(self.budget, self.turn / self.pace[explain].seconds_for(1))
+        """Characters in a full batch: at most the budget, and at the pace of late no more than a turn.
+
+        Evidence is sought of hits alone, which nobody knows before: how many stand in a batch makes it a hundred times slower.
+        """
+        most = min(self.budget, max(_LEAST, self.budget // 8)) if explain else self.budget
+        return min(most, self.turn / self.pace[explain].seconds_for(1))
 
     async def _score(self, portions: list[_Portion], explain: bool) -> None:
         """Score portions together; where that fails, each alone, so that one job's fault stays its own."""

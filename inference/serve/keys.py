@@ -12,13 +12,12 @@ import os
 import re
 import secrets
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zhenyan.inference.errors import ConfigError
+from zhenyan.inference.errors import ConfigError, InputError
 
 log = logging.getLogger("zhenyan.serve")
 _Keys = dict[str, dict[str, str]]
@@ -96,7 +95,7 @@ class KeyFile:
 
         ConfigError when the path is a folder or there can be no lock.
         """
-        real = self._real()
+        real = Path(os.path.realpath(self.path))  # the file behind links, which `replacing` replaces
         if real.is_dir():
             raise ConfigError(f"{self.path}: is a folder; name a file")
         with contextlib.ExitStack() as stack:
@@ -114,27 +113,17 @@ class KeyFile:
                 ) from None
             yield
 
-    def _real(self) -> Path:
-        """The file behind links: replacing a link would leave the keys where other paths find them as they were."""
-        return Path(os.path.realpath(self.path))
-
     def _save(self, keys: _Keys) -> None:
         """Write whole or not at all, in place of the file that is locked; readable as it was."""
-        real = self._real()
+        # Imported here: the service, which only reads keys, does without what reads and writes rows.
+        from zhenyan.inference.io.jsonlines import replacing
+
         try:
-            handle, part = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)
-            try:
-                with open(handle, "w", encoding="utf-8") as out:
-                    _make_like(real, handle)
-                    json.dump(keys, out, indent=1)
-                    out.flush()
-                    os.fsync(out.fileno())
-                os.replace(part, real)
-            except BaseException:
-                os.unlink(part)
-                raise
-        except OSError as error:
-            raise ConfigError(f"{self.path}: cannot be written: {error.strerror}") from None
+            with replacing(self.path) as part, part.open("w", encoding="utf-8") as out:
+                _give_away(out.fileno(), self.path)
+                json.dump(keys, out, indent=1)
+        except InputError as error:
+            raise ConfigError(f"{error}") from None
 
     def who(self, key: str) -> str | None:
         """Name of the key's owner, or None; every stored hash is compared, so that time tells nothing.
@@ -175,8 +164,8 @@ def _lock(path: Path, stack: contextlib.ExitStack) -> None:
                 return
 
 
-def _make_like(before: Path, handle: int) -> None:
-    """Give an open file owner, group and mode of the one it is to replace: the service reads it.
+def _give_away(handle: int, before: Path) -> None:
+    """Give an open file owner and group of the one it is to replace, whose mode it gets, too: the service reads it.
 
     ConfigError when that isn't permitted, unless it is a group that may do nothing with the file.
     """
@@ -189,7 +178,6 @@ def _make_like(before: Path, handle: int) -> None:
                 f"{before}: belongs to user {old.st_uid} and group {old.st_gid}, and would not if you wrote it; "
                 "change the keys as that user or with sudo"
             ) from None
-    os.fchmod(handle, stat.S_IMODE(old.st_mode))
 
 
 class KeyGate:

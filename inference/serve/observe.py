@@ -5,6 +5,7 @@ Import this only where PROMETHEUS_MULTIPROC_DIR is set already (or never will be
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import logging
@@ -13,12 +14,13 @@ import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from zhenyan.inference.classifier import Prediction
-from zhenyan.inference.serve.refusals import refusal
+from zhenyan.inference.serve.refusals import Json, refusal
 
 log = logging.getLogger("zhenyan.serve")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -68,18 +70,36 @@ def count(predictions: Sequence[Prediction]) -> None:
 
 def metrics_page() -> tuple[bytes, str]:
     """The metrics of all workers in Prometheus' text format, and its content type."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        _forget_dead(Path(folder))
         registry = CollectorRegistry()
         MultiProcessCollector(registry)
         return generate_latest(registry), CONTENT_TYPE_LATEST
     return generate_latest(), CONTENT_TYPE_LATEST
 
 
-class Observed:
-    """ASGI middleware: request id, timing, counters, one log line; an exception becomes a 500 in OpenAI's shape."""
+def _forget_dead(folder: Path) -> None:
+    """Drop what waits in workers that are gone.
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
+    Here and not where one is seen to end: of a generation that is killed, or whose first process is, nobody sees the workers end.
+    """
+    for gauges in folder.glob("gauge_live*.db"):
+        worker = int(gauges.stem.rpartition("_")[2])
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            with contextlib.suppress(FileNotFoundError):  # another worker's page has dropped it
+                mark_process_dead(worker, str(folder))
+
+
+class Observed:
+    """ASGI middleware: request id, timing, counters, one log line; an exception becomes a 500 in OpenAI's shape.
+
+    What a stop breaks off after `stop_seconds` becomes a 503.
+    """
+
+    def __init__(self, app: Any, stop_seconds: float) -> None:
+        self.app, self.stop_seconds = app, stop_seconds
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -99,6 +119,10 @@ class Observed:
 
         try:
             await self.app(scope, receive, answer)
+        except asyncio.CancelledError:
+            if status:
+                raise
+            await self._broken_off()(scope, receive, answer)
         except Exception as fault:
             log.error("unexpected", exc_info=fault, extra={"fields": {"request": identity}})
             if status:
@@ -107,6 +131,10 @@ class Observed:
             await refusal(500, message, "server_error")(scope, receive, answer)
         finally:
             _record(scope, identity, status or _GONE, time.perf_counter() - started)
+
+    def _broken_off(self) -> Json:
+        text = f"this worker stops and waits {self.stop_seconds:g} s (stop_seconds), which this request outlasts; retry in 1 s"
+        return refusal(503, text, "server_error", **{"retry-after": "1"})
 
 
 def _identity(headers: list[tuple[bytes, bytes]]) -> str:

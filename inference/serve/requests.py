@@ -20,7 +20,7 @@ class _JsonRequest(Request):
 
 
 class JsonRoute(APIRoute):
-    """415 for a body that its headers call anything but plain JSON: it would be read as something else."""
+    """415 for a body that its headers call anything but plain JSON, which would be read as something else; 400 for none."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The route's handler, after a look at the headers where it takes a body."""
@@ -28,7 +28,10 @@ class JsonRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             _check_headers(request)
-            return await handler(_JsonRequest(request.scope, request.receive))
+            asked = _JsonRequest(request.scope, request.receive)
+            if not await asked.body():  # FastAPI takes it for null
+                raise Refused(400, "body: not JSON: it is empty; send an object", "body")
+            return await handler(asked)
 
         return checked if self.body_field else handler
 

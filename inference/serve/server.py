@@ -2,7 +2,8 @@
 
 It never loads the model itself. For each generation it forks a process that loads and verifies the bundle once and
 forks the workers: they share its memory (copy on write). SIGHUP starts a new generation and stops the old one when the
-new one is ready; the socket outlives both, so no request is dropped. SIGTERM finishes what is in flight.
+new one is ready; the socket outlives both, so no request is dropped. SIGTERM finishes what is in flight. What either
+finishes has `stop_seconds` for it, then it is answered 503.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
 
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.serve import sockets
@@ -39,6 +39,7 @@ class Supervisor:
         self.log = set_up_logging(settings.log_texts)
         self.listener = sockets.bind(settings.host, settings.port)
         self.current: int | None = None
+        self.metrics: int | None = None  # the locked folder
         self.ending: dict[int, float] = {}  # stopped generations, and when to kill what is left of them
         self.reload = self.stopping = False
 
@@ -88,17 +89,11 @@ class Supervisor:
             dead, how = ended()
             if not dead:
                 return
-            self._forget(dead)
+            self.ending.pop(dead, None)
             if dead == self.current:
                 self.current = None
                 self.log.error("generation ended", extra={"fields": {"generation": dead, "ended": how}})
                 self._revive()
-
-    def _forget(self, dead: int) -> None:
-        from prometheus_client.multiprocess import mark_process_dead
-
-        mark_process_dead(dead)
-        self.ending.pop(dead, None)
 
     def _revive(self) -> None:
         """Start a generation in place of one that died; after several attempts in vain `current` stays None."""
@@ -119,8 +114,7 @@ class Supervisor:
         reader, writer = os.pipe()
         os.set_blocking(reader, False)
         try:
-            # Who sweeps /tmp may have taken it.
-            os.makedirs(os.environ["PROMETHEUS_MULTIPROC_DIR"], mode=0o700, exist_ok=True)
+            self.metrics = _hold(os.environ["PROMETHEUS_MULTIPROC_DIR"], self.metrics)
             child = fork(generation, self.settings, self.listener, writer)
             return child if self._ready(child, reader) else None
         except OSError as error:  # no room for a process, or on the disk
@@ -139,7 +133,6 @@ class Supervisor:
                 return True
             dead, how = ended(child)
             if dead:
-                self._forget(child)
                 self._tell_not_ready(child, how)
                 return False
             time.sleep(0.02)
@@ -175,22 +168,29 @@ class Supervisor:
         self.stopping = True
 
 
-@contextlib.contextmanager
-def _metrics_folder() -> Iterator[str]:
-    """A folder for the metrics of all workers; ConfigError where none can be made, as in a read-only container.
-
-    It is locked where the disk has locks: that tells systemd-tmpfiles, which removes from /tmp what is older than some days, to leave it alone.
-    """
+def _metrics_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for the metrics of all workers; ConfigError where none can be made, as in a read-only container."""
     try:
-        folder = tempfile.TemporaryDirectory(prefix="zhenyan-metrics-")
+        return tempfile.TemporaryDirectory(prefix="zhenyan-metrics-")
     except OSError as error:
         raise ConfigError(
             f"no folder can be written for the metrics ({error.strerror}): set TMPDIR to one, "
             "or in a container add --tmpfs /tmp"
         ) from None
-    with folder as path, contextlib.ExitStack() as stack:
-        handle = os.open(path, os.O_RDONLY)
-        stack.callback(os.close, handle)
-        with contextlib.suppress(OSError):  # not every network disk has locks
-            fcntl.flock(handle, fcntl.LOCK_SH)
-        yield path
+
+
+def _hold(folder: str, held: int | None) -> int:
+    """Make the folder of the metrics anew where it is gone, and lock it unless `held`, the handle of before, is its; the handle.
+
+    The lock, where the disk has locks, tells systemd-tmpfiles, which removes from /tmp what is older than some days, to
+    leave it alone. Others sweep, too.
+    """
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    if held is not None and os.path.samestat(os.fstat(held), os.stat(folder)):
+        return held
+    handle = os.open(folder, os.O_RDONLY)
+    if held is not None:
+        os.close(held)
+    with contextlib.suppress(OSError):  # not every network disk has locks
+        fcntl.flock(handle, fcntl.LOCK_SH)
+    return handle

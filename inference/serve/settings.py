@@ -47,7 +47,9 @@ class Settings(BaseModel):
         default=20_000, ge=1, description="characters of one text, after normalisation; over 100 000 it is read in part"
     )
     token_budget: int = Field(
-        default=4_096, ge=256, description="characters scored in one batch (about as many tokens)"
+        default=4_096,
+        ge=256,
+        description="characters scored in one batch (about as many tokens); an eighth, but at least 256, with evidence",
     )
     deadline_ms: float = Field(
         default=2_000.0,
@@ -60,12 +62,20 @@ class Settings(BaseModel):
         default=3.0, ge=0, description="how long a batch waits for company; at most a quarter of deadline_ms"
     )
     body_seconds: float = Field(
-        default=30.0, gt=0, le=3_600, description="how long a request's body may take to arrive"
+        default=30.0,
+        gt=0,
+        le=3_600,
+        description="how long a request's body may take to arrive, and a client may read nothing of its answer",
     )
     idle_seconds: float = Field(
         default=30.0, gt=0, le=3_600, description="a connection without a request is closed after this"
     )
-    stop_seconds: float = Field(default=30.0, ge=1, le=3_600, description="how long a stop waits for what is in flight")
+    stop_seconds: float = Field(
+        default=30.0,
+        ge=1,
+        le=3_600,
+        description="how long a stop or reload waits for what is in flight; what takes longer gets 503",
+    )
     log_texts: bool = Field(default=False, description="write the texts into the log (off: only their lengths)")
 
     @field_validator("*", mode="before")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import os
 import socket
 import subprocess
 import sys
@@ -187,7 +188,7 @@ def test_websockets_are_off_without_advice(service, http):
 
 
 @pytest.mark.parametrize(("body", "status", "place"), [
-    (b'{"texts": [', 400, "body"), (b"", 422, "body"),
+    (b'{"texts": [', 400, "body"), (b"", 400, "body"),
     (b'{"texts": []}', 422, "texts"), (b'{"texts": "x"}', 422, "texts"), (b'{"texts": [1]}', 422, "texts.0"),
     (b'{"texts": [null]}', 422, "texts.0"), (b'{}', 422, "texts"), (b'{"texts": ["x"], "more": 1}', 422, "more"),
     (b'{"texts": ["x"], "\\ud800": 1}', 422, "body"), (b'{"texts": ["x"], "evidence": "maybe"}', 422, "evidence"),
@@ -303,6 +304,57 @@ def test_ready_only_after_the_warm_up(tmp_path):
         assert ("zhenyan_stage_seconds_count", "score") not in samples  # which is no service
     finally:
         assert running.stop() == 0
+
+
+def exchange(service: Service, request: bytes) -> bytes:
+    """All that comes back before the service closes the connection."""
+    host, port = service.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(request)
+        return b"".join(iter(functools.partial(connection.recv, 65_536), b""))
+
+
+def test_a_body_of_two_lengths_is_refused_and_ends_the_connection(service):
+    """What follows is a body to a proxy that goes by the one, and a request to a server that goes by the other."""
+    lengths = b"content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    smuggled = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+    answer = exchange(service, b"POST /v1/classify HTTP/1.1\r\nhost: x\r\n" + lengths + smuggled)
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize(("target", "status"), [
+    (b"http://x/health", 200), (b"HTTPS://x:1/ready?a=http://y", 200), (b"http://x", 404), (b"ftp://x/health", 404),
+])  # fmt: skip
+def test_a_target_that_names_the_host_is_taken(service, target, status):
+    """As RFC 9112 asks."""
+    answer = exchange(service, b"GET " + target + b" HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_who_does_not_read_is_left_and_who_reads_slowly_is_not(tmp_path):
+    """A few hundred that asked for what needs no key and read nothing shut the service out."""
+    ask = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 1_500
+    with serving(tmp_path, body_seconds=3) as running:
+        (worker,), (host, port) = running.workers(), running.url.removeprefix("http://").split(":")
+        before = len(os.listdir(f"/proc/{worker}/fd"))
+        connections = [socket.socket() for _ in range(5)]
+        for connection in connections:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect((host, int(port)))
+            connection.sendall(ask)
+
+        def held(count: int) -> None:
+            """Read slowly on the first connection until so many are open."""
+            end = time.monotonic() + 30
+            while (now := len(os.listdir(f"/proc/{worker}/fd")) - before) != count:
+                assert connections[0].recv(2048) and time.monotonic() < end, now
+                time.sleep(0.1)
+
+        held(5)
+        held(1)
+        assert all(connections[0].recv(2048) for _ in range(10))
+        for connection in connections:
+            connection.close()
 
 
 def test_slow_body_and_idle_connection_are_ended(service):

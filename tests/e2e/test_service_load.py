@@ -16,7 +16,7 @@ import pytest
 from load import Outcome, bodies, lines, measured_capacity, open_loop, send, session
 from service import Service, classifier, client, serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # loaded, and killed by the clock
 DEADLINE = 2.0
 SLACK = 1.0  # seconds: the machine may have other things to do
 

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service import Service, classifier, client, serving, start
 from zhenyan.inference.bundle import bundle_id
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # loaded, and killed by the clock
 BODY = {"texts": ["喝这个茶三高就降下来了"]}
 
 
@@ -199,14 +199,22 @@ def test_a_reload_for_which_no_process_can_be_made_leaves_the_old_one(tmp_path):
         service.wait_for("reloaded")
 
 
+def locked(folder: Path) -> bool:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+
+
 def test_metrics_are_kept_from_those_who_sweep_tmp_and_a_reload_makes_their_folder_again(tmp_path):
     """systemd-tmpfiles passes over what is locked. Without the folder new workers answered 500 and reloads failed."""
     with serving(tmp_path, "--workers", "2") as service, client(service) as http:
         (folder,) = tmp_path.glob("zhenyan-metrics-*")
-        handle = os.open(folder, os.O_RDONLY)
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.close(handle)
+        assert locked(folder)
         old = set(service.workers())
         shutil.rmtree(folder)
         os.kill(min(old), signal.SIGKILL)
@@ -216,6 +224,7 @@ def test_metrics_are_kept_from_those_who_sweep_tmp_and_a_reload_makes_their_fold
         service.hang_up()
         service.wait_for("reloaded")
         eventually(lambda: not any(map(alive, old)))
+        assert locked(folder)
         ask(service, 5)
         assert 'zhenyan_requests_total{path="/v1/classify",status="200"} 5.0' in http.get("/metrics").text
     assert not folder.exists()
@@ -257,3 +266,29 @@ def test_a_request_that_never_ends_does_not_hold_up_a_stop(tmp_path):
             begin = time.monotonic()
             assert service.stop() == 0
             assert time.monotonic() - begin < 20
+
+
+@pytest.mark.parametrize("signal_sent", [signal.SIGTERM, signal.SIGHUP])
+def test_what_outlasts_a_stop_is_told_so_and_the_stop_ends_in_time(tmp_path, signal_sent):
+    """It got uvicorn's own 500, counted as a client that left, and the stop waited for its text to be scored."""
+    texts = ["喝这个茶三高就降下来了，今天拍明天发，" * 1_000]
+    before = (
+        "import time\nfrom zhenyan.inference.classifier import Classifier\npredict = Classifier.predict\n"
+        "def slow(self, texts, **options):\n    time.sleep(60 * (len(texts[0]) > 10_000))\n    return predict(self, texts, **options)\n"
+        "Classifier.predict = slow"
+    )
+    with serving(tmp_path, before=before, stop_seconds=2) as service, ThreadPoolExecutor(1) as pool:
+        headers, (worker,) = {"x-request-id": "long"}, service.workers()
+        asked = pool.submit(httpx.post, f"{service.url}/v1/classify", json={"texts": texts}, headers=headers,
+                            timeout=60, trust_env=False)  # fmt: skip
+        time.sleep(1)
+        service.process.send_signal(signal_sent)
+        answer = asked.result()
+        assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+        assert (
+            "waits 2 s (stop_seconds), which this request outlasts; retry in 1 s" in answer.json()["error"]["message"]
+        )
+        assert service.request("long")["status"] == 503
+        began = time.monotonic()
+        eventually(lambda: not alive(worker))
+        assert time.monotonic() - began < 5 and not service.log("stopped too slowly, killed")

@@ -8,8 +8,7 @@ import time
 
 import pytest
 from zhenyan.inference.classifier import Prediction
-from zhenyan.inference.normalise import normalise
-from zhenyan.inference.serve.batcher import Batcher, Overloaded, Pace, cost, length
+from zhenyan.inference.serve.batcher import Batcher, Overloaded, Pace, cost
 
 pytestmark = pytest.mark.alone
 
@@ -74,6 +73,20 @@ def test_evidence_is_found_only_for_those_who_want_it():
 
     run(scorer, body, budget=1000)
     assert all(int(text) % 2 == (0 if explain else 1) for batch, explain in scorer.calls for text in batch)
+
+
+@pytest.mark.parametrize(("budget", "most"), [(4096, 512), (1024, 256), (100, 100)])
+def test_a_batch_with_evidence_is_small_however_fast_the_last_ones_were(budget, most):
+    """Those were no hits perhaps; one batch of nothing but hits kept all others waiting for ten seconds."""
+    scorer = Scorer()
+
+    async def body(batcher):
+        batcher.pace[True] = Pace(10**9, 1.0)
+        await asyncio.gather(*(batcher.submit(["好" * 12] * 200, explain) for explain in (True, False)))
+
+    run(scorer, body, budget=budget)
+    assert max(cost(batch) for batch, explain in scorer.calls if explain) in range(most - 20, most + 1)
+    assert max(cost(batch) for batch, explain in scorer.calls if not explain) > min(budget, 1500) - 20
 
 
 def test_one_jobs_fault_stays_its_own():
@@ -212,6 +225,35 @@ def test_a_job_that_waited_too_long_is_refused_though_it_was_accepted():
     assert isinstance(answers[0], list) and isinstance(answers[-1], Overloaded)
 
 
+@pytest.mark.parametrize(("waited", "refused"), [(46.0, False), (50.0, True)])
+def test_who_has_less_than_a_fifth_of_the_deadline_left_is_refused_however_fast_it_goes(monkeypatch, waited, refused):
+    """Its batch may be slower than the last ones were, and the answer would come when nobody waits for it any more."""
+    clock, late = time.perf_counter, 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + late)
+
+    async def body(batcher):
+        nonlocal late
+        job = batcher.submit(["好"], False)
+        late = waited
+        return (await asyncio.gather(job, return_exceptions=True))[0]
+
+    answer = run(Scorer(), body)
+    assert refused == isinstance(answer, Overloaded), answer
+    assert not refused or "may wait at most 48.00 s, given 50." in str(answer)
+
+
+def test_a_full_batch_waits_for_no_more_to_come():
+    async def body(batcher):
+        began = time.perf_counter()
+        await asyncio.gather(*(batcher.submit(["好" * 92], False) for _ in range(3)))
+        full = time.perf_counter() - began
+        await batcher.submit(["好"], False)
+        return full, time.perf_counter() - began
+
+    full, partly = run(Scorer(), body, delay=1.0)
+    assert full < 0.8 < partly
+
+
 def test_a_waiting_job_is_refused_at_its_deadline_not_after_the_batch_before_it():
     """The batch ends only when the refusal has been seen."""
     seen = threading.Event()
@@ -304,39 +346,26 @@ def test_stop_finishes_what_is_queued():
     assert all(asyncio.run(main()))
 
 
-@pytest.mark.parametrize(("text", "chars"), [
-    ("abc", 3), ("降血压", 3), ("\ufdfa" * 100, 1800), ("Ａ½", 4), ("\u200b" * 5, 5), ("a" + "\u0301\u0316" * 9_000, 18_001),
-])  # fmt: skip
-def test_a_text_costs_what_it_is_once_normalised(text, chars):
-    assert length(text) == chars >= len(normalise(text))
-    assert cost([text, ""]) == chars + cost(["", ""])
+def test_stop_does_not_wait_for_a_text_whose_caller_has_gone():
+    """A stop that had told its last clients that it is over went on for as long as the scorer took."""
+    begun, free = threading.Event(), threading.Event()
 
+    def scorer(texts, explain):
+        begun.set()
+        assert free.wait(20)
+        return [Prediction(text, (), {}) for text in texts]
 
-@pytest.mark.parametrize("fast", [1, 10_000])
-def test_pace_is_weighted_by_time(fast):
-    """What was done over the time it took: a batch that cost nothing adds its characters and no more."""
-    pace = Pace()
-    for _ in range(200):
-        pace.add(1_000, 1.0)
-        pace.add(fast, 1e-6)
-    assert pace.seconds_for(1_000) == pytest.approx(1 / (1 + fast / 1_000), rel=0.1)
+    async def main():
+        batcher = Batcher(scorer, 100, 0.0, 60.0)
+        batcher.start()
+        jobs = [batcher.submit([text], False) for text in ("短", "长" * 300)]
+        await asyncio.to_thread(begun.wait)
+        asyncio.get_running_loop().call_later(0.2, lambda: [job.cancel() for job in jobs])
+        await asyncio.wait_for(batcher.stop(), 10)
+        assert all(job.cancelled() for job in jobs) and not batcher.running
+        free.set()
 
-
-def test_pace_forgets_what_was_long_ago():
-    pace = Pace()
-    for _ in range(100):
-        pace.add(100, 1.0)
-    for _ in range(10):
-        pace.add(1_000, 1.0)
-    assert pace.seconds_for(1_000) == pytest.approx(1, rel=0.1)
-
-
-def test_a_stall_is_soon_forgotten():
-    """Thirty seconds in which the machine stood still are no pace that lasts."""
-    pace = Pace()
-    for chars, seconds in ((100, 0.1), (100, 30.0), *[(1_000, 1.0)] * 8):
-        pace.add(chars, seconds)
-    assert pace.seconds_for(1_000) == pytest.approx(1, rel=0.1)
+    asyncio.run(main())
 
 
 def test_when_the_queue_ends_by_a_fault_nobody_waits_for_ever_and_it_is_told():

@@ -53,7 +53,7 @@ def test_one_text_is_decided_at_a_time(classifier):
     assert classifier.decide(scores[0].tolist()) == classifier.decide(scores[0])
     with pytest.raises(InputError, match=r"one row \(14,\) of `score`, given \(1, 14\)"):
         classifier.decide(scores)
-    with pytest.raises(InputError, match="expected numbers, one for each label"):
+    with pytest.raises(InputError, match=r"expected one row \(14,\) of `score`: numbers, given"):
         classifier.decide([*scores[0, 1:], "x"])
-    with pytest.raises(InputError, match="expected numbers, one for each label"):
+    with pytest.raises(InputError, match=r"expected one row \(14,\) of `score`: numbers, given"):
         classifier.decide([[0.5], [0.5, 0.5]])

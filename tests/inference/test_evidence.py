@@ -199,7 +199,8 @@ def test_a_number_on_the_edge_of_the_run_that_is_probed_is_shown_whole():
 
 
 def test_of_a_long_text_the_runs_that_carry_the_label_are_probed():
-    """Without a piece other clauses would come to stand in a run. A text that has a label as a whole is probed whole."""
+    """Without a piece other clauses would come to stand in a run. A text that has a label as a whole is probed whole,
+    not one whose runs scored a little otherwise in another batch."""
     asked = []
 
     def score(texts):
@@ -208,8 +209,8 @@ def test_of_a_long_text_the_runs_that_carry_the_label_are_probed():
 
     filler = "大家早上好，欢迎来到直播间，" * 5
     text = filler + "这个茶能降血压的，" + filler
-    by_run = np.array([[0.9 / (0.9 + 0.1 * np.exp(RUN_MARGIN))]])
-    for given, longest in ((by_run, RUN), (score([text]), len(text) - 1)):
+    by_run, moved = (np.array([[0.9 / (0.9 + 0.1 * np.exp(RUN_MARGIN - more))]]) for more in (0, 5e-4))
+    for given, longest in ((by_run, RUN), (moved, RUN), (score([text]), len(text) - 1)):
         asked.clear()
         (found,) = find_evidence([text], [[("food_safety", 0)]], given, score)
         assert [one.text for one in found] == ["这个茶能降血压的"]

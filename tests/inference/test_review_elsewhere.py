@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
+import threading
 
 import pytest
 from review_helpers import LABELS, Browser, decide, finding, make_bundle, make_run, make_site, user
@@ -150,6 +152,31 @@ def test_a_run_reviewed_elsewhere_is_not_taken_for_one_without_decisions(tmp_pat
     assert isinstance(result.exception, ConfigError)
     assert "elsewhere.db; name the database that is meant with --database" in str(result.exception)
     assert not (run.path / "review.db").exists()
+
+
+@pytest.mark.parametrize("words", [
+    ("review-import", "RUN", "FOLDER/a.json"), ("review-export", "RUN", "-o", "FOLDER/a.json", "--to", "labelstudio"),
+])  # fmt: skip
+def test_a_run_that_is_scored_anew_is_not_taken_in(tmp_path, run, words):
+    with run.out_of_review():
+        result = zhenyan(*(word.replace("RUN", str(run.path)).replace("FOLDER", str(tmp_path)) for word in words))
+    assert isinstance(result.exception, InputError)
+    assert "is being scored anew; wait for it, then repeat the command" in str(result.exception)
+    assert not (run.path / "review.db").exists()
+
+
+def test_two_databases_that_take_a_run_in_at_once_are_both_noted(tmp_path, run):
+    """Here the other one is at it, and hasn't written its line yet."""
+    database = elsewhere(tmp_path)
+    with (run.path / REVIEWED).open("a+b") as notes:
+        fcntl.flock(notes, fcntl.LOCK_EX)
+        second = threading.Thread(target=take_in, args=(database, run, Settings()))
+        second.start()
+        second.join(0.5)
+        notes.write(b"sqlite:////other.db")  # as an editor may leave it, without its end
+    second.join()
+    database.close()
+    assert run.reviewed_in == ["sqlite:////other.db", f"sqlite:///{tmp_path}/elsewhere.db"]
 
 
 def test_tasks_with_labels_that_their_configuration_lacks_are_refused(tmp_path, bundle):

@@ -31,6 +31,7 @@ def start(browser, **wanted):
 
 POSTS = ("/login", "/logout", "/language", "/account", "/start", "/work/1/decide", "/work/1/skip", "/undo",
          "/finding/f000001/open", "/finding/f000001/question", "/reviewers")  # fmt: skip
+OF_LEADS = ("/export", "/log", "/export/rows", "/export/configuration")
 PAGES = ("/", "/work", "/numbers", "/account", "/finding/f000001", "/export", "/log", "/reviewers")
 
 
@@ -90,10 +91,7 @@ def test_htmx_is_sent_to_the_login_when_the_login_ended(site, ann, clock):
     assert ann.submit("/login", page="/login", name="ann", password=PASSWORD).url.path == "/"
 
 
-@pytest.mark.parametrize(
-    ("path", "role"),
-    [(p, "lead") for p in ("/export", "/log", "/export/rows", "/export/configuration")] + [("/reviewers", "admin")],
-)
+@pytest.mark.parametrize(("path", "role"), [(path, "lead") for path in OF_LEADS] + [("/reviewers", "admin")])
 def test_roles(still, path, role):
     ranks = ["reviewer", "lead", "admin"]
     for name, has in PEOPLE.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -26,6 +27,22 @@ def http():
     """A client of an application that isn't ready: enough for what is refused before it is scored."""
     nothing = SimpleNamespace(bundle=SimpleNamespace(id="none"))
     return TestClient(create_app(Settings(), nothing), follow_redirects=False)
+
+
+def scorer(scored: list[str], folder: Path = Path("none")) -> SimpleNamespace:
+    """A model that finds nothing and notes what it has scored; its bundle's probes are hits above a half."""
+
+    def predict(texts, explain):
+        scored.extend(texts)
+        return [Prediction(text, (), {}) for text in texts]
+
+    bundle = SimpleNamespace(id="none", folder=folder)
+    return SimpleNamespace(
+        bundle=bundle,
+        predict=predict,
+        clear_cache=lambda: None,
+        decide=lambda row: [each for each in row if each > 0.5],
+    )
 
 
 @pytest.mark.parametrize(("model", "body"), [
@@ -116,28 +133,62 @@ def test_a_key_twice_in_an_object_is_no_json(http, path, body, key):
 
 def test_the_warm_up_is_no_service(monkeypatch):
     """Its seconds would stand in the metrics of every start and reload; the first request's count."""
-    scored, observed = [], []
+    scored: list[str] = []
+    observed: list[str] = []
     monkeypatch.setattr(observe, "measure", lambda stage, value: observed.append(stage))
-
-    def predict(texts, explain):
-        scored.extend(texts)
-        return [Prediction(text, (), {}) for text in texts]
-
-    model = SimpleNamespace(bundle=SimpleNamespace(id="none"), predict=predict, clear_cache=lambda: None)
-    with TestClient(create_app(Settings(), model)) as client:
+    with TestClient(create_app(Settings(), scorer(scored))) as client:
         assert len(scored) == 144 and observed == [] and client.get("/ready").status_code == 200
         assert client.post("/v1/classify", json={"texts": ["好"]}).status_code == 200
     assert {"queue", "score", "waiting"} == set(observed) and observed.count("score") == 1
 
 
+@pytest.mark.parametrize(("probes", "hits"), [
+    ({"texts": ["好", "全网第一", "三天治好"], "probabilities": [[0.1, 0.2], [0.9, 0.1], [0.2, 0.6]]}, ["全网第一", "三天治好"]),
+    ({"texts": ["好"], "probabilities": [[0.1, 0.2]]}, []), ({"texts": [], "probabilities": []}, []), ([], []),
+])  # fmt: skip
+def test_the_warm_up_seeks_evidence_of_hits_where_the_bundle_carries_some(tmp_path, probes, hits):
+    """Of other texts it costs nothing, and the pace that it showed was two hundred times that of hits."""
+    (tmp_path / "probes.json").write_text(json.dumps(probes))
+    scored: list[str] = []
+    with TestClient(create_app(Settings(), scorer(scored, tmp_path))):
+        assert len(scored) == (72 + 2 * len(hits) if hits else 144) and scored.count("全网第一") == 2 * bool(hits)
+
+
 def test_a_warm_up_that_misses_the_deadline_is_no_reason_not_to_start(monkeypatch):
     """As where the machine is busy and `deadline_ms` short."""
     late = SimpleNamespace(perf_counter=itertools.count(10**9).__next__)
-    model = SimpleNamespace(bundle=SimpleNamespace(id="none"), predict=lambda *_, **__: [], clear_cache=lambda: None)
     with monkeypatch.context() as patch:
         patch.setattr(batcher, "time", late)
-        with TestClient(create_app(Settings(deadline_ms=50), model)) as client:
+        with TestClient(create_app(Settings(deadline_ms=50), scorer([]))) as client:
             assert client.get("/ready").status_code == 200
+
+
+@pytest.mark.parametrize(("body", "status", "message"), [
+    (b"", 400, "body: not JSON: it is empty; send an object"),
+    (b"null", 422, "body: Input should be a valid dictionary or object to extract fields from, given null"),
+])  # fmt: skip
+def test_an_empty_body_is_no_json(http, body, status, message):
+    """FastAPI takes it for null."""
+    answer = http.post("/v1/classify", content=body, headers={"content-type": "application/json"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["message"]) == (status, "body", message)
+
+
+def test_it_is_not_ready_while_it_cannot_read_its_keys(tmp_path, caplog):
+    """It refused every request, and those who sent them were sent here all the same."""
+    file = tmp_path / "keys.json"
+    KeyFile(file).add("shop")
+    with TestClient(create_app(Settings(keys=file), scorer([]))) as client:
+        assert client.get("/ready").json() == {"status": "ready", "model": "none"}
+        file.rename(tmp_path / "elsewhere.json")
+        answer = client.get("/ready")
+        assert answer.status_code == 503
+        assert answer.json()["status"] == "not ready: the keys can't be read, the log says why"
+        assert f"{file}: no such file" in caplog.text
+        (tmp_path / "elsewhere.json").rename(file)
+        assert client.get("/ready").status_code == 200
+        client.app.state.draining = True
+        assert client.get("/ready").json()["status"] == "not ready: stopping"
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/v1/classify/"), ("GET", "/health/"), ("GET", "/metrics/")])

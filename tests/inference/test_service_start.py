@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shlex
 import subprocess
@@ -44,15 +45,27 @@ def test_no_folder_for_the_metrics_is_told(tmp_path):
     assert "no folder can be written for the metrics (No such file or directory): set TMPDIR to one" in done.stderr
 
 
-def test_a_disk_without_locks_has_room_for_the_metrics(monkeypatch):
+def test_a_disk_without_locks_has_room_for_the_metrics(monkeypatch, tmp_path):
     """Such as NFS without its lock service."""
 
     def no_locks(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", no_locks)
-    with server._metrics_folder() as folder:
-        assert os.path.isdir(folder)
+    os.close(server._hold(str(tmp_path / "metrics"), None))
+    assert os.path.isdir(tmp_path / "metrics")
+
+
+def test_the_folder_of_the_metrics_is_locked_once_and_anew_when_it_was_swept_away(tmp_path):
+    first = server._hold(str(tmp_path / "metrics"), None)
+    assert server._hold(str(tmp_path / "metrics"), first) == first
+    (tmp_path / "metrics").rmdir()
+    handle = server._hold(str(tmp_path / "metrics"), first)
+    other = os.open(tmp_path / "metrics", os.O_RDONLY)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+    os.close(handle)
 
 
 def test_with_standard_error_closed_it_serves_without_a_log():

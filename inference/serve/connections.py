@@ -1,0 +1,54 @@
+"""Connections as uvicorn keeps them, and what HTTP asks of a server beyond that."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import re
+import struct
+import termios
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_HEAD = 65_536  # bytes of a request's head at most
+_ADDRESS = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+
+
+class _Requests(h11.Connection):
+    """Refuses a body of two lengths, and takes the path of a target that names scheme and host, too."""
+
+    def next_event(self) -> Any:
+        """The next event; RemoteProtocolError, which becomes a 400 and ends the connection, for what is no HTTP."""
+        event = super().next_event()
+        if not isinstance(event, h11.Request):
+            return event
+        if {b"content-length", b"transfer-encoding"} <= {name for name, _ in event.headers}:
+            # A proxy before this may have read the other of the two, and what follows was a body to it (RFC 9112, 6.3).
+            raise h11.RemoteProtocolError("content-length and transfer-encoding in one request")
+        if (address := _ADDRESS.match(event.target)) is None:
+            return event
+        path = event.target[address.end() :]
+        return h11.Request(
+            method=event.method, headers=list(event.headers), http_version=event.http_version,
+            target=path if path.startswith(b"/") else b"/" + path,
+        )  # fmt: skip
+
+
+class Protocol(H11Protocol):
+    """uvicorn's, over `_Requests`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.conn = _Requests(h11.SERVER, _HEAD)
+
+
+def unread(connection: Any) -> int:
+    """Bytes of answers that the client hasn't taken, the kernel's share included; 0 where the kernel had room for them."""
+    waiting: int = connection.transport.get_write_buffer_size()
+    if waiting:
+        with contextlib.suppress(OSError):  # not Linux: the kernel's share stays unknown
+            sent = connection.transport.get_extra_info("socket").fileno()
+            waiting += struct.unpack("i", fcntl.ioctl(sent, termios.TIOCOUTQ, bytes(4)))[0]
+    return waiting

@@ -1,0 +1,132 @@
+"""The pages over HTTP: what they show of texts, progress and other runs, and what they refuse who may not."""
+
+import re
+
+import pytest
+from review_helpers import PASSWORD, Browser, decide, finding, make_site, user
+from zhenyan.inference.review.desk import Wanted
+from zhenyan.inference.review.errors import LoginLocked, LoginRefused
+from zhenyan.inference.review.listing import find
+from zhenyan.inference.review.web.site import excerpt
+
+COPY = {"file": "copy.txt", "place": "line 7", "row": 7}
+
+
+def disputed(site, key="f000001"):
+    """ann accepts, ben rejects, lea opens it to settle it."""
+    for name, labels in (("ann", None), ("ben", [])):
+        decide(site, key, labels, name)
+    return site.desk.open(user(site, "lea"), key)
+
+
+def test_the_queue_says_where_a_text_without_a_time_stands_as_its_own_page_does(tmp_path):
+    ann = Browser(make_site(tmp_path, [finding(1, place=COPY, times=[COPY]), finding(2)]), "ann")
+    queue = ann.get("/?sort=stream").text
+    told = re.findall(r'<br><span class="meta">([^<]*)</span></td>', queue)
+    assert told == ["line 7 copy.txt", "0:00:10"]
+    for key, time in zip(("f000001", "f000002"), told, strict=True):
+        assert f"<span>{time}</span>" in ann.get(f"/finding/{key}").text
+
+
+def test_the_progress_counts_what_was_decided(tmp_path):
+    site = make_site(tmp_path, second_share=1.0)
+    disputed(site)
+    for name in ("ann", "ben"):
+        decide(site, "f000002", [], name)
+    decide(site, "f000003", None)  # its second reading is still to come
+    assert '<progress id="done" max="6" value="1">' in Browser(site, "ann").get("/").text
+
+
+@pytest.mark.parametrize("step", ["decide", "skip"])
+def test_a_reading_in_anothers_hands_is_refused(site, step):
+    item = site.desk.claim(user(site, "ann"), Wanted())
+    form = {"verdict": "reject", "version": str(item.version), "key": item.finding.key}
+    answer = Browser(site, "ben").submit(f"/work/{item.reading}/{step}", **form)
+    assert (answer.status_code, "another reviewer has it" in answer.text) == (409, True)
+    assert find(site.database, site.run, "f000001")[0].state == "open"
+    assert site.desk.current(user(site, "ann")) == item
+
+
+@pytest.mark.parametrize("step", ["decide", "skip"])
+def test_who_is_no_lead_any_more_settles_nothing(tmp_path, step):
+    site = make_site(tmp_path, second_share=1.0)
+    item = disputed(site)
+    site.accounts.set_role("lea", "reviewer")
+    form = {"verdict": "accept", "version": str(item.version), "key": "f000001", "settle": "1"}
+    answer = Browser(site, "lea").submit(f"/work/{item.reading}/{step}", **form)
+    assert (answer.status_code, "a lead is to settle it" in answer.text) == (409, True)
+    assert find(site.database, site.run, "f000001")[0].state == "disputed"
+
+
+def test_a_verdict_that_there_is_not_decides_nothing(site, ann):
+    item = site.desk.claim(user(site, "ann"), Wanted())
+    for verdict in ("", "maybe"):
+        form = {"verdict": verdict, "version": str(item.version), "labels": ["price_fraud"]}
+        assert ann.submit(f"/work/{item.reading}/decide", **form).status_code == 400
+    assert find(site.database, site.run, "f000001")[0].state == "open"
+
+
+def test_what_is_held_in_one_run_is_not_shown_in_another(tmp_path, site):
+    other = make_site(tmp_path / "other", [finding(1, "另一句")], site.database)
+    item = site.desk.claim(user(site, "ann"), Wanted())
+    assert other.desk.current(user(other, "ann")) is None
+    page = Browser(other, "ann").get("/work").text
+    assert "三高" not in page and f"/work/{item.reading}/decide" not in page
+    assert f"/work/{item.reading}/decide" in Browser(site, "ann").get("/work").text
+
+
+def test_admins_do_not_change_their_own_role(site):
+    adm = Browser(site, "adm")
+    site.accounts.set_role("lea", "admin")  # so that one would be left
+    assert adm.submit("/reviewers", do="role", name="adm", role="reviewer").status_code == 403
+    assert user(site, "adm").role == "admin"
+
+
+def test_of_a_long_line_only_the_evidence_in_its_excerpt_is_marked():
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 2000)))
+    shown = str(excerpt(text, [{"start": at, "end": at + 4, "label": "food_safety"} for at in (1000, 1900)]))
+    assert re.findall(r"<mark[^>]*>([^<]*)</mark>", shown) == [text[1000:1004]]
+    assert re.sub(r"<[^>]*>", "", shown) == f"…{text[800:1400]}…"
+
+
+class Recorder:
+    """A password hasher that tells which hashes it was given, none of which is right."""
+
+    def __init__(self, hasher):
+        self.hasher, self.given = hasher, []
+
+    def hash(self, password):
+        return self.hasher.hash(password)
+
+    def verify(self, hashed, password):
+        self.given.append(hashed)
+        return self.hasher.verify(hashed, password)
+
+
+def test_an_unknown_name_takes_as_much_time_as_a_known_one(site):
+    """Else who asks could tell the names that there are."""
+    site.accounts.remove("ben")
+    site.accounts.hasher = recorder = Recorder(site.accounts.hasher)
+    for name in ("ann", "nobody", "ben"):
+        assert site.accounts.verify(name, "wrong wrong") is None
+    known, *others = recorder.given
+    assert len(others) == 2 and known not in others and all(one.startswith("$argon2") for one in others)
+
+
+def test_an_office_behind_one_address_is_not_locked_out_by_its_own_logins(tmp_path):
+    site = make_site(tmp_path, address_failures=3)
+    for _ in range(2):
+        for name in ("ann", "ben", "lea", "adm"):
+            assert site.logins.enter(name, PASSWORD, "10.0.0.1")
+    for name, fault in (
+        ("n1", LoginRefused),
+        ("n2", LoginRefused),
+        ("ann", None),
+        ("n3", LoginRefused),
+        ("n4", LoginLocked),
+    ):
+        if fault is None:  # doesn't wipe what was counted before it
+            assert site.logins.enter(name, PASSWORD, "10.0.0.1")
+        else:
+            with pytest.raises(fault):
+                site.logins.enter(name, "wrong wrong", "10.0.0.1")
