@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import importlib
 import os
+import shutil
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -106,8 +107,18 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database: to make its tables takes as long as the tiny training that is recorded in it."""
+    import mlflow
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def small_config(tmp_path: Path, tiny_encoder: Path, root: Path) -> TrainConfig:
+def small_config(tmp_path: Path, tiny_encoder: Path, mlflow_database: Path, root: Path) -> TrainConfig:
     """Two author batches, one epoch, everything written below tmp_path; the file is tmp_path/config.yaml.
 
     Tiny checkpoints test the code paths of training; what a model can do is tested on the bundled one.
@@ -126,6 +137,7 @@ def small_config(tmp_path: Path, tiny_encoder: Path, root: Path) -> TrainConfig:
         "optim": {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3, "precision": "fp32", "threads": 1},
         "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db"},
     }  # fmt: skip
+    shutil.copy(mlflow_database, tmp_path)
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return load_config(path)

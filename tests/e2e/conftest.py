@@ -13,16 +13,6 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Servers, browsers and clusters are awaited, loaded and killed by the clock."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.alone)
-
-
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--lang=en-US"]
 

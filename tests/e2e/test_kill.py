@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from zhenyan.inference.runs import RunFolder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # loaded, and killed by the clock
 
 ZHENYAN = Path(sys.executable).with_name("zhenyan")
 KILLS, PART_ROWS = 5, 10

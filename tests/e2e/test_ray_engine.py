@@ -18,7 +18,7 @@ from zhenyan.inference.runs.ray_engine import ATTEMPTS, ClusterOptions, ray_engi
 from zhenyan.inference.runs.scoring import open_classifier
 
 pytest.importorskip("ray")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # loaded, and killed by the clock
 
 ZHENYAN = Path(sys.executable).with_name("zhenyan")
 OPTIONS = RunOptions(evidence=False)
