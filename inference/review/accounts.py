@@ -18,16 +18,16 @@ from zhenyan.inference.review.intake import storable
 from zhenyan.inference.review.schema import login, reviewer, throttle
 from zhenyan.inference.review.settings import MAX_PASSWORD, MIN_PASSWORD, ROLES, Settings
 
-_MAX_NAME = 60
+MAX_NAME = 60  # characters
 _HASHING = threading.BoundedSemaphore(2)  # one verification takes 64 MB: a flood of logins mustn't take all memory
 
 
 def check_name(name: str) -> str:
     """The name without outer spaces; AccountError when it can't be one."""
     name = name.strip()
-    if not name or len(name) > _MAX_NAME or not name.isprintable():
-        raise AccountError(f"reviewer name {name!r:.80}: expected 1 to {_MAX_NAME} printable characters",
-                           f"用户名应为 1 至 {_MAX_NAME} 个可见字符")  # fmt: skip
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise AccountError(f"reviewer name {name!r:.80}: expected 1 to {MAX_NAME} printable characters",
+                           f"用户名应为 1 至 {MAX_NAME} 个可见字符")  # fmt: skip
     return name
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 from zhenyan.inference.review import log
-from zhenyan.inference.review.database import Database, insert_new
+from zhenyan.inference.review.database import Database, insert, insert_new
 from zhenyan.inference.review.errors import Conflict
 from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.logins import User
@@ -71,10 +71,7 @@ class Desk:
         with self.database.write() as connection:
             row = self._finding(connection, key)
             settles = row.state == DISPUTED
-            if settles and not may(user.role, "lead"):
-                raise Conflict(
-                    f"{key}: its readings differ, a lead is to settle it", f"{key}：审查意见不一致，待组长裁定"
-                )
+            _check_settles(user, key, settles)
             if row.state in CLOSED:
                 raise Conflict(f"{key}: it is decided already", f"{key}：该项已有决定")
             self._release(connection, user)
@@ -135,7 +132,7 @@ class Desk:
                 reading.update().where(again).values(version=reading.c.version + 1, **values)
             ).rowcount
             if not changed:
-                self._add_settling(connection, row.id)
+                add_reading(connection, row.id, "settle")
             self.settle_state(connection, row.id)
             before = {"labels": row.labels, "state": row.state}
             log.append(connection, self.settings.clock(), user.name, "question", reviewer_id=user.id,
@@ -150,7 +147,7 @@ class Desk:
         given = [Reading(r.kind == "settle", tuple(r.labels) if r.state == "done" else None) for r in rows]
         state, labels = outcome(label, given)
         if state == DISPUTED and not any(r.kind == "settle" for r in rows):
-            self._add_settling(connection, finding_id)
+            add_reading(connection, finding_id, "settle")
         decided = self.settings.clock() if labels is not None else None
         connection.execute(
             finding.update().where(finding.c.id == finding_id).values(state=state, labels=labels, decided=decided)
@@ -182,6 +179,7 @@ class Desk:
         put_back = sa.exists().where(skipped.c.finding_id == finding.c.id, skipped.c.reviewer_id == user.id)
         free = sa.or_(reading.c.reviewer_id.is_(None), reading.c.lease_until < self.settings.clock())
         kind = "settle" if wanted.settle and may(user.role, "lead") else "read"
+        # The finding's state follows from its readings' (outcome), but the indexes begin with it.
         query = sa.select(reading.c.id).join(finding).where(
             finding.c.run_id == self.run.id, reading.c.state == "open", reading.c.kind == kind, free,
                 finding.c.state == (DISPUTED if kind == "settle" else OPEN),
@@ -237,6 +235,7 @@ class Desk:
         return row
 
     def _finish(self, connection: Connection, user: User, row: Row[Any], version: int, values: dict[str, Any]) -> None:
+        _check_settles(user, row.key, row.kind == "settle")  # who was a lead when it was handed out may be none by now
         held = sa.and_(reading.c.id == row.id, reading.c.version == version, reading.c.reviewer_id == user.id,
                        reading.c.state == "open")  # fmt: skip
         change = {"version": version + 1, "lease_until": None, **values}
@@ -251,18 +250,25 @@ class Desk:
             raise Conflict(f"{key:.40}: no such finding in this run", f"{key:.40}：本次运行中没有该发现")
         return row
 
-    def _add_settling(self, connection: Connection, finding_id: int) -> None:
-        last = sa.select(sa.func.max(reading.c.number)).where(reading.c.finding_id == finding_id)
-        number = int(connection.scalar(last) or 0) + 1
-        values = {"finding_id": finding_id, "number": number, "kind": "settle", "state": "open", "version": 0}
-        connection.execute(reading.insert().values(values))
-
     def _note(
         self, connection: Connection, user: User, action: str, row: Row[Any], after: dict[str, Any], **more: Any
     ) -> None:
         before = {"labels": row.was, "state": row.finding_state}
         log.append(connection, self.settings.clock(), user.name, action, reviewer_id=user.id, reading_id=row.id,
                    finding_id=row.finding_id, model=self.run.bundle, before=before, after=after, **more)  # fmt: skip
+
+
+def add_reading(connection: Connection, finding_id: int, kind: str) -> int:
+    """A further reading of a finding, which nobody holds yet; returns its id."""
+    last = connection.scalar(sa.select(sa.func.max(reading.c.number)).where(reading.c.finding_id == finding_id))
+    values = {"finding_id": finding_id, "number": int(last or 0) + 1, "kind": kind, "state": "open", "version": 0}
+    return insert(connection, reading, **values)
+
+
+def _check_settles(user: User, key: str, settles: bool) -> None:
+    """Conflict when a dispute is to be settled and the user is no lead."""
+    if settles and not may(user.role, "lead"):
+        raise Conflict(f"{key}: its readings differ, a lead is to settle it", f"{key}：审查意见不一致，待组长裁定")
 
 
 def _matching(wanted: Wanted) -> list[sa.ColumnElement[bool]]:

@@ -12,7 +12,7 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.review import log
 from zhenyan.inference.review.accounts import check_name
 from zhenyan.inference.review.database import insert, insert_new
-from zhenyan.inference.review.desk import Desk
+from zhenyan.inference.review.desk import Desk, add_reading
 from zhenyan.inference.review.errors import AccountError
 from zhenyan.inference.review.intake import storable
 from zhenyan.inference.review.labelstudio import Annotation, newest
@@ -126,9 +126,7 @@ def _free_reading(connection: Connection, finding_id: int, now: datetime) -> int
         found := connection.scalar(sa.select(reading.c.id).where(free).order_by(reading.c.number).limit(1))
     ) is not None:
         return int(found)
-    last = connection.scalar(sa.select(sa.func.max(reading.c.number)).where(reading.c.finding_id == finding_id))
-    values = {"finding_id": finding_id, "number": int(last or 0) + 1, "kind": "read", "state": "open", "version": 0}
-    return insert(connection, reading, **values)
+    return add_reading(connection, finding_id, "read")
 
 
 def _note(

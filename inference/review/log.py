@@ -13,6 +13,7 @@ from zhenyan.inference.review.schema import log as table
 
 DECISIONS = ("accept", "reject", "relabel", "settle", "import")
 COMMAND_LINE = "(command line)"
+NEWEST = 200  # entries that are shown
 
 
 def append(connection: Connection, at: datetime, who: str, action: str, **fields: Any) -> int:
@@ -26,7 +27,7 @@ def standing() -> sa.ColumnElement[bool]:
     return ~sa.exists().where(later.c.undoes == table.c.id)
 
 
-def entries(connection: Connection, run_id: int, key: str | None = None, limit: int = 200) -> list[Row[Any]]:
+def entries(connection: Connection, run_id: int, key: str | None = None, limit: int = NEWEST) -> list[Row[Any]]:
     """The newest entries of a run and of its site, or the history of one finding."""
     query = sa.select(table, finding.c.key).select_from(table.outerjoin(finding))
     if key is None:

@@ -121,7 +121,7 @@ finding = Table(
     Column("stream", Text, nullable=False),
     Column("label", String(80), nullable=False),
     Column("risk", Float, nullable=False),
-    Column("start", Float),  # seconds, or what puts a text without a time into the order of rows (intake.order)
+    Column("start", Float),  # a sort key, no time to show: seconds, or where a text has none what puts it by its row (intake.order)
     Column("record", Json, nullable=False),  # the finding as the run wrote it
     Column("state", String(12), nullable=False),
     Column("labels", Json),  # what was decided; NULL while open or disputed

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 from zhenyan.inference.review.errors import AccountError, LoginLocked, LoginRefused
-from zhenyan.inference.review.logins import User
-from zhenyan.inference.review.web.guard import field, needs, set_cookie
+from zhenyan.inference.review.web.guard import Reviewer, field, set_cookie
 from zhenyan.inference.review.web.site import LANGUAGES, render, site_of
 
 router = APIRouter()
-Reviewer = Annotated[User, Depends(needs("reviewer"))]
 
 
 @router.get("/login")

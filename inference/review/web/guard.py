@@ -8,8 +8,9 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.responses import Response
 from zhenyan.inference.review.errors import Forbidden, NotLoggedIn
@@ -145,6 +146,9 @@ def needs(role: str) -> Callable[[Request], Awaitable[User]]:
         return user
 
     return check
+
+
+Reviewer = Annotated[User, Depends(needs("reviewer"))]  # who is logged in
 
 
 def field(request: Request, name: str, default: str = "") -> str:

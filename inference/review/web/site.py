@@ -14,16 +14,18 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 from zhenyan.inference.bundle import Bundle, Label
 from zhenyan.inference.law import citation, penalty, says
-from zhenyan.inference.report import RESPONSIBLE, clock, marked, own_time, when
-from zhenyan.inference.review.accounts import Accounts
+from zhenyan.inference.report import RESPONSIBLE, marked, own_time, when
+from zhenyan.inference.review.accounts import MAX_NAME, Accounts
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.desk import Desk
 from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.likes import Memory
+from zhenyan.inference.review.log import NEWEST
 from zhenyan.inference.review.logins import Logins, User
-from zhenyan.inference.review.settings import Settings, may
+from zhenyan.inference.review.settings import MAX_PASSWORD, MIN_PASSWORD, Settings, may
 from zhenyan.inference.review.web.guard import Guard
 from zhenyan.inference.runs.store import RunFolder
+from zhenyan.inference.runs.streams import HIGH, MEDIUM
 
 LANGUAGES = ("zh", "en")
 _FORM_PAGES = ("/login", "/account", "/reviewers")  # which answer a form that they refuse themselves
@@ -61,10 +63,12 @@ class Site:
             loader=jinja2.FileSystemLoader(Path(__file__).with_name("pages")), autoescape=True,
             trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
         )  # fmt: skip
-        environment.filters |= {"clock": clock, "marked": marked, "plain": lambda text: marked(text, []),
+        environment.filters |= {"marked": marked, "plain": lambda text: marked(text, []),
                                 "when": lambda at: f"{at:%Y-%m-%d %H:%M}", "excerpt": excerpt}  # fmt: skip
         environment.globals |= {"responsible": RESPONSIBLE, "may": may, "keys": KEYS, "spoken": when,
-                                "own_time": own_time, "citation": citation, "penalty": penalty, "says": says}  # fmt: skip
+                                "own_time": own_time, "citation": citation, "penalty": penalty, "says": says,
+                                "min_password": MIN_PASSWORD, "max_password": MAX_PASSWORD, "max_name": MAX_NAME,
+                                "whole_up_to": _SHOWN, "newest": NEWEST, "medium": MEDIUM, "high": HIGH}  # fmt: skip
         return environment
 
 

@@ -26,12 +26,11 @@ from zhenyan.inference.review.listing import find
 from zhenyan.inference.review.logins import User
 from zhenyan.inference.review.outcome import CLOSED
 from zhenyan.inference.review.settings import ROLES, may
-from zhenyan.inference.review.web.guard import field, needs
+from zhenyan.inference.review.web.guard import Reviewer, field, needs
 from zhenyan.inference.review.web.site import render, site_of
 from zhenyan.inference.runs.store import object_bytes
 
 router = APIRouter()
-Reviewer = Annotated[User, Depends(needs("reviewer"))]
 Lead = Annotated[User, Depends(needs("lead"))]
 Admin = Annotated[User, Depends(needs("admin"))]
 

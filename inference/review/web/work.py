@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Path, Request
 from starlette.responses import RedirectResponse, Response
 from zhenyan.inference.review.desk import COUNTED, Item, Wanted
 from zhenyan.inference.review.errors import Conflict, Said
@@ -15,11 +15,10 @@ from zhenyan.inference.review.listing import Filter, find, list_findings
 from zhenyan.inference.review.logins import User
 from zhenyan.inference.review.outcome import STATES
 from zhenyan.inference.review.undo import undo
-from zhenyan.inference.review.web.guard import field, needs
+from zhenyan.inference.review.web.guard import Reviewer, field
 from zhenyan.inference.review.web.site import render, site_of
 
 router = APIRouter()
-Reviewer = Annotated[User, Depends(needs("reviewer"))]
 Number = Annotated[int, Path(le=2**31 - 1)]  # what the database's ids can be
 _SORTS = ("risk", "stream")
 _SAID = {
