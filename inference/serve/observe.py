@@ -86,7 +86,8 @@ def _forget_dead(folder: Path) -> None:
     for gauges in folder.glob("gauge_live*.db"):
         worker = int(gauges.stem.rpartition("_")[2])
         try:
-            os.kill(worker, 0)
+            with contextlib.suppress(PermissionError):  # somebody else's process has the number by now
+                os.kill(worker, 0)
         except ProcessLookupError:
             with contextlib.suppress(FileNotFoundError):  # another worker's page has dropped it
                 mark_process_dead(worker, str(folder))
