@@ -35,12 +35,14 @@ def texts_by_key(cache: Path) -> dict[str, str]:
 
 
 def findings(windows: list[list[str]], folder: Path) -> list[dict[str, Any]]:
-    """What `zhenyan score` finds when each window is a stream of its own."""
+    """What `zhenyan score` finds when each window is a stream of its own; SystemExit when it fails."""
     rows = [{"stream": str(n), "text": text} for n, window in enumerate(windows) for text in window]
     source = folder / "windows.jsonl"
     source.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     command = [str(Path(sys.executable).with_name("zhenyan")), "score", str(source), "-o", str(folder / "out.jsonl")]
-    subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+    if done.returncode:  # what it says of the fault stands on the terminal already
+        raise SystemExit(f"{' '.join(command)}: ended with exit code {done.returncode}; mend what it names above")
     found = next(folder.rglob("findings.jsonl"))
     return [json.loads(line) for line in found.read_text(encoding="utf-8").splitlines()]
 

@@ -21,11 +21,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from zhenyan.training.metrics import bounds, calibration_words
+from zhenyan.training.schema import load_schema
+
 ROOT = Path(__file__).resolve().parents[1]
 ACCURACY, SPEED = ROOT / "benchmarks" / "accuracy.json", ROOT / "benchmarks" / "results.json"
 KEPT = ("rows", "any_violation", "core_micro", "micro", "core_macro_f1", "macro_f1", "labels", "calibration_error",
-        "false_alarms", "minimal_pairs")  # fmt: skip
-CORE = ("false_propaganda", "illegal_endorsement", "counterfeit_origin", "food_safety")
+        "calibration_error_any_violation", "calibration_error_labels", "false_alarms", "minimal_pairs")  # fmt: skip
 LINES = {"any_violation": "any violation", "core_micro": "core labels, pooled", "micro": "all labels, pooled"}
 BLOCK = re.compile(r"(<!-- (example|accuracy|speed|notebook)( [^>]*?)? -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 NOT_YET = "Not measured yet.\n"
@@ -89,7 +91,8 @@ def _accuracy_table(name: str, systems: dict[str, Any]) -> str:
 def _measures(first: dict[str, Any]) -> list[tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]]:
     """Rows of the table: pooled measures, then every label with ten lines or more, the core ones first."""
     pooled = [(words, lambda found, key=key: found[key]) for key, words in LINES.items()]
-    ids = sorted(first["labels"], key=lambda label: label not in CORE)
+    core = load_schema(ROOT / "configs" / "labels.yaml").core
+    ids = sorted(first["labels"], key=lambda label: label not in core)
     return pooled + [
         (f"`{label}`", lambda found, label=label: found["labels"][label])
         for label in ids
@@ -98,13 +101,12 @@ def _measures(first: dict[str, Any]) -> list[tuple[str, Callable[[dict[str, Any]
 
 
 def _cell(score: dict[str, Any]) -> str:
-    interval = f"({score['low']:.2f}–{score['high']:.2f})"
-    return f"{score['precision']:.2f} / {score['recall']:.2f} / **{score['f1']:.3f}** {interval}"
+    return f"{score['precision']:.2f} / {score['recall']:.2f} / **{score['f1']:.3f}** ({bounds(score, '–')})"
 
 
 def _notes(found: dict[str, Any]) -> list[str]:
     """Calibration, false alarms and disguises of the first system, in a sentence each."""
-    notes = [f"Calibration error {found['calibration_error']:.3f}."] if "calibration_error" in found else []
+    notes = [f"Calibration error: {words}."] if (words := calibration_words(found)) else []
     if alarms := found.get("false_alarms"):
         parts = [f"{part['rate']:.1%} of the {part['rows']:,} {name}" for name, part in alarms.items()]
         notes.append(f"False alarms on compliant lines: {', '.join(parts)}.")

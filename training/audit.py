@@ -89,18 +89,18 @@ def contradictions(rows: Sequence[Row], cells: Cells, probabilities: np.ndarray)
 
 
 def nearest_disagreeing(cells: Cells, found: Sequence[Suspect]) -> Iterator[list[tuple[int, float]]]:
-    """For each suspect the rows of other groups that are closest in wording and have the other answer.
+    """For each suspect the rows of other authors and rooms that are closest in wording and have the other answer.
 
     (row number, cosine of TF-IDF vectors), closest first, at most NEAREST.
     """
     vectors = TfidfBaseline(cells.labels).learn_ngrams(cells.texts)
-    groups = np.asarray(cells.groups)
+    authors = np.asarray(cells.apart)
     for start in range(0, len(found), _BLOCK):
         block = found[start : start + _BLOCK]
         likeness = (vectors[[one.row for one in block]] @ vectors.T).toarray()
         for one, cosines in zip(block, likeness, strict=True):
             opposed = cells.seen[:, one.column] & (cells.given[:, one.column] != cells.given[one.row, one.column])
-            cosines[~opposed | (groups == groups[one.row])] = 0
+            cosines[~opposed | (authors == authors[one.row])] = 0
             best = np.argsort(-cosines, kind="stable")[:NEAREST]
             yield [(int(i), float(cosines[i])) for i in best if cosines[i] > 0]
 

@@ -57,11 +57,12 @@ def average(config: TrainConfig, shares: Mapping[Path, float], console: Console)
         drawn(corpus.train, config.voice, config.seed)  # a fault is told before there is a run
     model, tokenizer = mean_model(shares, schema)
     check_length(model.encoder, config.encoder.max_tokens, "encoder.max_tokens")
-    folder = new_folder(config)
+    parts = ", ".join(f"{model_name(path)}={share:g}" for path, share in shares.items())
+    tags = describe(config, corpus, schema.ids, warm_start=next(iter(shares))) | {"average": parts}
+    folder = new_folder(config)  # last of all that may fail, so that no half-made run stays
     tracker = Tracker(folder, config.tracking, folder.name, console)
     tracker.params(flatten(as_record(config)))
-    parts = ", ".join(f"{model_name(path)}={share:g}" for path, share in shares.items())
-    tracker.tags(describe(config, corpus, schema.ids, warm_start=next(iter(shares))) | {"average": parts})
+    tracker.tags(tags)
     with finished(tracker):
         return Run(folder, finish_run(folder, config, schema, corpus, model, tokenizer, tracker))
 

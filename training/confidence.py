@@ -24,19 +24,29 @@ _EDGE = 1e-6  # probabilities are kept this far from 0 and 1
 
 @dataclass(frozen=True)
 class Cells:
-    """What was annotated, bool (rows, labels): `given` the labels, `seen` where somebody looked for the label."""
+    """What was annotated, bool (rows, labels): `given` the labels, `seen` where somebody looked for the label.
+
+    `authors` names what is held out together (`Row.author`); None means the groups.
+    """
 
     labels: list[str]
     texts: list[str]
     groups: list[str]
     given: np.ndarray
     seen: np.ndarray
+    authors: list[str] | None = None
 
     @classmethod
     def of(cls, rows: Sequence[Row], labels: list[str]) -> Cells:
-        """Texts, groups and annotations of rows."""
+        """Texts, groups, authors and annotations of rows."""
         truth, mask = targets(rows, labels)
-        return cls(labels, [row.text for row in rows], [row.group for row in rows], truth > 0.5, mask > 0.5)
+        texts, groups, authors = ([getattr(row, name) for row in rows] for name in ("text", "group", "author"))
+        return cls(labels, texts, groups, truth > 0.5, mask > 0.5, authors)
+
+    @property
+    def apart(self) -> list[str]:
+        """Of each row, whose rows may not judge it."""
+        return self.groups if self.authors is None else self.authors
 
     def judged(self) -> np.ndarray:
         """Labels with enough rows on both sides to be judged, bool (labels,)."""
@@ -59,7 +69,7 @@ def group_folds(groups: Sequence[str], count: int, seed: int) -> np.ndarray:
     if len(names) < 2:
         raise InputError(
             f"all {len(groups):,} rows are of one group ({', '.join(names) or 'no row'}), so none can be held "
-            "out; give files with several authors or rooms (fields batch, room or source)"
+            "out; give files with several authors, or rooms that nobody wrote (fields batch, rewriter, room or source)"
         )
     order = np.random.default_rng(seed).permutation(len(names))
     load = np.zeros(min(count, len(names)), dtype=np.int64)
@@ -71,11 +81,11 @@ def group_folds(groups: Sequence[str], count: int, seed: int) -> np.ndarray:
 
 
 def out_of_fold(cells: Cells, folds: int = 5, seed: int = 0) -> np.ndarray:
-    """Calibrated probability of each label from a model trained on the other groups, float64 (rows, labels).
+    """Calibrated probability of each label from a model trained on the others' rows (`Cells.apart`), float64 (rows, labels).
 
-    InputError when the other groups' rows are too few to learn any wording from.
+    InputError when the others' rows are too few to learn any wording from.
     """
-    fold = group_folds(cells.groups, folds, seed)
+    fold = group_folds(cells.apart, folds, seed)
     raw = np.zeros(cells.given.shape)
     for number in range(fold.max() + 1):
         train, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)

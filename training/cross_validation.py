@@ -28,9 +28,10 @@ Fit = Callable[[TrainConfig], Run]
 
 
 def cross_validate(config: TrainConfig, folds: int, console: Console, fit: Fit | None = None) -> dict[str, Any]:
-    """What `zhenyan evaluate` measures, on all training rows, each decided by a model of the other folds' groups.
+    """What `zhenyan evaluate` measures, on all training rows, each decided by a model of the other folds' authors and rooms.
 
-    Groups are author batches and rooms, dealt whole into `folds` parts. The held-out validation groups choose thresholds in
+    Authors, and rooms that nobody wrote, are dealt whole into `folds` parts (`Row.author`): the written rooms of one author are
+    one voice. The held-out validation groups choose thresholds in
     every fold, the test groups are left out of all. ConfigError with teachers: they have seen what is to be measured.
     """
     if config.distil:
@@ -44,7 +45,7 @@ def cross_validate(config: TrainConfig, folds: int, console: Console, fit: Fit |
         config = config.model_copy(update={"encoder": encoder, "pretrain": None})
     rows = once(load_corpus(config.data, schema).train)
     data = labelled(rows, schema.ids)
-    fold = group_folds([row.group for row in rows], folds, config.seed)
+    fold = group_folds([row.author for row in rows], folds, config.seed)
     scores, decided = np.zeros(data.truth.shape), np.zeros(data.truth.shape, dtype=bool)
     for number in range(fold.max() + 1):
         held = np.flatnonzero(fold == number)

@@ -19,8 +19,8 @@ from zhenyan.inference.normalise import normalise
 from zhenyan.training import evasion
 from zhenyan.training.config import DataConfig, DistilConfig, EvasionConfig, TrainConfig, WrittenLessonsConfig
 from zhenyan.training.evasion import asides, punctuation
-from zhenyan.training.leaks import without_leaks
-from zhenyan.training.public import documents, join_labels, load_sources
+from zhenyan.training.leaks import Spoken, base_key, without_leaks
+from zhenyan.training.public import documents, join_labels, load_sources, public_files
 from zhenyan.training.rows import Row, once, read_rows
 from zhenyan.training.schema import Schema
 from zhenyan.training.splits import Splits, load_splits, split_rows
@@ -44,8 +44,8 @@ def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("tr
     """Written rows and, where the public lines are in the cache, the real ones; every label is checked.
 
     A held-out text isn't trained on, in whichever document it stands, nor its other form nor what was rewritten from it, nor
-    what a held-out room or one for measuring said (`without_leaks`). ConfigError when public lines are required but
-    haven't been fetched, or when a split of `needed` has no row.
+    what a held-out room or one for measuring said (`without_leaks`); nor is any of it among the unlabelled lines. ConfigError
+    when public lines are required but haven't been fetched, or when a split of `needed` has no row.
     """
     written = read_rows(config.written)
     splits = load_splits(config.splits)
@@ -63,12 +63,13 @@ def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("tr
     parts = split_rows([*written, *real], splits)
     plain = cache(normalise)  # all texts take seconds
     labelled = {plain(row.text) for rows in parts.values() for row in rows}
+    held = {base_key(row.text, plain) for name in ("validation", "test") for row in parts[name]}
     parts |= {name: once(parts[name]) for name in ("validation", "test")}
     parts["train"] = without_leaks(parts["train"], [*parts["validation"], *parts["test"]], plain)
     for name in needed:
         if not parts[name]:
             raise ConfigError(_lacking(name, config, splits))
-    return Corpus(**parts, unlabelled=unlabelled_lines(config, labelled))
+    return Corpus(**parts, unlabelled=unlabelled_lines(config, labelled, held, held_out))
 
 
 def _lacking(split: str, config: DataConfig, splits: Splits) -> str:
@@ -78,19 +79,24 @@ def _lacking(split: str, config: DataConfig, splits: Splits) -> str:
     return f"data.splits: {splits.lacking(split)} ({config.splits})"
 
 
-def unlabelled_lines(config: DataConfig, skip: set[str]) -> list[str]:
-    """Utterances of the public files marked as text to learn from, without duplicates and without those in `skip`.
+def unlabelled_lines(config: DataConfig, labelled: set[str], held: set[str], rooms: set[str]) -> list[str]:
+    """Utterances of the public files marked as text to learn from, without duplicates and without those that are labelled.
 
-    Two are one, and in `skip`, when they are the same normalised.
+    Two are one when they are the same normalised, as `labelled` holds them. Nor is there one with the words of a held-out
+    row (`held`, by `base_key`), or of a room for measuring or one of the held-out `rooms`, in whichever file it stands.
     """
     lines: dict[str, str] = {}
     for source in load_sources(config.public_sources):
         path = config.public_cache / source.name
         if source.split and path.exists():
-            for text, *_ in documents(path):
-                for line in split_utterances(text):
+            for one in documents(path):
+                # Of the room itself also what is too short to be known by elsewhere.
+                for line in [] if one.measuring or one.room in rooms else split_utterances(one.text):
                     lines.setdefault(normalise(line), line)
-    return [line for plain, line in lines.items() if plain not in skip]
+    known = (one for path in public_files(config.public_cache) for one in documents(path))
+    apart = Spoken(one.text for one in known if one.measuring or one.room in rooms)
+    fresh = [line for plain, line in lines.items() if plain not in labelled]
+    return [line for line in fresh if base_key(line) not in held and line not in apart]
 
 
 def crossed(lines: Sequence[str], count: int, seed: int | str) -> list[str]:
@@ -133,7 +139,7 @@ def labels_alone(row: Row, config: WrittenLessonsConfig) -> bool:
 
 
 def author(row: Row) -> str:
-    """The batch of who wrote or rewrote a row, also where its group is a room; empty for a real one."""
+    """The batch of who wrote or rewrote a row, also where its group is a room; empty for a real one (`Row.author`: its group)."""
     return str(row.meta.get("rewriter") or row.meta.get("batch") or "")
 
 

@@ -17,7 +17,7 @@ from zhenyan.training.metrics import (
     average_precision,
     bounds,
     brief_report,
-    calibration_error,
+    calibration,
     confusion,
     f1,
     precision_recall,
@@ -104,7 +104,7 @@ def quality(data: Labelled, scores: np.ndarray, decided: np.ndarray, schema: Sch
     """
     rated = data.rated(scores)
     return report(data.truth, decided & data.seen, schema.ids, schema.core, data.groups, data.told) | {
-        "calibration_error": calibration_error(data.truth[rated], scores[rated]),
+        **calibration(data.truth, scores, rated),
         "average_precision": average_precision(data.truth & rated, scores, schema.ids, rated),
     }
 

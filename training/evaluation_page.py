@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.report import marked
-from zhenyan.training.metrics import SUMMARY, bounds
+from zhenyan.training.metrics import SUMMARY, bounds, calibration_words
 from zhenyan.training.schema import Schema
 
 SIDE = 200  # of a drawing, in its own units
@@ -31,7 +31,7 @@ def write_page(path: Path, measured: dict[str, Any], schema: Schema) -> None:
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    environment.filters |= {"marked": marked, "bounds": bounds}
+    environment.filters |= {"marked": marked, "bounds": bounds, "calibration": calibration_words}
     bundle = measured["models"][measured["bundle"]]
     table = bundle["confusion"]["table"]
     wrong = [count for i, row in enumerate(table) for j, count in enumerate(row) if i != j]

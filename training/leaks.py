@@ -61,10 +61,11 @@ def without_leaks(train: Sequence[Row], held_out: Sequence[Row], plain: Callable
 
 
 def apart_from(train: Sequence[Row], measured: Sequence[Row]) -> tuple[list[Row], int]:
-    """The training rows less what stands behind a measured one and less the measured groups; how many measured ones stand there."""
+    """The training rows less what stands behind a measured one and less the measured authors and rooms; how many measured ones stand there."""
     plain = cache(normalise)  # all texts take seconds
-    known, groups = {base_key(row.text, plain) for row in train}, {row.group for row in measured} - {""}
-    apart = [row for row in without_leaks(train, measured, plain) if row.group not in groups]
+    known = {base_key(row.text, plain) for row in train}
+    names = {name for row in measured for name in (row.group, row.author)} - {""}
+    apart = [row for row in without_leaks(train, measured, plain) if names.isdisjoint((row.group, row.author))]
     return apart, sum(base_key(row.text, plain) in known for row in measured)
 
 

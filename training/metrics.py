@@ -16,6 +16,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 RESAMPLES = 1000
 FEW_GROUPS = 10  # whose rows are resampled within them as well
 SUMMARY = {"any_violation": "any violation", "core_micro": "core labels, micro", "micro": "all labels, micro"}
+ENOUGH = 20  # rows that have a label, from which its calibration is reported
 CURVE_POINTS = 100  # of a precision-recall curve that are kept
 
 
@@ -153,6 +154,38 @@ def calibration_error(truth: np.ndarray, probabilities: np.ndarray, bins: int = 
     found = reliability(truth, probabilities, bins)
     gaps = np.abs(np.subtract(found["probability"], found["share"]))
     return float((gaps * found["count"]).sum() / max(np.size(truth), 1))
+
+
+def calibration(
+    truth: np.ndarray, probabilities: np.ndarray, seen: np.ndarray, least: int = ENOUGH
+) -> dict[str, float]:
+    """Calibration errors of arrays (rows, labels): of any violation, of the labels on average, and of all cells pooled.
+
+    Nearly all cells are easy compliant ones, which hide in the pooled one what is wrong with the others. The probability of any
+    violation is the highest of a row's labels. The mean is left out where no label has `least` rows.
+    """
+    told = seen.any(1)
+    found = {
+        "calibration_error": calibration_error(truth[seen], probabilities[seen]),
+        "calibration_error_any_violation": calibration_error(
+            (truth & seen)[told].any(1), np.where(seen, probabilities, 0.0)[told].max(1, initial=0.0)
+        ),
+    }
+    each = label_errors(truth, probabilities, seen, least)
+    return found | ({"calibration_error_labels": float(np.mean(list(each.values())))} if each else {})
+
+
+def label_errors(truth: np.ndarray, probabilities: np.ndarray, seen: np.ndarray, least: int) -> dict[int, float]:
+    """Calibration error of each label, by its column, that at least `least` rows have."""
+    columns = np.flatnonzero((truth & seen).sum(0) >= least).tolist()
+    return {i: calibration_error(truth[seen[:, i], i], probabilities[seen[:, i], i]) for i in columns}
+
+
+def calibration_words(found: Mapping[str, Any]) -> str:
+    """The calibration errors in a report as they are printed; reports of before hold the pooled one alone."""
+    names = {"_any_violation": "of any violation", "_labels": "of the labels on average", "": "pooled"}
+    parts = {words: found.get(f"calibration_error{key}") for key, words in names.items()}
+    return ", ".join(f"{words} {value:.3f}" for words, value in parts.items() if value is not None)
 
 
 def average_precision(

@@ -24,7 +24,8 @@ class Gates(BaseModel):
     core_label_drop: Share | None
     other_label_drop: Share | None
     min_positives: Annotated[int, Field(ge=1)]
-    calibration_error: Share | None
+    any_violation_calibration_error: Share | None
+    label_calibration_error: Share | None
     evasion_mean_fall: Share | None
     evasion_worst_fall: Share | None
     latency_ratio: Annotated[float, Field(gt=0)] | None
@@ -60,13 +61,25 @@ def checks(found: Comparison, gates: Gates, schema: Schema) -> list[Check]:
             bound = gates.core_label_drop if label in schema.core else gates.other_label_drop
             add(f"fall of F1, {label}", _fall(found, label), bound)
     before, after = found.facts[found.a], found.facts[found.b]
-    add("calibration error", after["calibration_error"], gates.calibration_error)
+    add(
+        "calibration error of any violation",
+        after["calibration_error_any_violation"],
+        gates.any_violation_calibration_error,
+    )
+    if errors := _errors(found, gates):
+        add("calibration error of labels, mean", sum(errors) / len(errors), gates.label_calibration_error)
     if "evasion_mean_fall" in after:
         add("mean fall under evasion", after["evasion_mean_fall"], gates.evasion_mean_fall)
         add("worst fall under evasion", after["evasion_worst_fall"], gates.evasion_worst_fall)
     add("latency against the champion's", after["latency_ms"] / before["latency_ms"], gates.latency_ratio)
     add("rows decided differently", len(found.flips) / found.rows, gates.flip_rate)
     return result
+
+
+def _errors(found: Comparison, gates: Gates) -> list[float]:
+    """The candidate's calibration error of each label that enough rows have."""
+    each = found.label_errors.get(found.b, {})
+    return [error for label, error in each.items() if found.scores[label].positives >= gates.min_positives]
 
 
 def _fall(found: Comparison, name: str) -> float:

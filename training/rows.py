@@ -41,7 +41,18 @@ class Row:
     @property
     def group(self) -> str:
         """What a split must never cut: the room of a real line, the author batch of a written or rewritten one, or the source."""
-        return str(next((self.meta[key] for key in ("room", "batch", "rewriter", "source") if self.meta.get(key)), ""))
+        return self._first("room", "batch", "rewriter", "source")
+
+    @property
+    def author(self) -> str:
+        """What is held out together: the batch of who wrote or rewrote the row, also where its group is one of the writer's rooms.
+
+        The group of a row that nobody wrote.
+        """
+        return self._first("batch", "rewriter") or self.group
+
+    def _first(self, *names: str) -> str:
+        return str(next((self.meta[name] for name in names if self.meta.get(name)), ""))
 
 
 _OWN_FIELDS = {"text", "labels", "id", "channel", "annotated", "contested"}
@@ -67,6 +78,11 @@ def row_from_json(record: Any, origin: str) -> Row:
     if faults := [f"{origin}: field {fault}" for fault in _faults(record)]:
         raise InputError("\n".join(faults))
     annotated = record.get("annotated")
+    meta = {
+        key: value for key, value in record.items() if key not in _OWN_FIELDS and not (key in _NAMES and _blank(value))
+    }
+    if "pair" in meta:  # 7 and "7" name one pair
+        meta["pair"] = str(meta["pair"])
     return Row(
         text=record["text"],
         labels=tuple(record["labels"]),
@@ -75,11 +91,7 @@ def row_from_json(record: Any, origin: str) -> Row:
         annotated=None if annotated is None else tuple(annotated),
         contested=record.get("contested", False),
         origin=origin,
-        meta={
-            key: value
-            for key, value in record.items()
-            if key not in _OWN_FIELDS and not (key in _NAMES and _blank(value))
-        },
+        meta=meta,
     )
 
 

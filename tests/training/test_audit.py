@@ -268,7 +268,8 @@ def test_a_planted_error_is_found_decided_and_fixed(copied):
     assert result.exit_code == 0 and "suspects" in result.output and "precision at" in result.output
     assert "1 rows are left out of what two readers agree on: `zhenyan data check` says what" in result.output
     planted = [json.loads(line) for line in (copied / "planted.jsonl").read_text("utf-8").splitlines()]
-    assert len(planted) == sum(one["flagged"] for one in planted) + sum(not one["flagged"] for one in planted)
+    count, flagged = len(planted), sum(one["flagged"] for one in planted)
+    assert f"{count} planted: precision at {count} {flagged / count:.3f}" in " ".join(result.output.split())
     assert all(set(one["labels"]) != set(one["planted_labels"]) for one in planted)
     entries = [json.loads(line) for line in (copied / "fixes.jsonl").read_text("utf-8").splitlines()]
     (wrong,) = [e for e in entries if e["id"] == victim.id]

@@ -202,7 +202,9 @@ def test_every_group_is_decided_by_a_model_that_never_saw_it(config):
     assert len(held) == 2 and not held[0] & held[1]
     assert held[0] | held[1] == {row.group for row in train_rows}
     assert measured["rows"] == len(train_rows) and measured["folds"] == 2
-    assert 0 <= measured["any_violation"]["f1"] <= 1 and fold_table(measured).row_count >= 1
+    each, pooled = measured["groups"]["each"], measured["any_violation"]["f1"]
+    assert set(each) == held[0] | held[1] and min(each.values()) <= pooled <= max(each.values())
+    assert [next(iter(column.cells)) for column in fold_table(measured).columns[1:3]] == ["all", f"{pooled:.3f}"]
 
 
 def test_cross_validations_of_one_name_side_by_side_keep_their_own_splits(config):

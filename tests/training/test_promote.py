@@ -24,7 +24,9 @@ from zhenyan.training.registry import CHAMPION, PREVIOUS, Registry
 from zhenyan.training.schema import load_schema
 
 GATES = load_gates(Path(__file__).parents[2] / "configs/gates.yaml")
-FACTS = {"latency_ms": 2.0, "calibration_error": 0.01, "evasion_mean_fall": 0.01, "evasion_worst_fall": 0.02}
+FACTS = {
+    "latency_ms": 2.0, "calibration_error_any_violation": 0.03, "evasion_mean_fall": 0.01, "evasion_worst_fall": 0.02,
+}  # fmt: skip
 
 
 def comparison(fallen: dict[str, float], flips: int = 0, **facts: float) -> Comparison:
@@ -51,7 +53,11 @@ def test_an_equal_candidate_passes():
         (comparison({"core labels, micro": 0.02}), "fall of core micro F1", "core_micro_drop"),
         (comparison({"food_safety": 0.04}), "fall of F1, food_safety", "core_label_drop"),
         (comparison({"ip_infringement": 0.09}), "fall of F1, ip_infringement", "other_label_drop"),
-        (comparison({}, calibration_error=0.06), "calibration error", "calibration_error"),
+        (
+            comparison({}, calibration_error_any_violation=0.06),
+            "calibration error of any violation",
+            "any_violation_calibration_error",
+        ),
         (comparison({}, evasion_mean_fall=0.05), "mean fall under evasion", "evasion_mean_fall"),
         (comparison({}, evasion_worst_fall=0.2), "worst fall under evasion", "evasion_worst_fall"),
         (comparison({}, latency_ms=3.1), "latency against the champion's", "latency_ratio"),
@@ -178,9 +184,9 @@ def test_speeds_are_measured_in_turns(monkeypatch):
             clock[0] += self.seconds.pop(0)
 
     monkeypatch.setattr(comparing.time, "perf_counter", lambda: clock[0])
-    pair = [Timed("a", 0.004, 0.9, 0.005, 0.02), Timed("b", 0.001, 0.001, 0.9, 0.005)]
+    pair = [Timed("a", 0.004, 0.9, 0.005, 0.9, 0.02, 0.03), Timed("b", 0.001, 0.001, 0.9, 0.005, 0.006, 0.9)]
     slow, fast = speeds(pair, ["一", "二", "三", "四"], alone=3)
     assert asked[:6] == [(name, text) for text in "一二三" for name in "ab"]
-    assert asked[6:] == [(name, *"一二三四") for name in "ab"]
+    assert asked[6:] == [(name, *"一二三四") for _ in range(3) for name in "ab"]
     assert slow == pytest.approx({"latency_ms": 5, "lines_per_second": 200})
     assert fast == pytest.approx({"latency_ms": 1, "lines_per_second": 800})

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zhenyan.inference.bundle import MANIFEST, read_json
-from zhenyan.training.config import TrainConfig
+from zhenyan.training.config import TrainConfig, load_config
 from zhenyan.training.encoders.load import OFFLINE_DEFAULT
 from zhenyan.training.provenance import read_journal
-from zhenyan.training.schema import load_yaml
 
 UNKNOWN = "not stated: find out before you pass the model on (`encoder.licence` states it)"
 _EARLIER = re.compile(r", (gone on from|taught by) .*")  # what is said of a model before the latest
@@ -48,7 +47,7 @@ def model_name(folder: Path) -> str:
 
 
 def _of_model(folder: Path) -> tuple[str, Origin]:
-    """Name and origin of a bundle's or a run's model, the run's own warm start followed."""
+    """Name and origin of a bundle's or a run's model, the run's own warm start followed; ConfigError when the run's file is faulty."""
     if (folder / MANIFEST).exists():
         manifest = read_json(folder / MANIFEST)
         return manifest["bundle_id"], Origin(manifest["encoder"], manifest["encoder_licence"])
@@ -56,8 +55,7 @@ def _of_model(folder: Path) -> tuple[str, Origin]:
     path = run / "config.yaml"
     if not path.exists():
         return run.name, Origin("unknown", UNKNOWN)
-    config, tags = TrainConfig.model_validate(load_yaml(path)), read_journal(run).tags
-    return run.name, encoder_origin(config, tags.get("warm_start"))
+    return run.name, encoder_origin(load_config(path), read_journal(run).tags.get("warm_start"))
 
 
 def _name(source: str) -> str:
