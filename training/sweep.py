@@ -27,11 +27,15 @@ from zhenyan.training.outputs import make_folders
 from zhenyan.training.progress import Stopped
 from zhenyan.training.sweep_config import SweepConfig, Values
 from zhenyan.training.tracking import JOURNAL, Tracker
-from zhenyan.training.train import CONFIG, train
+from zhenyan.training.train import CONFIG, finished, train
 from zhenyan.training.trainer import BEST, Diverged
 
 STUDY, SWEEP, BEST_CONFIG = "study.db", "sweep.yaml", "best.yaml"
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+class _CutOff(BaseException):
+    """Carries Ctrl-C and SIGTERM past Optuna, which would end the trial as failed: one that is running is queued again."""
 
 
 class Watch(TrainerCallback):
@@ -112,6 +116,12 @@ def _search(
     tracker = _tracker(folder, config, base, console)
 
     def objective(trial: Trial) -> float:
+        try:
+            return tried(trial)
+        except KeyboardInterrupt:
+            raise _CutOff from None
+
+    def tried(trial: Trial) -> float:
         values = {key: suggest(trial, key, allowed) for key, allowed in config.space.items()}
         own = {"runs": str(folder), "name": f"trial-{trial.number:03}"}
         watch = Watch(trial)
@@ -129,19 +139,18 @@ def _search(
         if trial.state == TrialState.COMPLETE:
             tracker.metrics({BEST: trial.value, "best": study.best_value}, trial.number)
 
-    try:
+    with finished(tracker):
         left = config.trials - len(study.get_trials(states=DONE))
-        if left > 0:
-            study.optimize(objective, left, catch=(torch.OutOfMemoryError,), callbacks=[told])
+        try:
+            if left > 0:
+                study.optimize(objective, left, catch=(torch.OutOfMemoryError,), callbacks=[told])
+        except _CutOff:
+            raise KeyboardInterrupt from None
         best = _best(study, folder)
         chosen = load_config(config.config, fixed | best.params | {"name": config.name})
         (folder / BEST_CONFIG).write_text(dump_config(chosen), encoding="utf-8")
         tracker.tags({"best.run": best.user_attrs["run"]} | {f"best.{k}": str(v) for k, v in best.params.items()})
         tracker.artifacts(folder / BEST_CONFIG)
-    except BaseException as error:
-        tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-        raise
-    tracker.finish()
 
 
 def _tracker(folder: Path, config: SweepConfig, base: TrainConfig, console: Console) -> Tracker:

@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training.config import Count, Seed, TrainConfig, load_config
+from zhenyan.training.config import Count, Seed, Strict, TrainConfig, load_config
 from zhenyan.training.schema import explain, load_yaml
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Range(_Strict):
+class Range(Strict):
     """Anything from `low` to `high`; whole numbers when both are."""
 
     low: int | float
@@ -53,14 +49,14 @@ Values = Annotated[
 ]
 
 
-class Pruning(_Strict):
+class Pruning(Strict):
     """Trials below the median of earlier ones at the same evaluation are ended (optuna's MedianPruner)."""
 
     startup_trials: Annotated[int, Field(ge=0)] = 4  # never pruned
     warmup_evaluations: Annotated[int, Field(ge=0)] = 1  # of every trial, never pruned at
 
 
-class SweepConfig(_Strict):
+class SweepConfig(Strict):
     """A search over values of a training configuration."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

@@ -389,9 +389,9 @@ def test_the_example_of_a_new_label_fits_the_schema(tmp_path, root):
     )
     new = Schema.model_validate(yaml.safe_load(planned.schema_text))
     rows = read_rows(folder / "private_diversion.jsonl")
-    found = check_corpus(rows, new, Splits(validation=["p02"], test=["p03"]))
+    found = check_corpus(rows, new, Splits(validation=["xp2"], test=["xp3"]))
     assert not found.faults and not found.notes
-    for batch, least in (("p01", 30), ("p02", 15), ("p03", 15)):
+    for batch, least in (("xp1", 30), ("xp2", 15), ("xp3", 15)):
         own = [row for row in rows if row.group == batch]
         carried = sum("private_diversion" in row.labels for row in own)
         assert carried >= least and abs(carried - len(own) / 2) <= 1

@@ -94,6 +94,9 @@ def test_a_better_candidate_passes():
     ("text", "message"),
     [("core_micro_drop: 3", "core_micro_drop: input should be less than or equal to 1, found 3"),
      ("latency: 2", "latency: no such key; there are latency_ratio, any_violation_drop"),
+     ("flip_rate: yes", "flip_rate: value error, this is no switch, found true"),
+     ("min_positives: on", "min_positives: value error, this is no switch, found true"),
+     ("latency_ratio: .inf", "latency_ratio: input should be a finite number, found inf"),
      ("core_micro_drop: null", "evasion_mean_fall: field required"), ("", "must be a section with the keys any_violation_drop"),
      ("x: " + "[" * 5000, r"gates.yaml: not YAML that can be read: lists or sections are nested too deeply")],
 )  # fmt: skip

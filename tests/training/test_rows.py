@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
-from zhenyan.inference.errors import InputError
+from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.training.config import DataConfig, DistilConfig, VoiceConfig
 from zhenyan.training.corpus_check import check_corpus
-from zhenyan.training.dataset import looks_dangerous, origin
+from zhenyan.training.dataset import crossed_rows, looks_dangerous, origin, weights
+from zhenyan.training.export import probe_rows
 from zhenyan.training.rows import Row, expand, read_rows, row_from_json
 from zhenyan.training.schema import load_schema
 from zhenyan.training.splits import Splits
+from zhenyan.training.voice import drawn
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "mine.TSV", "mine.xlsx", "mine.parquet"])
@@ -123,3 +126,23 @@ def test_groups_of_the_splits_that_no_row_is_of_are_named():
     rows = [Row("甲", (), origin="f:1", meta={"batch": "b22"})]
     found = check_corpus(rows, load_schema(), Splits(validation=["b22", "b2Z"], test=["b24"]))
     assert found.absent_groups == ["b2Z", "b24"] and not found.notes
+
+
+def test_copy_is_not_real_whatever_it_is_grouped_by():
+    """What was decided on the review page has a room, what `data import` gives a source; neither names a batch."""
+    names = [
+        ("live", {"room": "r"}),
+        ("copy", {"room": "shop"}),
+        ("copy", {"source": "tasks"}),
+        ("copy", {"batch": "b"}),
+    ]
+    rows = [row_from_json({"text": f"第{i}行", "labels": [], "channel": channel, **name}, f"f:{i}")
+            for i, (channel, name) in enumerate(names)]  # fmt: skip
+    assert [origin(row) for row in rows] == ["real", "written", "written", "written"]
+    assert [row.group for row in rows] == ["r", "shop", "tasks", "b"]
+    assert weights(rows, DataConfig(written_weight=2.0)) == [1.0, 2.0, 2.0, 2.0]
+    some, real = drawn(rows, VoiceConfig(), seed=1)
+    assert [row.group for row, spoken in zip(some, real, strict=True) if spoken] == ["r"]
+    with pytest.raises(ConfigError, match="no real line to make others of"):
+        crossed_rows(rows[1:], DistilConfig(teachers=["a"], crossed=1), seed=1)
+    assert probe_rows(rows) == [3]  # a bundle ships them, so a shop's own copy stays here

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import signal
 import sys
 from types import SimpleNamespace
 
@@ -147,6 +149,36 @@ def test_weak_trials_are_pruned_and_cut_off_ones_tried_again(files, small_config
         search(files(space={"optim.batch_size": [16]}))
 
 
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_trial_that_is_cut_off_is_tried_again_with_its_values(
+    files, small_config, monkeypatch, caplog, request, sent
+):
+    """Optuna would mark it as failed, with a traceback."""
+    rates = []
+
+    def train(config, *, console, callbacks, parent):
+        (watch,) = callbacks
+        watch.on_train_begin(SimpleNamespace(output_dir=str(parent / config.name / "trainer")), None, None)
+        rates.append(config.optim.learning_rate)
+        if len(rates) == 1:
+            signal.raise_signal(sent)
+        watch.on_evaluate(None, None, None, metrics={f"eval_{BEST}": 0.5})
+
+    monkeypatch.setattr(sweeping, "train", train)
+    monkeypatch.setattr(logging.getLogger("optuna"), "handlers", [caplog.handler])
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # else a sweep that doesn't hear it would end the tests
+    request.addfinalizer(lambda: signal.signal(signal.SIGTERM, before))
+    with pytest.raises(KeyboardInterrupt):
+        search(files())
+    assert not caplog.records and signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    assert [run.info.status for run in runs_of(small_config)] == ["KILLED"]
+    folder = search(files())
+    states = [trial.state for trial in study_of(folder).trials]
+    assert states == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
+    assert rates[0] == rates[1] != rates[2]
+    assert [run.info.status for run in runs_of(small_config)] == ["FINISHED"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -166,6 +198,12 @@ def test_weak_trials_are_pruned_and_cut_off_ones_tried_again(files, small_config
         ({"space": {"name": ["a"], "runs": ["b"]}}, "space: name, runs can't be searched"),
         ({"trails": 3}, "trails: no such key; there are trials, "),
         ({"trials": 0}, "trials: input should be greater than or equal to 1, found 0"),
+        ({"trials": True}, "trials: value error, this is no switch, found true"),
+        ({"pruning": {"warmup_evaluations": True}}, "pruning.warmup_evaluations: value error, this is no switch"),
+        (
+            {"space": {"optim.epochs": {"low": True, "high": 2}}},
+            "space.optim.epochs.range.low: value error, this is no",
+        ),
         ({"config": "gone.yaml"}, "gone.yaml: no such file"),
     ],
 )
