@@ -7,7 +7,7 @@ import importlib
 import os
 import shutil
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,27 +117,36 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def small_config(tmp_path: Path, tiny_encoder: Path, mlflow_database: Path, root: Path) -> TrainConfig:
-    """Two author batches, one epoch, everything written below tmp_path; the file is tmp_path/config.yaml.
+@pytest.fixture(scope="session")
+def tiny_config(tiny_encoder: Path, mlflow_database: Path, root: Path) -> Callable[[Path], TrainConfig]:
+    """Makes a configuration: two author batches, one epoch, everything written below a folder; the file is its config.yaml.
 
     Tiny checkpoints test the code paths of training; what a model can do is tested on the bundled one.
     """
     import yaml
     from zhenyan.training.config import load_config
 
-    splits = tmp_path / "splits.yaml"
-    splits.write_text("validation: [b02]\ntest: [b03]\n", encoding="utf-8")
-    settings = {
-        "name": "tiny", "runs": str(tmp_path / "runs"), "cache": str(tmp_path / "cache"),
-        "encoder": {"source": str(tiny_encoder), "trim_vocabulary": False, "max_tokens": 64},
-        "pretrain": None,
-        "data": {"written": [f"{root}/data/corpus/b0[123].jsonl"], "public_labels": [], "public_cache": str(tmp_path / "public"),
-                 "splits": str(splits)},
-        "optim": {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3, "precision": "fp32", "threads": 1},
-        "tracking": {"uri": f"sqlite:///{tmp_path}/mlflow.db"},
-    }  # fmt: skip
-    shutil.copy(mlflow_database, tmp_path)
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    return load_config(path)
+    def make(folder: Path) -> TrainConfig:
+        splits = folder / "splits.yaml"
+        splits.write_text("validation: [b02]\ntest: [b03]\n", encoding="utf-8")
+        settings = {
+            "name": "tiny", "runs": str(folder / "runs"), "cache": str(folder / "cache"),
+            "encoder": {"source": str(tiny_encoder), "trim_vocabulary": False, "max_tokens": 64},
+            "pretrain": None,
+            "data": {"written": [f"{root}/data/corpus/b0[123].jsonl"], "public_labels": [], "public_cache": str(folder / "public"),
+                     "splits": str(splits)},
+            "optim": {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3, "precision": "fp32", "threads": 1},
+            "tracking": {"uri": f"sqlite:///{folder}/mlflow.db"},
+        }  # fmt: skip
+        shutil.copy(mlflow_database, folder)
+        path = folder / "config.yaml"
+        path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        return load_config(path)
+
+    return make
+
+
+@pytest.fixture
+def small_config(tmp_path: Path, tiny_config: Callable[[Path], TrainConfig]) -> TrainConfig:
+    """A configuration whose runs are written below tmp_path."""
+    return tiny_config(tmp_path)

@@ -163,32 +163,45 @@ def sync(
 ) -> None:
     """Send to MLflow what a run, or a sweep with all its trials, could not send while it went.
 
-    Exit codes: 0 MLflow has everything, 1 it has all but files that are gone, which are named, 2 it can't be reached.
+    Exit codes: 0 MLflow has everything, 1 it has all but files that are gone, which are named, 2 it can't be reached, or what
+    a run keeps is damaged. Other runs are sent all the same.
     """
     need_extra()
-    from zhenyan.training.config import load_config
-    from zhenyan.training.tracking import JOURNAL, Tracker, shown_uri
+    from zhenyan.training.tracking import JOURNAL
 
     folders = sorted(journal.parent for journal in run.rglob(JOURNAL))
     if not folders:
         raise ConfigError(
             f"{run}: no run folder ({JOURNAL} is missing); give one, such as runs/NAME, or a folder of them"
         )
-    lacking, away = False, []
+    lacking, unsent = False, []
     for folder in folders:
-        config = load_config(folder / "config.yaml").tracking
-        tracker = Tracker(folder, config, folder.name)
-        if not tracker.flush(patient=True):
-            away.append(f"{folder}: MLflow at {shown_uri(config)}: {tracker.problem}; nothing is lost, try again later")
-            continue  # another's server may be there
-        if tracker.run_id is None:
-            typer.echo(f"{folder}: its journal is empty, there is nothing to send")
-            continue
-        gone = ", ".join(map(str, tracker.gone()))
-        lacking |= bool(gone)
-        but = f", but for what is gone: {gone}; put it back and sync again to send it, too" if gone else ""
-        typer.echo(f"MLflow at {shown_uri(config)} has everything of {folder} (run {tracker.run_id}){but}")
-    if away:
-        raise ConfigError("\n".join(away))
+        try:
+            lacking |= _send(folder)
+        except ConfigError as error:  # another's server may be there, and its files whole
+            unsent.append(str(error))
+    if unsent:
+        raise ConfigError("\n".join(unsent))
     if lacking:
         raise typer.Exit(1)
+
+
+def _send(folder: Path) -> bool:
+    """Send what one run has; returns whether files of it are gone. ConfigError when it can't be sent, or is damaged."""
+    from zhenyan.training.config import load_config
+    from zhenyan.training.tracking import Tracker, check_kept, shown_uri
+
+    config = load_config(folder / "config.yaml").tracking
+    check_kept(folder)
+    tracker = Tracker(folder, config, folder.name)
+    if not tracker.flush(patient=True):
+        raise ConfigError(
+            f"{folder}: MLflow at {shown_uri(config)}: {tracker.problem}; nothing is lost, try again later"
+        )
+    if tracker.run_id is None:
+        typer.echo(f"{folder}: its journal is empty, there is nothing to send")
+        return False
+    gone = ", ".join(map(str, tracker.gone()))
+    but = f", but for what is gone: {gone}; put it back and sync again to send it, too" if gone else ""
+    typer.echo(f"MLflow at {shown_uri(config)} has everything of {folder} (run {tracker.run_id}){but}")
+    return bool(gone)

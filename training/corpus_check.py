@@ -10,7 +10,7 @@ from typing import Any
 from zhenyan.inference.normalise import plain_text
 from zhenyan.training.duplicates import Shingles
 from zhenyan.training.rows import Row, reading_fault
-from zhenyan.training.rulings import broken_rulings
+from zhenyan.training.rulings import broken_rulings, rulings_for
 from zhenyan.training.schema import Schema
 from zhenyan.training.splits import Splits
 
@@ -67,7 +67,8 @@ def check_corpus(written: Sequence[Row], schema: Schema, splits: Splits, public:
     found.faults += _repeated_ids(rows)
     _duplicates(rows, len(written), splits, found)
     _pairs(rows, found)
-    found.notes += [f"{row.origin}: {reason}" for row in rows for reason in broken_rulings(row)]
+    rulings = rulings_for(schema)
+    found.notes += [f"{row.origin}: {reason}" for row in rows for reason in broken_rulings(row, rulings)]
     _grams(written, found)
     found.counts = count(rows, schema, splits) | found.counts
     return found

@@ -26,18 +26,20 @@ from zhenyan.inference.doctor import MAX_FLIPS
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import ExportConfig, ThresholdConfig, TrainConfig, load_config
 from zhenyan.training.dataset import Corpus, load_corpus
+from zhenyan.training.decisions import Decisions, decisions_of
 from zhenyan.training.encoders.origin import encoder_origin
 from zhenyan.training.evaluate import Labelled, labelled
 from zhenyan.training.metrics import f1
 from zhenyan.training.model_card import changelog_entry, model_card
-from zhenyan.training.modelling import MultiLabelClassifier, load_model, read_meta
+from zhenyan.training.modelling import MultiLabelClassifier, load_model
 from zhenyan.training.predict import predict_as_read, sigmoid
 from zhenyan.training.provenance import git_commit, read_journal, rows_digest, use_threads
 from zhenyan.training.quantise import quantise, quantise_weights
 from zhenyan.training.rows import Row
+from zhenyan.training.saved_model import read_meta
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.thresholds import thresholds_table
-from zhenyan.training.tracking import Tracker
+from zhenyan.training.tracking import Tracker, check_kept
 from zhenyan.training.train import CONFIG, METRICS, MODEL, THRESHOLDS, decide
 
 OPSET = 20
@@ -93,14 +95,6 @@ def to_onnx(model: MultiLabelClassifier, path: Path) -> None:
             raise RuntimeError(f"{path}: the exporter fixed a dimension of {value.name}")
 
 
-@dataclass(frozen=True)
-class Decisions:
-    """Every label's threshold with how it was chosen, and what decisions by them are worth on validation rows."""
-
-    thresholds: dict[str, dict[str, Any]]
-    metrics: dict[str, Any]
-
-
 def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any] | None = None) -> bool:
     """Write run `run` as a bundle at `output`; returns False, and writes nothing, when the gate fails.
 
@@ -109,6 +103,7 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
     the schema lacks, or `output` is a place where something else would be lost.
     """
     config = config_of(run, changes)
+    check_kept(run)
     use_threads(config.optim)
     check_output(run, output)
     tidy(output)
@@ -194,11 +189,6 @@ def config_of(run: Path, changes: dict[str, Any] | None = None) -> TrainConfig:
             f"{run}: the run isn't finished ({', '.join(missing)} missing); train --resume goes on with it"
         )
     return load_config(run / CONFIG, changes)
-
-
-def decisions_of(run: Path) -> Decisions:
-    """What the run itself chose."""
-    return Decisions(*(json.loads((run / name).read_text(encoding="utf-8")) for name in (THRESHOLDS, METRICS)))
 
 
 def decide_anew(

@@ -77,7 +77,7 @@ def plan_migration(
     plan = Plan(_next_number(records), migration, schema_path, text, new.version)
     for file in files_once(expand([str(item) for item in data])):
         _migrate_file(file, plan, layouts)
-    plan.mentions = list(_mentions(schema_path, _given_up(migration, new.ids)))
+    plan.mentions = list(_mentions(SchemaText(text, schema_path), _given_up(migration, new.ids)))
     return plan
 
 
@@ -191,17 +191,21 @@ def _to_relabel(record: dict[str, Any], step: Step, path: Path) -> dict[str, Any
     return {"file": str(path), **known, "was": step.labels[0], "choose_from": step.into}
 
 
-def _mentions(schema_path: Path, gone: set[str]) -> Iterator[str]:
-    """Lines of other configuration files that name a label which is gone; they are a person's to change."""
+def _mentions(schema: SchemaText, gone: set[str]) -> Iterator[str]:
+    """Lines of the schema as it will be, and of other configuration files, that name a label which is gone; they are a person's to change."""
     if not gone:
         return
     words = re.compile(r"\b(" + "|".join(map(re.escape, sorted(gone))) + r")\b")
-    for path in sorted(schema_path.parent.rglob("*.yaml")):
-        if path != schema_path:
-            # In another encoding ids, which are ASCII, are found as well.
-            for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-                if found := words.search(line):
-                    yield f"{path}:{number} names {found.group()}"
+    for path in sorted(schema.path.parent.rglob("*.yaml")):
+        # In another encoding ids, which are ASCII, are found as well.
+        lines = schema.prose() if path == schema.path else _numbered(path.read_text(encoding="utf-8", errors="replace"))
+        for number, line in lines:
+            if found := words.search(line):
+                yield f"{path}:{number} names {found.group()}"
+
+
+def _numbered(text: str) -> list[tuple[int, str]]:
+    return list(enumerate(text.splitlines(), 1))
 
 
 def _record(plan: Plan) -> dict[str, Any]:

@@ -18,10 +18,8 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training.encoders.load import backbone
 from zhenyan.training.pairs import CharacterPairs, restored
 from zhenyan.training.restore import read_bundle
+from zhenyan.training.saved_model import AGAIN, ENCODER, HEAD, META, PAIRS, read_meta
 from zhenyan.training.schema import Change, Schema, former
-
-_META = "zhenyan.json"
-_PAIRS = "pairs."
 
 
 @dataclass
@@ -97,37 +95,27 @@ def blend(model: MultiLabelClassifier, start: Mapping[str, Tensor], share: float
 def save_model(model: MultiLabelClassifier, tokenizer: PreTrainedTokenizerFast, folder: Path, **meta: Any) -> None:
     """Write encoder, head, tokenizer and `meta` as safetensors and JSON; nothing is pickled."""
     folder.mkdir(parents=True, exist_ok=True)
-    model.encoder.save_pretrained(folder / "encoder")
-    tokenizer.save_pretrained(folder / "encoder")
+    model.encoder.save_pretrained(folder / ENCODER)
+    tokenizer.save_pretrained(folder / ENCODER)
     head = {"weight": model.head.weight, "bias": model.head.bias, "centre": model.centre, "spread": model.spread}
     if model.pairs is not None:
-        head |= {_PAIRS + name: value for name, value in model.pairs.state_dict().items()}
-    save_file({name: value.detach().cpu().contiguous() for name, value in head.items()}, folder / "head.safetensors")
+        head |= {PAIRS + name: value for name, value in model.pairs.state_dict().items()}
+    save_file({name: value.detach().cpu().contiguous() for name, value in head.items()}, folder / HEAD)
     described = {"labels": model.labels, "pooling": model.pooling, **meta}
-    (folder / _META).write_text(json.dumps(described, ensure_ascii=False, indent=2), encoding="utf-8")
-
-
-def read_meta(folder: Path) -> dict[str, Any]:
-    """What `save_model` wrote about the model; ConfigError when `folder` holds none, or something else."""
-    try:
-        meta = json.loads((folder / _META).read_text(encoding="utf-8"))
-        if isinstance(meta, dict) and isinstance(meta.get("labels"), list):
-            return meta
-        raise ConfigError(f"{folder / _META}: not what a run wrote; take the run's model folder again")
-    except ValueError as error:
-        raise ConfigError(f"{folder / _META}: not JSON ({error}); take the run's model folder again") from None
-    except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError(
-            f"{folder}: no trained model here ({_META} is missing); give a run's model folder or a bundle"
-        ) from None
+    (folder / META).write_text(json.dumps(described, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
 def _read_saved(
     folder: Path,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, dict[str, Tensor], dict[str, Any]]:
     meta = read_meta(folder)
-    tokenizer = cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(folder / "encoder"))
-    return backbone(folder / "encoder"), tokenizer, load_file(folder / "head.safetensors"), meta
+    try:
+        tokenizer = cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(folder / ENCODER))
+        encoder = backbone(folder / ENCODER)
+    except (OSError, ValueError, RuntimeError) as error:  # files that are whole, and don't fit each other
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"{folder / ENCODER}: can't be loaded ({reason}); {AGAIN}") from None
+    return encoder, tokenizer, load_file(folder / HEAD), meta
 
 
 def labels_of(folder: Path) -> list[str]:
@@ -143,7 +131,7 @@ def width_of(folder: Path) -> int:
         if "hidden" not in manifest:
             raise ConfigError(f"{folder / MANIFEST}: says nothing of `hidden`; export the bundle's run again")
         return int(manifest["hidden"])
-    return int(AutoConfig.from_pretrained(folder / "encoder").hidden_size)
+    return int(AutoConfig.from_pretrained(folder / ENCODER).hidden_size)
 
 
 def lacking(folder: Path, schema: Schema) -> list[str]:
@@ -172,7 +160,7 @@ def load_model(
             if old is not None:
                 model.head.weight[row] = head["weight"][old]
                 model.head.bias[row] = head["bias"][old]
-    tables = {name.removeprefix(_PAIRS): head[name] for name in head if name.startswith(_PAIRS)}
+    tables = {name.removeprefix(PAIRS): head[name] for name in head if name.startswith(PAIRS)}
     if pairs and tables:
         model.pairs = restored(tables).for_labels(columns)
     return model, tokenizer, meta

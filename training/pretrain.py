@@ -43,7 +43,7 @@ from zhenyan.training.config import EncoderConfig, PretrainConfig
 from zhenyan.training.encoders.load import OFFLINE_DEFAULT, revision, set_dropout
 from zhenyan.training.outputs import make_folders
 from zhenyan.training.precision import bf16_is_faster
-from zhenyan.training.trainer import EpochOfCollator, EpochSampler
+from zhenyan.training.trainer import Diverged, EpochOfCollator, EpochSampler
 
 IGNORED = -100  # the collator's label of a token that was not masked
 WAIT = 5.0  # seconds between two looks at whether another training is done
@@ -133,7 +133,8 @@ def continue_pretraining(
     """Train on `texts`, in every process, and save encoder and tokenizer to `folder`.
 
     Cut off and called again with the same arguments, the seed too, it goes on from its last checkpoint, one for each tenth
-    of the way. While another training makes the same folder it waits, and takes what that one has made.
+    of the way. While another training makes the same folder it waits, and takes what that one has made. Diverged, and nothing
+    is saved, when weights are no numbers any more.
     """
     partial = folder.with_suffix(".partial")
     with _alone(folder):
@@ -142,6 +143,7 @@ def continue_pretraining(
         trainer = _trainer(encoder, tokenizer, texts, config, partial / "trainer", seed)
         checkpoint = newest_checkpoint(partial / "trainer")
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        _check_finite(encoder, config, partial)
         if distributed.is_first():
             _save(encoder, tokenizer, folder, partial)
         distributed.first_says(None)
@@ -191,6 +193,18 @@ def _arguments(config: PretrainConfig, output: Path, seed: int) -> TrainingArgum
         logging_steps=100,
         report_to=[],
         dataloader_pin_memory=False,
+    )
+
+
+def _check_finite(encoder: PreTrainedModel, config: PretrainConfig, partial: Path) -> None:
+    """Diverged when a weight is no number: saved, it would spoil every training that finds this encoder in the cache."""
+    if all(bool(torch.isfinite(weight).all()) for weight in encoder.parameters()):
+        return
+    if distributed.is_first():
+        shutil.rmtree(partial, ignore_errors=True)  # its checkpoints have diverged, too
+    raise Diverged(
+        f"pretrain.learning_rate: with {config.learning_rate:g} masked-language training diverged: the encoder's weights are "
+        "no numbers any more; nothing was kept; set it lower"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import subprocess
@@ -17,9 +16,9 @@ from zhenyan.inference.cpu import allowed_cpus
 from zhenyan.training import distributed
 from zhenyan.training.config import OptimConfig, TrainConfig
 from zhenyan.training.dataset import Corpus
+from zhenyan.training.journal import entries
 from zhenyan.training.precision import arithmetic
 from zhenyan.training.rows import Row
-from zhenyan.training.tracking import JOURNAL
 
 GPU = "GPU"
 
@@ -102,14 +101,11 @@ class Journal:
 def read_journal(run: Path) -> Journal:
     """Tags and training time of a run; the time between a cut and the restart after it doesn't count.
 
-    A last line without its end, which a kill amid a write leaves, is passed over.
+    ConfigError names the line of a journal that is damaged.
     """
     tags: dict[str, str] = {}
     milliseconds, started, last = 0, None, 0
-    path = run / JOURNAL
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    for line in text[: text.rfind("\n") + 1].splitlines():
-        entry = json.loads(line)
+    for entry in entries(run):
         if entry["kind"] in ("params", "restart"):
             milliseconds += last - started if started is not None else 0
             started = entry["time"]

@@ -68,6 +68,13 @@ class SchemaText:
             self.text[: value.start_mark.index] + str(int(value.value) + 1) + self.text[value.end_mark.index :]
         )
 
+    def prose(self) -> list[tuple[int, str]]:
+        """Numbered lines, without those of `changes`, which tell of former names, and of the labels' ids."""
+        told = {self.text.count("\n", 0, block.id_start) for block in self._blocks().values()}
+        if node := self._nodes().get("changes"):
+            told |= set(range(node[0].start_mark.line, _last(node[1]).end_mark.line + 1))
+        return [(number + 1, line) for number, line in enumerate(self._lines()) if number not in told]
+
     def _with(self, text: str) -> SchemaText:
         return SchemaText(text, self.path)
 

@@ -19,9 +19,11 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from zhenyan.inference import locks
+from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import TrackingConfig, without_login
+from zhenyan.training.journal import JOURNAL, entries
+from zhenyan.training.whole import read_object
 
-JOURNAL = "tracking.jsonl"
 _STATE = "tracking.json"  # the run at the server in use; the same of other servers, by run id; the parent run's folder
 _PATIENCE = 60.0  # seconds until a server that was away is tried again; doubled each time it still is
 _BATCH = 100  # MLflow takes at most this many parameters or tags at once
@@ -165,16 +167,18 @@ class Tracker:
         """
         if self.problem and not patient and time.monotonic() < self._again:
             return False
-        lines = (self.folder / JOURNAL).read_text(encoding="utf-8").splitlines()
-        if not lines:  # cut off before, or amid, its first entry
+        lines = [line.strip() for line in (self.folder / JOURNAL).read_text(encoding="utf-8").splitlines()]
+        begun = next((line for line in lines if line), None)
+        if begun is None:  # cut off before, or amid, its first entry
             return True
         try:
-            client = self._client(json.loads(lines[0])["time"])
+            client = self._client(json.loads(begun)["time"])
             for value in list(self._run.missing):
                 self._send_artifact(client, value)
                 self._save()
             for line in lines[self.sent :]:
-                self._send(client, json.loads(line))
+                if line:  # else it was broken, and a person has emptied it
+                    self._send(client, json.loads(line))
                 self._run.sent += 1
                 self._save()
         except Exception as error:  # whatever the client raises: training must go on
@@ -198,9 +202,7 @@ class Tracker:
     def _load(self) -> None:
         if not (self.folder / _STATE).exists():
             return
-        state = json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
-        parent, elsewhere = state.pop("parent", None), state.pop("elsewhere", {})
-        self._run, self._elsewhere = _ServerRun(**state), [_ServerRun(**one) for one in elsewhere.values()]
+        self._run, self._elsewhere, parent = _state(self.folder)
         if parent:
             self.parent = (self.folder / parent).resolve()
 
@@ -279,6 +281,30 @@ class Tracker:
         send = client.log_artifacts if path.is_dir() else client.log_artifact
         send(self.run_id, str(path), value["under"])
         self._run.missing = [one for one in self._run.missing if one != value]
+
+
+def _state(folder: Path) -> tuple[_ServerRun, list[_ServerRun], str | None]:
+    """The run at the server in use, at others, and its parent's folder; ConfigError when the file of them is damaged."""
+    path = folder / _STATE
+    remedy = "put it back, or delete it: then sync sends all of the run anew, as another one and nested under none"
+    state = read_object(path, remedy)
+    try:
+        parent, elsewhere = state.pop("parent", None), state.pop("elsewhere", {})
+        here, *others = [_ServerRun(**one) for one in (state, *elsewhere.values())]
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: not what a run keeps ({error}); {remedy}") from None
+    if not all(isinstance(one.sent, int) and isinstance(one.missing, list) for one in (here, *others)):
+        raise ConfigError(f"{path}: not what a run keeps (`sent` or `missing`); {remedy}")
+    return here, others, parent
+
+
+def check_kept(run: Path) -> None:
+    """ConfigError names the file, and the line, of what a run keeps for its server and is damaged; its parent's, too."""
+    for _ in entries(run):
+        pass
+    parent = _state(run)[2] if (run / _STATE).exists() else None
+    if parent and (run / parent / _STATE).exists():
+        _state(run / parent)
 
 
 class NoTracker(Tracker):

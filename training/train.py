@@ -20,12 +20,12 @@ import numpy as np
 import torch
 import transformers
 from rich.console import Console
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import TrainerCallback
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
-from zhenyan.training.checkpoints import newest_checkpoint
+from zhenyan.training.checkpoints import START, check_start, faults, keep_start, newest_checkpoint
 from zhenyan.training.config import DistilConfig, EncoderConfig, ThresholdConfig, TrainConfig, as_record, dump_config
 from zhenyan.training.dataset import Corpus, crossed_rows, load_corpus, origin, to_dataset, unlabelled
 from zhenyan.training.encoders.load import (
@@ -50,12 +50,11 @@ from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.teachers import learn_from
 from zhenyan.training.thresholds import choose_all
-from zhenyan.training.tracking import NoTracker, Tracker
+from zhenyan.training.tracking import NoTracker, Tracker, check_kept
 from zhenyan.training.trainer import build_trainer, check_machine
 from zhenyan.training.voice import add_voice, drawn
 
 MODEL, THRESHOLDS, METRICS, CONFIG = "model", "thresholds.json", "metrics.json", "config.yaml"
-START = "start.safetensors"
 
 
 @dataclass
@@ -89,9 +88,12 @@ def train(
     transformers.set_seed(config.seed)
     check_machine(config)
     schema = load_schema(config.data.label_schema)
-    checkpoint = checkpoint_of(resume) if resume else None
+    checkpoint = None
     if resume:
-        warm_start = began_with(resume, warm_start)
+        check_kept(resume)
+        checkpoint, warm_start = checkpoint_of(resume), began_with(resume, warm_start)
+        if config.optim.blend < 1:
+            check_start(resume / "trainer")
     fresh = check_models(config, schema, warm_start)
     corpus = load_corpus(config.data, schema)
     if config.voice:
@@ -168,12 +170,6 @@ def fit(
     return distributed.first_says(metrics)
 
 
-def keep_start(model: MultiLabelClassifier, folder: Path) -> None:
-    """Write the weights that training starts from; a resumed run blends with them too."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.detach().cpu().clone() for name, value in model.state_dict().items()}, folder / START)
-
-
 def new_folder(config: TrainConfig) -> Path:
     """An empty run folder with the configuration in it; ConfigError when it can't be made."""
     stem = config.runs / f"{config.name}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -195,8 +191,9 @@ def checkpoint_of(folder: Path) -> str:
         return str(checkpoint)
     if (folder / METRICS).exists():
         raise ConfigError(f"{folder}: this run is finished; to train on from its model: --from {folder / MODEL}")
+    damaged = "".join(f" that is whole ({fault})" for fault in faults(folder / "trainer")[:1])
     raise ConfigError(
-        f"{folder}: no checkpoint to resume from; start the training again without --resume (a masked-language step "
+        f"{folder}: no checkpoint to resume from{damaged}; start the training again without --resume (a masked-language step "
         "that was cut off goes on from its own)"
     )
 

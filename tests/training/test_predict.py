@@ -10,7 +10,8 @@ from zhenyan.inference.bundle import DEFAULT_BUNDLE
 from zhenyan.training import train as module
 from zhenyan.training.calibration import Scaling
 from zhenyan.training.dataset import load_corpus
-from zhenyan.training.export import decide_anew, decisions_of
+from zhenyan.training.decisions import decisions_of
+from zhenyan.training.export import decide_anew
 from zhenyan.training.modelling import load_model
 from zhenyan.training.predict import predict, predict_as_read, sigmoid
 from zhenyan.training.schema import load_schema

