@@ -48,7 +48,12 @@ Split = Annotated[bool | None, typer.Option("--split/--no-split", show_default=F
     "codes that a recogniser wrote (.json) or that name a recording (file: ....mp4)."))]  # fmt: skip
 FindEvidence = Annotated[bool, typer.Option(help="Find the words that carried each decision.")]
 Context = Annotated[bool, typer.Option(help="Also read neighbouring lines of a stream together.")]
-Restart = Annotated[bool, typer.Option("--restart", help="Forget an earlier run with this output.")]
+Restart = Annotated[
+    bool,
+    typer.Option(
+        "--restart", help="Forget an earlier run with this output, or write over a file there that no run wrote."
+    ),
+]
 Threads = Annotated[int | None, typer.Option(min=1, help=(
     "CPU threads; all the process may use by default, one for each actor with --engine ray."))]  # fmt: skip
 Runtime = Annotated[

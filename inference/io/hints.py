@@ -19,11 +19,10 @@ from zhenyan.inference.io.items import (
     plain_name,
 )
 from zhenyan.inference.io.times import begun, on_day
-from zhenyan.inference.io.unread import is_line, note_unread, texts_in, unread_in
+from zhenyan.inference.io.unread import CHINESE, is_line, note_unread, texts_in, unread_in
 
 _LOOKED_AT = 200  # rows, to tell which columns hold texts that aren't read
 _TEXTS, _TITLES = frozenset(map(plain_name, TEXT_COLUMNS)), frozenset(map(plain_name, TITLE_COLUMNS))
-_CHINESE = re.compile("[\u4e00-\u9fff]")
 _SHORT_TIME = re.compile(r"(\d{1,3}):[0-5]\d")
 _HOURS = 24  # of a day
 _ROOMLIKE = re.compile("房|直播间|店|主播|达人|账号|频道|room|channel|shop|account")
@@ -37,9 +36,8 @@ class Hints:
         self._left = _LOOKED_AT if options.text_column is None else 0
         self._chars: defaultdict[str, Counter[str]] = defaultdict(Counter)  # Chinese texts' by column, by the text's
         self._lines: defaultdict[str, dict[str, None]] = defaultdict(dict)  # columns with lines of speech, likewise
-        self._short: str | None = (
-            ""  # the first time of hours and minutes, or of minutes and seconds; None: not all are
-        )
+        # The first time of hours and minutes, or of minutes and seconds; None: not all are
+        self._short: str | None = ""
         self._beside: Counter[str] = Counter()  # times without seconds beside a date, by how they are read
         self._no_hour = ""  # the first of them that no day has
         self._undated = 0  # times without seconds whose day can't be read
@@ -125,7 +123,7 @@ class Hints:
     def _see_texts(self, record: dict[str, Any]) -> None:
         text, own = self._columns.text, (*self._columns.own.values(), self._columns.day)
         for name, value in record.items():
-            if isinstance(value, str) and _CHINESE.search(value):
+            if isinstance(value, str) and CHINESE.search(value):
                 self._chars[text][name] += len(value)
             if name in own or value == record.get(text):
                 continue

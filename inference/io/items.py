@@ -27,26 +27,10 @@ TITLE_COLUMNS = ("标题", "title", "商品标题", "商品名称")  # the last 
 SPEECH_COLUMNS = ("主播话术", "主播发言", "主播讲解词", "主播讲解", "主播口播", "主播台词", "讲解词", "讲解内容", "口播", "口播内容",
                   "口播文案", "口播稿", "台词", "话术", "话术内容", "字幕", "字幕内容")  # fmt: skip
 # text comes before all: a run's output holds there what was read
-TEXT_COLUMNS = tuple(
-    dict.fromkeys(
-        (
-            "text",
-            *SPEECH_COLUMNS,
-            "content",
-            "文本",
-            "内容",
-            "sentence",
-            "utterance",
-            "asr",
-            "transcript",
-            "文案",
-            "asr_result",
-            "asr_result_para",
-            *PLATFORM_COLUMNS,
-            *TITLE_COLUMNS,
-        )
-    )
-)
+TEXT_COLUMNS = tuple(dict.fromkeys((
+    "text", *SPEECH_COLUMNS, "content", "文本", "内容", "sentence", "utterance", "asr", "transcript", "文案", "asr_result",
+    "asr_result_para", *PLATFORM_COLUMNS, *TITLE_COLUMNS,
+)))  # fmt: skip
 START_COLUMNS = ("start", "begin", "start_time", "begin_time", "开始", "开始时间", "起始时间", "时间", "时间戳", "时间点", "时间轴",
                  "time", "timestamp", "评论时间", "发布时间")  # fmt: skip
 END_COLUMNS = ("end", "end_time", "结束", "结束时间", "终止时间")
@@ -71,9 +55,8 @@ _TIMES = ("start", "end")
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 _TOTALS = frozenset(("合计", "总计", "小计"))
 _NUMBER = re.compile(r"-?[\d,]+(?:\.\d+)?%?")
-_FAULT = re.compile(
-    r"#(?:REF!|N/A|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|SPILL!|CALC!)|Err:\d{3}"
-)  # a spreadsheet's, also in its CSV
+# A spreadsheet's, also in its CSV
+_FAULT = re.compile(r"#(?:REF!|N/A|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|SPILL!|CALC!)|Err:\d{3}")
 _NEXT_DAY = 86400.0  # seconds
 _LISTED, _NAME_CHARS = 50, 40  # columns that a message names, and characters of each
 
@@ -294,10 +277,10 @@ def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Re
     if not str(text).strip():
         return Reject(place, f"column {columns.text!r} is empty")
     if _FAULT.fullmatch(str(text).strip()):
-        reason = (
-            f"column {columns.text!r} holds {str(text).strip()}, a spreadsheet's error, not a text; mend its formula"
+        found = str(text).strip()
+        return Reject(
+            place, f"column {columns.text!r} holds {found}, a spreadsheet's error, not a text; mend its formula", found
         )
-        return Reject(place, reason, str(text)[:80])
     if _NUMBER.fullmatch(str(text).strip()) and (total := _total(record)):
         return Reject(place, f"a row of totals ({total}), not of what was said", str(text)[:80])
     own = columns.own

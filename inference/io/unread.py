@@ -17,7 +17,7 @@ Named: TypeAlias = tuple[str, str]  # a field's name, and a text that stands in 
 _FEWEST = 6  # Chinese characters of a text that may be a line of speech
 _GRAM = 3  # letters; pieces by which a text that was cut or joined is found again
 _LISTED = 8  # names in a note
-_CHINESE = re.compile("[\u4e00-\u9fff]")
+CHINESE = re.compile("[\u4e00-\u9fff]")
 # Ends of the names of fields that say who, where or of what kind; a field called subtitle holds speech
 _NAMES = re.compile(
     r"(?:名|名称|昵称|直播间|房间|店铺?|账号|频道|号|作者|说话人|发言人|标签|平台|类目|分类|品类|品牌|商品|产品|地址|链接|路径"
@@ -35,7 +35,7 @@ def is_line(name: str, text: str) -> bool:
     plain = plain_name(name)
     if plain in _NO_TEXTS or _NAMES.search(plain):
         return False
-    return len(_CHINESE.findall(text)) >= _FEWEST
+    return len(CHINESE.findall(text)) >= _FEWEST
 
 
 def texts_in(value: Any, name: str = "") -> Iterator[Named]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zhenyan.inference.bundle import Bundle
+from zhenyan.inference.bundle import Bundle, sha256
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.items import keep_aside
 from zhenyan.inference.io.jsonlines import dump_line, write_atomic
@@ -69,7 +68,7 @@ def finish(
         "findings": _line_count(folder.path / FINDINGS),
         "labels": {label: labels[label] for label in sorted(labels)}, "streams": _verdicts(folder),
         "notes": by_kind(notes, frozenset(files)), "noted": len(notes), "lost": _lost(folder),
-        "output_sha256": file_digest(output),
+        "output_sha256": sha256(output),
     }  # fmt: skip
     write_atomic(folder.path / SUMMARY, [object_bytes(summary)])
 
@@ -149,17 +148,11 @@ def keep_changed(folder: RunFolder, output: Path, restart: bool) -> None:
         if restart:
             return
         raise
-    if file_digest(output) != written:
+    if sha256(output) != written:
         raise InputError(
             f"{output}: was changed since it was written; move it away or name another output (once it is moved, the same "
             "command writes a new one, and with --report the report)"
         )
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def reject_lines(folder: RunFolder, files: Sequence[str]) -> Iterator[bytes]:

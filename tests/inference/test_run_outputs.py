@@ -75,7 +75,7 @@ def test_a_run_cut_off_between_its_new_output_and_its_summary_goes_on(tmp_path, 
         raise RuntimeError("cut off")
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError):
-        patch.setattr(finish, "file_digest", cut_off)
+        patch.setattr(finish, "sha256", cut_off)
         score(source, output, no_engine)
     assert output.exists()
     assert contents(score(source, output, no_engine), output) == whole
