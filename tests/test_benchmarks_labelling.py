@@ -88,7 +88,7 @@ def test_table_and_plot(labelling, tmp_path):
 
 def test_planted_errors_are_counted_by_kind(bench):
     audit, given = bench("audit"), np.zeros((4, 1), dtype=bool)
-    planted = Planted(Cells(["x"], ["字"] * 4, ["g"] * 4, given, ~given), ["added", "", "dropped", ""])
+    planted = Planted(Cells(["x"], ["字"] * 4, ["g"] * 4, ["g"] * 4, given, ~given), ["added", "", "dropped", ""])
     found = Found(planted, np.array([0, 1, 2, 3]), np.array([True, True, False, False]))
     told = audit.describe(found, [Row("a"), Row("b", contested=True), Row("c"), Row("d")])
     assert told["planted"] == 2 and told["precision"] == 0.5 and told["contested_of_false_alarms"] == 1.0

@@ -94,7 +94,7 @@ def nearest_disagreeing(cells: Cells, found: Sequence[Suspect]) -> Iterator[list
     (row number, cosine of TF-IDF vectors), closest first, at most NEAREST.
     """
     vectors = TfidfBaseline(cells.labels).learn_ngrams(cells.texts)
-    authors = np.asarray(cells.apart)
+    authors = np.asarray(cells.authors)
     for start in range(0, len(found), _BLOCK):
         block = found[start : start + _BLOCK]
         likeness = (vectors[[one.row for one in block]] @ vectors.T).toarray()

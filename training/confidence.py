@@ -26,27 +26,22 @@ _EDGE = 1e-6  # probabilities are kept this far from 0 and 1
 class Cells:
     """What was annotated, bool (rows, labels): `given` the labels, `seen` where somebody looked for the label.
 
-    `authors` names what is held out together (`Row.author`); None means the groups.
+    `authors` names what is held out together (`Row.author`).
     """
 
     labels: list[str]
     texts: list[str]
     groups: list[str]
+    authors: list[str]
     given: np.ndarray
     seen: np.ndarray
-    authors: list[str] | None = None
 
     @classmethod
     def of(cls, rows: Sequence[Row], labels: list[str]) -> Cells:
         """Texts, groups, authors and annotations of rows."""
         truth, mask = targets(rows, labels)
         texts, groups, authors = ([getattr(row, name) for row in rows] for name in ("text", "group", "author"))
-        return cls(labels, texts, groups, truth > 0.5, mask > 0.5, authors)
-
-    @property
-    def apart(self) -> list[str]:
-        """Of each row, whose rows may not judge it."""
-        return self.groups if self.authors is None else self.authors
+        return cls(labels, texts, groups, authors, truth > 0.5, mask > 0.5)
 
     def judged(self) -> np.ndarray:
         """Labels with enough rows on both sides to be judged, bool (labels,)."""
@@ -81,11 +76,11 @@ def group_folds(groups: Sequence[str], count: int, seed: int) -> np.ndarray:
 
 
 def out_of_fold(cells: Cells, folds: int = 5, seed: int = 0) -> np.ndarray:
-    """Calibrated probability of each label from a model trained on the others' rows (`Cells.apart`), float64 (rows, labels).
+    """Calibrated probability of each label from a model trained on other authors' rows, float64 (rows, labels).
 
-    InputError when the others' rows are too few to learn any wording from.
+    InputError when the other authors' rows are too few to learn any wording from.
     """
-    fold = group_folds(cells.apart, folds, seed)
+    fold = group_folds(cells.authors, folds, seed)
     raw = np.zeros(cells.given.shape)
     for number in range(fold.max() + 1):
         train, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)

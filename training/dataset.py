@@ -19,8 +19,8 @@ from zhenyan.inference.normalise import normalise
 from zhenyan.training import evasion
 from zhenyan.training.config import DataConfig, DistilConfig, EvasionConfig, TrainConfig, WrittenLessonsConfig
 from zhenyan.training.evasion import asides, punctuation
-from zhenyan.training.leaks import Spoken, base_key, without_leaks
-from zhenyan.training.public import documents, join_labels, load_sources, public_files
+from zhenyan.training.leaks import base_key, without_leaks
+from zhenyan.training.public import documents, join_labels, load_sources, public_files, spoken_apart
 from zhenyan.training.rows import Row, once, read_rows
 from zhenyan.training.schema import Schema
 from zhenyan.training.splits import Splits, load_splits, split_rows
@@ -91,10 +91,9 @@ def unlabelled_lines(config: DataConfig, labelled: set[str], held: set[str], roo
         if source.split and path.exists():
             for one in documents(path):
                 # Of the room itself also what is too short to be known by elsewhere.
-                for line in [] if one.measuring or one.room in rooms else split_utterances(one.text):
+                for line in [] if one.is_apart(rooms) else split_utterances(one.text):
                     lines.setdefault(normalise(line), line)
-    known = (one for path in public_files(config.public_cache) for one in documents(path))
-    apart = Spoken(one.text for one in known if one.measuring or one.room in rooms)
+    apart = spoken_apart((one for path in public_files(config.public_cache) for one in documents(path)), rooms)
     fresh = [line for plain, line in lines.items() if plain not in labelled]
     return [line for line in fresh if base_key(line) not in held and line not in apart]
 
@@ -135,12 +134,7 @@ def crossed_rows(rows: Sequence[Row], config: DistilConfig, seed: int) -> list[R
 def labels_alone(row: Row, config: WrittenLessonsConfig) -> bool:
     """Whether a row's labels are all that is learned of it, so that no teacher's answer to it, or to a line made of it, counts."""
     authored = row.annotated != () and origin(row) != "real"
-    return authored and any(fnmatchcase(author(row), pattern) for pattern in config.labels_alone)
-
-
-def author(row: Row) -> str:
-    """The batch of who wrote or rewrote a row, also where its group is a room; empty where neither is named (`Row.author`: its group then)."""
-    return str(row.meta.get("rewriter") or row.meta.get("batch") or "")
+    return authored and any(fnmatchcase(row.writer, pattern) for pattern in config.labels_alone)
 
 
 def _crossed_written(rows: Sequence[Row], asked: int, seed: int) -> list[Row]:

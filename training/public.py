@@ -71,6 +71,10 @@ class Document(NamedTuple):
     room: str | None = None
     measuring: bool = False
 
+    def is_apart(self, rooms: Collection[str]) -> bool:
+        """Whether nothing may learn from it: its room is for measuring only, or one of the held-out `rooms`."""
+        return self.measuring or self.room in rooms
+
 
 @dataclass(frozen=True)
 class FetchReport:
@@ -225,6 +229,11 @@ def public_files(cache: Path) -> list[Path]:
     return [path for path in sorted(cache.glob("*")) if path.suffix in (".tsv", ".jsonl", ".json")]
 
 
+def spoken_apart(known: Iterable[Document], rooms: Collection[str]) -> Spoken:
+    """What rooms for measuring and held-out ones said: another file may publish the same transcript without its room."""
+    return Spoken(one.text for one in known if one.is_apart(rooms))
+
+
 def join_labels(
     patterns: list[str], cache: Path, held_out: Collection[str] = (), faults: list[str] | None = None
 ) -> tuple[list[Row], int]:
@@ -232,12 +241,11 @@ def join_labels(
 
     InputError for a record that is none, or what is wrong with each goes into `faults`.
 
-    Those with words of a room for measuring, or of one named in `held_out`, are marked `kept_apart`: another file may
-    publish the same transcript without its room.
+    Those with words of a room for measuring, or of one named in `held_out`, are marked `kept_apart`.
     """
     known = [one for path in public_files(cache) for one in documents(path) if one.text]
     texts = {text_key(one.text): one.text for one in known}
-    apart = Spoken(one.text for one in known if one.measuring or one.room in held_out)
+    apart = spoken_apart(known, held_out)
     rows, missing = [], 0
     for path in expand(patterns):
         for record, origin in iter_records(path) if faults is None else sound_records(path, faults):

@@ -44,12 +44,14 @@ class Row:
         return self._first("room", "batch", "rewriter", "source")
 
     @property
-    def author(self) -> str:
-        """What is held out together: the batch of who wrote or rewrote the row, also where its group is one of the writer's rooms.
+    def writer(self) -> str:
+        """The batch of who wrote or rewrote the row, also where its group is one of the writer's rooms; empty where neither is named."""
+        return self._first("batch", "rewriter")
 
-        The group of a row that nobody wrote.
-        """
-        return self._first("batch", "rewriter") or self.group
+    @property
+    def author(self) -> str:
+        """What is held out together: the writer's batch, or the group of a row that nobody wrote."""
+        return self.writer or self.group
 
     def _first(self, *names: str) -> str:
         return str(next((self.meta[name] for name in names if self.meta.get(name)), ""))

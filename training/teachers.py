@@ -22,7 +22,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.training import distributed
 from zhenyan.training.config import TrainConfig
-from zhenyan.training.dataset import Lessons, author, labels_alone, origin
+from zhenyan.training.dataset import Lessons, labels_alone, origin
 from zhenyan.training.modelling import load_model
 from zhenyan.training.outputs import make_folders
 from zhenyan.training.precision import uses_bf16
@@ -57,7 +57,7 @@ def learn_from(config: TrainConfig, schema: Schema, rows: Sequence[Row]) -> Less
 
 def _check_batches(patterns: Sequence[str], rows: Sequence[Row]) -> None:
     """ConfigError for a pattern that no row's author batch matches."""
-    batches = {author(row) for row in rows if row.annotated != ()} - {""}
+    batches = {row.writer for row in rows if row.annotated != ()} - {""}
     for pattern in patterns:
         if not any(fnmatchcase(batch, pattern) for batch in batches):
             raise ConfigError(

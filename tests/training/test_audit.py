@@ -53,7 +53,7 @@ def cells(given, seen=None, groups=None):
     given = np.array(given, dtype=bool)
     seen = np.ones_like(given) if seen is None else np.array(seen, dtype=bool)
     count, labels = given.shape
-    return Cells([f"l{i}" for i in range(labels)], ["字"] * count, groups or ["g"] * count, given, seen)
+    return Cells([f"l{i}" for i in range(labels)], ["字"] * count, *[groups or ["g"] * count] * 2, given, seen)
 
 
 def test_folds_keep_groups_whole_and_even():
