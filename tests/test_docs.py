@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import re
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import small_repository
 import typer
+import warm_commands
 from zhenyan.inference.serve.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +30,7 @@ PAGES = [
 PAGES = [page for page in PAGES if page.exists()]
 RUN, OTHER = ("bash", "python"), ("text", "yaml", "json", "mermaid", "toml")
 PORTS = ("8000", "8080")  # of the service and the review page: another program may hold them here
+TRAINING = ("recipe.md", "ml-engineers.md", "new-label.md")  # pages of many commands with heavy imports
 SECONDS = 1800  # of a page; a machine that does other things too takes a while
 
 
@@ -84,9 +87,10 @@ def test_blocks_run(page: Path, tmp_path: Path, tiny_encoder: Path, capsys: pyte
     ports = {port: free_port() for port in PORTS}
     text = re.sub("|".join(rf"\b{port}\b" for port in PORTS), lambda found: ports[found[0]], text)
     folder = small_repository.make(tmp_path / "repository", ROOT, tiny_encoder)
-    settings = small_repository.environment(folder) | {"ZHENYAN_PORT": ports["8000"]}
-    done = subprocess.run(["bash", "-c", text], cwd=folder, env=settings, text=True, timeout=SECONDS,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    plain = small_repository.environment(folder) | {"ZHENYAN_PORT": ports["8000"]}
+    with warm_commands.commands(plain) if page.name in TRAINING else contextlib.nullcontext(plain) as settings:
+        done = subprocess.run(["bash", "-c", text], cwd=folder, env=settings, text=True, timeout=SECONDS,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:]
     assert "Traceback" not in done.stdout, done.stdout[-6000:]
 

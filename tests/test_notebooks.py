@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import small_repository
+import warm_commands
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
@@ -47,8 +48,9 @@ def executed(repository: Path) -> dict[str, dict[str, str]]:
     """What every notebook put out, by name."""
     execute = Path(sys.executable).with_name("jupyter-execute")
     paths = [repository / "notebooks" / name for name in NAMES]
-    done = subprocess.run([execute, "--inplace", f"--timeout={SECONDS}", *paths], cwd=repository, text=True,
-                          env=small_repository.environment(repository), capture_output=True)  # fmt: skip
+    with warm_commands.commands(small_repository.environment(repository)) as settings:
+        done = subprocess.run([execute, "--inplace", f"--timeout={SECONDS}", *paths], cwd=repository, text=True,
+                              env=settings, capture_output=True)  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     return {path.name: outputs(path) for path in paths}
 
