@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+_OUTSIDE = b"\x0a\x08location"  # the key that names a tensor's file in ONNX (StringStringEntryProto.key)
 FILES = ("model.onnx", "tokenizer.json", "labels.json", "thresholds.json", "probes.json")
 CARD = "MODEL_CARD.md"
 DEFAULT_BUNDLE = Path(__file__).with_name("model")
@@ -183,10 +184,17 @@ def _verify(folder: Path, manifest: Any) -> None:
             raise BundleError(f"{folder / name}: missing; copy the bundle again")
         if (found := _digest(folder / name)) != want:
             raise BundleError(f"{folder / name}: SHA-256 is {found}, the manifest says {want}; copy the bundle again")
+    _check_whole(folder / "model.onnx")
     if (found := bundle_id(manifest["name"], manifest["sha256"])) != manifest["bundle_id"]:
         raise BundleError(
             f"{folder / MANIFEST}: bundle_id is {manifest['bundle_id']!r}, its files make {found}; copy the bundle again"
         )
+
+
+def _check_whole(model: Path) -> None:
+    """BundleError for a model with weights in a file of their own: no hash covers that, and ONNX Runtime would read it."""
+    if _OUTSIDE in model.read_bytes():
+        raise BundleError(f"{model}: has weights in another file, which no hash covers; save the model as one file")
 
 
 def _labels(path: Path) -> tuple[Label, ...]:

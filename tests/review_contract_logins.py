@@ -24,6 +24,29 @@ def test_too_many_wrong_passwords_lock_a_name_for_a_while(site, clock):
     assert site.logins.enter("ann", "correct horse battery", "10.0.0.2")
 
 
+def test_an_address_that_is_locked_locks_no_name_and_leaves_no_trace(tmp_path, database):
+    site = make_site(tmp_path, database=database, address_failures=2)
+    for name, fault in (("n1", LoginRefused), ("n2", LoginRefused), ("n3", LoginLocked), *[("ann", LoginLocked)] * 8):
+        with pytest.raises(fault):
+            site.logins.enter(name, "wrong password", "10.0.0.9")
+    with site.database.read() as connection:
+        keys = set(connection.execute(sa.select(schema.throttle.c.key)).scalars())
+    assert keys == {"address:10.0.0.9", "name:n1", "name:n2"}
+    assert site.logins.enter("ann", "correct horse battery", "10.0.0.2")
+
+
+def test_the_present_password_is_not_guessed_by_who_is_logged_in(site, clock):
+    ann = Browser(site, "ann")
+    wrong = {"old": "wrong password", "password": "another battery staple"}
+    assert [ann.submit("/account", **wrong).status_code for _ in range(7)] == [400] * 5 + [429] * 2
+    right = wrong | {"old": "correct horse battery"}
+    locked = ann.submit("/account", **right)
+    assert locked.status_code == 429 and "too many wrong passwords" in locked.text
+    clock.forward(minutes=16)
+    assert ann.submit("/account", **right).status_code == 200
+    assert site.logins.enter("ann", "another battery staple", "10.0.0.2")
+
+
 def test_a_new_password_ends_the_lock(site):
     for _ in range(6):
         with pytest.raises((LoginRefused, LoginLocked)):

@@ -17,7 +17,7 @@ from zhenyan.inference.io.names import shown
 
 _ENDING = re.compile(r"\.[a-z0-9]{1,8}$")
 _OF_SYSTEMS = ("desktop.ini", "thumbs.db")
-_LINKED, _BROKEN, _OTHER = "linked folder", "broken link", "other file"
+_LINKED, _BROKEN, _OTHER, _CHAINED = "linked folder", "broken link", "other file", "name with ::"
 _KINDS = 8  # of endings that a note names one by one
 _MORE, _NAMES = 12, 3  # other endings, and names of files without one, that it lists behind these
 REMEDIES = {
@@ -44,6 +44,7 @@ REMEDIES = {
     ".tgz": "unpack archives",
     ".tar": "unpack archives",
     _LINKED: "name linked folders themselves",
+    _CHAINED: "rename what has :: in its name",
 }
 _IN_ARCHIVE = {".zip": "unpack a zip that lies in an archive first"}  # zip://::FILE.zip names none there
 
@@ -122,7 +123,9 @@ def of_listing(paths: Iterable[str], folder: str, is_readable: IsReadable) -> Fo
     found = Found()
     for path in paths:
         parts = path.lstrip("/").removeprefix(folder.strip("/")).lstrip("/").split("/")
-        if is_readable(path):
+        if "::" in path:  # in an address what follows names where the file lies: whoever made it would choose that
+            found.leave(_CHAINED, parts[-1])
+        elif is_readable(path):
             found.files.append(path)
         elif _is_file(parts[-1]) and not _goes_unsaid(parts):
             found.leave(_ending(parts[-1]), parts[-1])

@@ -45,8 +45,12 @@ READERS: dict[str, Reader] = {
     ".json": asr.read_asr_json,
 }
 
-# git and github name a revision so; after an archive's scheme stand its member, :: and its name, which may have an @.
-_PASSWORD = re.compile(r"(?<!git)(?<!github)(?<!zip)(?<!tar)(?<!libarchive)://[^/]*:[^/]*@")
+# git and github name a revision so; after an archive's scheme stand its member, :: and its name, which may have an @. A password with
+# a / makes no whole address, but would be told with what is wrong; what follows a port is none. Of the web a user alone is a token.
+_PASSWORD = re.compile(
+    r"(?<!git)(?<!github)(?<!zip)(?<!tar)(?<!libarchive)://[^/@]*:(?!\d*/).*@|(?:(?<=http)|(?<=https))://[^/?#]*@",
+    re.IGNORECASE,
+)
 _QUERY = re.compile(r"(https?://[^?]*)\?.*", re.IGNORECASE | re.DOTALL)
 _UNQUERIED = r"\1?…"
 _MAGIC = re.compile(r"[*?[]")

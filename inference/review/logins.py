@@ -41,21 +41,32 @@ class Logins:
 
     def enter(self, name: str, password: str, address: str) -> str:
         """Check a password and return the cookie of a new login; LoginRefused or LoginLocked."""
-        keys = [(name_key(name), self.accounts.settings.failures),
-                (f"address:{address[:80]}", self.accounts.settings.address_failures)]  # fmt: skip
+        # The address first: one that is locked doesn't go on to lock others' names.
+        keys = [(f"address:{address[:80]}", self.accounts.settings.address_failures),
+                (name_key(name), self.accounts.settings.failures)]  # fmt: skip
         self._count(keys)
         who = self.accounts.verify(name, password)
         if who is None:
             raise LoginRefused
         cookie, now = secrets.token_urlsafe(32), self.accounts.settings.clock()
         with self.accounts.database.write() as connection:
-            connection.execute(throttle.delete().where(throttle.c.key == keys[0][0]))
+            connection.execute(throttle.delete().where(throttle.c.key == keys[1][0]))
             # One success doesn't wipe the address's record: an attacker may hold one good account.
             connection.execute(
-                throttle.update().where(throttle.c.key == keys[1][0]).values(failures=throttle.c.failures - 1)
+                throttle.update().where(throttle.c.key == keys[0][0]).values(failures=throttle.c.failures - 1)
             )
             connection.execute(login.insert().values(token=stored(cookie), reviewer_id=who, created=now, seen=now))
         return cookie
+
+    def confirm(self, user: User, password: str) -> bool:
+        """Whether it is the user's password; who has taken a login over can't guess it. LoginLocked."""
+        key = name_key(user.name)
+        self._count([(key, self.accounts.settings.failures)])
+        if self.accounts.verify(user.name, password) is None:
+            return False
+        with self.accounts.database.write() as connection:
+            connection.execute(throttle.delete().where(throttle.c.key == key))
+        return True
 
     def who(self, cookie: str) -> User | None:
         """The user behind a cookie; None when it is unknown, expired or the reviewer was removed."""
@@ -80,12 +91,15 @@ class Logins:
             connection.execute(login.delete().where(sa.or_(login.c.token == user.token, login.c.created < oldest)))
 
     def _count(self, keys: list[tuple[str, int]]) -> None:
-        """Count a try before its password is looked at, so that tries made at once can't outrun the limit."""
+        """Count a try before its password is looked at, so that tries made at once can't outrun the limit.
+
+        LoginLocked by the first key that is locked; those after it aren't counted.
+        """
         now = self.accounts.settings.clock()
         with self.accounts.database.write() as connection:
             connection.execute(throttle.delete().where(throttle.c.since < now - timedelta(days=1)))
-            locks = [self._count_one(connection, key, limit, now) for key, limit in keys]
-        if until := max(filter(None, locks), default=None):
+            until = next(filter(None, (self._count_one(connection, key, limit, now) for key, limit in keys)), None)
+        if until:
             raise LoginLocked(until)
 
     def _count_one(self, connection: Connection, key: str, limit: int, now: datetime) -> datetime | None:

@@ -7,9 +7,11 @@ import fcntl
 import re
 import struct
 import termios
+import time
 from typing import Any
 
 import h11
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _HEAD = 65_536  # bytes of a request's head at most
@@ -52,3 +54,44 @@ def unread(connection: Any) -> int:
             sent = connection.transport.get_extra_info("socket").fileno()
             waiting += struct.unpack("i", fcntl.ioctl(sent, termios.TIOCOUTQ, bytes(4)))[0]
     return waiting
+
+
+class Server(uvicorn.Server):
+    """uvicorn that ends connections which bring no request, or whose clients don't take their answers."""
+
+    def __init__(self, config: uvicorn.Config, idle_seconds: float, unread_seconds: float) -> None:
+        super().__init__(config)
+        self._idle_seconds, self._unread_seconds = idle_seconds, unread_seconds
+        self._idle: dict[tuple[Any, Any], float] = {}
+        self._unread: dict[Any, tuple[int, float]] = {}  # bytes of answers, and since when they haven't become fewer
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 5 == 0:
+            self._close_idle()
+            self._abort_unread()
+        return await super().on_tick(counter)
+
+    def waits(self, connection: Any) -> bool:
+        """Whether a request is to come: uvicorn's own timer of idleness starts with the first answer."""
+        return connection.cycle is None or connection.cycle.response_complete
+
+    def _close_idle(self) -> None:
+        """Close connections that send no complete request head."""
+        now = time.monotonic()
+        connections: Any = self.server_state.connections
+        idle = [(one, one.cycle) for one in connections if self.waits(one)]
+        self._idle = {key: self._idle.get(key, now) for key in idle}
+        for (connection, _), since in self._idle.items():
+            if now - since > self._idle_seconds:
+                connection.transport.close()
+
+    def _abort_unread(self) -> None:
+        """End connections of clients that don't read their answers: closing one would wait until they have."""
+        now, stuck = time.monotonic(), {}
+        for connection in self.server_state.connections:
+            if waiting := unread(connection):
+                before, since = self._unread.get(connection, (waiting, now))
+                stuck[connection] = waiting, now if waiting < before else since
+                if now - stuck[connection][1] > self._unread_seconds:
+                    connection.transport.abort()
+        self._unread = stuck

@@ -16,7 +16,7 @@ from typing import Any
 import uvicorn
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import ConfigError
-from zhenyan.inference.serve.connections import Protocol, unread
+from zhenyan.inference.serve.connections import Protocol, Server
 from zhenyan.inference.serve.processes import ended, fork, log, orphaned
 from zhenyan.inference.serve.settings import Settings
 from zhenyan.inference.session import OnnxSession
@@ -27,19 +27,18 @@ _QUICK = 5.0  # seconds: a worker that dies sooner is replaced after a pause
 _QUICK_DEATHS = 3  # in a row, for each worker: then something is wrong with all of them
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that reports when it is ready, ends idle connections, drains before it stops, follows its parent."""
+class _Server(Server):
+    """Reports when it is ready, drains before it stops, follows its parent."""
 
     def __init__(self, app: Any, settings: Settings, ready: int) -> None:
         # `backlog` is how many connections asyncio accepts at a go: one, or a worker takes its siblings' share.
-        super().__init__(uvicorn.Config(
+        config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="on", loop="asyncio", http=Protocol, ws="none",
             server_header=False, backlog=1,
             timeout_graceful_shutdown=ceil(settings.stop_seconds), timeout_keep_alive=ceil(settings.idle_seconds),
-        ))  # fmt: skip
-        self._app, self._settings, self._ready = app, settings, ready
-        self._idle: dict[tuple[Any, Any], float] = {}
-        self._unread: dict[Any, tuple[int, float]] = {}  # bytes of answers, and since when they haven't become fewer
+        )  # fmt: skip
+        super().__init__(config, settings.idle_seconds, settings.body_seconds)
+        self._app, self._ready = app, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -47,33 +46,9 @@ class _Server(uvicorn.Server):
             os.write(self._ready, b"r")
 
     async def on_tick(self, counter: int) -> bool:
-        if counter % 5 == 0:
-            self._close_idle()
-            self._abort_unread()
         if orphaned():
             self.should_exit = True  # nobody is left who would stop this worker
         return await super().on_tick(counter)
-
-    def _close_idle(self) -> None:
-        """Close connections that send no complete request head; uvicorn's own timer starts with the first answer."""
-        now = time.monotonic()
-        connections: Any = self.server_state.connections
-        idle = [(c, c.cycle) for c in connections if c.cycle is None or c.cycle.response_complete]
-        self._idle = {key: self._idle.get(key, now) for key in idle}
-        for (connection, _), since in self._idle.items():
-            if now - since > self._settings.idle_seconds:
-                connection.transport.close()
-
-    def _abort_unread(self) -> None:
-        """End connections of clients that don't read their answers: closing one would wait until they have."""
-        now, stuck = time.monotonic(), {}
-        for connection in self.server_state.connections:
-            if waiting := unread(connection):
-                before, since = self._unread.get(connection, (waiting, now))
-                stuck[connection] = waiting, now if waiting < before else since
-                if now - stuck[connection][1] > self._settings.body_seconds:
-                    connection.transport.abort()
-        self._unread = stuck
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, answer what comes on open connections for a moment, then what is in flight."""

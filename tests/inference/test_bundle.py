@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import onnx
 import pytest
 from typer.testing import CliRunner
 from zhenyan.inference.bundle import CARD, DEFAULT_BUNDLE, FILES, bundle_id, load_bundle, sha256
@@ -103,6 +104,14 @@ def test_a_network_that_onnx_runtime_cannot_run_is_told(folder, more):
     )
     with pytest.raises(BundleError, match=told):
         Classifier.load(with_file(folder, "model.onnx", network), threads=1)
+
+
+def test_weights_in_another_file_are_refused(folder):
+    model = onnx.load(folder / "model.onnx")
+    onnx.save(model, folder / "apart.onnx", save_as_external_data=True, location="w.bin", size_threshold=1024)
+    network = (folder / "apart.onnx").read_bytes()
+    with pytest.raises(BundleError, match=r"model\.onnx: has weights in another file, which no hash covers; save"):
+        load_bundle(with_file(folder, "model.onnx", network))
 
 
 def test_a_tokenizer_that_a_newer_version_wrote_is_told(folder):

@@ -64,14 +64,15 @@ def account_page(request: Request, user: Reviewer) -> Response:
 
 @router.post("/account")
 def change_password(request: Request, user: Reviewer) -> Response:
-    """A new password, against the old one; other logins of the user end."""
+    """A new password, against the old one; other logins of the user end. A lock answers 429."""
     site = site_of(request)
     try:
-        if site.accounts.verify(user.name, field(request, "old")) is None:
+        if not site.logins.confirm(user, field(request, "old")):
             raise AccountError("the present password is not right", "当前密码不正确")
         site.accounts.set_password(user.name, field(request, "password"), by=user.name, keep=user.token)
-    except AccountError as fault:
-        return render(request, "account.html.jinja", 400, user, fault=fault, done=False)
+    except (AccountError, LoginLocked) as fault:
+        status = 429 if isinstance(fault, LoginLocked) else 400
+        return render(request, "account.html.jinja", status, user, fault=fault, done=False)
     return render(request, "account.html.jinja", user=user, fault=None, done=True)
 
 
