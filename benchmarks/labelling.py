@@ -24,7 +24,7 @@ from zhenyan.training.candidates import Candidates, Opinion
 from zhenyan.training.confidence import group_folds, logit
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.evaluate import labelled as with_truth
-from zhenyan.training.metrics import f1
+from zhenyan.training.metrics import f1_score
 from zhenyan.training.predict import sigmoid
 from zhenyan.training.public import read_labelled
 from zhenyan.training.rows import Row, read_rows
@@ -135,13 +135,9 @@ def measure(learner: Learner, test: Sequence[Row]) -> dict[str, float]:
     decided = learner.decide(scores) & data.seen
     return {
         "any_ap": float(average_precision_score(data.truth.any(1), (scores * data.seen).max(1))),
-        "any_f1": _f1(data.truth.any(1), decided.any(1)),
-        "micro_f1": _f1(data.truth, decided),
+        "any_f1": f1_score(data.truth.any(1), decided.any(1)),
+        "micro_f1": f1_score(data.truth, decided),
     }
-
-
-def _f1(truth: np.ndarray, decided: np.ndarray) -> float:
-    return float(f1((truth & decided).sum(), decided.sum(), truth.sum()))
 
 
 def by_choice(quota: int) -> Take:

@@ -105,6 +105,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def text_digest(text: str) -> str:
+    """Hexadecimal SHA-256 of a text's UTF-8 bytes; a lone surrogate has such bytes, too."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def read_json(path: Path) -> Any:
     """Parsed JSON file of a bundle; BundleError when missing or broken."""
     try:
@@ -134,7 +139,7 @@ def _unreadable(path: Path, error: OSError) -> BundleError:
 def bundle_id(name: str, hashes: Mapping[str, str]) -> str:
     """Id of the contents: equal FILES give an equal id, whatever their card tells of the training."""
     text = "".join(f"{file}:{hashes[file]}\n" for file in sorted(FILES))
-    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return f"{name}-{text_digest(text)[:12]}"
 
 
 def files_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ It holds no code and no model; the bundle it names by digest gives the same scor
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference import normalise
-from zhenyan.inference.bundle import Bundle, sha256
+from zhenyan.inference.bundle import Bundle, sha256, text_digest
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.doctor import installed
 from zhenyan.inference.errors import BundleError, InputError, Unavailable
@@ -46,11 +45,6 @@ class Check:
     case: Any
     here: Any
     note: bool = False
-
-
-def text_digest(text: str) -> str:
-    """SHA-256 of a text's UTF-8 bytes, hexadecimal."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def digest(case: Mapping[str, Any]) -> str:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from rich.table import Table
+from zhenyan.inference.review.kappa import kappa
 from zhenyan.training.dataset import targets
+from zhenyan.training.metrics import f1_from_counts
 from zhenyan.training.rows import Row, reading_fault
 
 ANY = "any violation"
@@ -30,17 +32,16 @@ class Agreement:
     @property
     def f1(self) -> float | None:
         """F1 of one reader against the other (the same either way); None where neither gave the label."""
-        total = 2 * self.both + self.first_only + self.second_only
-        return 2 * self.both / total if total else None
+        first, second = self.both + self.first_only, self.both + self.second_only
+        return float(f1_from_counts(self.both, first, second)) if first + second else None
 
     @property
     def kappa(self) -> float | None:
         """Agreement beyond chance; None where chance alone would agree always."""
-        if not self.rows:
-            return None
-        first, second = self.both + self.first_only, self.both + self.second_only
-        chance = (first * second + (self.rows - first) * (self.rows - second)) / self.rows**2
-        return None if chance == 1 else ((self.both + self.neither) / self.rows - chance) / (1 - chance)
+        return kappa({
+            (True, True): self.both, (True, False): self.first_only,
+            (False, True): self.second_only, (False, False): self.neither,
+        })  # fmt: skip
 
 
 def count(first: np.ndarray, second: np.ndarray) -> Agreement:

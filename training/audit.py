@@ -13,11 +13,9 @@ from zhenyan.inference.classifier import Classifier
 from zhenyan.training.baselines import TfidfBaseline
 from zhenyan.training.confidence import Cells, class_thresholds, doubt
 from zhenyan.training.duplicates import Shingles
+from zhenyan.training.nearest import nearest
 from zhenyan.training.rows import Row, text_key
 from zhenyan.training.schema import Change, former
-
-NEAREST = 3  # rows shown for each suspect that say nearly the same and disagree
-_BLOCK = 128  # suspects compared with all rows at once; bounds memory
 
 
 @dataclass(frozen=True)
@@ -89,25 +87,21 @@ def contradictions(rows: Sequence[Row], cells: Cells, probabilities: np.ndarray)
 
 
 def nearest_disagreeing(cells: Cells, found: Sequence[Suspect]) -> Iterator[list[tuple[int, float]]]:
-    """For each suspect the rows of other authors and rooms that are closest in wording and have the other answer.
-
-    (row number, cosine of TF-IDF vectors), closest first, at most NEAREST.
-    """
+    """For each suspect the rows of other authors and rooms that are closest in wording and have the other answer (`nearest`)."""
     vectors = TfidfBaseline(cells.labels).learn_ngrams(cells.texts)
     authors = np.asarray(cells.authors)
-    for start in range(0, len(found), _BLOCK):
-        block = found[start : start + _BLOCK]
-        likeness = (vectors[[one.row for one in block]] @ vectors.T).toarray()
-        for one, cosines in zip(block, likeness, strict=True):
-            opposed = cells.seen[:, one.column] & (cells.given[:, one.column] != cells.given[one.row, one.column])
-            cosines[~opposed | (authors == authors[one.row])] = 0
-            best = np.argsort(-cosines, kind="stable")[:NEAREST]
-            yield [(int(i), float(cosines[i])) for i in best if cosines[i] > 0]
+
+    def barred(number: int) -> np.ndarray:
+        one = found[number]
+        opposed = cells.seen[:, one.column] & (cells.given[:, one.column] != cells.given[one.row, one.column])
+        return ~opposed | (authors == authors[one.row])
+
+    yield from nearest(vectors[[one.row for one in found]], vectors, barred=barred)
 
 
 def fix_records(rows: Sequence[Row], cells: Cells, found: Sequence[Suspect]) -> Iterator[dict[str, Any]]:
     """What the fix file holds: one record a suspect, with `apply` false until a person says otherwise."""
-    for one, nearest in zip(found, nearest_disagreeing(cells, found), strict=True):
+    for one, others in zip(found, nearest_disagreeing(cells, found), strict=True):
         row, given = rows[one.row], bool(cells.given[one.row, one.column])
         yield {
             "apply": False, **place(row), "label": cells.labels[one.column], "given": given, "suggested": not given,
@@ -115,7 +109,7 @@ def fix_records(rows: Sequence[Row], cells: Cells, found: Sequence[Suspect]) -> 
             "labels": list(row.labels),
             "nearest": [
                 {**place(rows[i]), "cosine": round(cosine, 3), "labels": list(rows[i].labels), "text": rows[i].text}
-                for i, cosine in nearest
+                for i, cosine in others
             ],
         }  # fmt: skip
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import RootModel, StringConstraints, ValidationError
+from pydantic import RootModel, StringConstraints
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training.config import ThresholdConfig
-from zhenyan.training.schema import explain, load_yaml
+from zhenyan.training.schema import load_as
 from zhenyan.training.thresholds import choose_all
 
 WORD_LIST = Path("configs/wordlist.yaml")
@@ -32,10 +32,7 @@ class WordList(RootModel[dict[str, list[Annotated[str, StringConstraints(strip_w
 
 def load_word_list(labels: list[str], path: Path = WORD_LIST) -> WordList:
     """The validated word list; ConfigError lists every fault with its key, or names what isn't among the labels."""
-    try:
-        words = WordList.model_validate(load_yaml(path))
-    except ValidationError as error:
-        raise ConfigError(explain(error, path)) from None
+    words = load_as(WordList, path)
     if unknown := [label for label in words.root if label not in labels]:
         raise ConfigError(
             f"{path}: unknown label {', '.join(unknown)}; the schema has {', '.join(labels)}; name one of these, or "

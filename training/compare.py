@@ -12,7 +12,7 @@ import numpy as np
 from rich.table import Table
 from zhenyan.inference.classifier import Classifier
 from zhenyan.training.evaluate import SLICES, Labelled, decider, evasion_table, label_columns
-from zhenyan.training.metrics import calibration, f1, f1_samples, interval, label_errors, resamples
+from zhenyan.training.metrics import calibration, f1_samples, f1_score, interval, label_errors, resamples
 from zhenyan.training.schema import Schema
 
 PASSES = 3  # over all texts, of which the best counts
@@ -67,8 +67,7 @@ def difference(truth: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarr
         return f1_samples(weights @ (truth & decided).sum(1), weights @ decided.sum(1), weights @ positives)
 
     low, high = interval(samples(b) - samples(a))
-    before, after = (float(f1((truth & d).sum(), d.sum(), truth.sum())) for d in (a, b))
-    return Difference(before, after, low, high, int(positives.sum()))
+    return Difference(f1_score(truth, a), f1_score(truth, b), low, high, int(positives.sum()))
 
 
 def compare(a: Path, b: Path, data: Labelled, schema: Schema, evasion: bool = True) -> Comparison:

@@ -13,14 +13,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.evasion import check_names
-from zhenyan.training.schema import explain, load_yaml
+from zhenyan.training.schema import load_yaml, validated
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -279,10 +278,7 @@ def load_config(path: Path | str, overrides: dict[str, Any] | None = None) -> Tr
     data = _read(Path(path))
     for dotted, value in (overrides or {}).items():
         _set(data, dotted, value)
-    try:
-        return TrainConfig.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(explain(error, path, TrainConfig, overrides)) from None
+    return validated(TrainConfig, data, path, overrides)
 
 
 def dump_config(config: TrainConfig) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.jsonlines import replacing
 from zhenyan.training.rows import iter_records
 
 Change = Callable[[dict[str, Any], str], dict[str, Any]]  # record and its "file:line" -> the record as it should be
+_REMEDY = "give room or rights, then repeat"
 
 
 def edit_lines(path: Path, change: Change) -> tuple[list[bytes], int]:
@@ -51,27 +52,23 @@ def corpus_line(record: Mapping[str, Any]) -> bytes:
 
 
 def replace_files(contents: Mapping[Path, Iterable[bytes]]) -> None:
-    """Write every file beside its place, then rename them all: a full disk is met before anything has changed.
+    """Write every file beside its place, then rename them all in their order: a full disk is met before anything has changed.
 
-    Of a link, the file behind it is replaced; who may read a file stays as it was.
+    Folders that aren't there are made. Of a link, the file behind it is replaced; who may read a file stays as it was.
+    InputError names the file that can't be written.
     """
-    written: dict[Path, Path] = {}
-    try:
-        for path, chunks in contents.items():
-            real = Path(os.path.realpath(path))
-            real.parent.mkdir(parents=True, exist_ok=True)
-            written[real] = real.with_name(f".{real.name}.tmp")
-            with written[real].open("wb") as out:
-                if real.exists():
-                    shutil.copymode(real, written[real])
+    with ExitStack() as renamed:
+        for path, chunks in reversed(list(contents.items())):  # what was entered last is renamed first
+            _make_parents(path)
+            with renamed.enter_context(replacing(path, _REMEDY)).open("wb") as out:
                 out.writelines(chunks)
                 out.flush()
-                os.fsync(out.fileno())
-        for real, new in written.items():
-            new.replace(real)
+                os.fsync(out.fileno())  # `replacing` does so too, but only when the files before this one are in place
+
+
+def _make_parents(path: Path) -> None:
+    folder = Path(os.path.realpath(path)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{error.filename or path}: {error.strerror}; give room or rights, then repeat") from None
-    finally:
-        for new in written.values():
-            with contextlib.suppress(OSError):
-                new.unlink()
+        raise InputError(f"{error.filename}: {error.strerror}; {_REMEDY}") from None

@@ -19,7 +19,7 @@ from zhenyan.training.metrics import (
     brief_report,
     calibration,
     confusion,
-    f1,
+    f1_score,
     precision_recall,
     reliability,
     report,
@@ -205,8 +205,7 @@ def evasion_table(data: Labelled, decide: Decide, seed: int = 0) -> dict[str, An
 
 
 def _any_f1(data: Labelled, decided: np.ndarray) -> float:
-    truth, found = data.truth.any(1), (decided & data.seen).any(1)
-    return float(f1((truth & found).sum(), found.sum(), truth.sum()))
+    return f1_score(np.asarray(data.truth.any(1)), (decided & data.seen).any(1))
 
 
 def comparison_table(results: dict[str, dict[str, Any]], schema: Schema, title: str) -> Table:

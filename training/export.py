@@ -29,7 +29,7 @@ from zhenyan.training.dataset import Corpus, load_corpus
 from zhenyan.training.decisions import Decisions, decisions_of
 from zhenyan.training.encoders.origin import encoder_origin
 from zhenyan.training.evaluate import Labelled, labelled
-from zhenyan.training.metrics import f1
+from zhenyan.training.metrics import f1_score
 from zhenyan.training.model_card import changelog_entry, model_card
 from zhenyan.training.modelling import MultiLabelClassifier, load_model
 from zhenyan.training.predict import predict_as_read, sigmoid
@@ -366,18 +366,14 @@ def compare_decisions(
         most = max(PROBE_ROOM * MAX_FLIPS, bounds.max_flip_rate)
         checks.append(Check("probes with a flipped decision", float(flipped[probes].mean()), most))
     truth, before, after = data.truth, before & data.seen, after & data.seen
-    fall = _f1(truth, before) - _f1(truth, after)
+    fall = f1_score(truth, before) - f1_score(truth, after)
     checks.append(Check("fall of micro F1", fall, bounds.max_f1_drop))
     for i, label in enumerate(labels):
         if truth[:, i].sum() >= min_positives:
-            fall = _f1(truth[:, i], before[:, i]) - _f1(truth[:, i], after[:, i])
+            fall = f1_score(truth[:, i], before[:, i]) - f1_score(truth[:, i], after[:, i])
             one = 1 / truth[:, i].sum()  # a bound below one row's worth can't be met or broken sensibly
             checks.append(Check(f"fall of F1, {label}", fall, max(bounds.max_f1_drop, float(one))))
     return checks
-
-
-def _f1(truth: np.ndarray, decided: np.ndarray) -> float:
-    return float(f1((truth & decided).sum(), decided.sum(), truth.sum()))
 
 
 def gate_table(checks: list[Check]) -> Table:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from zhenyan.inference.errors import need
 
 _MODULES = {
-    "train": ("torch", "transformers", "accelerate", "datasets", "sklearn", "mlflow", "onnx", "onnxscript", "pydantic", "yaml",
-              "matplotlib", "pypinyin"),
+    "train": ("torch", "transformers", "accelerate", "datasets", "safetensors", "sklearn", "scipy", "mlflow", "pandas",
+              "sqlalchemy", "onnx", "onnxscript", "pydantic", "yaml", "matplotlib", "pypinyin"),
     "sweep": ("optuna", "filelock"),
 }  # fmt: skip
 

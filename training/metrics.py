@@ -33,15 +33,22 @@ class Score:
     predicted: int
 
 
-def f1(tp: np.ndarray | float, predicted: np.ndarray | float, positives: np.ndarray | float) -> np.ndarray | float:
-    """2·TP / (predicted + positives), 0 where both are 0."""
+def f1_from_counts(
+    tp: np.ndarray | float, predicted: np.ndarray | float, positives: np.ndarray | float
+) -> np.ndarray | float:
+    """F1 of counts of one shape: 2·TP / (predicted + positives), 0 where both are 0."""
     total = np.asarray(predicted) + np.asarray(positives)
     return np.where(total > 0, 2 * np.asarray(tp) / np.maximum(total, 1), 0.0)
 
 
+def f1_score(truth: np.ndarray, decided: np.ndarray) -> float:
+    """F1 of boolean arrays of any equal shape, pooled; 0 where nothing is true or decided."""
+    return float(f1_from_counts((truth & decided).sum(), decided.sum(), truth.sum()))
+
+
 def f1_samples(tp: np.ndarray, predicted: np.ndarray, positives: np.ndarray) -> np.ndarray:
     """F1 of each bootstrap sample; NaN where it holds neither a positive nor a decision, so that nothing is right or wrong."""
-    return np.where(predicted + positives > 0, f1(tp, predicted, positives), np.nan)
+    return np.where(predicted + positives > 0, f1_from_counts(tp, predicted, positives), np.nan)
 
 
 def interval(samples: np.ndarray) -> tuple[float, float] | tuple[None, None]:
@@ -92,7 +99,7 @@ def score(truth: np.ndarray, decided: np.ndarray, groups: np.ndarray | None = No
     return Score(
         precision=float(tp.sum() / max(predicted.sum(), 1)),
         recall=float(tp.sum() / max(positives.sum(), 1)),
-        f1=float(f1(tp.sum(), predicted.sum(), positives.sum())),
+        f1=f1_score(truth, decided),
         low=low,
         high=high,
         positives=int(positives.sum()),

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from rich.markup import escape
 from rich.table import Table
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.edits import corpus_line, edit_lines, kind_for, replace_files
 from zhenyan.training.migrated_rows import Step, check_record, loses_all_labels, migrate_record, needs_relabelling
 from zhenyan.training.rows import expand, files_once
-from zhenyan.training.schema import Schema, explain, load_schema, load_yaml, read_yaml, versions
+from zhenyan.training.schema import Schema, load_as, load_schema, read_yaml, validated, versions
 from zhenyan.training.schema_text import SchemaText
 
 
@@ -54,10 +54,7 @@ class Plan:
 
 def load_migration(path: Path) -> Migration:
     """The checked migration file; ConfigError names each fault by its key."""
-    try:
-        return Migration.model_validate(load_yaml(path))
-    except ValidationError as error:
-        raise ConfigError(explain(error, path, Migration)) from None
+    return load_as(Migration, path)
 
 
 def plan_migration(
@@ -70,10 +67,7 @@ def plan_migration(
     migration, schema = load_migration(path), load_schema(schema_path)
     layouts = list(_layouts(migration, schema.ids, path))
     text = _schema_text(migration, schema_path, (today or date.today()).isoformat(), layouts[-1])
-    try:
-        new = Schema.model_validate(read_yaml(text))
-    except ValidationError as error:
-        raise ConfigError(explain(error, f"{schema_path} after {path}")) from None
+    new = validated(Schema, read_yaml(text), f"{schema_path} after {path}")
     plan = Plan(_next_number(records), migration, schema_path, text, new.version)
     for file in files_once(expand([str(item) for item in data])):
         _migrate_file(file, plan, layouts)

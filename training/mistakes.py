@@ -11,12 +11,11 @@ from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.normalise import normalise
 from zhenyan.training.baselines import ngram_vectorizer
 from zhenyan.training.evaluate import Labelled, bundle_columns, label_columns
+from zhenyan.training.nearest import NEAREST, nearest
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Change
 
 MISSED, FALSE_ALARM = "missed", "false alarm"
-NEAREST = 3  # training rows shown for each error
-_BLOCK = 128  # texts compared with all training rows at once; bounds memory
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,8 @@ def nearest_rows(texts: Sequence[str], known: Sequence[Row], count: int = NEARES
     """For each text its `count` closest rows in wording: (number in `known`, cosine of TF-IDF vectors), closest first."""
     vectorizer = ngram_vectorizer(min_texts=1)
     rows = vectorizer.fit_transform([normalise(row.text) for row in known])
-    for start in range(0, len(texts), _BLOCK):
-        block = vectorizer.transform([normalise(text) for text in texts[start : start + _BLOCK]])
-        for cosines in (block @ rows.T).toarray():
-            best = np.argsort(-cosines, kind="stable")[:count]
-            yield [(int(i), float(cosines[i])) for i in best if cosines[i] > 0]
+    if texts:  # scikit-learn refuses to transform none
+        yield from nearest(vectorizer.transform([normalise(text) for text in texts]), rows, count)
 
 
 def error_records(

@@ -6,7 +6,6 @@ Devlin et al. 2019 for the objective, Gururangan et al. 2020 (Don't Stop Pretrai
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import json
 import logging
@@ -34,7 +33,7 @@ from transformers import (
 )
 from zhenyan.inference import locks
 from zhenyan.inference import normalise as normaliser
-from zhenyan.inference.bundle import sha256
+from zhenyan.inference.bundle import sha256, text_digest
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training import distributed
@@ -58,7 +57,7 @@ def digest(texts: list[str], config: PretrainConfig, encoder: EncoderConfig) -> 
     """
     start = [_content(encoder.source), encoder.trim_vocabulary, normaliser.VERSION]
     options = json.dumps([config.model_dump(exclude={"written"}), start, sorted(texts)], ensure_ascii=False)
-    return hashlib.sha256(options.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return text_digest(options)[:16]
 
 
 def _content(source: str) -> str | dict[str, str]:

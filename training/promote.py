@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.compare import Comparison
 from zhenyan.training.config import Share, Strict
 from zhenyan.training.export import Check
-from zhenyan.training.schema import Schema, explain, load_yaml
+from zhenyan.training.schema import Schema, load_as
 
 GATES = Path("configs/gates.yaml")
 
@@ -33,10 +33,7 @@ class Gates(Strict):
 
 def load_gates(path: Path = GATES) -> Gates:
     """The bounds; ConfigError names the fault."""
-    try:
-        return Gates.model_validate(load_yaml(path))
-    except ValidationError as error:
-        raise ConfigError(explain(error, path, Gates)) from None
+    return load_as(Gates, path)
 
 
 def checks(found: Comparison, gates: Gates, schema: Schema) -> list[Check]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -12,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from zhenyan.inference.bundle import text_digest
 from zhenyan.inference.cpu import allowed_cpus
 from zhenyan.training import distributed
 from zhenyan.training.config import OptimConfig, TrainConfig
@@ -26,7 +26,7 @@ GPU = "GPU"
 def rows_digest(rows: Iterable[Row]) -> str:
     """SHA-256 over texts, labels and what was looked for or contested, whatever their order: equal data, equal digest."""
     lines = sorted(map(_digested, rows))
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+    return text_digest("\n".join(lines))
 
 
 def _digested(row: Row) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from zhenyan.inference.bundle import sha256
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import dump_line
@@ -33,7 +33,7 @@ from zhenyan.training.rows import (
     sound_records,
     text_key,
 )
-from zhenyan.training.schema import explain, load_yaml
+from zhenyan.training.schema import load_as
 
 SOURCES = Path("data/public.yaml")
 
@@ -86,10 +86,7 @@ class FetchReport:
 
 def load_sources(path: Path = SOURCES) -> list[Source]:
     """The committed list of public files."""
-    try:
-        return _Sources.model_validate(load_yaml(path)).files
-    except ValidationError as error:
-        raise InputError(explain(error, path, _Sources)) from None
+    return load_as(_Sources, path, InputError).files
 
 
 def fetch(

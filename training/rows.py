@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import glob
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zhenyan.inference.bundle import text_digest
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.times import seconds
 from zhenyan.inference.json_objects import RepeatedKey, distinct
@@ -63,8 +63,8 @@ _NAMES = ("room", "batch", "rewriter", "source", "pair", "domain", "kind")  # wh
 
 
 def text_key(text: str) -> str:
-    """SHA-256 of the text's UTF-8 bytes, hexadecimal: the key under which labels of public text are committed."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    """The key under which labels of public text are committed: hexadecimal SHA-256."""
+    return text_digest(text)
 
 
 def row_id(record: Mapping[str, Any]) -> str:

@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from zhenyan.inference.errors import ConfigError
+from zhenyan.inference.errors import ConfigError, ZhenyanError
 
 if TYPE_CHECKING:  # which reads rows by a schema
     from zhenyan.training.rows import Row
@@ -22,6 +22,7 @@ Text = Annotated[str, Field(min_length=1)]
 Verified = Literal["text", "case", "no"]
 # A label whatever it is called: the number of the change that it came with (-1: it was there before all), and its name then.
 Origin = tuple[int, str]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Strict(BaseModel):
@@ -201,6 +202,25 @@ def _instead_of(path: Path) -> str:
     return f"{path.parent} has {', '.join(beside)}"
 
 
+def load_as(model: type[Model], path: Path, fault: type[ZhenyanError] = ConfigError) -> Model:
+    """What a YAML file holds, as `model`; `load_yaml`'s ConfigError, or a `fault` of `validated`."""
+    return validated(model, load_yaml(path), path, fault=fault)
+
+
+def validated(
+    model: type[Model],
+    data: Any,
+    path: Path | str,
+    given: Mapping[str, Any] | None = None,
+    fault: type[ZhenyanError] = ConfigError,
+) -> Model:
+    """`data`, which stands at `path`, as `model`; the `fault` says what doesn't fit, and `given` as in `explain`."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise fault(explain(error, path, model, given)) from None
+
+
 def explain(
     error: ValidationError,
     path: Path | str,
@@ -272,10 +292,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 def load_schema(path: Path | str = DEFAULT_SCHEMA) -> Schema:
     """The validated schema; ConfigError lists every fault with its key."""
-    try:
-        return Schema.model_validate(load_yaml(Path(path)))
-    except ValidationError as error:
-        raise ConfigError(explain(error, path, Schema)) from None
+    return load_as(Schema, Path(path))
 
 
 def versions(changes: Sequence[LabelChange]) -> list[dict[str, Origin]]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from zhenyan.inference.errors import ConfigError
+from pydantic import BaseModel, ConfigDict, model_validator
 from zhenyan.training.rows import Row
-from zhenyan.training.schema import explain, load_yaml
+from zhenyan.training.schema import load_as
 
 NAMES = ("train", "validation", "test")
 
@@ -40,10 +39,7 @@ class Splits(BaseModel):
 
 def load_splits(path: Path) -> Splits:
     """The committed splits; ConfigError names the fault."""
-    try:
-        return Splits.model_validate(load_yaml(path))
-    except ValidationError as error:
-        raise ConfigError(explain(error, path, Splits)) from None
+    return load_as(Splits, path)
 
 
 def split_rows(rows: Iterable[Row], splits: Splits) -> dict[str, list[Row]]:

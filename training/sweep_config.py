@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import Count, Seed, Strict, TrainConfig, load_config
-from zhenyan.training.schema import explain, load_yaml
+from zhenyan.training.schema import load_as
 
 
 class Range(Strict):
@@ -72,11 +72,7 @@ def load_sweep(path: Path, fixed: dict[str, Any]) -> tuple[SweepConfig, TrainCon
 
     ConfigError lists every fault, also values of the space that training would refuse.
     """
-    data = load_yaml(path)
-    try:
-        sweep = SweepConfig.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(explain(error, path, SweepConfig)) from None
+    sweep = load_as(SweepConfig, path)
     sweep = sweep.model_copy(update={"config": path.parent / sweep.config})
     base = load_config(sweep.config, fixed)
     if both := sorted(set(sweep.space) & set(fixed)):

@@ -5,7 +5,6 @@ Pooled states are not kept: a first teacher whose states are learned too (`disti
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import zipfile
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from zhenyan.inference import normalise as normaliser
-from zhenyan.inference.bundle import sha256
+from zhenyan.inference.bundle import sha256, text_digest
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.training import distributed
@@ -112,7 +111,7 @@ class _Remembered:
 
     def logits(self, texts: _Texts) -> np.ndarray:
         """Logits (texts, labels); what isn't known is asked now and kept."""
-        keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16] for text in texts]
+        keys = [bytes.fromhex(text_digest(text))[:16] for text in texts]
         new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self.known}
         if new:
             make_folders(f"cache {self.cache}", self.path.parent)  # before minutes of work
@@ -135,7 +134,7 @@ def _digest(folder: Path, config: TrainConfig, schema: Schema) -> str:
     files = {str(path.relative_to(folder)): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     changes = [change.model_dump() for change in schema.changes]
     asked = json.dumps([files, schema.ids, changes, normaliser.VERSION, uses_bf16(config.optim)])
-    return hashlib.sha256(asked.encode()).hexdigest()[:16]
+    return text_digest(asked)[:16]
 
 
 def _read(path: Path) -> dict[bytes, np.ndarray]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from rich.table import Column, Table
 from zhenyan.training.config import ThresholdConfig
-from zhenyan.training.metrics import f1
+from zhenyan.training.metrics import f1_from_counts
 
 
 def _curve(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -51,7 +51,7 @@ def choose(truth: np.ndarray, scores: np.ndarray, config: ThresholdConfig) -> di
         f"margin {config.margin:g}" if config.policy == "f1" else f"target {config.target}"
     )
     if config.policy == "f1":
-        values = np.asarray(f1(tp, predicted, positives))
+        values = np.asarray(f1_from_counts(tp, predicted, positives))
         width = max(1, positives // 20)
         smooth = np.convolve(np.pad(values, width, mode="edge"), np.full(2 * width + 1, 1 / (2 * width + 1)), "valid")
         best = int(np.flatnonzero(smooth >= smooth.max() - config.margin)[-1])

@@ -17,7 +17,7 @@ _FILE = Annotated[Path, typer.Option("--file", help="Key file of the service.")]
 
 
 # Looked for, not imported: prometheus_client reads its folder on import, and the supervisor makes that later.
-_PACKAGES = ("fastapi", "uvicorn", "pydantic", "prometheus_client")
+_PACKAGES = ("fastapi", "starlette", "uvicorn", "h11", "pydantic", "prometheus_client")
 
 
 class HelpWithSettings(TyperCommand):

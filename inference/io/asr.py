@@ -282,9 +282,10 @@ def _says_all(text: str, inside: Sequence[_Found]) -> bool:
 
 
 def _note_heading(name: str, file: _File) -> None:
-    note = f"{file.path}: the text is read from the rows inside, not from {name} above them; name another with --text-column"
-    if note not in file.options.notes:
-        file.options.notes.append(note)
+    file.options.unread.add(name)
+    file.options.note_once(
+        f"{file.path}: the text is read from the rows inside, not from {name} above them; name another with --text-column"
+    )
 
 
 def _in_list(values: Sequence[Any], room: str | None, file: _File) -> Iterator[_Found]:
@@ -309,8 +310,7 @@ def _with_units(values: Sequence[Any], file: _File) -> Sequence[Any]:
     """The values; of FunASR's sentences saved without what is around them the names of times say milliseconds."""
     if file.options.start_column or file.options.end_column or not (found := bare_sentences(values)):
         return values
-    if (note := milliseconds_note(file.path)) not in file.options.notes:
-        file.options.notes.append(note)
+    file.options.note_once(milliseconds_note(file.path))
     return found
 
 
@@ -395,5 +395,5 @@ def _row(record: Record, room: str | None, file: _File) -> _Found:
 def _columns(record: Record, file: _File) -> Columns:
     """What an object's row is read from; InputError when a column asked for stands nowhere in the file."""
     if file.absent:
-        find_columns([*record, *file.present], replace(file.options, notes=[]), file.path)
+        find_columns([*record, *file.present], replace(file.options, notes=[], unread=set()), file.path)
     return find_columns(record, file.options, file.path, lenient=True)

@@ -128,6 +128,12 @@ class Options:
     notes: list[str] = field(default_factory=list, compare=False)  # what readers want said (encodings)
     meter: Meter = field(default_factory=Meter, compare=False)
     damage: Damage | None = field(default=None, compare=False)  # of the file that is being read
+    unread: set[str] = field(default_factory=set, compare=False)  # fields of that file which `notes` name as not read
+
+    def note_once(self, note: str) -> None:
+        """Have a note said, unless it is already."""
+        if note not in self.notes:
+            self.notes.append(note)
 
 
 @dataclass(frozen=True)
@@ -222,10 +228,11 @@ def plain_name(name: str) -> str:
 
 def note_others(text: str, known: Iterable[str], options: Options, path: str) -> None:
     """Say once which columns that could be the text aren't read as it."""
-    others = ", ".join(name for name in known if name != text)
-    note = f"{path}: the text is read from {text}, not from {others}; name another with --text-column"
-    if others and note not in options.notes:
-        options.notes.append(note)
+    if others := [name for name in known if name != text]:
+        options.unread.update(others)
+        options.note_once(
+            f"{path}: the text is read from {text}, not from {', '.join(others)}; name another with --text-column"
+        )
 
 
 def table_columns(names: Sequence[str], options: Options, path: str) -> tuple[list[str], Columns]:

@@ -16,6 +16,7 @@ from zhenyan.inference import locks
 from zhenyan.inference.errors import InputError
 
 _BUFFER = 1 << 20
+_REMEDY = "name a file in a folder that exists and can be written, on a disk with room"
 # Built once: json.dumps with options of its own builds a new encoder for each call.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
 _ESCAPER = json.JSONEncoder(separators=(",", ":"), default=str)
@@ -31,12 +32,12 @@ def dump_line(record: Mapping[str, Any]) -> bytes:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, remedy: str = _REMEDY) -> Iterator[Path]:
     """A file to write beside `path`, flushed and renamed to it at the end: a reader sees the whole file or the old one.
 
     Its name is its own: of two that write at once each writes a whole file, and the later one's stays. It gets the mode
     of the file that it replaces. Of a link, the file behind it is replaced.
-    InputError names `path`, also when a device or a pipe is there.
+    InputError names `path` and what to do (`remedy`), also when a device or a pipe is there.
     """
     if not path.name:
         raise InputError(f"{path}: is a folder; name a file")
@@ -55,9 +56,7 @@ def replacing(path: Path) -> Iterator[Path]:
                 part.chmod(before)
             part.replace(real)
     except OSError as error:
-        raise InputError(
-            f"{path}: {error.strerror or error}; name a file in a folder that exists and can be written, on a disk with room"
-        ) from None
+        raise InputError(f"{path}: {error.strerror or error}; {remedy}") from None
 
 
 def _mode(path: Path) -> int:

@@ -179,7 +179,7 @@ def read_items(path: str, options: Options) -> Iterator[Item | Reject]:
     if suffix not in READERS:
         local_file(path)  # a folder that can't be listed
         _check_ending(path)
-    items = READERS[suffix](path, replace(options, damage=damage))
+    items = READERS[suffix](path, replace(options, damage=damage, unread=set()))
     items = _noted(_undamaged(items, path, options, damage), path, options)
     items = _unpacked(_in_seconds(items, path, options))
     cut = True if options.split is None and suffix in _RUNNING else options.split

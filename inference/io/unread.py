@@ -101,15 +101,9 @@ def _grams(text: str) -> set[str]:
 
 def note_unread(names: Sequence[str], options: Options, path: str) -> None:
     """Say which fields of a JSON file hold Chinese texts that no row is read from; not those that other notes name."""
-    told = [name for name in names if not any(_names(note, name) for note in options.notes if note.startswith(path))]
-    if told:
-        more = f" and {len(told) - _LISTED:,} more" if len(told) > _LISTED else ""
-        listed = ", ".join(told[:_LISTED]) + more
-        options.notes.append(
+    if left := [name for name in names if name not in options.unread]:
+        more = f" and {len(left) - _LISTED:,} more" if len(left) > _LISTED else ""
+        listed = ", ".join(left[:_LISTED]) + more
+        options.note_once(
             f"{path}: the text is read from other fields, not from {listed}; name another with --text-column"
         )
-
-
-def _names(note: str, name: str) -> bool:
-    """Whether a note says already that a field isn't read."""
-    return re.search(rf"not from (?:.*, )?{re.escape(name)}(?=[,; ])", note) is not None

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from zhenyan.inference.review import log
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.intake import Run
+from zhenyan.inference.review.kappa import kappa
 from zhenyan.inference.review.outcome import CLOSED
 from zhenyan.inference.review.schema import BEIJING, finding, reading, reviewer
 from zhenyan.inference.review.settings import Settings
@@ -68,24 +69,6 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     share, z2 = hits / total, _Z**2 / total
     middle, half = share + z2 / 2, _Z * math.sqrt(share * (1 - share) / total + z2 / (4 * total))
     return max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2))
-
-
-def kappa(pairs: Mapping[tuple[Hashable, Hashable], int]) -> float | None:
-    """Cohen's kappa of pairs of answers, each with how often it was given.
-
-    None for no pairs, or where both always give the same one answer.
-    """
-    total = sum(pairs.values())
-    if not total:
-        return None
-    first: Counter[Hashable] = Counter()
-    second: Counter[Hashable] = Counter()
-    for (a, b), many in pairs.items():
-        first[a] += many
-        second[b] += many
-    observed = sum(many for (a, b), many in pairs.items() if a == b) / total
-    chance = sum(first[answer] * second[answer] for answer in first) / total**2
-    return None if chance == 1 else (observed - chance) / (1 - chance)
 
 
 def precision(database: Database, run: Run) -> list[Precision]:

@@ -7,7 +7,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,11 @@ def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
         "format": 8, "bundle": bundle.id, "normaliser": normalise.VERSION, "output": job.output.name,
         "thresholds": dict(zip(bundle.label_ids, bundle.thresholds, strict=True)),
         "options": json.loads(json.dumps(asdict(job.options) | {"part_rows": job.part_rows})),
-        "reading": {k: v for k, v in vars(job.reading).items() if k not in ("notes", "meter") and v is not None},
+        "reading": {
+            one.name: asked
+            for one in fields(job.reading)
+            if one.compare and (asked := getattr(job.reading, one.name)) is not None
+        },
         "inputs": describe_inputs(files),
     }  # fmt: skip
 

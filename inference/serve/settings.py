@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_core import ErrorDetails
 from zhenyan.inference.errors import ConfigError
 
 _PREFIX = "ZHENYAN_"
@@ -120,7 +119,7 @@ def load_settings(file: Path | None, options: dict[str, Any]) -> Settings:
     try:
         return Settings.model_validate({name: value for name, (value, _) in found.items()})
     except ValidationError as error:
-        raise ConfigError(f"settings: {_told(error.errors(), {n: place for n, (_, place) in found.items()})}") from None
+        raise ConfigError(f"settings: {_told(error, {n: place for n, (_, place) in found.items()})}") from None
 
 
 def _read(file: Path | None) -> dict[str, Any]:
@@ -135,10 +134,10 @@ def _read(file: Path | None) -> dict[str, Any]:
         raise ConfigError(f"{file}: not TOML: {error}") from None
 
 
-def _told(errors: list[ErrorDetails], places: dict[str, str]) -> str:
+def _told(refused: ValidationError, places: dict[str, str]) -> str:
     """What is wrong, with each value and where it stands; the known names where one is unknown."""
     parts = []
-    for error in errors:
+    for error in refused.errors():
         name = str(error["loc"][0])
         what = "no such setting" if name not in Settings.model_fields else error["msg"].removeprefix("Value error, ")
         place = places.get(name, "the defaults")

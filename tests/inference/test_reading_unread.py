@@ -132,6 +132,15 @@ def test_many_fields_are_counted_and_those_told_already_are_left_out(tmp_path):
     ]
 
 
+def test_what_a_note_tells_of_a_file_is_not_taken_for_another_whose_name_begins_its_own(tmp_path):
+    options = Options()
+    given(tmp_path / "a.jsonl", [{"text": ASKED, "intro": LINE}])
+    given(tmp_path / "a.json", {"segments": [{"start": 0, "end": 2, "text": ASKED}], "intro": LINE})
+    for name in ("a.jsonl", "a.json"):
+        list(read_items(str(tmp_path / name), options))
+    assert [note.partition(": ")[2] for note in options.notes] == [*not_from("text", "intro"), *other_fields("intro")]
+
+
 def aws(words, text=None):
     said = "".join(one["alternatives"][0]["content"] for one in words) if text is None else text
     return {"jobName": "j", "results": {"transcripts": [{"transcript": said}], "items": words}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from zhenyan.inference.errors import InputError
@@ -119,6 +120,20 @@ def test_a_link_stays_one_and_a_private_file_private(tmp_path):
     replace_files({link: [b"new\n"], tmp_path / "other.jsonl": [b"more\n"]})
     assert link.is_symlink() and file.read_bytes() == b"new\n" and file.stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "other.jsonl").read_bytes() == b"more\n"
+
+
+def test_files_are_renamed_in_their_order_once_all_are_written(tmp_path, monkeypatch):
+    """Killed in between, no fix is marked as applied whose row isn't changed yet."""
+    rows, fixes, renamed = tmp_path / "rows.jsonl", tmp_path / "fixes.jsonl", []
+    replace = Path.replace
+
+    def noted(self, target):
+        renamed.append((Path(target).name, len(list(tmp_path.glob(".*.tmp")))))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", noted)
+    replace_files({rows: [b"new\n"], fixes: [b"marked\n"]})
+    assert renamed == [("rows.jsonl", 2), ("fixes.jsonl", 1)]
 
 
 @pytest.mark.parametrize(("fields", "said"), [({"text": 5}, "field 'text' must be text, found 5"),

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
+from zhenyan.training import metrics
 from zhenyan.training.calibration import fit_scaling
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.metrics import (
@@ -35,6 +36,13 @@ def test_f1_equals_scikit_learn(arrays):
     assert found["macro_f1"] == pytest.approx(f1_score(truth, decided, average="macro"))
     assert found["core_micro"]["f1"] == pytest.approx(f1_score(truth[:, :2], decided[:, :2], average="micro"))
     assert found["any_violation"]["f1"] == pytest.approx(f1_score(truth.any(1), decided.any(1)))
+
+
+def test_f1_of_pooled_cells_is_0_where_there_are_none(arrays):
+    truth, decided = arrays
+    for some in (truth[:, 0], decided[:, 0]), (truth, decided):
+        assert metrics.f1_score(*some) == score(*some).f1 == pytest.approx(f1_score(*map(np.ravel, some)))
+    assert metrics.f1_score(truth & False, truth & False) == metrics.f1_score(truth[:0], truth[:0]) == 0
 
 
 def test_interval_holds_the_value_and_groups_widen_it(arrays):
