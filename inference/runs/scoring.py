@@ -83,16 +83,23 @@ def _streams(scored: Sequence[tuple[Placed, Prediction]]) -> dict[str, Any]:
 
 
 def predict_distinct(classifier: Classifier, texts: Sequence[str]) -> dict[str, Prediction]:
-    """A prediction for each distinct text: hosts repeat themselves, and a repeat's evidence needn't be sought again.
+    """A prediction for each distinct text: hosts repeat themselves, and a repeat's evidence needn't be sought again."""
+    found = _unexplained(classifier, texts)
+    return found | _explained(classifier, [text for text, p in found.items() if p.labels])
+
+
+def _unexplained(classifier: Classifier, texts: Sequence[str]) -> dict[str, Prediction]:
+    return {p.text: p for p in classifier.predict(list(dict.fromkeys(texts)), explain=False)}
+
+
+def _explained(classifier: Classifier, texts: Sequence[str]) -> dict[str, Prediction]:
+    """Predictions with evidence; none where none is wanted.
 
     A part may be nothing but hits whose evidence costs many probes each: they are taken a few at a time, so that memory
     stays bounded.
     """
-    found = {p.text: p for p in classifier.predict(list(dict.fromkeys(texts)), explain=False)}
-    if classifier.explain:
-        for group in groups([text for text, p in found.items() if p.labels], CHARS, EXPLAINED):
-            found |= {p.text: p for p in classifier.predict(group)}
-    return found
+    taken = groups(list(dict.fromkeys(texts)), CHARS, EXPLAINED) if classifier.explain else ()
+    return {p.text: p for group in taken for p in classifier.predict(group)}
 
 
 def _reject(placed: Placed) -> dict[str, Any]:
@@ -181,13 +188,14 @@ def context_hits(
         and len(scored[i][1].text) + len(scored[i + 1][1].text) <= MAX_PAIR
         and neighbours(scored[i][0], scored[i + 1][0])
     ]
-    joined = [f"{scored[i][1].text} {scored[i + 1][1].text}" for i in pairs]
-    found = predict_distinct(classifier, joined)
-    for i, text in zip(pairs, joined, strict=True):
-        (first, alone), (second, also_alone) = scored[i], scored[i + 1]
-        new = [label for label in found[text].labels if label not in alone.labels + also_alone.labels]
-        if new:
-            yield _context_hit(first, second, found[text], new) | {"index": i + 2 - earlier}
+    joined = {i: f"{scored[i][1].text} {scored[i + 1][1].text}" for i in pairs}
+    found = _unexplained(classifier, list(joined.values()))
+    carried = {i: {*scored[i][1].labels, *scored[i + 1][1].labels} for i in pairs}
+    new = {i: labels for i in pairs if (labels := [one for one in found[joined[i]].labels if one not in carried[i]])}
+    found |= _explained(classifier, [joined[i] for i in new])  # beside most hits there is nothing new to explain
+    for i, labels in new.items():
+        first, second = scored[i][0], scored[i + 1][0]
+        yield _context_hit(first, second, found[joined[i]], labels) | {"index": i + 2 - earlier}
 
 
 def _context_hit(first: Placed, second: Placed, together: Prediction, labels: Sequence[str]) -> dict[str, Any]:
