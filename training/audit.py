@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.normalise import plain_text
 from zhenyan.training.baselines import TfidfBaseline
 from zhenyan.training.confidence import Cells, class_thresholds, doubt
 from zhenyan.training.duplicates import Shingles
@@ -72,7 +73,7 @@ def contradictions(rows: Sequence[Row], cells: Cells, probabilities: np.ndarray)
     index = Shingles()
     wrongness = np.where(cells.given, 1 - probabilities, probabilities)
     for number, row in enumerate(rows):
-        for other, overlap in index.add(row.text):
+        for other, overlap in index.add(plain_text(row.text)):
             if row.meta.get("pair") and row.meta.get("pair") == rows[other].meta.get("pair"):
                 continue
             both = cells.seen[number] & cells.seen[other]

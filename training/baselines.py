@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,8 +51,9 @@ def ngram_vectorizer(min_texts: int) -> TfidfVectorizer:
 class TfidfBaseline:
     """Character 1- to 4-grams and one balanced logistic regression a label; thresholds chosen on validation rows."""
 
-    def __init__(self, labels: list[str]) -> None:
-        self.labels = labels
+    def __init__(self, labels: list[str], plain: Callable[[str], str] = normalise) -> None:
+        """`plain` may remember what it has normalised, for models of nearly the same texts."""
+        self.labels, self.plain = labels, plain
         self.vectorizer = ngram_vectorizer(min_texts=2)
 
     def fit(self, texts: Sequence[str], truth: np.ndarray, mask: np.ndarray | None = None) -> TfidfBaseline:
@@ -67,11 +68,11 @@ class TfidfBaseline:
         """The texts' features, sparse (texts, n-grams), by the n-grams of these texts from now on."""
         if len(texts) < _FEW:
             self.vectorizer.set_params(min_df=1)
-        return self.vectorizer.fit_transform([normalise(text) for text in texts])
+        return self.vectorizer.fit_transform([self.plain(text) for text in texts])
 
     def score(self, texts: Sequence[str]) -> np.ndarray:
         """Probabilities, (texts, labels)."""
-        features = self.vectorizer.transform([normalise(text) for text in texts])
+        features = self.vectorizer.transform([self.plain(text) for text in texts])
         columns = [m.predict_proba(features)[:, 1] if m else np.zeros(len(texts)) for m in self.models]
         return np.stack(columns, axis=1)
 

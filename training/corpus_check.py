@@ -65,11 +65,12 @@ def check_corpus(written: Sequence[Row], schema: Schema, splits: Splits, public:
     groups = {row.group for row in rows}
     found.absent_groups += [name for name in (*splits.validation, *splits.test) if name not in groups]
     found.faults += _repeated_ids(rows)
-    _duplicates(rows, len(written), splits, found)
+    texts = [plain_text(row.text) for row in rows]  # once for all checks: it takes longest
+    _duplicates(rows, texts, len(written), splits, found)
     _pairs(rows, found)
     rulings = rulings_for(schema)
     found.notes += [f"{row.origin}: {reason}" for row in rows for reason in broken_rulings(row, rulings)]
-    _grams(written, found)
+    _grams(written, texts[: len(written)], found)
     found.counts = count(rows, schema, splits) | found.counts
     return found
 
@@ -105,7 +106,7 @@ def _repeated_ids(rows: Iterable[Row]) -> list[str]:
     return faults
 
 
-def _duplicates(rows: Sequence[Row], written: int, splits: Splits, found: Findings) -> None:
+def _duplicates(rows: Sequence[Row], texts: Sequence[str], written: int, splits: Splits, found: Findings) -> None:
     """Exact duplicates are faults; near ones across splits or with other labels too; a batch may hold a few.
 
     Of public lines, those behind the first `written` rows, they are notes, and the same text with the same labels is nothing.
@@ -114,7 +115,6 @@ def _duplicates(rows: Sequence[Row], written: int, splits: Splits, found: Findin
     index, indexed = Shingles(), list[tuple[Row, str]]()
     near: Counter[str] = Counter()
     firsts: dict[tuple[str, frozenset[str], str], Row] = {}
-    texts = [plain_text(row.text) for row in rows]
     times = Counter(texts)
     for number, (row, text) in enumerate(zip(rows, texts, strict=True)):
         same = firsts.setdefault((text, frozenset(row.labels), splits.of(row)), row)
@@ -124,7 +124,7 @@ def _duplicates(rows: Sequence[Row], written: int, splits: Splits, found: Findin
                 near[row.group] += 1
             continue
         indexed.append((row, text))
-        for other, likeness in index.add(row.text):
+        for other, likeness in index.add(text):
             first, first_text = indexed[other]
             if _paired(row, first):
                 continue
@@ -169,26 +169,35 @@ def _pairs(rows: Iterable[Row], found: Findings) -> None:
     found.counts["minimal_pairs"] = len(sides)
 
 
-def _grams(rows: Sequence[Row], found: Findings) -> None:
+def _grams(rows: Sequence[Row], texts: Sequence[str], found: Findings) -> None:
     """The most repeated 8-grams, and distinct-n; a pair counts once."""
-    holders: dict[str, set[str]] = defaultdict(set)
-    distinct: dict[int, set[str]] = {1: set(), 2: set(), 3: set()}
-    totals: Counter[int] = Counter()
-    for number, row in enumerate(rows):
-        text = plain_text(row.text)
-        for size, seen in distinct.items():
-            grams = [text[i : i + size] for i in range(len(text) - size + 1)]
-            seen.update(grams)
-            totals[size] += len(grams)
-        owner = str(row.meta.get("pair") or number)
-        for gram in {text[i : i + 8] for i in range(len(text) - 7)}:
-            holders[gram].add(owner)
-    repeated = sorted(((len(o), g) for g, o in holders.items() if len(o) > 3 and not _statutory(g)), reverse=True)
+    holders = _holders(texts, [str(row.meta.get("pair") or number) for number, row in enumerate(rows)])
+    repeated = sorted(((n, gram) for gram, n in holders.items() if n > 3 and not _statutory(gram)), reverse=True)
     found.faults += [
         f"8-gram {g!r} stands in {n} lines, more than {MAX_GRAM_ROWS}" for n, g in repeated if n > MAX_GRAM_ROWS
     ]
     found.counts["most_repeated_8_grams"] = repeated[:10]
-    found.counts["distinct_n"] = {f"distinct-{n}": round(len(s) / max(totals[n], 1), 4) for n, s in distinct.items()}
+    found.counts["distinct_n"] = {f"distinct-{n}": round(_distinct(texts, n), 4) for n in (1, 2, 3)}
+
+
+def _distinct(texts: Sequence[str], size: int) -> float:
+    """How many different n-grams of `size` characters there are for each that stands in a text (Li et al. 2016, distinct-n)."""
+    distinct = {text[i : i + size] for text in texts for i in range(len(text) - size + 1)}
+    return len(distinct) / max(sum(max(len(text) - size + 1, 0) for text in texts), 1)
+
+
+def _holders(texts: Sequence[str], owners: Sequence[str]) -> dict[str, int]:
+    """How many owners' texts hold each 8-gram that more than one's do."""
+    first: dict[str, str] = {}
+    others: dict[str, set[str]] = defaultdict(set)  # most stand in one text, and a set for each of them takes longest
+    for text, owner in zip(texts, owners, strict=True):
+        grams = {text[i : i + 8] for i in range(len(text) - 7)}
+        fresh = grams.difference(first)
+        for gram in grams - fresh:
+            if first[gram] != owner:
+                others[gram].add(owner)
+        first.update(dict.fromkeys(fresh, owner))
+    return {gram: 1 + len(more) for gram, more in others.items()}
 
 
 def _statutory(gram: str) -> bool:

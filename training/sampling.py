@@ -17,7 +17,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 from zhenyan.inference.errors import ConfigError
-from zhenyan.inference.normalise import normalise
+from zhenyan.inference.normalise import normalise, plain_text
 from zhenyan.training.candidates import Candidates
 from zhenyan.training.confidence import logit
 from zhenyan.training.duplicates import Shingles
@@ -123,14 +123,15 @@ def shortlist(
     """
     index = Shingles()
     for text in labelled:
-        index.add(text)
+        index.add(plain_text(text))
     size, duplicates = max(SHORTLIST * count, _LEAST), 0
     rows: list[int] = []
     for row in _by_doubt(doubt, 5 * quota):
-        if index.like(texts[row]):
+        plain = plain_text(texts[row])
+        if index.like(plain):
             duplicates += 1
             continue
-        index.add(texts[row])
+        index.add(plain)
         rows.append(row)
         if len(rows) == size:
             break

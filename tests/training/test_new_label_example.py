@@ -43,7 +43,7 @@ def test_the_page_and_its_notebook_hold_out_its_batches(root):
 
 
 def test_it_adds_no_fault_to_the_corpus(example, corpus, root, tmp_path):
-    """Only lines that share an 8-gram with it can bring one: the whole corpus is checked in test_corpus.py."""
+    """Only lines that share an 8-gram with it can bring one: the whole corpus is checked in test_committed_corpus.py."""
     planned = plan_migration(
         root / "data/examples/private_diversion.yaml",
         root / "configs/labels.yaml",

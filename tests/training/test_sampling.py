@@ -262,15 +262,16 @@ def test_tasks_fit_the_configuration_beside_them(candidates, tmp_path):
 
 
 def test_a_models_label_that_the_schema_lacks_is_left_out_of_tasks_and_told(candidates, tmp_path):
+    schema = load_schema()
     older = opinion(len(candidates.records), 1, (*LABELS, "weight_loss"), "old")
-    alone = Candidates(candidates.records, [older]).named(load_schema())
+    alone = Candidates(candidates.records, [older]).named(schema)
     sample = choose(alone, [], 40, 10, seed=0)
-    _, note = write_sample(tmp_path / "tasks.json", alone, sample, load_schema())
+    _, note = write_sample(tmp_path / "tasks.json", alone, sample, schema)
     assert note.startswith("old: the schema lacks weight_loss, so annotators aren't offered")
     tasks = json.loads((tmp_path / "tasks.json").read_text("utf-8"))
     choices = [c for task in tasks for p in task["predictions"] for r in p["result"] for c in r["value"]["choices"]]
     assert set(choices) == set(LABELS), "a prediction chooses what is offered"
-    assert all(task["data"]["annotated"] == load_schema().ids for task in tasks)
+    assert all(task["data"]["annotated"] == schema.ids for task in tasks)
     assert "weight_loss" not in (tmp_path / "tasks.config.xml").read_text("utf-8")
 
 
