@@ -130,7 +130,7 @@ def export(
         list[str],
         typer.Option(
             "--set",
-            help="KEY=VALUE of thresholds, such as thresholds.policy=recall, which are chosen anew, or of export; repeatable.",
+            help="thresholds.KEY=VALUE (thresholds are then chosen anew) or export.KEY=VALUE; repeatable.",
         ),
     ] = [],  # noqa: B006
 ) -> None:
@@ -178,10 +178,7 @@ def evaluate(
     rows: Annotated[
         list[str] | None,
         typer.Option(
-            "--rows",
-            "--set",
-            help="Labelled JSON Lines files to measure on, written or hashed; the written test split by default. "
-            "`--set` is the older name.",
+            help="Labelled JSON Lines files to measure on, written or hashed; the written test split by default; repeatable."
         ),
     ] = None,
     baselines: Annotated[bool, typer.Option(help="Also measure a word list and TF-IDF + logistic regression.")] = True,

@@ -14,11 +14,7 @@ from zhenyan.training.extras import need_extra
 _CONFIG = Annotated[Path, typer.Option(help="Configuration with the label schema, rows and MLflow address.")]
 _ROWS = Annotated[
     list[str] | None,
-    typer.Option(
-        "--rows",
-        "--set",
-        help="Labelled JSON Lines files, written or hashed; the written test split by default. `--set` is the older name.",
-    ),
+    typer.Option(help="Labelled JSON Lines files, written or hashed; the written test split by default; repeatable."),
 ]
 _DEFAULT = Path("configs/train/default.yaml")
 

@@ -56,7 +56,7 @@ def load_corpus(config: DataConfig, schema: Schema, needed: Sequence[str] = ("tr
     if missing and config.public_required:
         raise ConfigError(
             f"data.public_cache: {config.public_cache} lacks the text of {missing:,} labelled public lines; run "
-            "`zhenyan data fetch` first, or set data.public_required to false to train on the written corpus alone"
+            "`zhenyan data fetch` first, or set data.public_required to false in the configuration to go on with the written corpus alone"
         )
     for row in [*written, *real]:
         schema.check_row(row)

@@ -36,8 +36,15 @@ Output = Annotated[Path, typer.Option("--output", "-o", help=(
 Report = Annotated[Path | None, typer.Option(help="Also write the reviewer's report, one HTML file.")]
 Show = Annotated[int, typer.Option(min=0, help="Print this many findings, riskiest first.")]
 Model = Annotated[Path | None, typer.Option(help="Bundle folder instead of the bundled model.")]
-MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Decide only on at least this probability.")]
-Labels = Annotated[str | None, typer.Option(help="Decide only these labels, separated by commas.")]
+MinScore = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Raise every label's threshold to at least this probability.")
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        help="Decide only these labels, by id, separated by commas; `zhenyan bundle` lists ids and Chinese names."
+    ),
+]
 ColumnOfText = Annotated[str | None, typer.Option(help="Column that holds the text, where it isn't found by name.")]
 ColumnOfStart = Annotated[str | None, typer.Option(help=f"Column of start times: {_TIME}.")]
 ColumnOfEnd = Annotated[str | None, typer.Option(help=f"Column of end times: {_TIME}.")]

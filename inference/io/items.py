@@ -21,14 +21,22 @@ from zhenyan.inference.io.times import (
 )
 from zhenyan.inference.normalise import simplified
 
-PLATFORM_COLUMNS = ("话术内容", "字幕内容", "转写文本", "识别结果", "评论内容", "弹幕内容", "详情描述", "卖点")
-TITLE_COLUMNS = ("标题", "title", "商品标题", "商品名称")  # the last choice: what is sold or shown says more elsewhere
+PLATFORM_COLUMNS = ("话术内容", "字幕内容", "转写文本", "识别结果", "评论内容", "弹幕内容", "详情描述", "商品描述", "商品详情", "卖点", "卖点文案",
+                    "广告语", "宣传语")  # fmt: skip
+TITLE_COLUMNS = (
+    "标题",
+    "title",
+    "商品标题",
+    "商品名称",
+    "商品名",
+    "产品名称",
+)  # the last choice: what is sold or shown says more elsewhere
 # What the host says, by its name: beside it 内容 and content may be viewers' comments.
 SPEECH_COLUMNS = ("主播话术", "主播发言", "主播讲解词", "主播讲解", "主播口播", "主播台词", "讲解词", "讲解内容", "口播", "口播内容",
-                  "口播文案", "口播稿", "台词", "话术", "话术内容", "字幕", "字幕内容")  # fmt: skip
+                  "口播文案", "口播稿", "台词", "发言", "发言内容", "话术", "话术内容", "字幕", "字幕内容")  # fmt: skip
 # text comes before all: a run's output holds there what was read
 TEXT_COLUMNS = tuple(dict.fromkeys((
-    "text", *SPEECH_COLUMNS, "content", "文本", "内容", "sentence", "utterance", "asr", "transcript", "文案", "asr_result",
+    "text", *SPEECH_COLUMNS, "content", "文本", "内容", "正文", "sentence", "utterance", "asr", "transcript", "文案", "asr_result",
     "asr_result_para", *PLATFORM_COLUMNS, *TITLE_COLUMNS,
 )))  # fmt: skip
 START_COLUMNS = ("start", "begin", "start_time", "begin_time", "开始", "开始时间", "起始时间", "时间", "时间戳", "时间点", "时间轴",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 
 from zhenyan.inference.errors import ConfigError, ZhenyanError
-from zhenyan.inference.review.schema import BEIJING
+from zhenyan.inference.review.schema import beijing_time
 
 
 class Said(ZhenyanError):
@@ -35,8 +35,10 @@ class LoginLocked(Said):
     """Too many wrong passwords; `until` says when the next try is listened to."""
 
     def __init__(self, until: datetime) -> None:
-        super().__init__(f"too many wrong passwords; try again after {until:%H:%M} UTC",
-                         f"密码错误次数过多，请在北京时间 {until.astimezone(timezone(BEIJING)):%H:%M} 之后再试")  # fmt: skip
+        at = beijing_time(until)[11:16]
+        super().__init__(
+            f"too many wrong passwords; try again after {at} UTC+8", f"密码错误次数过多，请在北京时间 {at} 之后再试"
+        )
         self.until = until
 
 

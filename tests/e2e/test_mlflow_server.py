@@ -91,7 +91,7 @@ def versions(client):
 
 def test_promotion_refusal_challenger_and_rollback(server, bundles, small_config, zhenyan, tmp_path):
     config = ["--config", tmp_path / "config.yaml"]
-    promote = ["--set", tmp_path / "set.jsonl", "--gates", tmp_path / "gates.yaml", *config]
+    promote = ["--rows", tmp_path / "set.jsonl", "--gates", tmp_path / "gates.yaml", *config]
     client = mlflow.MlflowClient(server.url)
 
     def champion():
@@ -108,14 +108,14 @@ def test_promotion_refusal_challenger_and_rollback(server, bundles, small_config
     assert code == 0 and "version 1 is previous" in said and champion() == "2" and versions(client) == [1, 2]
     code, said = zhenyan("rollback", *config)
     assert code == 0 and "version 1" in said and "is champion again" in said and champion() == "1"
-    code, said = zhenyan("compare", CHAMPION, "models:/zhenyan/2", "--set", tmp_path / "set.jsonl", *config)
+    code, said = zhenyan("compare", CHAMPION, "models:/zhenyan/2", "--rows", tmp_path / "set.jsonl", *config)
     assert code == 0 and "0 of 200 rows are decided differently" in said
     code, said = zhenyan("compare", "models:/zhenyan@nobody", bundles["first"], *config)
     assert code == 2 and "models:/zhenyan@nobody: " in said and "Traceback" not in said
 
 
 def test_altered_artifacts_are_noticed(sqlite_server, bundles, small_config, zhenyan, tmp_path):
-    options = ["--set", tmp_path / "set.jsonl", "--config", tmp_path / "config.yaml"]
+    options = ["--rows", tmp_path / "set.jsonl", "--config", tmp_path / "config.yaml"]
     assert zhenyan("promote", bundles["first"], *options)[0] == 0
     (stored,) = {path.parent for path in (tmp_path / "artifacts").rglob("thresholds.json")}
     honest = (stored / "thresholds.json").read_text(encoding="utf-8")

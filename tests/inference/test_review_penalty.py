@@ -96,4 +96,4 @@ def test_a_rejected_finding_has_no_law_that_stands(site):
 
 def test_decisions_say_their_time_with_its_zone(site):
     page, _ = decide(site, ["food_safety"])
-    assert '<time datetime="2026-11-24T09:00:00+00:00" data-day>2026-11-24 09:00 UTC</time>' in page
+    assert '<time datetime="2026-11-24T09:00:00+00:00">2026-11-24 17:00 UTC+8</time>' in page

@@ -22,6 +22,7 @@ from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.likes import Memory
 from zhenyan.inference.review.log import NEWEST
 from zhenyan.inference.review.logins import Logins, User
+from zhenyan.inference.review.schema import beijing_time
 from zhenyan.inference.review.settings import MAX_PASSWORD, MIN_PASSWORD, Settings, may
 from zhenyan.inference.review.web.guard import Guard
 from zhenyan.inference.runs.store import RunFolder
@@ -64,7 +65,7 @@ class Site:
             trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined,
         )  # fmt: skip
         environment.filters |= {"marked": marked, "plain": lambda text: marked(text, []),
-                                "when": lambda at: f"{at:%Y-%m-%d %H:%M}", "excerpt": excerpt}  # fmt: skip
+                                "when": lambda at: beijing_time(at)[:16], "excerpt": excerpt}  # fmt: skip
         environment.globals |= {"responsible": RESPONSIBLE, "may": may, "keys": KEYS, "spoken": when,
                                 "own_time": own_time, "citation": citation, "penalty": penalty, "says": says,
                                 "min_password": MIN_PASSWORD, "max_password": MAX_PASSWORD, "max_name": MAX_NAME,
