@@ -154,6 +154,11 @@ def read_one(tmp_path, record, **options):
     return item.record
 
 
+@pytest.mark.parametrize("name", ["正文", "商品描述", "卖点文案", "发言"])
+def test_what_says_more_comes_before_a_title(tmp_path, name):
+    assert read_one(tmp_path, {"标题": "降糖茶", name: LINE, "价格": "9.9"})["text"] == LINE
+
+
 def test_a_rows_own_fields_are_kept_under_another_name(tmp_path):
     own = {"model": "P70", "labels": "待审", "scores": 5, "evidence": "有图", "truncated": "否"}
     others = {"text": "SKU-778", "start": 7, "end": 9, "stream": "旧"}

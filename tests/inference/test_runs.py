@@ -14,9 +14,13 @@ import pyarrow.parquet as parquet
 import pytest
 from run_helpers import PART, QUICK, ROWS, contents, no_engine
 from zhenyan.inference import normalise
+from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import InputError, ZhenyanError
 from zhenyan.inference.io import Options, read_items, writing
+from zhenyan.inference.io.items import Item
 from zhenyan.inference.runs import Job, RunFolder, RunOptions, local_engine, run_job
+from zhenyan.inference.runs.inputs import Placed
+from zhenyan.inference.runs.scoring import context_hits
 from zhenyan.inference.runs.streams import verdict
 
 
@@ -202,6 +206,19 @@ def test_context_adds_findings_and_changes_no_row(tmp_path, source, score):
     assert [f for f in both if not f["context"]] == [f | {"id": g["id"]} for f, g in zip(
         alone, (g for g in both if not g["context"]), strict=True)]  # fmt: skip
     assert any(f["context"] for f in both)
+
+
+def test_of_two_lines_evidence_is_sought_only_where_they_carry_something_new(classifier, monkeypatch):
+    """Else the words of every hit were sought three times: alone, and beside either neighbour."""
+    spoken = ["我血糖高", "就靠这个茶降下来的 针都停了", "二号链接两盒装", "今天拍明天发"]
+    items = [Placed(0, Item({"text": text, "start": 4.0 * n}, "line")) for n, text in enumerate(spoken)]
+    sought = []
+    predict = Classifier.predict
+    monkeypatch.setattr(Classifier, "predict", lambda self, texts, explain=None: (
+        sought.extend(texts if explain is None else ()), predict(self, texts, explain))[1])  # fmt: skip
+    scored = [(placed, found) for placed, found in zip(items, predict(classifier, spoken, False), strict=True)]
+    hits = list(context_hits(classifier, None, scored))
+    assert any(found.labels for _, found in scored) and sought == [hit["text"] for hit in hits]
 
 
 def test_every_stream_gets_a_verdict(tmp_path, score, texts):
