@@ -205,7 +205,7 @@ def add(
 
 @reviewers.command("list")
 def names(run: _OF_RUN = None, database: _DATABASE = None) -> None:
-    """Names, roles, and whether they can log in."""
+    """Names, roles, and the day each was added; those removed are marked."""
     with _accounts(run, database) as accounts:
         for person in accounts.all():
             state = "" if person.active and person.password else "  no login" if person.active else "  removed"

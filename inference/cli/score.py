@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -42,7 +43,7 @@ MinScore = Annotated[
 Labels = Annotated[
     str | None,
     typer.Option(
-        help="Decide only these labels, by id, separated by commas; `zhenyan bundle` lists ids and Chinese names."
+        help="Decide only these labels, by id or Chinese name, separated by commas; `zhenyan bundle` lists them."
     ),
 ]
 ColumnOfText = Annotated[str | None, typer.Option(help="Column that holds the text, where it isn't found by name.")]
@@ -128,11 +129,15 @@ def score(
 
 
 def chosen_labels(names: str, bundle: Bundle) -> tuple[str, ...]:
-    """Labels named with commas between them; ConfigError when there is none."""
-    chosen = tuple(name.strip() for name in names.split(",") if name.strip())
-    if not chosen:
-        raise ConfigError(f"--labels {names!r} names no label; this bundle has {', '.join(bundle.label_ids)}")
-    return chosen
+    """Ids of labels named by id or Chinese name, with commas between them; ConfigError for none, or one that there isn't."""
+    ids = {name: label.id for label in bundle.labels for name in (label.id, label.name_zh)}
+    chosen = [name.strip() for name in re.split("[,，、]", names) if name.strip()]
+    if not chosen or not ids.keys() >= set(chosen):
+        wrong = ", ".join(name for name in chosen if name not in ids)
+        known = ", ".join(f"{label.id} {label.name_zh}" for label in bundle.labels)
+        said = f"--labels: unknown label {wrong}" if wrong else f"--labels {names!r} names no label"
+        raise ConfigError(f"{said}; this bundle has {known}")
+    return tuple(dict.fromkeys(ids[name] for name in chosen))
 
 
 def make_engine(

@@ -63,12 +63,16 @@ class Held:
 
     def __str__(self) -> str:
         parts = [
-            f"{self.undecided:,} lines held back: not every finding on them is decided" if self.undecided else "",
-            f"{self.contradictory:,} lines held back: the decisions on their text contradict one another"
+            f"{_counted(self.undecided)} held back: not every finding on them is decided" if self.undecided else "",
+            f"{_counted(self.contradictory)} held back: the decisions on their text contradict one another"
             if self.contradictory
             else "",
         ]
         return "\n".join(part for part in parts if part)
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} line{'s' * (count != 1)}"
 
 
 def reviewed(database: Database, run: Run) -> Iterator[Reviewed]:

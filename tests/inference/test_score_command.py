@@ -46,7 +46,10 @@ def test_findings_name_the_threshold_they_were_decided_by(tmp_path, source, comm
         (["{source}", "-o", "{out}.doc"], "ending '.doc' is no output format"),
         (["{source}", "-o", "{source}"], "is one of the inputs"),
         (["{source}", "-o", "s3://bucket/out.jsonl"], "outputs are written to this machine's disks"),
-        (["{source}", "-o", "{out}.jsonl", "--labels", "no_such_label"], "unknown label no_such_label"),
+        (
+            ["{source}", "-o", "{out}.jsonl", "--labels", "no_such_label,虚假宣传"],
+            "unknown label no_such_label; this bundle has false_propaganda 虚假宣传, ",
+        ),
         (["{source}", "-o", "{out}.jsonl", "--labels", " , "], "--labels ' , ' names no label; this bundle has "),
         (["{source}", "-o", "{out}.jsonl", "--labels", ""], "--labels '' names no label; this bundle has "),
         (["{source}", "-o", "{out}.jsonl", "--report", "{source}"], "ending '.jsonl', but the report is HTML"),
@@ -92,3 +95,13 @@ def test_findings_are_shown_whole(tmp_path, classifier):
     console.print(findings_table(folder, classifier.bundle, 50))
     shown = console.file.getvalue()
     assert "…" not in shown and [shown.count(character) for character in "喝高降"] == [12] * 3
+
+
+def test_labels_are_named_by_id_or_in_chinese(tmp_path, command):
+    (tmp_path / "a.txt").write_text("全网销量第一 没有之一\n喝这个茶三高就降下来了\n", encoding="utf-8")
+    written = []
+    for number, names in enumerate(("food_safety,false_propaganda", "食品安全违法宣称，虚假宣传、food_safety")):
+        code, _ = command("score", tmp_path / "a.txt", "-o", tmp_path / f"{number}.jsonl", "--labels", names)
+        assert code == 0
+        written.append((tmp_path / f"{number}.jsonl").read_bytes())
+    assert written[0] == written[1] and written[0].count(b'"labels":["food_safety"]') == 1
