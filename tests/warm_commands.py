@@ -1,7 +1,7 @@
 """`zhenyan` less the seconds of its imports: a process that has imported everything forks one for each command.
 
 Pages and notebooks give dozens of commands, and nine seconds of imports in each were most of what their tests took. A command is
-still a process of its own, with the caller's folder, environment, standard streams and exit status.
+still a process of its own, with the caller's folder, environment, standard streams (which have to be open) and exit status.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,13 +32,15 @@ def commands(settings: dict[str, str]) -> Iterator[dict[str, str]]:
         address, shim = Path(place) / "socket", Path(place) / "zhenyan"
         shim.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-S", __file__, "call", str(address)])} "$@"\n')
         shim.chmod(0o755)
-        server = subprocess.Popen([sys.executable, __file__, "serve", str(address)], env=settings)
+        # Its standard input ends with this process, however that ends, and the server with it.
+        server = subprocess.Popen(
+            [sys.executable, __file__, "serve", str(address)], env=settings, stdin=subprocess.PIPE
+        )
         try:
             _await(address, server)
             yield settings | {"PATH": f"{place}{os.pathsep}{settings['PATH']}"}
         finally:
-            server.terminate()
-            server.wait()
+            server.communicate(timeout=START)
 
 
 def _await(address: Path, server: subprocess.Popen[bytes]) -> None:
@@ -48,7 +51,7 @@ def _await(address: Path, server: subprocess.Popen[bytes]) -> None:
 
 
 def serve(address: str) -> None:
-    """Import what commands import, then fork for each caller, for good."""
+    """Import what commands import, then fork for each caller until standard input ends."""
     import gc
     import importlib
     import pkgutil
@@ -66,7 +69,9 @@ def serve(address: str) -> None:
     listener.listen()
     os.rename(f"{address}.new", address)  # there from the moment on that it answers
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while True:
+    # From Python 3.12 on; the threads of ONNX Runtime's logger hold nothing while this waits.
+    warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
+    while 0 not in select.select([0, listener], [], [])[0]:
         caller, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
@@ -89,14 +94,14 @@ def _supervise(caller: socket.socket) -> None:
         os.kill(child, signal.SIGTERM)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with contextlib.suppress(BrokenPipeError):
-        caller.sendall((status % 256).to_bytes())
+        caller.sendall((status if status >= 0 else 128 - status).to_bytes())
     os._exit(0)
 
 
 def _run(streams: list[int], folder: str, environment: dict[str, str], arguments: list[str]) -> None:
     for number, one in enumerate(streams):
         os.dup2(one, number)
-    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w", 1)
+    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w", 1, errors="backslashreplace")
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -43,7 +43,7 @@ MinScore = Annotated[
 Labels = Annotated[
     str | None,
     typer.Option(
-        help="Decide only these labels, by id or Chinese name, separated by commas; `zhenyan bundle` lists them."
+        help="Decide only these labels, by id, or by a Chinese name without commas, separated by commas; `zhenyan bundle` lists them."
     ),
 ]
 ColumnOfText = Annotated[str | None, typer.Option(help="Column that holds the text, where it isn't found by name.")]

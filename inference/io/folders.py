@@ -17,7 +17,7 @@ from zhenyan.inference.io.names import shown
 
 _ENDING = re.compile(r"\.[a-z0-9]{1,8}$")
 _OF_SYSTEMS = ("desktop.ini", "thumbs.db")
-_LINKED, _BROKEN, _OTHER, _CHAINED = "linked folder", "broken link", "other file", "name with ::"
+_LINKED, _BROKEN, _OTHER, _CHAINED = "linked folder", "broken link", "other file", "::-name"
 _KINDS = 8  # of endings that a note names one by one
 _MORE, _NAMES = 12, 3  # other endings, and names of files without one, that it lists behind these
 REMEDIES = {
@@ -122,13 +122,15 @@ def of_listing(paths: Iterable[str], folder: str, is_readable: IsReadable) -> Fo
     """Files that a filesystem elsewhere lists below a folder; "/" parts their names, whatever the system here."""
     found = Found()
     for path in paths:
-        parts = path.lstrip("/").removeprefix(folder.strip("/")).lstrip("/").split("/")
-        if "::" in path:  # in an address what follows names where the file lies: whoever made it would choose that
-            found.leave(_CHAINED, parts[-1])
-        elif is_readable(path):
+        below = path.lstrip("/").removeprefix(folder.strip("/")).lstrip("/")
+        parts = below.split("/")
+        chained = (
+            "::" in below
+        )  # what follows in an address says where the file lies: whoever named it would choose that
+        if is_readable(path) and not chained:
             found.files.append(path)
         elif _is_file(parts[-1]) and not _goes_unsaid(parts):
-            found.leave(_ending(parts[-1]), parts[-1])
+            found.leave(_CHAINED if chained else _ending(parts[-1]), parts[-1])
     return found
 
 

@@ -48,7 +48,7 @@ READERS: dict[str, Reader] = {
 # git and github name a revision so; after an archive's scheme stand its member, :: and its name, which may have an @. A password with
 # a / makes no whole address, but would be told with what is wrong; what follows a port is none. Of the web a user alone is a token.
 _PASSWORD = re.compile(
-    r"(?<!git)(?<!github)(?<!zip)(?<!tar)(?<!libarchive)://[^/@]*:(?!\d*/).*@|(?:(?<=http)|(?<=https))://[^/?#]*@",
+    r"(?<!git)(?<!github)(?<!zip)(?<!tar)(?<!libarchive)://(?!\[)[^/]*:(?!\d*/).*@|(?:(?<=http)|(?<=https))://[^/?#]*@",
     re.IGNORECASE,
 )
 _QUERY = re.compile(r"(https?://[^?]*)\?.*", re.IGNORECASE | re.DOTALL)

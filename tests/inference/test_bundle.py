@@ -106,6 +106,11 @@ def test_a_network_that_onnx_runtime_cannot_run_is_told(folder, more):
         Classifier.load(with_file(folder, "model.onnx", network), threads=1)
 
 
+def test_an_empty_network_is_told(folder):
+    with pytest.raises(BundleError, match=r"model\.onnx: ONNX Runtime \d.* can't run it"):
+        Classifier.load(with_file(folder, "model.onnx", b""), threads=1)
+
+
 def test_weights_in_another_file_are_refused(folder):
     model = onnx.load(folder / "model.onnx")
     onnx.save(model, folder / "apart.onnx", save_as_external_data=True, location="w.bin", size_threshold=1024)

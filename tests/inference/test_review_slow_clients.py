@@ -13,8 +13,8 @@ from zhenyan.inference.review.web import server
 
 @pytest.fixture
 def port(tmp_path, monkeypatch):
-    """Where a review listens that waits for half a second."""
-    monkeypatch.setattr(server, "_SLOW", 0.5)
+    """Where a review listens that waits for three seconds."""
+    monkeypatch.setattr(server, "_SLOW", 3.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         free = listener.getsockname()[1]
     # A process, for uvicorn in a thread can't be told to end.

@@ -309,7 +309,7 @@ def test_an_output_over_the_rows_or_the_other_output_is_refused(tmp_path, record
 
 def test_no_errors_asked_no_texts_kept(measured_rows, measuring_config, tmp_path):
     record = tmp_path / "out.json"
-    command = ["evaluate", "--set", str(measured_rows), "--config", str(measuring_config), "--no-baselines"]
+    command = ["evaluate", "--rows", str(measured_rows), "--config", str(measuring_config), "--no-baselines"]
     app = typer.Typer()
     cli.register(app)
     done = CliRunner().invoke(app, [*command, "--json", str(record), "--errors", "0"])

@@ -65,17 +65,8 @@ document.addEventListener("click", (event) => {
   if (button?.dataset.shows) document.getElementById(button.dataset.shows).showModal();
 });
 
-function localTimes() {
-  for (const time of document.querySelectorAll("time")) {
-    const day = "day" in time.dataset ? { dateStyle: "medium" } : {};
-    time.textContent = new Date(time.dateTime).toLocaleString(document.documentElement.lang, { timeStyle: "short", ...day });
-  }
-}
-localTimes();
-
 // After settling, not after swapping: only then do the new forms belong to htmx.
 document.addEventListener("htmx:afterSettle", () => {
-  localTimes();
   const done = document.getElementById("done");
   const said = document.getElementById("said");
   said.textContent = done ? done.textContent : "";
