@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -320,9 +321,13 @@ def test_without_javascript(alone, enter):
 
 
 def test_on_a_phone_in_chinese(alone, enter):
-    page = enter(alone, "ann", viewport={"width": 390, "height": 844}, locale="zh-CN", has_touch=True, is_mobile=True)
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    page = enter(alone, "ann", locale="zh-CN", timezone_id="America/New_York", **phone)
     page.tap("text=开始审查")
     page.wait_for_selector("#relabel", state="attached")
+    lease = page.locator("time").first
+    until = datetime.fromisoformat(lease.get_attribute("datetime")).astimezone(timezone(timedelta(hours=8)))
+    assert lease.inner_text() == f"{until:%Y-%m-%d %H:%M} UTC+8"  # Beijing's wherever one is
     for key in ("a", "r", "l", "n", "u"):
         box = page.locator(f"[data-key={key}]").bounding_box()
         assert box["height"] >= 44
