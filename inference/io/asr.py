@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.amazon import amazon_lines
+from zhenyan.inference.io.bounds import AS_LINES, read_whole
 from zhenyan.inference.io.documents import file_name, stream_name
 from zhenyan.inference.io.items import (
     PLATFORM_COLUMNS,
@@ -108,7 +109,7 @@ def read_asr_json(path: str, options: Options) -> Iterator[Item | Reject]:
     number, silent, unread = 0, False, Unread(options, path)
     try:
         with open_text(path, options) as file:
-            value = draft_texts(json.load(file, object_pairs_hook=distinct))
+            value = draft_texts(json.loads(read_whole(file, path, AS_LINES), object_pairs_hook=distinct))
         silent = value == []  # faster-whisper's segments, where nothing was said
         for item, _ in _transcripts(value, None, _file(value, path, options)):
             if item is None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import html
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.bounds import LongLine, beginning, lines_of, read_whole, too_long
 from zhenyan.inference.io.items import MEDIA, Item, Options, Reject
 from zhenyan.inference.io.names import member_name
 from zhenyan.inference.io.opening import COMPRESSIONS, inner_address, open_text, plain_suffix
-from zhenyan.inference.io.transcripts import running_text, speaker_of
+from zhenyan.inference.io.transcripts import Line, running_text, speaker_of
 
 _LANGUAGE = r"\.(?:ai-)?(?:zh|zho|chi|chs|cht|cmn|yue|sc|tc|en|eng)(?:[-_&][a-z]+)*"
 _ENDINGS = re.compile(
@@ -22,7 +24,9 @@ _ENDINGS = re.compile(
     re.IGNORECASE,
 )
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d+)"
-_BEGINNING = 20  # lines of a .txt of which the first that aren't blank tell whether it holds subtitles
+# Lines of a .txt, and characters of them, of which the first that aren't blank tell whether it holds subtitles
+_BEGINNING, _BEGINNING_CHARS = 20, 1 << 20
+_WHOLE, _IN_PARTS = 1 << 26, "save it in several files"  # characters of subtitles; 400 hours have fewer
 _WEBVTT = re.compile(r"WEBVTT(?:\s.*)?")
 _CUE_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}\s*")
 _TIMES = re.compile(rf"\s*(?:\d+\s+)?{_TIME}[\s,=~>→–—-]{{1,12}}{_TIME}")
@@ -62,17 +66,36 @@ def stream_name(path: str) -> str:
 def read_txt(path: str, options: Options) -> Iterator[Item | Reject]:
     """One utterance a line, with its time where the file is a transcript (see io.transcripts) or holds subtitles."""
     with open_text(path, options) as file:
-        first = list(itertools.islice(file, _BEGINNING))
+        lines = lines_of(file)
+        first = beginning(lines, _BEGINNING, _BEGINNING_CHARS, len)
         if kind := _subtitles(first):
-            yield from _cues(path, "".join([*first, file.read()]), kind)
+            yield from _cues(path, "".join(first) + read_whole(file, path, _IN_PARTS, _WHOLE), kind)
             return
-        numbered = enumerate(itertools.chain(first, file), 1)
-        lines = ((f"line {number}", text) for number, line in numbered if (text := line.strip()))
-        yield from running_text(lines, path, stream_name(path), options)
+        long: deque[Reject] = deque()
+        spoken = _spoken(itertools.chain(first, lines), long)
+        for item in running_text(spoken, path, stream_name(path), options):
+            while long:
+                yield long.popleft()
+            yield item
+        yield from long
+
+
+def _spoken(lines: Iterable[str], long: deque[Reject]) -> Iterator[Line]:
+    """Place and text of each line that isn't blank; one over the bound goes to `long`, as a reject."""
+    for number, line in enumerate(lines, 1):
+        if isinstance(line, LongLine):
+            long.append(Reject(f"line {number}", too_long("the line"), line))
+        elif text := line.strip():
+            yield f"line {number}", text
 
 
 def _subtitles(lines: Sequence[str]) -> str | None:
-    """The kind of subtitles that begin so: WEBVTT, or a cue's times, its number before them; copy may quote a cue later."""
+    """The kind of subtitles that begin so: WEBVTT, or a cue's times, its number before them; copy may quote a cue later.
+
+    Their lines aren't bounded one by one, so that one that was cut belongs to no subtitles.
+    """
+    if any(isinstance(line, LongLine) for line in lines):
+        return None
     head = [text for line in lines if (text := line.replace("\ufeff", "").strip())][:2]
     if head and _WEBVTT.fullmatch(head[0]):
         return "vtt"
@@ -83,7 +106,7 @@ def _subtitles(lines: Sequence[str]) -> str | None:
 def read_subtitles(path: str, options: Options) -> Iterator[Item | Reject]:
     """SRT, WebVTT or ASS cues with their times in seconds, without markup and drawings; broken times are a reject."""
     with open_text(path, options) as file:
-        yield from _cues(path, file.read(), plain_suffix(path).removeprefix("."))
+        yield from _cues(path, read_whole(file, path, _IN_PARTS, _WHOLE), plain_suffix(path).removeprefix("."))
 
 
 def _cues(path: str, text: str, kind: str) -> Iterator[Item | Reject]:

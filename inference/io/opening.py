@@ -183,8 +183,8 @@ def _decompressed(path: str, raw: BinaryIO, compression: str) -> Iterator[Binary
     try:
         yield cast(BinaryIO, pyarrow.CompressedInputStream(pyarrow.PythonFile(raw, "r"), compression))
     except (pyarrow.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the decompressor's
-            raise
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+            raise  # the machine's or the disk's, not the decompressor's
         raise InputError(f"{path}: the {compression} file is damaged ({error}); get it again") from None
 
 
@@ -227,10 +227,10 @@ def open_seekable(path: str, options: Options) -> Iterator[BinaryIO]:
         if raw.seekable():
             yield raw
             return
-        unpacked = io.BytesIO(raw.read(_UNPACKED + 1))
-        if unpacked.getbuffer().nbytes > _UNPACKED:
+        unpacked = raw.read(_UNPACKED + 1)
+        if len(unpacked) > _UNPACKED:
             raise InputError(f"{path}: over 1 GiB unpacked; unpack it and name the unpacked file")
-        yield cast(BinaryIO, unpacked)
+        yield cast(BinaryIO, io.BytesIO(unpacked))
 
 
 def detect_encoding(sample: bytes, complete: bool) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io import asr, documents, docx, tables, workbooks
+from zhenyan.inference.io import asr, documents, docx, parquet, tables, workbooks
+from zhenyan.inference.io.bounds import LINE, too_long, within_memory
 from zhenyan.inference.io.folders import REMEDIES, in_folder, of_glob, of_listing
 from zhenyan.inference.io.items import TEXT_COLUMNS, Damage, Item, Options, Reject
 from zhenyan.inference.io.names import local_file, real_path, shown
@@ -35,7 +36,7 @@ READERS: dict[str, Reader] = {
     ".jsonl": tables.read_jsonl,
     ".csv": tables.read_csv,
     ".tsv": tables.read_csv,
-    ".parquet": tables.read_parquet,
+    ".parquet": parquet.read_parquet,
     ".xlsx": workbooks.read_xlsx,
     ".txt": documents.read_txt,
     ".docx": docx.read_docx,
@@ -183,7 +184,7 @@ def read_items(path: str, options: Options) -> Iterator[Item | Reject]:
     items = _noted(_undamaged(items, path, options, damage), path, options)
     items = _unpacked(_in_seconds(items, path, options))
     cut = True if options.split is None and suffix in _RUNNING else options.split
-    return split_items(items, replace(options, split=cut), asr=suffix == ".json")
+    return within_memory(split_items(items, replace(options, split=cut), asr=suffix == ".json"), path)
 
 
 @dataclass
@@ -221,9 +222,14 @@ def _noted(items: Iterable[Item | Reject], path: str, options: Options) -> Itera
 
 
 def _unpacked(items: Iterable[Item | Reject]) -> Iterator[Item | Reject]:
-    """The items; a text that is a JSON object, as 剪映 keeps a subtitle, is the one text in it where it holds just one."""
+    """The items; a text that is a JSON object, as 剪映 keeps a subtitle, is the one text in it where it holds just one.
+
+    A text over the bound, such as one of JSON, is a reject: what comes after would make several of it.
+    """
     for item in items:
-        if isinstance(item, Item) and (packed := _object(item.text)):
+        if isinstance(item, Item) and len(item.text) > LINE:
+            item = Reject(item.place, too_long("the text"), item.text[:80])
+        elif isinstance(item, Item) and (packed := _object(item.text)):
             texts = {text.strip() for name in TEXT_COLUMNS if isinstance(text := packed.get(name), str)} - {""}
             item = replace(item, record=item.record | {"text": texts.pop()}) if len(texts) == 1 else item
         yield item

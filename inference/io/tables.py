@@ -1,4 +1,4 @@
-"""Readers of tables: JSON Lines, CSV, TSV, Parquet (XLSX: see io.workbooks)."""
+"""Readers of tables: JSON Lines, CSV, TSV (XLSX: see io.workbooks; Parquet: io.parquet)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from typing import Any, TypeAlias
 
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import asr
+from zhenyan.inference.io.bounds import COLUMNS, LINE, LongLine, beginning, lines_of, too_long
 from zhenyan.inference.io.headers import HEADER_ROWS, find_header
 from zhenyan.inference.io.hints import Hints, LineHints
 from zhenyan.inference.io.items import Columns, Item, Options, Reject, find_columns, make_item, table_columns
-from zhenyan.inference.io.opening import LOST, open_seekable, open_text, plain_suffix, read_as
+from zhenyan.inference.io.opening import LOST, open_text, plain_suffix, read_as
 from zhenyan.inference.io.recognisers import IN_MILLISECONDS, are_milliseconds, milliseconds_note
 from zhenyan.inference.json_objects import RepeatedKey, distinct
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-_BATCH = 2048
 _FIRST = 1000  # rows that are looked through for the column asked for, or for the unit of their times
 _SHAPES = 1000  # kinds of rows of a file whose columns are kept
 _FIRST_CHARS = 8_000_000  # in them, so that they fit in memory
 _WHISPERS = ["start", "end", "text"]  # columns of its table, whose times are milliseconds
 _DELIMITERS = "\t;|，,"
 _SEPARATOR_LINE = ["sep=", ""]  # sep=, above the header is said to Excel alone
-_RECORD_CHARS = 1 << 26  # more than a cell holds; a quote that is never closed is found out here at the latest
 
 Record: TypeAlias = tuple[int, list[str]] | Reject  # last line, from 1, and fields
 
@@ -37,8 +36,8 @@ def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
 
     InputError when all rows of a short file lack the column asked for, or the file is a JSON array.
     """
-    with open_text(path, options) as lines:
-        file, path = path, read_as(path, lines)
+    with open_text(path, options) as text:
+        file, path, lines = path, read_as(path, text), lines_of(text)
         first = _first(lines) if _asked(options) else []
         _check_asked(first, options, path)
         known: dict[tuple[str, ...], Columns] = {}  # by a row's names: writers leave out what is empty
@@ -78,6 +77,9 @@ def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | Rejec
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
+        if isinstance(line, LongLine):
+            yield number, Reject(f"line {number}", too_long("the line"), line)
+            continue
         try:
             row = json.loads(line, object_pairs_hook=distinct)
         except (ValueError, RecursionError) as error:
@@ -93,12 +95,7 @@ def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | Rejec
 
 def _first(lines: Iterator[str]) -> list[str]:
     """The lines up to _FIRST of them, or to the one that makes them _FIRST_CHARS long."""
-    first: list[str] = []
-    chars = 0
-    while len(first) < _FIRST and chars < _FIRST_CHARS and (line := next(lines, None)) is not None:
-        first.append(line)
-        chars += len(line)
-    return first
+    return beginning(lines, _FIRST, _FIRST_CHARS, len)
 
 
 def _asked(options: Options) -> set[str]:
@@ -121,9 +118,10 @@ def read_csv(path: str, options: Options) -> Iterator[Item | Reject]:
     Rows with too few or many fields, or with a quote that is never closed, are rejects.
     """
     delimiter = "\t" if plain_suffix(path) == ".tsv" else ","
-    with open_text(path, options) as lines:
-        path = read_as(path, lines)
-        header, rows = _header(_records((line.replace("\0", "") for line in lines), delimiter), options, path)
+    with open_text(path, options) as text:
+        path = read_as(path, text)
+        lines = (line.replace("\0", "") if "\0" in line else line for line in lines_of(text))
+        header, rows = _header(_records(lines, delimiter), options, path)
         if not header:
             return
         if delimiter == "\t" and header == _WHISPERS and not (options.start_column or options.end_column):
@@ -150,7 +148,7 @@ def _header(rows: Iterator[Record], options: Options, path: str) -> tuple[list[s
     if not first:
         return [], rows
     if isinstance(first[0], Reject):
-        raise InputError(f"{path}: {first[0].reason} in the header")
+        raise InputError(f"{path}: {first[0].place}, in the header: {first[0].reason}")
     whole = itertools.takewhile(lambda record: isinstance(record, tuple), first)
     names, taken = find_header([record for record in whole if isinstance(record, tuple)], "line", options, path)
     return names, itertools.chain(first[taken:], rows)
@@ -158,13 +156,17 @@ def _header(rows: Iterator[Record], options: Options, path: str) -> tuple[list[s
 
 def _with_units(rows: Iterator[Record], options: Options, path: str) -> tuple[list[str], Iterator[Record]]:
     """The columns' names in Whisper's own table, which say milliseconds where the first rows have these, and all rows."""
-    first = list(itertools.islice(rows, _FIRST))
+    first = beginning(rows, _FIRST, _FIRST_CHARS, _chars)
     rows = itertools.chain(first, rows)
     fields = [row[1] for row in first if isinstance(row, tuple) and len(row[1]) == len(_WHISPERS)]
     if not are_milliseconds([(start, end, text) for start, end, text in fields]):
         return _WHISPERS, rows
     options.notes.append(milliseconds_note(path))
     return [IN_MILLISECONDS.get(name, name) for name in _WHISPERS], rows
+
+
+def _chars(record: Record) -> int:
+    return 0 if isinstance(record, Reject) else sum(map(len, record[1]))
 
 
 def _csv_columns(names: list[str], delimiter: str, options: Options, path: str) -> tuple[list[str], Columns]:
@@ -185,7 +187,7 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[Record]:
     """Last line, from 1, and fields of each record that isn't blank.
 
     One whose quote is never closed, or closed in a later record, is a reject, and the lines after its first are read
-    again: csv would make one field of them all.
+    again: csv would make one field of them all. So is one with a line over the bound, or with more fields than a table has.
     """
     number = width = 0
     taken: list[str] = []  # of this record
@@ -193,7 +195,7 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[Record]:
 
     def feed() -> Iterator[str]:
         chars = 0
-        while chars < _RECORD_CHARS:
+        while chars < LINE:  # a quote that is never closed is found out here at the latest
             line = again.popleft() if again else next(lines, None)
             if line is None:
                 return
@@ -203,9 +205,9 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[Record]:
 
     reader = csv.reader(feed(), delimiter=delimiter)
     while (row := next(reader, None)) is not None:
-        if len(taken) > 1 and not (_is_closed(taken, delimiter) or _is_whole(row, taken, width, delimiter)):
+        if reason := _fault(row, taken, width, delimiter):
             number += 1
-            yield Reject(f"line {number}", "a quote is opened and not closed", taken[0].strip()[:80])
+            yield Reject(f"line {number}", reason, taken[0].strip()[:80])
             again.extendleft(reversed(taken[1:]))
             reader = csv.reader(feed(), delimiter=delimiter)
         else:
@@ -213,6 +215,16 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[Record]:
             if any(field.strip() for field in row):
                 yield number, row
         taken.clear()
+
+
+def _fault(row: list[str], lines: Sequence[str], width: int, delimiter: str) -> str:
+    """Why the first line of a record isn't read, and those below it are once more; empty for a sound one."""
+    if isinstance(lines[0], LongLine) or (len(lines) > 1 and any(isinstance(line, LongLine) for line in lines)):
+        return too_long("the line")
+    if len(row) > COLUMNS:
+        return f"{len(row):,} fields, where a table has {COLUMNS:,} columns at most; write it in several tables"
+    broken = len(lines) > 1 and not (_is_closed(lines, delimiter) or _is_whole(row, lines, width, delimiter))
+    return "a quote is opened and not closed" if broken else ""
 
 
 def _is_closed(lines: Sequence[str], delimiter: str) -> bool:
@@ -231,49 +243,3 @@ def _is_whole(row: list[str], lines: Sequence[str], width: int, delimiter: str) 
     below = lines[1:] if len(first) >= width else lines[1:-1]
     swallowed = csv.reader(below, delimiter=delimiter)
     return ends and len(row) == width and not any(len(one) == width for one in swallowed)
-
-
-def read_parquet(path: str, options: Options) -> Iterator[Item | Reject]:
-    """Parquet, read in record batches."""
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    with open_seekable(path, options) as raw:
-        try:
-            file = parquet.ParquetFile(raw)
-            names, columns = table_columns(file.schema_arrow.names, options, path)
-            hints = Hints(names, columns, options, path)
-            numbers = itertools.count(1)
-            for batch in file.iter_batches(batch_size=_BATCH):
-                for record in _whole_microseconds(batch.rename_columns(names)).to_pylist():
-                    yield make_item(hints.seen(_decoded(record)), columns, f"row {next(numbers)}")
-            hints.tell()
-        except (pyarrow.ArrowException, ValueError, OverflowError) as error:  # text that isn't UTF-8, a year over 9999
-            raise InputError(f"{path}: not a readable Parquet file ({error})") from None
-
-
-def _decoded(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with bytes as the text they are, which some writers store without saying so; others stay bytes."""
-    return {name: _text(value) if isinstance(value, bytes) else value for name, value in record.items()}
-
-
-def _text(value: bytes) -> str | bytes:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value
-
-
-def _whole_microseconds(batch: Any) -> Any:
-    """The batch with times in nanoseconds, as pandas writes them, cut to what Python's own types hold."""
-    import pyarrow
-
-    def fits(kind: Any) -> Any:
-        if pyarrow.types.is_timestamp(kind) and kind.unit == "ns":
-            return pyarrow.timestamp("us", kind.tz)
-        if pyarrow.types.is_duration(kind) and kind.unit == "ns":
-            return pyarrow.duration("us")
-        return pyarrow.time64("us") if kind == pyarrow.time64("ns") else kind
-
-    fields = [field.with_type(fits(field.type)) for field in batch.schema]
-    return batch.cast(pyarrow.schema(fields), safe=False)

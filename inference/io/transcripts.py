@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Any, NamedTuple, TypeAlias
 
+from zhenyan.inference.io.bounds import beginning
 from zhenyan.inference.io.items import Item, Options
 from zhenyan.inference.io.times import seconds
 
@@ -20,7 +21,7 @@ _FEWEST = 3  # times of a layout that copy might have as well
 _RISE = 0.9  # of their steps are none back: some files hold several recordings
 _CERTAIN_SHARE = 0.5  # of a layout's share, below which a file quotes a transcript
 _PACE = 2  # characters a second, below which nobody knows how long was spoken until the next time
-_MOST_LINES = 1000  # of one time that are held together
+_MOST_LINES, _MOST_CHARS = 1000, 1 << 20  # of one time that are held together
 _HEADING_CHARS = 60  # no line with nothing but a name and times is longer
 _TIME = r"(?<![\d:：.])(?:\d{1,3}[:：][0-5]?\d|\d{1,3})[:：][0-5]\d(?:[.,]\d{1,3})?(?!\d|[:：]\d)"
 _TIME_OR_SECONDS = rf"(?:{_TIME}|\d{{1,6}}\.\d{{1,3}}s)"
@@ -181,23 +182,12 @@ def _of_a_day(marks: Sequence[Mark]) -> bool:
 def running_text(lines: Iterable[Line], path: str, stream: str, options: Options) -> Iterator[Item]:
     """One item a line; in a transcript with times and speaker, without lines of times and what stands before the first."""
     lines = iter(lines)
-    sample = _sample(lines)
+    sample = beginning(lines, _LOOKED_AT, _SAMPLE_CHARS, lambda line: len(line[1]))
     layout = layout_of([text for _, text in sample])
     lines = chain(sample, lines)
     rows = _timed(lines, layout, path, options) if layout else ((place, {"text": text}) for place, text in lines)
     for place, record in rows:
         yield Item(record | {"stream": stream}, place)
-
-
-def _sample(lines: Iterator[Line]) -> list[Line]:
-    sample: list[Line] = []
-    chars = 0
-    for line in lines:
-        sample.append(line)
-        chars += len(line[1])
-        if len(sample) == _LOOKED_AT or chars >= _SAMPLE_CHARS:
-            break
-    return sample
 
 
 def _timed(lines: Iterable[Line], layout: Layout, path: str, options: Options) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -219,16 +209,18 @@ def _groups(lines: Iterable[Line], layout: Layout) -> Iterator[tuple[Mark | None
     """Each time with the lines of its words, at most `_MOST_LINES` at once; first, without a time, the lines before all."""
     mark: Mark | None = None
     said: list[Line] = []
+    chars = 0
     for place, text in lines:
         if new := layout.mark(text):
             yield mark, said
-            mark, said = new, [(place, new.text)] if new.text else []
-        elif mark and len(said) >= _MOST_LINES:
+            mark, said, chars = new, [(place, new.text)] if new.text else [], len(new.text)
+        elif mark and (len(said) >= _MOST_LINES or chars >= _MOST_CHARS):
             mark = mark._replace(cut=True)
             yield mark, said
-            said = [(place, text)]
+            said, chars = [(place, text)], len(text)
         else:
             said.append((place, text))
+            chars += len(text)
     yield mark, said
 
 

@@ -7,13 +7,14 @@ import itertools
 import re
 import zipfile
 import zlib
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, BinaryIO, TypeAlias
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.bounds import ROWS
 from zhenyan.inference.io.headers import HEADER_ROWS, find_header, header_at
 from zhenyan.inference.io.hints import Hints
 from zhenyan.inference.io.items import Columns, Item, Options, Reject, make_item, table_columns
@@ -21,6 +22,10 @@ from zhenyan.inference.io.opening import OLE, ZIP, open_seekable
 
 _LOOKED_AT = 100  # rows of a sheet that isn't read, to tell whether it holds anything
 _WHOLE = 256 << 20  # bytes of XML; openpyxl takes nine times as much memory
+_SHEET = 1 << 30  # bytes of a sheet's XML, which is streamed
+_TYPES = "[Content_Types].xml"
+_OVERRIDE = re.compile(r"<(?:\w+:)?Override\b[^>]*>")
+_OF_PART, _OF_TYPE = (re.compile(rf"""\b{name}=["']/?([^"']+)""") for name in ("PartName", "ContentType"))
 _NO_DATE = dt.datetime(1900, 3, 1)  # what lies before is a length of time: nobody sold then
 _CHUNK = 1 << 20  # bytes of a sheet's XML
 _TAG = 256  # bytes; no tag of merged cells is longer
@@ -159,16 +164,31 @@ def _titles(sheets: Sequence[Any]) -> str:
 
 
 def _check_size(raw: BinaryIO, path: str) -> None:
-    """InputError when what openpyxl reads whole (shared texts, styles) would fill the memory; sheets are streamed."""
-    parts = zipfile.ZipFile(raw).infolist()
-    size = sum(
-        part.file_size for part in parts if part.filename.endswith(".xml") and "/worksheets/" not in part.filename
-    )
+    """InputError when what openpyxl reads whole (shared texts, styles), whatever it is called, or a sheet is too large."""
+    with zipfile.ZipFile(raw) as book:
+        streamed = _sheets_in(book)
+        parts = [
+            part for part in book.infolist() if not part.filename.startswith("xl/media/")
+        ]  # pictures, never opened
+        whole = sum(part.file_size for part in parts if part.filename not in streamed)
+        largest = max((part.file_size for part in parts if part.filename in streamed), default=0)
     raw.seek(0)
-    if size > _WHOLE:
-        raise InputError(
-            f"{path}: its texts and styles unpack to {size >> 20:,} MiB, over {_WHOLE >> 20}; save it as .csv, or in several files"
-        )
+    for what, size, most in (("its texts and styles unpack", whole, _WHOLE), ("a sheet unpacks", largest, _SHEET)):
+        if size > most:
+            raise InputError(
+                f"{path}: {what} to {size >> 20:,} MiB, over {most >> 20:,}; save it as .csv, or in several files"
+            )
+
+
+def _sheets_in(book: zipfile.ZipFile) -> set[str]:
+    """The parts that are worksheets by their type, and nothing else: openpyxl finds texts and styles by type as well."""
+    if _TYPES not in book.namelist() or book.getinfo(_TYPES).file_size > _WHOLE:
+        return set()
+    types: dict[str, set[str]] = defaultdict(set)
+    for override in _OVERRIDE.findall(book.read(_TYPES).decode(errors="replace")):
+        if (part := _OF_PART.search(override)) and (kind := _OF_TYPE.search(override)):
+            types[part[1]].add(kind[1])
+    return {part for part, kinds in types.items() if all(kind.endswith("worksheet+xml") for kind in kinds)}
 
 
 def _named(names: Sequence[str], row: Cells) -> dict[str, Any]:
@@ -248,10 +268,15 @@ def _filled(rows: Iterator[Row], merged: Mapping[tuple[int, int], int]) -> Itera
 def _rows(sheet: Any, most: int | None = None) -> Iterator[Row]:
     """Number, from 1, and cells of each row, of the first `most`, that holds something.
 
-    The size that a sheet says it has is passed over: some programs that stream their sheets write A1.
+    The size that a sheet says it has is passed over: some programs that stream their sheets write A1. ValueError where a row
+    has a number that no spreadsheet has: openpyxl would make all rows before it.
     """
     sheet.reset_dimensions()
-    for number, cells in enumerate(sheet.iter_rows(max_row=most), 1):
+    for number, cells in enumerate(sheet.iter_rows(max_row=most or ROWS + 1), 1):
+        if number > ROWS:
+            raise ValueError(
+                f"sheet {sheet.title} has a row with a number over {ROWS:,}; save it anew in a spreadsheet program"
+            )
         row = tuple(map(_held, cells))
         if any(value is not None for value in row):
             yield number, row
