@@ -30,9 +30,9 @@ _NO_DATE = dt.datetime(1900, 3, 1)  # what lies before is a length of time: nobo
 _CHUNK = 1 << 20  # bytes of a sheet's XML
 _TAG = 256  # bytes; no tag of merged cells is longer
 _MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^<>]*?ref=["']([A-Z]+)(\d+):[A-Z]+(\d+)["']""")
-# A cell with a formula and no value; one whose value is a text may have an empty one.
+# A cell with a formula and no value; one whose value is a text may have an empty one. Each attribute is tried once.
 _FORMULA = (
-    r"""<(?:\w+:)?c\s(?![^<>]*\st="str")(?:[^<>]*?\s)?r="{column}(\d+)"[^<>]*>\s*<(?:\w+:)?f\b[^<>]*(?:/>|>[^<]*</(?:\w+:)?f>)"""
+    r"""<(?:\w+:)?c\s(?![^<>]*\st="str")(?>(?:[^<>]*?\s)?r="{column}(\d+)")[^<>]*>\s*<(?:\w+:)?f\b[^<>]*(?:/>|>[^<]*</(?:\w+:)?f>)"""
     r"""\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"""
 )
 _LONGEST = 1 << 16  # bytes of such a cell
