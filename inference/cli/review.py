@@ -21,17 +21,8 @@ if TYPE_CHECKING:
     from zhenyan.inference.review.database import Database
     from zhenyan.inference.review.intake import Run
 
-_PACKAGES = (
-    "fastapi",
-    "starlette",
-    "uvicorn",
-    "h11",
-    "sqlalchemy",
-    "alembic",
-    "python_multipart",
-    "argon2",
-    "itsdangerous",
-)
+_PACKAGES = ("fastapi", "starlette", "uvicorn", "h11", "sqlalchemy", "alembic", "python_multipart", "argon2",
+             "itsdangerous")  # fmt: skip
 reviewers = typer.Typer(help="People who may review: add, list, remove, role, password.", no_args_is_help=True)
 
 _RUN = Annotated[Path, typer.Argument(help="A run's folder, or the output file of `zhenyan score`.", metavar="RUN")]

@@ -7,8 +7,8 @@ from typing import TextIO, TypeVar
 
 from zhenyan.inference.errors import InputError, Unavailable
 
-LINE = 1 << 24  # characters of a line, a record, a text; bytes of a row of a workbook or of Parquet
-ROWS, COLUMNS = 1_048_576, 16_384  # of a sheet in any spreadsheet program; no other table has more columns either
+LINE = 1 << 24  # characters of a line, a record, a text
+ROWS, COLUMNS = 1_048_576, 16_384  # of a sheet in any spreadsheet program; a table of text has no more columns either
 WHOLE = 1 << 28  # characters of a text that is read whole; as JSON it may take twenty times as much memory
 AS_LINES = "write its rows as .jsonl, or in several files"
 _REST = 1 << 16  # characters of a line over the bound that are passed over at once
@@ -21,7 +21,7 @@ class LongLine(str):
 
 
 def too_long(what: str) -> str:
-    """Why a line, a row or a text is a reject, and what to do."""
+    """Why a line or a text is a reject, and what to do."""
     return f"{what} is longer than {LINE:,} characters; cut it into shorter ones"
 
 

@@ -124,9 +124,8 @@ def of_listing(paths: Iterable[str], folder: str, is_readable: IsReadable) -> Fo
     for path in paths:
         below = path.lstrip("/").removeprefix(folder.strip("/")).lstrip("/")
         parts = below.split("/")
-        chained = (
-            "::" in below
-        )  # what follows in an address says where the file lies: whoever named it would choose that
+        # In an address what follows :: says where the file lies: whoever named a member so would choose that.
+        chained = "::" in below
         if is_readable(path) and not chained:
             found.files.append(path)
         elif _is_file(parts[-1]) and not _goes_unsaid(parts):

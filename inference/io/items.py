@@ -23,14 +23,8 @@ from zhenyan.inference.normalise import simplified
 
 PLATFORM_COLUMNS = ("话术内容", "字幕内容", "转写文本", "识别结果", "评论内容", "弹幕内容", "详情描述", "商品描述", "商品详情", "卖点", "卖点文案",
                     "广告语", "宣传语")  # fmt: skip
-TITLE_COLUMNS = (
-    "标题",
-    "title",
-    "商品标题",
-    "商品名称",
-    "商品名",
-    "产品名称",
-)  # the last choice: what is sold or shown says more elsewhere
+# The last choice: what is sold or shown says more elsewhere.
+TITLE_COLUMNS = ("标题", "title", "商品标题", "商品名称", "商品名", "产品名称")
 # What the host says, by its name: beside it 内容 and content may be viewers' comments.
 SPEECH_COLUMNS = ("主播话术", "主播发言", "主播讲解词", "主播讲解", "主播口播", "主播台词", "讲解词", "讲解内容", "口播", "口播内容",
                   "口播文案", "口播稿", "台词", "发言", "发言内容", "话术", "话术内容", "字幕", "字幕内容")  # fmt: skip

@@ -219,7 +219,7 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[Record]:
 
 def _fault(row: list[str], lines: Sequence[str], width: int, delimiter: str) -> str:
     """Why the first line of a record isn't read, and those below it are once more; empty for a sound one."""
-    if isinstance(lines[0], LongLine) or (len(lines) > 1 and any(isinstance(line, LongLine) for line in lines)):
+    if any(isinstance(line, LongLine) for line in lines):
         return too_long("the line")
     if len(row) > COLUMNS:
         return f"{len(row):,} fields, where a table has {COLUMNS:,} columns at most; write it in several tables"

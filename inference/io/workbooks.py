@@ -167,9 +167,8 @@ def _check_size(raw: BinaryIO, path: str) -> None:
     """InputError when what openpyxl reads whole (shared texts, styles), whatever it is called, or a sheet is too large."""
     with zipfile.ZipFile(raw) as book:
         streamed = _sheets_in(book)
-        parts = [
-            part for part in book.infolist() if not part.filename.startswith("xl/media/")
-        ]  # pictures, never opened
+        # Pictures are never opened.
+        parts = [part for part in book.infolist() if not part.filename.startswith("xl/media/")]
         whole = sum(part.file_size for part in parts if part.filename not in streamed)
         largest = max((part.file_size for part in parts if part.filename in streamed), default=0)
     raw.seek(0)
