@@ -28,6 +28,7 @@ CHARS = 500_000  # characters that are read together
 SLICE = 1024  # texts tokenised at a time; bounds memory where they are many
 TOKEN_BUDGET = 2048  # padded tokens in one run of the session
 CACHE = 4096  # texts whose scores are remembered: livestream lines repeat
+CACHED_CHARS = 512  # longer texts aren't: they hardly repeat
 
 
 class _Window(NamedTuple):
@@ -215,9 +216,9 @@ class Classifier:
         rows = {text: row for text in plain if (row := self._cache.get(text)) is not None}
         missing = list(dict.fromkeys(text for text in plain if text not in rows))
         fresh = dict(zip(missing, self._score_new(missing), strict=True))
-        rows |= fresh
-        result = np.stack([rows[t] for t in plain]) if plain else np.zeros((0, len(self.bundle.labels)), np.float32)
-        self._remember(fresh)
+        found = rows | fresh
+        result = np.stack([found[t] for t in plain]) if plain else np.zeros((0, len(self.bundle.labels)), np.float32)
+        self._remember(rows, fresh)
         return result
 
     def _explain(
@@ -264,9 +265,12 @@ class Classifier:
             for ids in split_windows(encoding.ids, size)
         ]  # fmt: skip
 
-    def _remember(self, fresh: dict[str, np.ndarray]) -> None:
+    def _remember(self, again: Iterable[str], fresh: Mapping[str, np.ndarray]) -> None:
+        """Keeps fresh rows, and those asked for `again` longest: what wasn't asked for longest goes first."""
         with self._remembering:
-            self._cache.update((text, row.copy()) for text, row in fresh.items() if len(text) <= 512)
+            for text in filter(self._cache.__contains__, again):
+                self._cache.move_to_end(text)
+            self._cache.update((text, row.copy()) for text, row in fresh.items() if len(text) <= CACHED_CHARS)
             while len(self._cache) > CACHE:
                 self._cache.popitem(last=False)
 

@@ -114,7 +114,7 @@ def _law(bundle: Bundle, given: str, standing: Sequence[str]) -> dict[str, Any]:
 def _versions(runtime: str, bundle: Bundle) -> dict[str, Any]:
     return {
         "zhenyan": importlib.metadata.version("zhenyan"), "bundle": bundle.id, "normaliser": normalise.VERSION,
-        "runtime": runtime, package(runtime): importlib.metadata.version(package(runtime)),
+        "runtime": runtime, package(runtime): installed(package(runtime)),
         "tokenizers": importlib.metadata.version("tokenizers"),
     }  # fmt: skip
 
@@ -198,7 +198,7 @@ def _same_score(case: Mapping[str, Any], classifier: Classifier) -> list[Check]:
     classifier.clear_cache()
     score = round(float(classifier.score([finding["text"]])[0, column]), DIGITS)
     least = _mapping(case, "options").get("min_score")  # cases made before it was written down lack it
-    threshold = round(max(classifier.bundle.thresholds[column], least if isinstance(least, float) else 0.0), DIGITS)
+    threshold = round(max(classifier.bundle.thresholds[column], least if _is(least, float) else 0.0), DIGITS)
     near = abs(score - finding["score"]) <= TOLERANCE * 1.001  # both are rounded to this grid
     return [
         Check("score", near, finding["score"], score),

@@ -261,6 +261,12 @@ def test_a_question_that_another_lead_is_at_stays(site, clock):
     with pytest.raises(Conflict, match="a lead has settled it or is at it"):
         undo(site.desk, lea)
     assert find(site.database, site.run, "f000001")[0].state == "disputed"
+    item = site.desk.open(adm, "f000001")
+    site.desk.decide(adm, item.reading, item.version, [])
+    with pytest.raises(Conflict, match="a lead has settled it or is at it"):  # decided again: it is nobody's any more
+        undo(site.desk, lea)
+    assert undo(site.desk, adm) == "f000001"
+    site.desk.release(adm)
     assert [undo(site.desk, adm) for _ in range(2)] == ["f000001"] * 2  # the question, then the settling
     site.desk.release(adm)
     assert undo(site.desk, lea) == "f000001"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -218,6 +217,7 @@ def cross_validate(
     """Train once for each fold of authors and rooms and measure all training rows by models that never saw theirs."""
     need_extra()
     from zhenyan.inference.io.jsonlines import write_atomic
+    from zhenyan.inference.runs.store import object_bytes
     from zhenyan.training import config as configs
     from zhenyan.training import cross_validation
     from zhenyan.training.outputs import make_folder
@@ -228,7 +228,7 @@ def cross_validate(
         make_folder("--json", record)  # before hours of training
     measured = cross_validation.cross_validate(settings, folds, console)
     if record:
-        write_atomic(record, [json.dumps(measured, ensure_ascii=False, indent=1).encode()])
+        write_atomic(record, [object_bytes(measured)])
     console.print(cross_validation.fold_table(measured))
     if quartiles := measured["groups"]["quartiles"]:  # none where no author or room has enough violating rows
         low, middle, high = quartiles

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.table import Table
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.jsonlines import write_atomic
+from zhenyan.inference.runs.store import object_bytes
 from zhenyan.training.baselines import TfidfBaseline, load_word_list
 from zhenyan.training.config import TrainConfig, load_config
 from zhenyan.training.dataset import Corpus, load_corpus
@@ -98,8 +98,7 @@ def evaluate_bundle(
     measured |= {"set": ", ".join(sets) if sets else "the test split", "trained_on": trained_on}
     show(measured, schema, console)
     if options.record:
-        text = json.dumps(measured, ensure_ascii=False, indent=1)
-        write_atomic(options.record, [text.encode("utf-8", "replace")])
+        write_atomic(options.record, [object_bytes(measured)])
     if options.page:
         write_page(options.page, measured, schema)
     return measured

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
-from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import dump_line, write_atomic
-from zhenyan.inference.review.labelstudio import configuration, read_tasks
+from zhenyan.inference.review.labelstudio import beside, choices, configuration, keep_configuration, read_tasks
 from zhenyan.training.candidates import Candidates, Opinion
 from zhenyan.training.confidence import logit
 from zhenyan.training.outputs import keep_work, make_folder
@@ -35,28 +34,7 @@ def check_output(path: Path) -> None:
         return
     tasks = ((task, place) for task, _, place in read_tasks(path))
     keep_work("--output", path, tasks, lambda task: set(task) == {"data", "predictions"})
-    _keep_configuration(_beside(path))
-
-
-def _beside(path: Path) -> Path:
-    """Where the labelling configuration of tasks stands."""
-    return path.with_suffix(".config.xml")
-
-
-def _keep_configuration(path: Path) -> None:
-    """ConfigError when a labelling configuration is there that isn't, to the letter, what is written for its labels."""
-    if not path.is_file():
-        return
-    held = path.read_bytes()
-    try:
-        choices = ElementTree.fromstring(held).iter("Choice")
-        written = configuration([(one.get("alias", ""), one.get("hint", "")) for one in choices]).encode()
-    except (ElementTree.ParseError, LookupError):  # LookupError: of an encoding that isn't known
-        written = b""
-    if held != written:
-        raise ConfigError(
-            f"--output: {path} is there already and was changed by hand; give a name that has no such file beside it"
-        )
+    keep_configuration("--output", beside(path))
 
 
 def write_sample(path: Path, candidates: Candidates, sample: Sample, schema: Schema) -> list[str]:
@@ -67,14 +45,13 @@ def write_sample(path: Path, candidates: Candidates, sample: Sample, schema: Sch
     names = {label.id: label.name_zh for label in schema.labels}
     # All of the schema's, also those that no model knows yet: the first rows of a new label come from here.
     write_atomic(path, [b"[\n", b",".join(map(dump_line, sample_tasks(candidates, sample, schema.ids))), b"]\n"])
-    beside = _beside(path)
-    write_atomic(beside, [configuration([*names.items()]).encode()])
+    write_atomic(beside(path), [configuration([*names.items()]).encode()])
     left_out = [
         f"{one.model}: the schema lacks {', '.join(lacking)}, so annotators aren't offered what this model means by it"
         for one in candidates.opinions
         if (lacking := [label for label in one.labels if label not in names])
     ]
-    return [f"labelling configuration for the project: {beside}", *left_out]
+    return [f"labelling configuration for the project: {beside(path)}", *left_out]
 
 
 def sample_rows(candidates: Candidates, sample: Sample) -> Iterator[dict[str, Any]]:
@@ -134,9 +111,8 @@ def _prediction(opinion: Opinion, one: Chosen, offered: Sequence[str]) -> dict[s
     scores = opinion.probabilities[one.row]
     over = (label for label, p, t in zip(opinion.labels, scores, opinion.thresholds, strict=True) if p >= t)
     decided = [label for label in over if label in offered]
-    choice = {"from_name": "labels", "to_name": "text", "type": "choices", "value": {"choices": decided}}
     return {
         "model_version": opinion.model,
         "score": round(float(scores[one.column]), 5),
-        "result": [choice] if decided else [],
+        "result": [choices(decided)] if decided else [],
     }

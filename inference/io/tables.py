@@ -195,7 +195,7 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[Record]:
 
     def feed() -> Iterator[str]:
         chars = 0
-        while chars < LINE:  # a quote that is never closed is found out here at the latest
+        while not taken or chars < LINE:  # a quote that is never closed is found out here at the latest
             line = again.popleft() if again else next(lines, None)
             if line is None:
                 return

@@ -15,7 +15,7 @@ from zhenyan.inference.review import log
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.exchange import TABLE, Held, corpus_rows, reviewed, table_rows
 from zhenyan.inference.review.intake import Run
-from zhenyan.inference.review.labelstudio import configuration, tasks
+from zhenyan.inference.review.labelstudio import beside, configuration, keep_configuration, tasks
 from zhenyan.inference.review.listing import find
 
 ENDINGS = {"rows": ".jsonl", "labelstudio": ".json", "csv": ".csv"}
@@ -28,7 +28,7 @@ def write_export(database: Database, run: Run, kind: str, path: Path, labels: Se
     """
     if kind not in ENDINGS:
         raise ConfigError(f"--to {kind}: unknown; there are {', '.join(ENDINGS)}")
-    if path.suffix != ENDINGS[kind]:
+    if path.suffix.lower() != ENDINGS[kind]:
         raise ConfigError(f"{path}: --to {kind} writes {ENDINGS[kind]}, not {path.suffix or 'a name without ending'}; "
                           "change the output's ending or --to")  # fmt: skip
     if kind == "rows":
@@ -38,10 +38,10 @@ def write_export(database: Database, run: Run, kind: str, path: Path, labels: Se
     if kind == "csv":
         write_csv(path, TABLE, table_rows(run, reviewed(database, run)))
         return []
+    keep_configuration("--output", beside(path))
     write_atomic(path, _json_list(tasks(run, reviewed(database, run))))
-    beside = path.with_suffix(".config.xml")
-    write_atomic(beside, [project_configuration(labels)])
-    return [f"labelling configuration for the project: {beside}"]
+    write_atomic(beside(path), [project_configuration(labels)])
+    return [f"labelling configuration for the project: {beside(path)}"]
 
 
 def project_configuration(labels: Sequence[Label]) -> bytes:

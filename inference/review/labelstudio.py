@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
-from zhenyan.inference.errors import InputError
+from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.inference.review.exchange import Look, Reviewed
 from zhenyan.inference.review.intake import Run
 
@@ -81,7 +82,7 @@ def _mark(run: Run, finding: str, labels: Iterable[str]) -> str:
 
 def configuration(labels: Sequence[tuple[str, str]]) -> str:
     """The labelling configuration that the tasks fit, from label ids and names."""
-    choices = "\n".join(
+    offered = "\n".join(
         f"    <Choice value={quoteattr(key)} alias={quoteattr(key)} hint={quoteattr(name)}/>" for key, name in labels
     )
     spans = "\n".join(f"    <Label value={quoteattr(key)}/>" for key, _ in labels)
@@ -93,10 +94,31 @@ def configuration(labels: Sequence[tuple[str, str]]) -> str:
   <Text name="{_TEXT}" value="$text"/>
   <Text name="after" value="$after"/>
   <Choices name="{_CHOICES}" toName="{_TEXT}" choice="multiple" showInline="true">
-{choices}
+{offered}
   </Choices>
 </View>
 """
+
+
+def beside(path: Path) -> Path:
+    """Where the labelling configuration of a file of tasks stands."""
+    return path.with_suffix(".config.xml")
+
+
+def keep_configuration(option: str, path: Path) -> None:
+    """ConfigError when a labelling configuration is there that isn't, to the letter, what is written for its labels."""
+    if not path.is_file():
+        return
+    held = path.read_bytes()
+    try:
+        named = ElementTree.fromstring(held).iter("Choice")
+        written = configuration([(one.get("alias", ""), one.get("hint", "")) for one in named]).encode()
+    except (ElementTree.ParseError, LookupError):  # LookupError: of an encoding that isn't known
+        written = b""
+    if held != written:
+        raise ConfigError(
+            f"{option}: {path} is there already and was changed by hand; give a name that has no such file beside it"
+        )
 
 
 def _prediction(run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,7 +127,7 @@ def _prediction(run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
          "value": {"start": e["start"], "end": e["end"], "text": e["text"], "labels": [e["label"]]}}
         for number, e in enumerate(record["evidence"])
     ]  # fmt: skip
-    return {"model_version": run.bundle, "score": record["score"], "result": [_choice([record["label"]]), *spans]}
+    return {"model_version": run.bundle, "score": record["score"], "result": [choices([record["label"]]), *spans]}
 
 
 def _annotation(look: Look) -> dict[str, Any]:
@@ -114,13 +136,14 @@ def _annotation(look: Look) -> dict[str, Any]:
     What is imported is whoever's who imports it; `id` comes back as `import_id` and tells whose it was.
     """
     return {
-        "id": look.number, "result": [_choice(look.labels)] if look.labels else [], "was_cancelled": look.labels is None,
+        "id": look.number, "result": [choices(look.labels)] if look.labels else [], "was_cancelled": look.labels is None,
         "ground_truth": look.settles, "created_at": look.at.isoformat(), "lead_time": look.seconds,
         "reviewer": look.reviewer,
     }  # fmt: skip
 
 
-def _choice(labels: Sequence[str]) -> dict[str, Any]:
+def choices(labels: Sequence[str]) -> dict[str, Any]:
+    """The result of a task that chooses these labels."""
     return {"from_name": _CHOICES, "to_name": _TEXT, "type": "choices", "value": {"choices": list(labels)}}
 
 

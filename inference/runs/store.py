@@ -178,8 +178,9 @@ class RunFolder:
         return self.path / "parts" / f"{number:06d}.jsonl"
 
     def done(self) -> list[int]:
-        """Numbers of the parts that are complete; an engine may finish them in any order."""
-        return sorted(int(path.stem) for path in (self.path / "parts").glob("[0-9]*.jsonl"))
+        """Numbers of the parts that are there, complete or cut off; an engine may finish them in any order."""
+        names = (path.stem for path in (self.path / "parts").glob("*.jsonl"))
+        return sorted(int(name) for name in names if name.isdecimal())  # not what a file synchroniser copied
 
     def lines(self) -> Iterator[bytes]:
         """Every line of every part in order, as it was written."""

@@ -75,6 +75,15 @@ def test_a_long_line_inside_a_quoted_field_costs_no_row_below_it(tmp_path, short
     assert found[0] == ("line 2", f"the line {short}") and found[-1] == FIRST
 
 
+@pytest.mark.parametrize(
+    "other", [f"{'甲' * 60}\n{'乙' * 60}", "丙" * 95]
+)  # over the bound together; just it, with quotes and comma
+def test_a_record_whose_lines_reach_the_bound_costs_no_row_below_it(tmp_path, short, other):
+    (tmp_path / "a.csv").write_text(f'文案,备注\n{FIRST},"{other}"\n{SECOND},无\n', encoding="utf-8")
+    found = outline(tmp_path / "a.csv")
+    assert found[-1] == SECOND and len(found) == 2
+
+
 def test_a_header_over_the_bound_is_an_error_that_names_its_line(tmp_path, short):
     path = tmp_path / "a.csv"
     path.write_text(f"{LONG}\n{FIRST}\n")
