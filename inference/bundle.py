@@ -269,7 +269,26 @@ def _check_labels(folder: Path, named: list[Any], expected: list[str]) -> None:
             raise _wrong(folder, f"labels[{place}]", f"{want or 'left out'}, as in labels.json", found)
 
 
-def check_tokenizer(bundle: Bundle, tokenizer: Tokenizer) -> None:
+def open_tokenizer(bundle: Bundle) -> Tokenizer:
+    """The bundle's tokenizer.
+
+    BundleError when it can't be read, such as one that a newer version wrote, or the manifest says otherwise than it does.
+    """
+    import tokenizers  # not needed to read a bundle's labels and hashes
+
+    path = bundle.folder / "tokenizer.json"
+    try:
+        tokenizer = tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise BundleError(
+            f"{path}: tokenizers {tokenizers.__version__} can't read it ({error}); "
+            "install newer tokenizers or use another bundle"
+        ) from None
+    _check_tokenizer(bundle, tokenizer)
+    return tokenizer
+
+
+def _check_tokenizer(bundle: Bundle, tokenizer: Tokenizer) -> None:
     """BundleError when the manifest says otherwise than the bundle's tokenizer.json, whose hash is part of the id."""
     specials = bundle.manifest.get("specials", {})
     known = [token.content for _, token in sorted(tokenizer.get_added_tokens_decoder().items())]

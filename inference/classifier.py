@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tokenizers
 from tokenizers import Tokenizer
 from zhenyan.inference.batching import groups, pad, plan_batches
-from zhenyan.inference.bundle import Bundle, check_tokenizer, load_bundle
+from zhenyan.inference.bundle import Bundle, load_bundle, open_tokenizer
 from zhenyan.inference.errors import BundleError, ConfigError, InputError, ZhenyanError
 from zhenyan.inference.evidence import Evidence, find_evidence
 from zhenyan.inference.normalise import normalise
@@ -91,8 +90,7 @@ class Classifier:
             from zhenyan.inference.doctor import saved_choice
 
             runtime = saved_choice(bundle)
-        tokenizer = _read_tokenizer(bundle.folder / "tokenizer.json")
-        check_tokenizer(bundle, tokenizer)
+        tokenizer = open_tokenizer(bundle)
         loaded = cls(bundle, open_session(bundle.folder / "model.onnx", runtime, threads), tokenizer, explain)
         loaded._opened = runtime, threads
         return loaded
@@ -286,17 +284,6 @@ def _load_again(
         )
     classifier.thresholds = thresholds
     return classifier
-
-
-def _read_tokenizer(path: Path) -> Tokenizer:
-    """BundleError when it can't be read, such as one that a newer version wrote."""
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises nothing narrower
-        raise BundleError(
-            f"{path}: tokenizers {tokenizers.__version__} can't read it ({error}); "
-            "install newer tokenizers or use another bundle"
-        ) from None
 
 
 def _checked(texts: Iterable[str]) -> Iterator[str]:

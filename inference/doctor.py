@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from zhenyan.inference.bundle import Bundle, load_bundle, read_json
+from zhenyan.inference.bundle import Bundle, load_bundle, open_tokenizer, read_json
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.cpu import allowed_cpus, processor
 from zhenyan.inference.errors import BundleError, ConfigError, InputError, ZhenyanError
@@ -156,6 +156,7 @@ def choose(verdicts: Sequence[Verdict]) -> Verdict | None:
 def run(folder: Path | None) -> tuple[Bundle, list[Verdict], Verdict | None]:
     """Open the bundle, examine every runtime with it and choose the best."""
     bundle = load_bundle(folder)
+    open_tokenizer(bundle)  # what is wrong with the bundle is no runtime's fault
     verdicts = [examine(bundle, runtime) for runtime in RUNTIMES]
     return bundle, verdicts, choose(verdicts)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 from zhenyan.inference import doctor as checks
-from zhenyan.inference.bundle import load_bundle
+from zhenyan.inference.bundle import load_bundle, open_tokenizer, read_json
 
 _MODEL = Annotated[Path | None, typer.Option(help="Bundle folder; the bundled model by default.")]
 
@@ -61,14 +61,13 @@ def doctor(
 
 def bundle(model: _MODEL = None) -> None:
     """Verify a bundle's hashes and say what it is: id, training run, each label's threshold and what it gave in validation."""
-    import json
-
     loaded = load_bundle(model)
+    open_tokenizer(loaded)
     console = Console(width=None if sys.stdout.isatty() else 120)
     shown = ("bundle_id", "precision", "training_run", "encoder", "commit", "data_sha256", "max_tokens", "normaliser")
     for name in shown:
         console.print(f"{name}: {loaded.manifest.get(name)}", highlight=False, markup=False)
-    how = json.loads((loaded.folder / "thresholds.json").read_text(encoding="utf-8"))
+    how = read_json(loaded.folder / "thresholds.json")
     first = Column("label", no_wrap=True)
     table = Table(first, "name", "threshold", "chosen by", "positives", "precision", "recall", "review\nload")
     for label, threshold in zip(loaded.labels, loaded.thresholds, strict=True):

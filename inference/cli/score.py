@@ -52,8 +52,8 @@ ColumnOfEnd = Annotated[str | None, typer.Option(help=f"Column of end times: {_T
 ColumnOfStream = Annotated[str | None, typer.Option(help="Column that names the stream.")]
 Encoding = Annotated[str | None, typer.Option(help="Encoding of text files instead of the detected one.")]
 Split = Annotated[bool | None, typer.Option("--split/--no-split", show_default=False, help=(
-    "Cut rows of running speech into utterances; by default only long lines of .txt and .docx, and long rows without time "
-    "codes that a recogniser wrote (.json) or that name a recording (file: ....mp4)."))]  # fmt: skip
+    "Cut rows of running speech into utterances; by default only long lines of .txt and .docx, and long JSON rows without "
+    "time codes that a recogniser wrote or that name a recording (file: ....mp4), never rows of tables."))]  # fmt: skip
 FindEvidence = Annotated[bool, typer.Option(help="Find the words that carried each decision.")]
 Context = Annotated[bool, typer.Option(help="Also read neighbouring lines of a stream together.")]
 Restart = Annotated[

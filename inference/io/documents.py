@@ -155,7 +155,8 @@ def _cue_items(at: tuple[int, int], event: Any, speaker: str, kind: str, path: s
     if words:
         generic, words = (None, words) if speaker else speaker_of(words)
         named = speaker or generic
-        yield Item({"text": words, "start": event.start / 1000, "end": max(event.start, event.end) / 1000,
+        end = "end" if event.end >= event.start else "input.end"
+        yield Item({"text": words, "start": event.start / 1000, end: event.end / 1000,
                     "stream": stream_name(path)} | ({"speaker": named} if named else {}), f"cue {number}")  # fmt: skip
     elif not drawn:
         yield Reject(f"line {line}", "the cue is empty")  # a file's own numbers may differ from the cue's

@@ -118,7 +118,7 @@ class Damage:
 class Options:
     """How to read: column names override what is found by name; `encoding` overrides what is detected.
 
-    `split`: cut rows of running speech into utterances; None: only transcripts of recordings and lines of text files.
+    `split`: cut rows of running speech into utterances; None: only transcripts of recordings in JSON and lines of text files.
     """
 
     text_column: str | None = None

@@ -57,7 +57,9 @@ _UNQUERIED = r"\1?…"
 _MAGIC = re.compile(r"[*?[]")
 _TIMES = {"start", "end"}
 _LONG, _SILENCE = 300, 60  # seconds of a row; beside its words, of which the slowest host says one character a second
-_RUNNING = (".txt", ".docx")  # whose long lines are cut, also those with a time: of where they begin, or a paragraph's
+# Whether long rows are cut where nobody says. Long lines of text files are, also those with a time: of where they begin, or a
+# paragraph's. A table is joined by its rows, so none of its is; a JSON row may be a recording, which `is_transcript` finds out.
+_CUT = {".txt": True, ".docx": True, ".csv": False, ".tsv": False, ".xlsx": False, ".parquet": False}
 _BY_PROGRAMS = ("~$", ".~lock.", "._")
 
 __all__ = ["READERS", "Item", "Options", "Reject", "read_items", "resolve_inputs"]
@@ -183,8 +185,8 @@ def read_items(path: str, options: Options) -> Iterator[Item | Reject]:
     items = READERS[suffix](path, replace(options, damage=damage, unread=set()))
     items = _noted(_undamaged(items, path, options, damage), path, options)
     items = _unpacked(_in_seconds(items, path, options))
-    cut = True if options.split is None and suffix in _RUNNING else options.split
-    return within_memory(split_items(items, replace(options, split=cut), asr=suffix == ".json"), path)
+    cut = _CUT.get(suffix) if options.split is None else options.split
+    return within_memory(split_items(items, path, replace(options, split=cut), asr=suffix == ".json"), path)
 
 
 @dataclass

@@ -16,16 +16,23 @@ _REPEATED = 1000  # characters; a longer field stands in a row's first utterance
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")  # what a recogniser gives one time: a character, a word
 
 
-def split_items(items: Iterable[Item | Reject], options: Options, asr: bool) -> Iterator[Item | Reject]:
+def split_items(items: Iterable[Item | Reject], path: str, options: Options, asr: bool) -> Iterator[Item | Reject]:
     """Items without recognisers' tags, transcripts cut into utterances, each at its place in the row.
 
-    `asr`: a recogniser wrote the file.
+    `asr`: a recogniser wrote the file. A note says how many rows were cut that nobody asked for.
     """
+    cut = 0
     for item in map(_without_tags, items):
         if isinstance(item, Item) and is_transcript(item, options.split, asr):
-            yield from _utterances(item)
+            pieces = list(_utterances(item))
+            cut += len(pieces) > 1
+            yield from pieces
         else:
             yield item
+    if cut and options.split is None:
+        options.notes.append(
+            f"{path}: {cut:,} rows of running speech are cut into utterances, a row each; --no-split keeps them whole"
+        )
 
 
 def _without_tags(item: Item | Reject) -> Item | Reject:

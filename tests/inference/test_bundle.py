@@ -69,6 +69,12 @@ def test_a_manifest_that_does_not_fit_is_refused(folder, values, words):
         Classifier.load(changed(folder, **values))
 
 
+@pytest.mark.parametrize("command", ["bundle", "doctor"])
+def test_commands_on_a_bundle_refuse_what_scoring_would(folder, command):
+    error = CliRunner().invoke(app, [command, "--model", str(changed(folder, max_tokens=64))]).exception
+    assert isinstance(error, BundleError) and "max_tokens must be 128, as in tokenizer.json, found 64" in str(error)
+
+
 def test_a_threshold_that_is_missing_is_named(folder):
     thresholds = json.loads((folder / "thresholds.json").read_text("utf-8"))
     del thresholds["food_safety"]

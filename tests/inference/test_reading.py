@@ -79,7 +79,7 @@ def test_subtitles_with_bad_times_duplicate_numbers_and_crlf(tmp_path):
             "3\r\n00:00:10,000 --> 00:00:11,000\r\n \r\n")  # fmt: skip
     items, rejects = read(write(tmp_path / "a.srt", text))
     assert items[0].record == {"text": "喝这个茶 三高降", "start": 1.0, "end": 3.5, "stream": "a"}
-    assert items[1].record == {"text": "倒着的", "start": 9.0, "end": 9.0, "stream": "a"}
+    assert items[1].record == {"text": "倒着的", "start": 9.0, "input.end": 2.0, "stream": "a"}
     assert len(items) == 2 and [(r.place, r.reason) for r in rejects] == [("line 11", "the cue is empty")]
 
 

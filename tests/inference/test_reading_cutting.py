@@ -71,6 +71,22 @@ def test_a_row_without_an_end_is_cut_without_times(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("split", [None, False, True])
+def test_a_long_row_of_a_table_stays_one_and_of_a_recording_in_json_is_cut_with_a_note(tmp_path, split):
+    said = LONG * 12
+    (tmp_path / "a.csv").write_text(f"id,text,video\n1,{said},a.mp4\n2,短,b.mp4\n", encoding="utf-8")
+    rows = [{"id": 1, "text": said, "video": "a.mp4"}, {"id": 2, "text": "短", "video": "b.mp4"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    notes = []
+    found = {
+        name: [int(i.record["id"]) for i in read_items(str(tmp_path / name), Options(split=split, notes=notes))]
+        for name in ("a.csv", "a.jsonl")
+    }
+    cut, whole = [1] * 12 + [2], [1, 2]
+    assert found == {"a.csv": cut if split else whole, "a.jsonl": whole if split is False else cut}
+    assert notes == [] if split is not None else len(notes) == 1 and "a.jsonl: 1 rows of running speech" in notes[0]
+
+
 def spoken(text):
     """A row of running speech with a time for each of its characters."""
     record = {"file": "a.mp4", "text": text, "start": 0.0, "end": float(len(text))}
@@ -78,7 +94,7 @@ def spoken(text):
 
 
 def test_each_utterance_has_the_times_of_its_own_words():
-    items = list(split_items([spoken(f"。 {LONG * 12}")], Options(), asr=True))
+    items = list(split_items([spoken(f"。 {LONG * 12}")], "a.json", Options(), asr=True))
     assert [(i.record["start"], i.record["end"]) for i in items] == [
         (2.0 + n * len(LONG), 2.0 + n * len(LONG) + MIN_CHARS - 0.5) for n in range(12)
     ]
@@ -106,4 +122,4 @@ def test_ten_times_the_text_takes_about_ten_times_as_long(piece, chars):
 
 def test_ten_times_the_words_take_about_ten_times_as_long():
     items = {chars: spoken(LONG * (chars // len(LONG))) for chars in (4_500, 45_000)}
-    assert longer(lambda chars: list(split_items([items[chars]], Options(), asr=True)), 45_000) < 40
+    assert longer(lambda chars: list(split_items([items[chars]], "a.json", Options(), asr=True)), 45_000) < 40

@@ -79,6 +79,12 @@ def test_times_that_cannot_be_read_begin_a_cue_of_their_own(tmp_path, name, time
     assert reject.value == f"{times}\n{LINE}"
 
 
+def test_an_end_before_its_start_is_kept_aside_as_in_tables(tmp_path):
+    (tmp_path / "a.srt").write_text(f"1\n00:00:02,000 --> 00:00:01,000\n{LINE}\n", encoding="utf-8")
+    (item,) = read_items(str(tmp_path / "a.srt"), Options())
+    assert item.record == {"text": LINE, "start": 2.0, "input.end": 1.0, "stream": "a"}
+
+
 def test_an_arrow_within_a_cues_words_is_said(tmp_path):
     words = "原价199 --> 现价99"
     assert outline(tmp_path / "a.srt", f"1\n00:00:01,000 --> 00:00:02,000\n{LINE}\n{words}\n") == [
