@@ -47,11 +47,16 @@ def test_the_present_password_is_not_guessed_by_who_is_logged_in(site, clock):
     assert site.logins.enter("ann", "another battery staple", "10.0.0.2")
 
 
-def test_a_new_password_ends_the_lock(site):
+@pytest.mark.parametrize("brought_back", [False, True])
+def test_a_new_password_ends_the_lock(site, brought_back):
     for _ in range(6):
         with pytest.raises((LoginRefused, LoginLocked)):
             site.logins.enter("ann", "wrong password", "10.0.0.1")
-    site.accounts.set_password("ann", "another battery staple")
+    if brought_back:
+        site.accounts.remove("ann")
+        site.accounts.add("ann", "reviewer", "another battery staple")
+    else:
+        site.accounts.set_password("ann", "another battery staple")
     assert site.logins.enter("ann", "another battery staple", "10.0.0.2")
 
 

@@ -15,6 +15,7 @@ from zhenyan.training.confidence import group_folds
 from zhenyan.training.config import TrainConfig
 from zhenyan.training.dataset import load_corpus
 from zhenyan.training.evaluate import Labelled, evaluate, labelled
+from zhenyan.training.metrics import f1_score
 from zhenyan.training.modelling import load_model
 from zhenyan.training.outputs import make_folders
 from zhenyan.training.predict import predict_as_read, sigmoid
@@ -25,6 +26,8 @@ from zhenyan.training.splits import load_splits
 from zhenyan.training.train import MODEL, THRESHOLDS, Run, pretrained, train
 
 Fit = Callable[[TrainConfig], Run]
+
+_VIOLATING = 5  # rows with a violation that a group needs for an F1 of its own
 
 
 def cross_validate(config: TrainConfig, folds: int, console: Console, fit: Fit | None = None) -> dict[str, Any]:
@@ -81,15 +84,14 @@ def decide(run: Run, texts: list[str], schema: Schema) -> tuple[np.ndarray, np.n
     return scores, scores >= np.array([chosen[label]["threshold"] for label in schema.ids])
 
 
-def by_group(data: Labelled, decided: np.ndarray, least: int = 5) -> dict[str, Any]:
-    """Quartiles over groups with at least `least` violating rows of the F1 of any violation."""
+def by_group(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
+    """Quartiles over groups with at least five violating rows of the F1 of any violation."""
     truth, found = data.truth.any(1), (decided & data.seen).any(1)
     each = {}
     for group in sorted(set(data.groups)):
         where = data.groups == group
-        if truth[where].sum() >= least:
-            both, total = (truth & found)[where].sum(), truth[where].sum() + found[where].sum()
-            each[str(group)] = float(2 * both / total)
+        if truth[where].sum() >= _VIOLATING:
+            each[str(group)] = f1_score(truth[where], found[where])
     quartiles = np.quantile(list(each.values()), (0.25, 0.5, 0.75)).tolist() if each else []
     return {"groups": {"each": each, "quartiles": quartiles}}
 

@@ -94,8 +94,8 @@ def unlabelled_lines(config: DataConfig, labelled: set[str], held: set[str], roo
                 for line in [] if one.is_apart(rooms) else split_utterances(one.text):
                     lines.setdefault(normalise(line), line)
     apart = spoken_apart((one for path in public_files(config.public_cache) for one in documents(path)), rooms)
-    fresh = [line for plain, line in lines.items() if plain not in labelled]
-    return [line for line in fresh if base_key(line) not in held and line not in apart]
+    fresh = {line: plain for plain, line in lines.items() if plain not in labelled}
+    return [line for line in fresh if base_key(line, fresh.__getitem__) not in held and line not in apart]
 
 
 def crossed(lines: Sequence[str], count: int, seed: int | str) -> list[str]:
@@ -197,7 +197,7 @@ def looks_dangerous(row: Row) -> bool:
 
 
 def to_dataset(rows: Sequence[Row], labels: list[str], config: DataConfig) -> datasets.Dataset:
-    """Columns row, text, target, mask, weight and length (characters, for grouping)."""
+    """Columns row, text, target, mask, weight, written_live (spoken, but by an author) and length (characters, for grouping)."""
     truth, mask = targets(rows, labels)
     return datasets.Dataset.from_dict({
         "row": list(range(len(rows))),
@@ -206,7 +206,7 @@ def to_dataset(rows: Sequence[Row], labels: list[str], config: DataConfig) -> da
         "mask": mask.tolist(),
         "weight": weights(rows, config),
         "written_live": [row.channel == "live" and not is_real(row) for row in rows],
-            "length": [len(row.text) for row in rows],
+        "length": [len(row.text) for row in rows],
     })  # fmt: skip
 
 
@@ -245,7 +245,6 @@ class Collator:
         cls, tokenizer: PreTrainedTokenizerFast, config: TrainConfig, rows: datasets.Dataset, lessons: Lessons | None
     ) -> Collator:
         """With the configured changes; rows with a teacher's answer are never spliced."""
-        evasion.check_names(config.evasion.transforms)
         partners = None if lessons else rows
         return cls(tokenizer, config.encoder.max_tokens, config.seed, config.evasion, partners, lessons=lessons)
 

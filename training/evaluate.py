@@ -141,6 +141,7 @@ def _length(row: Row) -> str:
     return "up to 20 characters" if len(row.text) <= 20 else "21 to 60" if len(row.text) <= 60 else "over 60"
 
 
+SLICE_ROWS = 15  # fewer say nothing
 SLICES: dict[str, Callable[[Row], str]] = {
     "channel": lambda row: row.channel,
     "origin": origin,
@@ -151,13 +152,13 @@ SLICES: dict[str, Callable[[Row], str]] = {
 }
 
 
-def slices(data: Labelled, decided: np.ndarray, schema: Schema, least: int = 15) -> dict[str, dict[str, Any]]:
-    """Any-violation and core micro F1 in each part of the data that has at least `least` rows."""
+def slices(data: Labelled, decided: np.ndarray, schema: Schema) -> dict[str, dict[str, Any]]:
+    """Any-violation and core micro F1 in each part of the data that has at least SLICE_ROWS rows."""
     found: dict[str, dict[str, Any]] = {}
     core = [schema.ids.index(label) for label in schema.core]
     for name, of in SLICES.items():
         keys = np.array([of(row) for row in data.rows])
-        parts = [key for key in sorted(set(keys)) if key and (keys == key).sum() >= least]
+        parts = [key for key in sorted(set(keys)) if key and (keys == key).sum() >= SLICE_ROWS]
         if len(parts) > 1:
             found[name] = {key: _part(data, decided, core, keys == key) for key in parts}
     return found
@@ -192,12 +193,12 @@ def minimal_pairs(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
     return {"pairs": len(complete), "both_right": float(np.mean(complete)) if complete else 0.0}
 
 
-def evasion_table(data: Labelled, decide: Decide, seed: int = 0) -> dict[str, Any]:
+def evasion_table(data: Labelled, decide: Decide) -> dict[str, Any]:
     """Any-violation F1 of the same rows under each transform, and how far it falls; mean and worst are of disguises alone."""
     plain = _any_f1(data, decide(data.texts))
     found = {}
     for name in evasion.TRANSFORMS:
-        texts = [evasion.disguise(text, name, seed) for text in data.texts]
+        texts = [evasion.disguise(text, name, 0) for text in data.texts]
         value = _any_f1(data, decide(texts))
         found[name] = {"f1": value, "fall": plain - value}
     falls = [item["fall"] for name, item in found.items() if name not in evasion.NO_DISGUISES]

@@ -156,9 +156,9 @@ def reliability(truth: np.ndarray, probabilities: np.ndarray, bins: int = 10) ->
     return {"count": count[full].tolist(), "probability": means[0].tolist(), "share": means[1].tolist()}
 
 
-def calibration_error(truth: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error over all cells given, equal-width bins (Guo et al. 2017)."""
-    found = reliability(truth, probabilities, bins)
+def calibration_error(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """Expected calibration error over all cells given, ten equal-width bins (Guo et al. 2017)."""
+    found = reliability(truth, probabilities)
     gaps = np.abs(np.subtract(found["probability"], found["share"]))
     return float((gaps * found["count"]).sum() / max(np.size(truth), 1))
 

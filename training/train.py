@@ -55,6 +55,7 @@ from zhenyan.training.trainer import build_trainer, check_machine
 from zhenyan.training.voice import add_voice, drawn
 
 MODEL, THRESHOLDS, METRICS, CONFIG = "model", "thresholds.json", "metrics.json", "config.yaml"
+CONDITIONING_ROWS = 512
 
 
 @dataclass
@@ -306,10 +307,10 @@ def pretraining_texts(config: TrainConfig, schema: Schema) -> list[str]:
 
 
 def condition_model(
-    model: MultiLabelClassifier, tokenizer: Any, train_set: datasets.Dataset, config: TrainConfig, rows: int = 512
+    model: MultiLabelClassifier, tokenizer: Any, train_set: datasets.Dataset, config: TrainConfig
 ) -> None:
     """See MultiLabelClassifier.condition; a sample of training rows sets centre, spread and biases."""
-    sample = train_set.shuffle(seed=config.seed).select(range(min(rows, len(train_set))))
+    sample = train_set.shuffle(seed=config.seed).select(range(min(CONDITIONING_ROWS, len(train_set))))
     _, pooled = predict(model, tokenizer, list(sample["text"]), config.encoder.max_tokens)
     columns = train_set.with_format("torch")
     target, mask = columns["target"][:], columns["mask"][:]

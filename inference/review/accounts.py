@@ -80,6 +80,7 @@ class Accounts:
                 raise AccountError(f"there is a reviewer {name!r} already; change them, or choose another name",
                                    f"用户 {name} 已存在，请修改该用户或另选用户名")  # fmt: skip
             else:
+                connection.execute(throttle.delete().where(throttle.c.key == name_key(name)))  # as for a new password
                 connection.execute(reviewer.update().where(reviewer.c.id == known.id).values(values))
             self._note(connection, by, "add", {"name": name, "role": role})
 

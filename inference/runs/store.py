@@ -1,4 +1,4 @@
-"""A run's folder: manifest, atomic parts, rejects, findings, streams, summary."""
+"""A run's folder: manifest, atomic parts, rejects, notes, findings, streams, summary."""
 
 from __future__ import annotations
 

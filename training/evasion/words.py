@@ -37,7 +37,7 @@ def target_spans(text: str, rng: random.Random, limit: int = 2) -> list[tuple[in
     return sorted(rng.sample(spans, k=min(limit, len(spans))))
 
 
-def rewrite(text: str, spans: list[tuple[int, int]], change: dict[int, str] | list[str]) -> str:
+def rewrite(text: str, spans: list[tuple[int, int]], change: list[str]) -> str:
     """`text` with span number i replaced by change[i]."""
     out, at = [], 0
     for number, (start, end) in enumerate(spans):
