@@ -5,7 +5,8 @@
 """
 
 from zhenyan.inference.bundle import Bundle, Label, load_bundle
-from zhenyan.inference.classifier import Classifier, Prediction
+from zhenyan.inference.classifier import Classifier, Prediction, StreamPrediction
+from zhenyan.inference.context import ContextHit, Line
 from zhenyan.inference.errors import BundleError, ConfigError, InputError, MissingExtra, ZhenyanError
 from zhenyan.inference.evidence import Evidence
 
@@ -14,11 +15,14 @@ __all__ = [
     "BundleError",
     "Classifier",
     "ConfigError",
+    "ContextHit",
     "Evidence",
     "InputError",
     "Label",
+    "Line",
     "MissingExtra",
     "Prediction",
+    "StreamPrediction",
     "ZhenyanError",
     "load_bundle",
 ]

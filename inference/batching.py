@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+CHARS = 500_000  # characters that are read together
 PAD_MULTIPLE = 8  # widths are rounded up to this, so that a runtime meets few shapes
 
 

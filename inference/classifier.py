@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import sys
 import threading
 from collections import OrderedDict
@@ -14,8 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer
-from zhenyan.inference.batching import groups, pad, plan_batches
+from zhenyan.inference.batching import CHARS, groups, pad, plan_batches
 from zhenyan.inference.bundle import Bundle, load_bundle, open_tokenizer
+from zhenyan.inference.context import ContextHit, Line, checked_lines, close, pair_hits
 from zhenyan.inference.errors import BundleError, ConfigError, InputError, ZhenyanError
 from zhenyan.inference.evidence import Evidence, find_evidence
 from zhenyan.inference.normalise import normalise
@@ -23,7 +25,6 @@ from zhenyan.inference.session import Session, open_session
 from zhenyan.inference.windows import readable, readings_of, split_windows
 
 CHUNK = 2048  # texts sorted by length together; bounds memory, as CHARS does where they are long
-CHARS = 500_000  # characters that are read together
 SLICE = 1024  # texts tokenised at a time; bounds memory where they are many
 TOKEN_BUDGET = 2048  # padded tokens in one run of the session
 CACHE = 4096  # texts whose scores are remembered: livestream lines repeat
@@ -44,6 +45,13 @@ class Prediction:
     scores: dict[str, float] = field(hash=False)
     evidence: tuple[Evidence, ...] = ()
     truncated: bool = False
+
+
+@dataclass(frozen=True)
+class StreamPrediction(Prediction):
+    """Decision on one line of a stream; `context`: what the line before and it carry together and neither carries alone."""
+
+    context: ContextHit | None = None
 
 
 @dataclass(eq=False)
@@ -120,10 +128,22 @@ class Classifier:
         Up to `chunk` texts are taken and scored together before the first is answered: 1 suits a live transcript.
         ConfigError when it is no number of texts.
         """
-        if type(chunk) is not int or chunk < 1:
-            raise ConfigError(f"chunk: expected a whole number from 1 on, given {chunk!r}")
-        for group in groups(_checked(texts), CHARS, chunk):
+        for group in groups(_checked(texts), CHARS, _checked_chunk(chunk)):
             yield from self._predict(group, self.explain)
+
+    def classify_stream(self, lines: Iterable[Line], chunk: int = CHUNK) -> Iterator[StreamPrediction]:
+        """`classify` for the lines of one stream, in order, each read with the line before as well, as `zhenyan score` does.
+
+        InputError names what is no Line, no text or no number of seconds; ConfigError as by `classify`.
+        """
+        texts, told = itertools.tee(checked_lines(lines))
+        held: list[tuple[Line, Prediction]] = []  # the last line of the group before
+        named = _checked((line.text for line in texts), "lines[{}].text")
+        for group in groups(named, CHARS, _checked_chunk(chunk)):
+            fresh = zip(itertools.islice(told, len(group)), self._predict(group, self.explain), strict=True)
+            scored = [*held, *fresh]
+            yield from self._in_context(scored)[len(held) :]
+            held = scored[-1:]
 
     def predict(self, texts: Iterable[str], explain: bool | None = None) -> list[Prediction]:
         """`classify` for texts that fit in memory; `explain` overrides whether evidence is found."""
@@ -209,6 +229,11 @@ class Classifier:
             for text, each, decided, row in zip(texts, read, labels, probabilities, strict=True)
         ]  # fmt: skip
 
+    def _in_context(self, scored: Sequence[tuple[Line, Prediction]]) -> list[StreamPrediction]:
+        lines, predictions = zip(*scored, strict=True)
+        hits = pair_hits(self, predictions, lambda i: close(lines[i], lines[i + 1]) is not False)
+        return [StreamPrediction(**vars(one), context=hits.get(i - 1)) for i, one in enumerate(predictions)]
+
     def _score(self, plain: list[str]) -> np.ndarray:
         """Probabilities of normalised texts, remembered ones and new ones."""
         rows = {text: row for text in plain if (row := self._cache.get(text)) is not None}
@@ -286,8 +311,17 @@ def _load_again(
     return classifier
 
 
-def _checked(texts: Iterable[str]) -> Iterator[str]:
+def _checked_chunk(chunk: int) -> int:
+    """ConfigError when it is no number of texts."""
+    if type(chunk) is not int or chunk < 1:
+        raise ConfigError(f"chunk: expected a whole number from 1 on, given {chunk!r}")
+    return chunk
+
+
+def _checked(texts: Iterable[str], place: str = "texts[{}]") -> Iterator[str]:
     """`texts` one by one, as plain str (NumPy's strings are a subclass); InputError names the place of what is no text.
+
+    `place`: what it is called, with {} for its number.
 
     InputError also for a single text, which would be read character by character, for nothing to go through, and for
     a table, which would give the names of its columns.
@@ -296,9 +330,9 @@ def _checked(texts: Iterable[str]) -> Iterator[str]:
     if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable) or dimensions != 1:
         remedy = 'give its column, such as table["text"]' if dimensions > 1 else "put a single text into a list"
         raise InputError(f"texts: expected several texts, given {type(texts).__name__}; {remedy}")
-    for place, text in enumerate(texts):
+    for number, text in enumerate(texts):
         if not isinstance(text, str):
-            raise InputError(f"texts[{place}]: expected str, given {type(text).__name__}")
+            raise InputError(f"{place.format(number)}: expected str, given {type(text).__name__}")
         yield str.__str__(text)  # what a subclass's own __str__ gives may be something else
 
 

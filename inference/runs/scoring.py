@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zhenyan.inference.batching import groups
-from zhenyan.inference.classifier import CHARS, Classifier, Prediction
+from zhenyan.inference.classifier import Classifier, Prediction
+from zhenyan.inference.context import ContextHit, Line, close, explained, pair_hits, unexplained
 from zhenyan.inference.io.items import Item, Reject, keep_aside, recording_of
 from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.io.times import FIRST_DATE
 from zhenyan.inference.runs.inputs import Placed, Work
 
 DIGITS = 5  # decimals of a score: what is the same in any batch
-MAX_GAP = 20.0  # seconds between two cues that are still one train of thought
-MAX_PAIR = 240  # characters of two neighbours read together
-SUSPICION = 0.2  # a pair is read when one of its lines reaches this share of a threshold
-EXPLAINED = 64  # hits whose evidence is sought together
 _ADDED = frozenset(("labels", "scores", "evidence", "model", "truncated"))
 _BUNDLE_ID = re.compile("[^ ]+-[0-9a-f]{12}")  # another model's judgement is the row's own
 _SCORE = "score."  # what begins the names of scores in tables
@@ -84,22 +79,8 @@ def _streams(scored: Sequence[tuple[Placed, Prediction]]) -> dict[str, Any]:
 
 def predict_distinct(classifier: Classifier, texts: Sequence[str]) -> dict[str, Prediction]:
     """A prediction for each distinct text: hosts repeat themselves, and a repeat's evidence needn't be sought again."""
-    found = _unexplained(classifier, texts)
-    return found | _explained(classifier, [text for text, p in found.items() if p.labels])
-
-
-def _unexplained(classifier: Classifier, texts: Sequence[str]) -> dict[str, Prediction]:
-    return {p.text: p for p in classifier.predict(list(dict.fromkeys(texts)), explain=False)}
-
-
-def _explained(classifier: Classifier, texts: Sequence[str]) -> dict[str, Prediction]:
-    """Predictions with evidence; none where none is wanted.
-
-    A part may be nothing but hits whose evidence costs many probes each: they are taken a few at a time, so that memory
-    stays bounded.
-    """
-    taken = groups(list(dict.fromkeys(texts)), CHARS, EXPLAINED) if classifier.explain else ()
-    return {p.text: p for group in taken for p in classifier.predict(group)}
+    found = unexplained(classifier, texts)
+    return found | explained(classifier, [text for text, p in found.items() if p.labels])
 
 
 def _reject(placed: Placed) -> dict[str, Any]:
@@ -151,11 +132,12 @@ def neighbours(before: Placed, after: Placed) -> bool:
     first, second = before.item.record, after.item.record
     if stream_of(first) is None or stream_of(first) != stream_of(second):
         return False
-    ended, begun = first.get("end", first.get("start")), second.get("start")
-    if ended is None or begun is None:
-        return not (before.item.mistimed or after.item.mistimed)
-    # Cues may overlap, as those of two speakers; an earlier start is another recording's.
-    return bool(first.get("start", ended) <= begun + 1 and begun - ended <= MAX_GAP)
+    told = close(_line(first), _line(second))
+    return not (before.item.mistimed or after.item.mistimed) if told is None else told
+
+
+def _line(own: Mapping[str, Any]) -> Line:
+    return Line(str(own["text"]), own.get("start"), own.get("end"))
 
 
 def stream_of(own: Mapping[str, Any]) -> str | None:
@@ -168,44 +150,28 @@ def stream_of(own: Mapping[str, Any]) -> str | None:
     return "" if "start" in own and own["start"] < FIRST_DATE else None
 
 
-def _suspicious(prediction: Prediction, thresholds: Sequence[float]) -> bool:
-    return any(map(operator.ge, prediction.scores.values(), thresholds))
-
-
 def context_hits(
     classifier: Classifier, before: Placed | None, scored: Sequence[tuple[Placed, Prediction]]
 ) -> Iterator[dict[str, Any]]:
-    """Labels that two neighbouring lines carry together and neither carries alone (LABELS: symptom here, goods there)."""
+    """Labels that two neighbouring lines carry together and neither carries alone."""
     earlier = 0
     if before is not None and scored and neighbours(before, scored[0][0]):
         scored, earlier = [(before, classifier.predict([before.item.text], explain=False)[0]), *scored], 1
-    bounds = [SUSPICION * float(threshold) for threshold in classifier.thresholds]
-    suspicious = [_suspicious(prediction, bounds) for _, prediction in scored]
-    pairs = [
-        i
-        for i in range(len(scored) - 1)
-        if (suspicious[i] or suspicious[i + 1])
-        and len(scored[i][1].text) + len(scored[i + 1][1].text) <= MAX_PAIR
-        and neighbours(scored[i][0], scored[i + 1][0])
-    ]
-    joined = {i: f"{scored[i][1].text} {scored[i + 1][1].text}" for i in pairs}
-    found = _unexplained(classifier, list(joined.values()))
-    carried = {i: {*scored[i][1].labels, *scored[i + 1][1].labels} for i in pairs}
-    new = {i: labels for i in pairs if (labels := [one for one in found[joined[i]].labels if one not in carried[i]])}
-    found |= _explained(classifier, [joined[i] for i in new])  # beside most hits there is nothing new to explain
-    for i, labels in new.items():
-        first, second = scored[i][0], scored[i + 1][0]
-        yield _context_hit(first, second, found[joined[i]], labels) | {"index": i + 2 - earlier}
+    placed = [one for one, _ in scored]
+    predictions = [prediction for _, prediction in scored]
+    found = pair_hits(classifier, predictions, lambda i: neighbours(placed[i], placed[i + 1]))
+    for i, hit in found.items():
+        yield _context_hit(placed[i], placed[i + 1], hit) | {"index": i + 2 - earlier}
 
 
-def _context_hit(first: Placed, second: Placed, together: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+def _context_hit(first: Placed, second: Placed, hit: ContextHit) -> dict[str, Any]:
     """A hit of two lines; `index`, added by the caller, is the second one's place among the part's rows, from 1."""
     before, after = first.item.record, second.item.record
     recording = recording_of(after)
     return {
         "kind": "context", "file": second.file, "places": [first.item.place, second.item.place],
-        "labels": list(labels), "scores": {label: round(together.scores[label], DIGITS) for label in labels},
-        "text": together.text, "evidence": [vars(e) for e in together.evidence if e.label in labels],
+        "labels": list(hit.labels), "scores": {label: round(score, DIGITS) for label, score in hit.scores.items()},
+        "text": hit.text, "evidence": [vars(e) for e in hit.evidence],
         **{key: after[key] for key in ("stream", "channel") if key in after}, **({"recording": recording} if recording else {}),
         **{key: record[key] for key, record in (("start", before), ("end", after)) if key in record},
     }  # fmt: skip

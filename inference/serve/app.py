@@ -31,11 +31,15 @@ from zhenyan.inference.serve.schemas import (
     Health,
     ModerationRequest,
     ModerationResponse,
+    StreamRequest,
+    StreamResponse,
     moderation,
     result,
+    stream_result,
     wrong_input,
 )
 from zhenyan.inference.serve.settings import Settings
+from zhenyan.inference.serve.stream import queued_pair_hits
 
 _HITS = 6  # that the warm-up seeks evidence of: about a second of one core
 _REFUSALS = (400, 408, 413, 415, 422, 429, 500, 503)
@@ -191,6 +195,19 @@ def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batch
         )
         return Json(answer.model_dump())
 
+    @app.post("/v1/stream", response_model=StreamResponse, **options)
+    async def stream(request: Request, body: StreamRequest) -> Response:
+        """Labels, scores and evidence for each line of a stream, and what it carries together with the line before."""
+        lines = body.told()
+        predictions = await score(request, [line.text for line in lines], body.evidence, "lines.{}.text")
+        hits = await queued_pair_hits(
+            lambda texts, evidence: _while_connected(request, batcher.submit(texts, evidence)),
+            lines, predictions, classifier.thresholds, body.evidence,
+        )  # fmt: skip
+        observe.count_labels(hits.values())
+        results = [stream_result(p, hits.get(place - 1)) for place, p in enumerate(predictions)]
+        return Json(StreamResponse(model=classifier.bundle.id, results=results).model_dump())
+
 
 def _why_not_ready(app: FastAPI, batcher: Batcher, keys: KeyFile | None) -> str:
     """What keeps it from scoring, "" where nothing does; said to everybody, so the log alone names the key file."""
@@ -234,6 +251,8 @@ def _state_limits(app: FastAPI, settings: Settings) -> None:
     text = {"type": "string", "maxLength": settings.max_chars}
     schemas["ClassifyRequest"]["properties"]["texts"] |= {"items": text, "maxItems": settings.max_texts}
     schemas["TextPart"]["properties"]["text"] |= text
+    schemas["StreamLine"]["properties"]["text"] |= text
+    schemas["StreamRequest"]["properties"]["lines"] |= {"maxItems": settings.max_texts}
     one, many, parts = schemas["ModerationRequest"]["properties"]["input"]["anyOf"]
     one |= text
     many |= {"items": text, "maxItems": settings.max_texts}

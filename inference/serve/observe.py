@@ -13,13 +13,14 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from zhenyan.inference.classifier import Prediction
+from zhenyan.inference.context import ContextHit
 from zhenyan.inference.serve.refusals import Json, refusal
 
 log = logging.getLogger("zhenyan.serve")
@@ -29,7 +30,7 @@ _GONE = 499  # in log and metrics: the client left before it was answered
 
 REQUESTS = Counter("zhenyan_requests_total", "Requests answered", ["path", "status"])
 TEXTS = Counter("zhenyan_texts_total", "Texts scored")
-HITS = Counter("zhenyan_hits_total", "Texts decided, by label", ["label"])
+HITS = Counter("zhenyan_hits_total", "Texts, and pairs of lines, decided, by label", ["label"])
 STAGE = Histogram(
     "zhenyan_stage_seconds", "Seconds spent on texts: queue, score, and the whole request", ["stage"], buckets=_BUCKETS
 )
@@ -64,7 +65,13 @@ def count(predictions: Sequence[Prediction]) -> None:
     """Count texts that were scored, and their labels."""
     with _counting():
         TEXTS.inc(len(predictions))
-        for label in (label for prediction in predictions for label in prediction.labels):
+    count_labels(predictions)
+
+
+def count_labels(decided: Iterable[Prediction | ContextHit]) -> None:
+    """Count the labels of texts, or those of two lines together."""
+    with _counting():
+        for label in (label for one in decided for label in one.labels):
             HITS.labels(label).inc()
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from zhenyan.inference.classifier import Prediction
+from zhenyan.inference.context import LONGEST, ContextHit, Line, checked_lines
 from zhenyan.inference.serve.refusals import given
 
 WRONG_INPUT = 'input: expected a text, a list of texts, or a list of {"type": "text", "text": ...} parts, one at least'
@@ -134,6 +135,52 @@ class ModerationResponse(_Model):
     results: list[ModerationResult]
 
 
+_Seconds = Annotated[float, Field(strict=True, gt=-LONGEST, lt=LONGEST)]
+
+
+class StreamLine(_Given):
+    """One line of a stream; times in seconds, in the recording or since 1970."""
+
+    text: str
+    start: _Seconds | None = None
+    end: _Seconds | None = None
+
+
+class StreamRequest(_Given):
+    """Lines of one stream, in order."""
+
+    lines: Annotated[list[StreamLine], Field(min_length=1, fail_fast=True, description="what was said, in order")]
+    evidence: Annotated[
+        bool, Field(strict=True, description="also find the words that carried each decision (slower)")
+    ] = True
+
+    def told(self) -> list[Line]:
+        """The lines as the classifier reads them."""
+        return list(checked_lines(Line(line.text, line.start, line.end) for line in self.lines))
+
+
+class ContextResult(_Model):
+    """Labels that two neighbouring lines carry together and neither alone; `text`: both, with a space between."""
+
+    text: str
+    labels: list[str]
+    scores: dict[str, float]
+    evidence: list[EvidenceSpan]
+
+
+class StreamResult(Result):
+    """Decision on one line; `context`: what the line before and it carry together."""
+
+    context: ContextResult | None
+
+
+class StreamResponse(_Model):
+    """One result for each line, in order."""
+
+    model: str
+    results: list[StreamResult]
+
+
 class ErrorBody(_Model):
     """OpenAI's error shape: message, type, the parameter at fault."""
 
@@ -160,8 +207,20 @@ def result(prediction: Prediction) -> Result:
     """One text's result."""
     return Result(
         labels=list(prediction.labels), scores=prediction.scores, truncated=prediction.truncated,
-        evidence=[EvidenceSpan(start=e.start, end=e.end, text=e.text, label=e.label) for e in prediction.evidence],
+        evidence=_spans(prediction),
     )  # fmt: skip
+
+
+def stream_result(prediction: Prediction, context: ContextHit | None) -> StreamResult:
+    """One line's result; `context`: its hit with the line before."""
+    found = context and ContextResult(
+        text=context.text, labels=list(context.labels), scores=context.scores, evidence=_spans(context)
+    )
+    return StreamResult(**dict(result(prediction)), context=found)
+
+
+def _spans(found: Prediction | ContextHit) -> list[EvidenceSpan]:
+    return [EvidenceSpan(start=e.start, end=e.end, text=e.text, label=e.label) for e in found.evidence]
 
 
 def moderation(parts: Sequence[Prediction]) -> ModerationResult:

@@ -49,7 +49,7 @@ def test_openapi(tmp_path):
             cwd=tmp_path, capture_output=True, text=True,
         )  # fmt: skip
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
-    assert "5/5" in run.stdout
+    assert "6/6" in run.stdout
 
 
 def refusal(response: httpx.Response, status: int) -> dict:
@@ -169,7 +169,8 @@ def test_refusals_say_what_was_given(http, path, body, told):
 def test_a_wrong_route_is_told_the_known_ones(http, method, path, status):
     message = refusal(http.request(method, path), status)["message"]
     assert (
-        message.startswith(f"{method} {path}: ") and "POST /v1/classify, POST /v1/moderations, GET /health" in message
+        message.startswith(f"{method} {path}: ")
+        and "POST /v1/classify, POST /v1/moderations, POST /v1/stream, GET /health" in message
     )
 
 

@@ -50,9 +50,9 @@ def test_hostile_texts(http, texts, evidence):
 @given(body=st.one_of(st.binary(max_size=200), st.recursive(
     st.one_of(st.none(), st.booleans(), st.floats(), st.integers(), st.text(_anything, max_size=9)),
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(
-        st.one_of(st.sampled_from(["texts", "input", "evidence", "type", "text"]), st.text(_anything, max_size=5)),
+        st.one_of(st.sampled_from(["texts", "input", "lines", "evidence", "type", "text", "start"]), st.text(_anything, max_size=5)),
         inner, max_size=4)), max_leaves=12,
-).map(lambda value: json.dumps(value).encode())), path=st.sampled_from(["/v1/classify", "/v1/moderations"]))  # fmt: skip
+).map(lambda value: json.dumps(value).encode())), path=st.sampled_from(["/v1/classify", "/v1/moderations", "/v1/stream"]))  # fmt: skip
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 def test_hostile_bodies(http, body, path):
     answer = http.post(path, content=body, headers={"content-type": "application/json"})
