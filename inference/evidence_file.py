@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ TOLERANCE = 1e-5
 _SECTIONS = {"finding": dict, "law": dict, "versions": dict, "sha256": dict, "decisions": list, "digest": str}
 _OPTIONS = ("min_score", "labels", "context")  # of the run: what changed its decisions
 _ARCHIVES = ("zip://", "tar://", "libarchive://")
+Decided = tuple[Iterable[Mapping[str, Any]], Sequence[str] | None]  # a finding's log, and the labels that stand
 _FIELDS = {"text": str, "label": str, "score": float, "threshold": float, "evidence": list}
 
 
@@ -60,14 +61,29 @@ def make_case(
 
     `standing`: the labels that were decided on, none for a compliant line; None while nothing is decided.
     """
+    case = next(make_cases(folder, bundle, {finding: (decisions, standing)}), None)
+    if case is None:
+        raise InputError(f"{folder.path}: no finding {finding!r:.40}; their ids are in {FINDINGS}, f000001 and so on")
+    return case
+
+
+def make_cases(folder: RunFolder, bundle: Bundle, decided: Mapping[str, Decided]) -> Iterator[dict[str, Any]]:
+    """The cases of those of the run's findings that `decided` has, by id, in one pass over all; errors as of `make_case`."""
     manifest = folder.manifest
     if manifest["bundle"] != bundle.id:
         raise BundleError(
             f"{folder.path}: scored with bundle {manifest['bundle']}, this is {bundle.id}; name the run's with --model"
         )
-    record = next((record for record in folder.findings() if record["id"] == finding), None)
-    if record is None:
-        raise InputError(f"{folder.path}: no finding {finding!r:.40}; their ids are in {FINDINGS}, f000001 and so on")
+    digests = {name: sha256(folder.path / name) for name in (FINDINGS, MANIFEST)}
+    for record in folder.findings():
+        if record["id"] in decided:
+            yield _case(record, bundle, manifest, digests, *decided[record["id"]])
+
+
+def _case(
+    record: dict[str, Any], bundle: Bundle, manifest: Mapping[str, Any], digests: Mapping[str, str],
+    decisions: Iterable[Mapping[str, Any]], standing: Sequence[str] | None,
+) -> dict[str, Any]:  # fmt: skip
     files = _files(record)
     options = {name: manifest["options"].get(name) for name in _OPTIONS}
     record["threshold"] = round(
@@ -79,8 +95,7 @@ def make_case(
         "law": _law(bundle, record["label"], [record["label"]] if standing is None else standing),
         "versions": _versions(manifest["options"].get("runtime", RUNTIMES[0]), bundle),
         "sha256": {
-            "text": text_digest(record["text"]), FINDINGS: sha256(folder.path / FINDINGS),
-            MANIFEST: sha256(folder.path / MANIFEST), "bundle": dict(bundle.manifest["sha256"]),
+            "text": text_digest(record["text"]), **digests, "bundle": dict(bundle.manifest["sha256"]),
             "inputs": {item["path"]: item.get("sha256") for item in manifest["inputs"] if item["path"] in files},
         },
         "decisions": list(decisions),

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from zhenyan.inference.bundle import load_bundle
+from zhenyan.inference.bundle import Bundle, load_bundle
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.cli.review import keep_from, named_database, review_database, reviewed_where, run_in
 from zhenyan.inference.cli.table import printable
-from zhenyan.inference.errors import ConfigError
-from zhenyan.inference.evidence_file import Check, make_case, read_case, verify, write_case
+from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.evidence_file import Check, make_case, make_cases, read_case, verify, write_case
 from zhenyan.inference.runs.job import holds_decisions
 from zhenyan.inference.runs.store import REVIEW, RunFolder
+
+if TYPE_CHECKING:
+    from zhenyan.inference.review.database import Database
+    from zhenyan.inference.review.intake import Run
+
+    Review: TypeAlias = tuple[Database, Run]
 
 _MODEL = Annotated[Path | None, typer.Option(help="Bundle folder; the bundled model by default.")]
 EXIT_DIFFERS = 1
@@ -24,39 +33,100 @@ EXIT_DIFFERS = 1
 
 def evidence(
     run: Annotated[Path, typer.Argument(help="A run's folder, or the output file of `zhenyan score`.", metavar="RUN")],
-    finding: Annotated[str, typer.Argument(help="The finding's id, such as f000001.", metavar="FINDING")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Case file to write (JSON).")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Case file to write (JSON); with --accepted the folder of the files.")
+    ],
+    finding: Annotated[
+        str | None, typer.Argument(help="The finding's id, such as f000001.", metavar="FINDING", show_default=False)
+    ] = None,
+    accepted: Annotated[
+        bool,
+        typer.Option(
+            "--accepted",
+            help="Write the cases of all findings that reviewers accepted, as they are or under other labels, each with its page.",
+        ),
+    ] = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="Also write a page to print in Chinese, beside the case file.")
+    ] = False,
     model: _MODEL = None,
     database: Annotated[
         str | None,
         typer.Option(envvar="ZHENYAN_DATABASE", help="Review database whose decisions go in; review.db by default."),
     ] = None,
 ) -> None:
-    """Write one finding's evidence file: text, time, context, score, threshold, versions, digests, decisions."""
+    """Write evidence files of findings: text, time, context, score, threshold, versions, digests, decisions."""
     folder = RunFolder.existing(run)
-    keep_from(folder, output)
-    decided = _decisions(folder, finding, database)
-    case = make_case(folder, load_bundle(model), finding, *decided)
-    write_case(case, output)
-    typer.echo(f"{output}: {len(case['decisions'])} decisions, digest {case['digest']}", err=True)
+    if (finding is None) != accepted:
+        raise ConfigError("name one finding, such as f000001, or take all that were accepted with --accepted")
+    keep_from(folder, output.resolve() if accepted else output)  # "." has no name
+    with _review_of(folder, database) as review:
+        if finding is None:
+            _write_accepted(folder, load_bundle(model), review, output)
+        else:
+            decided = _decided(review, finding) if review else ([], None)
+            bundle = load_bundle(model)
+            _write(make_case(folder, bundle, finding, *decided), output, bundle if html else None)
 
 
-def _decisions(folder: RunFolder, finding: str, database: str | None) -> tuple[list[dict[str, Any]], list[str] | None]:
-    """The finding's log and the labels decided on; neither where the run was never reviewed.
+def _write(case: dict[str, Any], path: Path, bundle: Bundle | None) -> None:
+    """Write a case and, with the bundle that names its labels, its page; says the digest."""
+    if bundle:  # first, for it refuses to replace another file
+        from zhenyan.inference.report.case import write_page
 
-    ConfigError when it was, but not in the database asked: the case would say that nothing is decided.
+        write_page(case, bundle, path)
+    write_case(case, path)
+    typer.echo(f"{path}: {len(case['decisions'])} decisions, digest {case['digest']}", err=True)
+
+
+def _write_accepted(folder: RunFolder, bundle: Bundle, review: Review | None, output: Path) -> None:
+    """Write the cases of all findings in which reviewers saw a violation into a folder that is empty.
+
+    A case of before could be of a finding that is rejected by now.
+    """
+    if review is None:
+        raise InputError(f"{folder.path}: no review of this run in the database; `zhenyan review` starts one")
+    from zhenyan.inference.review.exports import upheld
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        if any(output.iterdir()):
+            raise InputError(f"{output}: isn't empty; name a new folder, for cases of before may no longer stand")
+    except OSError as error:
+        raise InputError(f"{output}: {error.strerror or error}; name a folder that can be written") from None
+    states = upheld(*review)
+    for case in make_cases(folder, bundle, {key: _decided(review, key) for key in states}):
+        _write(case, output / f"case-{case['finding']['id']}.json", bundle)
+    counts = Counter(states.values())
+    typer.echo(
+        f"{output}: {len(states):,} cases, {counts['accepted']:,} accepted as they are, {counts['relabelled']:,} under other labels",
+        err=True,
+    )
+
+
+def _decided(review: Review, finding: str) -> tuple[list[dict[str, Any]], list[str] | None]:
+    """A finding's log and the labels decided on."""
+    from zhenyan.inference.review.exports import decisions, standing
+
+    return decisions(*review, finding), standing(*review, finding)
+
+
+@contextmanager
+def _review_of(folder: RunFolder, database: str | None) -> Iterator[Review | None]:
+    """The review's database with the run in it, closed at the end; None where the run was never reviewed.
+
+    ConfigError when it was, but not in the database asked: a case would say that nothing is decided.
     """
     if named_database(folder, database) is None and not (folder.path / REVIEW).exists():
-        return [], None
-    with review_database(folder, database) as review:
-        from zhenyan.inference.review.exports import decisions, standing
-
-        found = run_in(review, folder, database)
+        yield None
+        return
+    with review_database(folder, database) as opened:
+        found = run_in(opened, folder, database)
         if found is None and (folder.reviewed_in or holds_decisions(folder.path / REVIEW)):
             raise ConfigError(
                 f"{reviewed_where(folder)}, not in the --database given (or ZHENYAN_DATABASE); name the one whose decisions go in"
             )
-        return (decisions(review, found, finding), standing(review, found, finding)) if found else ([], None)
+        yield (opened, found) if found else None
 
 
 def verify_case(

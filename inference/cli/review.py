@@ -140,7 +140,7 @@ def review_export(
     run: _RUN,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
     to: Annotated[
-        str, typer.Option(help="rows (corpus, .jsonl), labelstudio (tasks, .json) or csv (table, .csv).")
+        str, typer.Option(help="rows (corpus, .jsonl), labelstudio (tasks, .json), csv or xlsx (table, .csv or .xlsx).")
     ] = "rows",
     database: _DATABASE = None,
     model: _MODEL = None,
@@ -156,8 +156,9 @@ def review_export(
         from zhenyan.inference.review.settings import Settings
 
         taken = run_in(opened, folder, url)
-        if begins:
+        if to != "rows":  # the others name and cite labels
             check_labels(folder, bundle.id, bundle.label_ids)
+        if begins:
             taken = take_in(opened, folder, Settings())
         if taken is None:
             raise InputError(f"{run}: no review of this run in the database; `zhenyan review {run}` starts one")

@@ -35,6 +35,8 @@ Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help=(
 Output = Annotated[Path, typer.Option("--output", "-o", help=(
     "Scored rows; the ending picks the format: .jsonl .csv .tsv .parquet .xlsx."))]  # fmt: skip
 Report = Annotated[Path | None, typer.Option(help="Also write the reviewer's report, one HTML file.")]
+Findings = Annotated[Path | None, typer.Option(help=(
+    "Also write the findings as a table in Chinese, one a row: .xlsx or .csv."))]  # fmt: skip
 Show = Annotated[int, typer.Option(min=0, help="Print this many findings, riskiest first.")]
 Model = Annotated[Path | None, typer.Option(help="Bundle folder instead of the bundled model.")]
 MinScore = Annotated[
@@ -79,6 +81,7 @@ def score(
     inputs: Inputs,
     output: Output,
     report: Report = None,
+    findings: Findings = None,
     show: Show = 0,
     model: Model = None,
     min_score: MinScore = None,
@@ -115,12 +118,14 @@ def score(
     runtime = saved_choice(bundle) if runtime == "auto" else runtime
     options = RunOptions(min_score, chosen, evidence, context, runtime)
     reading = Options(text_column, start_column, end_column, stream_column, encoding, split)
-    job = Job(inputs, output, options, reading, restart, part_rows, report)
+    job = Job(inputs, output, options, reading, restart, part_rows, report, findings)
     console = Console(stderr=True, soft_wrap=True)  # in a file a message is one line
     chosen_engine = make_engine(engine, bundle, options, threads, ray_address, actors)
     with Reporter(console, restart=restart) as reporter:
         folder = run_job(job, bundle, chosen_engine, reporter)
     say_notes(folder, console)
+    if findings is not None:
+        write_findings(folder, bundle, findings, console)
     finish(folder, output, report, show, bundle, console)
     summary = folder.summary
     if fail_on_hit and summary["findings"]:
@@ -170,6 +175,15 @@ def finish(folder: RunFolder, output: Path, report: Path | None, show: int, bund
         console.print(f"{unscored(summary)}: {where}", markup=False)
     if report is not None:
         console.print(printable(f"report: {report}"), markup=False)
+
+
+def write_findings(folder: RunFolder, bundle: Bundle, path: Path, console: Console) -> None:
+    """Write the table of findings, say where it is and what it couldn't hold."""
+    from zhenyan.inference.report import table
+
+    for note in table.write_findings(folder, bundle, path):
+        console.print(f"note: {printable(note, '')}", markup=False)
+    console.print(printable(f"findings: {path}"), markup=False)
 
 
 def unscored(summary: Mapping[str, Any]) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from contextlib import suppress
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, timezone
 from functools import lru_cache
 from typing import Any
 
+BEIJING = timedelta(hours=8)  # the pages say so; a day of UTC would end in the middle of a morning there
 FIRST_DATE = 1e8  # seconds since 1970 from which a number is a date (1973); no recording is three years long
 _LAST_DATE = 2.5e11  # the year 9892: a larger number is a date that isn't written in seconds
 _LONGEST = 1e15  # a larger number is no time, not even one in microseconds: it is an id, or infinity
@@ -199,3 +200,13 @@ def clock(value: float) -> str:
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S")
     whole = int(value)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def beijing_day(moment: datetime) -> str:
+    """The day of a moment by Beijing's clock, as YYYY-MM-DD."""
+    return moment.astimezone(timezone(BEIJING)).date().isoformat()
+
+
+def beijing_time(moment: datetime) -> str:
+    """A moment by Beijing's clock, as YYYY-MM-DD HH:MM:SS."""
+    return moment.astimezone(timezone(BEIJING)).isoformat(" ", "seconds")[:19]

@@ -33,6 +33,8 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/")  # a path makes one slash of two; on
 _FORMULA = frozenset("=+-@\t\r\n＝＋－＠")  # the wide ones are read as the narrow ones in Chinese and Japanese
 _NUMBER = re.compile(r"[-+]?[0-9][0-9.]*(?:[eE][-+]?[0-9]+)?")
 _ADDED = ("labels", "evidence", "model", "truncated")
+TABLES = (".csv", ".xlsx")  # of `write_table`
+_TOO_LONG = f"XLSX table: a sheet holds {_XLSX_ROWS:,} rows and this table has more; write it as .csv"
 
 Row = Mapping[str, Any]
 Rows = Callable[[], Iterable[Row]]  # a new iterator over all rows each time
@@ -172,12 +174,16 @@ def _arrow_schema(rows: Iterable[Row]) -> Any:
 
 
 def _write_xlsx(path: Path, rows: Rows, shapes: Rows) -> list[str]:
-    """Notes of the texts that a cell can't hold whole."""
+    return _write_xlsx_columns(path, rows, _columns(shapes()))
+
+
+def _write_xlsx_columns(path: Path, rows: Rows, names: Sequence[str], widths: Sequence[int] = ()) -> list[str]:
+    """Notes of the texts that a cell can't hold whole. With `widths`, one for each column, the sheet is laid out to be read."""
     import openpyxl
     from openpyxl.writer.excel import ExcelWriter
 
     book = openpyxl.Workbook(write_only=True)
-    notes = _fill_sheet(book.create_sheet("zhenyan"), rows, shapes)
+    notes = _fill_sheet(book.create_sheet("zhenyan"), rows, names, widths)
     # Closed by us: one that openpyxl leaves open on a full disk prints a traceback when it is let go.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         ExcelWriter(book, archive).save()
@@ -204,24 +210,51 @@ def _unwritten() -> tuple[type[Exception], ...]:
     return (OSError, SerialisationError)
 
 
-def _fill_sheet(sheet: Any, rows: Rows, shapes: Rows) -> list[str]:
+def _fill_sheet(sheet: Any, rows: Rows, names: Sequence[str], widths: Sequence[int]) -> list[str]:
     notes: list[str] = []
-    names = _columns(shapes())
+    cell = _laid_out(sheet, widths) if widths else _cell
     guarded = _in_temporary_folder()
     append, close = guarded(sheet.append), guarded(sheet.close)
     with contextlib.ExitStack() as stack:
         stack.callback(close)
-        append([_cell(name) for name in names])
+        append([cell(name) for name in names])
+        number = 0
         for number, record in enumerate(map(flat, rows()), 1):
             if number > _XLSX_ROWS:
-                raise InputError(_TOO_MANY)
-            append([_cell(record.get(name)) for name in names])
+                raise InputError(_TOO_LONG if widths else _TOO_MANY)
+            append([cell(record.get(name)) for name in names])
             notes += [
                 f"row {number + 1}, column {name}: text cut after {_XLSX_CHARS:,} characters, what a cell of XLSX holds"
                 for name, value in record.items()
                 if isinstance(value, str) and len(value) > _XLSX_CHARS
             ]
+        if widths:  # it stands behind the rows, and has to name the last
+            sheet.auto_filter.ref = f"A1:{_letter(len(names))}{number + 1}"
     return notes
+
+
+def _laid_out(sheet: Any, widths: Sequence[int]) -> Callable[[Any], Any]:
+    """Give a sheet its columns' widths and a header that stays in sight; returns what makes its cells, with wrapped text."""
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Alignment
+
+    sheet.freeze_panes = "A2"
+    for column, width in enumerate(widths, 1):
+        sheet.column_dimensions[_letter(column)].width = width
+    alignment = Alignment(wrap_text=True, vertical="top")
+
+    def cell(value: Any) -> Any:
+        made = WriteOnlyCell(sheet, _cell(value))
+        made.alignment = alignment
+        return made
+
+    return cell
+
+
+def _letter(column: int) -> str:
+    from openpyxl.utils import get_column_letter
+
+    return str(get_column_letter(column))
 
 
 def _cell(value: Any) -> Any:
@@ -260,11 +293,26 @@ def check_output(path: Path) -> None:
         raise InputError(f"{path}: is a folder; name a file")
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write rows whose columns are known as CSV, in one pass over them, atomically."""
+def check_table(path: Path) -> None:
+    """InputError as of `check_output`, or when the ending is no table's."""
     check_output(path)
+    if path.suffix.lower() not in TABLES:
+        raise InputError(f"{path}: ending {path.suffix!r} is no table's; name it {' or '.join(TABLES)}")
+
+
+def write_table(path: Path, columns: Mapping[str, int], rows: Iterable[Row]) -> list[str]:
+    """Write rows whose columns are known as .csv or .xlsx, in one pass over them, atomically.
+
+    `columns`: their names in order, each with its width in a workbook, in characters. A workbook has a frozen header, a
+    filter and wrapped text. Notes as of `write_output`.
+    """
+    check_table(path)
     with replacing(path) as part:
-        _write_csv_columns(part, lambda: rows, columns)
+        if path.suffix.lower() == ".csv":
+            _write_csv_columns(part, lambda: rows, list(columns))
+            return []
+        notes = _write_xlsx_columns(part, lambda: rows, list(columns), list(columns.values()))
+        return [f"{path} {note}" for note in notes]
 
 
 def write_output(path: Path, rows: Rows, labels: Sequence[str] = ()) -> list[str]:

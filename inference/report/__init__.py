@@ -25,7 +25,7 @@ from zhenyan.inference.runs.streams import HIGH, MEDIUM
 
 MAX_FINDINGS = 20_000  # shown, some of each heading; the run's folder holds all of them
 ENDINGS = (".html", ".htm")
-_TITLE, _HEAD = "<title>真言 zhenyan".encode(), 2048  # of every report, and within how many bytes of its beginning
+_TITLE, _HEAD = "<title>真言 zhenyan".encode(), 2048  # of every page, and within how many bytes of its beginning
 MAX_NOTES = 10  # kinds shown
 MAX_STREAMS, MAX_MARKS = 200, 800  # shown, and marks on the timeline of each
 RESPONSIBLE = {
@@ -171,15 +171,26 @@ def check_path(path: Path) -> None:
             "and print it from a browser for another format"
         )
     with suppress(OSError):  # what can't be read can't be written either, which is told there
-        if path.is_file() and not _is_report(path):
+        if path.is_file() and not is_page(path):
             raise InputError(f"--report {path}: is there already, and is no report of zhenyan's; name another file")
 
 
-def _is_report(path: Path) -> bool:
-    """Whether a file begins as a report does, or is empty."""
+def is_page(path: Path) -> bool:
+    """Whether a file begins as a report or a case's page does, or is empty."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     return not head or _TITLE in head
+
+
+def templates() -> jinja2.Environment:
+    """The pages' templates, with everything escaped, and what they share."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"clock": clock, "marked": marked}
+    environment.globals |= {"when": when, "own_time": own_time, "citation": citation, "penalty": penalty,
+                            "high": HIGH, "medium": MEDIUM}  # fmt: skip
+    return environment
 
 
 def write_report(folder: RunFolder, bundle: Bundle, path: Path) -> None:
@@ -191,13 +202,7 @@ def write_report(folder: RunFolder, bundle: Bundle, path: Path) -> None:
     shown, by_label = chosen(given, MAX_FINDINGS), Counter(given)
     hidden = by_label - Counter(itertools.compress(given, shown))
     colours = {label.id: hue(place, len(bundle.labels)) for place, label in enumerate(bundle.labels)}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"clock": clock, "marked": marked}
-    environment.globals |= {"when": when, "own_time": own_time, "citation": citation, "penalty": penalty,
-                            "high": HIGH, "medium": MEDIUM}  # fmt: skip
-    page = environment.get_template("report.html.jinja").stream(
+    page = templates().get_template("report.html.jinja").stream(
         bundle=bundle, labels={label.id: label for label in bundle.labels}, responsible=RESPONSIBLE, colours=colours,
         summary=folder.summary, inputs=folder.manifest["inputs"], streams=streams, timelines=timelines,
         findings=itertools.compress(folder.findings(), shown), shown=shown, hidden=hidden.most_common(),

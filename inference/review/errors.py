@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from zhenyan.inference.errors import ConfigError, ZhenyanError
-from zhenyan.inference.review.schema import beijing_time
+from zhenyan.inference.io.times import beijing_time
 
 
 class Said(ZhenyanError):

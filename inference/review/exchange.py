@@ -10,16 +10,17 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
-from zhenyan.inference.io.times import clock
+from zhenyan.inference.bundle import Label
+from zhenyan.inference.io.times import beijing_day, beijing_time
 from zhenyan.inference.normalise import plain_text
-from zhenyan.inference.report import when
+from zhenyan.inference.report.table import COLUMNS, table_row
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.intake import Run
-from zhenyan.inference.review.schema import beijing_day, beijing_time, finding, reading, reviewer, skipped
+from zhenyan.inference.review.outcome import STATE_NAMES
+from zhenyan.inference.review.schema import finding, reading, reviewer, skipped
 
-TABLE = ("finding", "stream", "start", "end", "time", "text", "label", "score", "threshold", "risk", "repeats",
-         "other_wordings", "state", "decided_labels", "reviewers", "decided", "skipped_by", "place",
-         "model")  # columns of `table_rows`  # fmt: skip
+# Columns of `table_rows`, each with its width
+TABLE = {**COLUMNS, "决定": 10, "决定类别": 20, "审查人": 14, "决定时间": 20, "跳过": 14}
 _KEPT = ("id", "text", "label", "stream", "place")  # what of a record a row of the corpus is made of
 _Line: TypeAlias = tuple[str, str, str]  # file, place in it, text
 
@@ -184,22 +185,17 @@ def _row(run: Run, group: Sequence[Reviewed]) -> dict[str, Any]:
     return row | {key: place[key] for key in ("start", "end") if key in place}
 
 
-def table_rows(run: Run, findings: Iterable[Reviewed]) -> Iterator[dict[str, Any]]:
-    """One flat row for each finding, decided or not, for a spreadsheet.
+def table_rows(run: Run, findings: Iterable[Reviewed], labels: Sequence[Label]) -> Iterator[dict[str, Any]]:
+    """One flat row for each finding, decided or not, for a spreadsheet: what `zhenyan score --findings` writes, and what was decided.
 
-    `start` and `end` are seconds, `time` is the start as report and page show it, `decided` Beijing's time.
+    `labels`: the bundle's, all of the run's among them. 决定时间 is Beijing's time.
     """
+    known = {label.id: label for label in labels}
     for one in findings:
-        record, place = one.record, one.record["place"]  # not where it was said first: that may be another wording
-        others = [time for time in record["times"] if "text" in time]
-        yield {
-            "finding": record["id"], "stream": record["stream"], "start": place.get("start"), "end": place.get("end"),
-            "time": clock(place["start"]) if "start" in place else None,
-            "text": record["text"], "label": record["label"], "score": record["score"],
-            "threshold": record["threshold"], "risk": record["risk"], "repeats": record["count"],
-            "other_wordings": when(others)[1], "state": one.state,
-            "decided_labels": "; ".join(one.labels or ()), "reviewers": "; ".join(one.deciders),
-            "decided": beijing_time(one.decided) if one.decided else None,
-            "skipped_by": "; ".join(look.reviewer for look in one.looks if look.labels is None),
-            "place": f"{place['file']} {place['place']}", "model": run.bundle,
+        yield table_row(one.record, known, run.bundle) | {
+            "决定": STATE_NAMES[one.state][0],
+            "决定类别": "、".join(known[label].name_zh if label in known else label for label in one.labels or ()),
+            "审查人": "、".join(one.deciders),
+            "决定时间": beijing_time(one.decided) if one.decided else None,
+            "跳过": "、".join(look.reviewer for look in one.looks if look.labels is None),
         }  # fmt: skip

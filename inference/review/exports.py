@@ -7,18 +7,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from zhenyan.inference.bundle import Label
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.jsonlines import write_atomic
-from zhenyan.inference.io.writing import write_csv, write_output
+from zhenyan.inference.io.writing import write_output, write_table
 from zhenyan.inference.review import log
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.exchange import TABLE, Held, corpus_rows, reviewed, table_rows
 from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.labelstudio import beside, configuration, keep_configuration, tasks
 from zhenyan.inference.review.listing import find
+from zhenyan.inference.review.outcome import ACCEPTED, RELABELLED
+from zhenyan.inference.review.schema import finding
 
-ENDINGS = {"rows": ".jsonl", "labelstudio": ".json", "csv": ".csv"}
+ENDINGS = {"rows": ".jsonl", "labelstudio": ".json", "csv": ".csv", "xlsx": ".xlsx"}
 
 
 def write_export(database: Database, run: Run, kind: str, path: Path, labels: Sequence[Label]) -> list[str]:
@@ -35,9 +38,8 @@ def write_export(database: Database, run: Run, kind: str, path: Path, labels: Se
         held = Held()
         write_output(path, lambda: corpus_rows(run, reviewed(database, run), held))
         return [f"{held.given:,} rows", *filter(None, str(held).split("\n"))]
-    if kind == "csv":
-        write_csv(path, TABLE, table_rows(run, reviewed(database, run)))
-        return []
+    if kind in ("csv", "xlsx"):
+        return write_table(path, TABLE, table_rows(run, reviewed(database, run), labels))
     keep_configuration("--output", beside(path))
     write_atomic(path, _json_list(tasks(run, reviewed(database, run))))
     write_atomic(beside(path), [project_configuration(labels)])
@@ -64,6 +66,15 @@ def _json_list(records: Iterator[dict[str, Any]]) -> Iterator[bytes]:
         yield start + json.dumps(record).encode()
         start = b",\n"
     yield b"[]\n" if start == b"[\n" else b"\n]\n"
+
+
+def upheld(database: Database, run: Run) -> dict[str, str]:
+    """The findings in which reviewers saw a violation, by id and in order, each with its state: accepted or relabelled."""
+    query = sa.select(finding.c.key, finding.c.state).where(
+        finding.c.run_id == run.id, finding.c.state.in_((ACCEPTED, RELABELLED))
+    )
+    with database.read() as connection:
+        return {row.key: row.state for row in connection.execute(query.order_by(finding.c.position))}
 
 
 def standing(database: Database, run: Run, key: str) -> list[str] | None:

@@ -11,12 +11,13 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from zhenyan.inference.io.times import BEIJING
 from zhenyan.inference.review import log
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.kappa import kappa
 from zhenyan.inference.review.outcome import CLOSED
-from zhenyan.inference.review.schema import BEIJING, finding, reading, reviewer
+from zhenyan.inference.review.schema import finding, reading, reviewer
 from zhenyan.inference.review.settings import Settings
 
 _Z = 1.96  # 95 percent

@@ -10,6 +10,10 @@ ACCEPTED, REJECTED, RELABELLED = "accepted", "rejected", "relabelled"
 OPEN, DISPUTED = "open", "disputed"
 CLOSED = (ACCEPTED, REJECTED, RELABELLED)
 STATES = (OPEN, DISPUTED, *CLOSED)
+STATE_NAMES = {  # in Chinese, in English
+    OPEN: ("待审查", "open"), DISPUTED: ("有分歧", "disputed"), ACCEPTED: ("已接受", "accepted"),
+    REJECTED: ("已驳回", "rejected"), RELABELLED: ("已改类", "relabelled"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -23,18 +23,6 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-
-BEIJING = timedelta(hours=8)  # the pages say so; a day of UTC would end in the middle of a morning there
-
-
-def beijing_day(moment: datetime) -> str:
-    """The day of a moment by Beijing's clock, as YYYY-MM-DD."""
-    return moment.astimezone(timezone(BEIJING)).date().isoformat()
-
-
-def beijing_time(moment: datetime) -> str:
-    """A moment by Beijing's clock, as YYYY-MM-DD HH:MM:SS."""
-    return moment.astimezone(timezone(BEIJING)).isoformat(" ", "seconds")[:19]
 
 
 class Moment(TypeDecorator[datetime]):

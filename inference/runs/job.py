@@ -18,6 +18,7 @@ from zhenyan.inference.errors import InputError, ZhenyanError
 from zhenyan.inference.io.items import Options
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.writing import check_output
+from zhenyan.inference.runs.beside import check_place, check_table, check_unread
 from zhenyan.inference.runs.finish import finish, is_finished, keep_changed, keep_foreign
 from zhenyan.inference.runs.inputs import (
     PART_ROWS,
@@ -59,6 +60,7 @@ class Job:
     restart: bool = False
     part_rows: int = PART_ROWS
     report: Path | None = None  # what the caller will write of the finished run
+    table: Path | None = None  # likewise, the findings
 
 
 def describe(job: Job, bundle: Bundle, files: Sequence[str]) -> dict[str, Any]:
@@ -150,8 +152,12 @@ def run_job(job: Job, bundle: Bundle, engine: Engine, say: Callable[[Progress], 
     check_output(job.output)
     folder = RunFolder.of_output(job.output)
     if job.report:
-        _check_report(job.report, folder)
-    files = input_files(job.inputs, [job.output, *filter(None, [job.report])], job.reading.notes)
+        check_place("--report", job.report, folder)
+    if job.table:
+        check_place("--findings", job.table, folder)
+        check_table(job.table, folder)
+        check_unread(job.table, job.inputs)
+    files = input_files(job.inputs, [job.output, *filter(None, [job.report, job.table])], job.reading.notes)
     before = stamps(files)
     manifest = describe(job, bundle, files)
     keep_foreign(folder, job.output, job.restart)
@@ -163,18 +169,6 @@ def run_job(job: Job, bundle: Bundle, engine: Engine, say: Callable[[Progress], 
             check_unchanged(manifest["inputs"], before)
             finish(folder, bundle, job.output, files, counts, job.reading.notes)
     return folder
-
-
-def _check_report(report: Path, folder: RunFolder) -> None:
-    """InputError when the report can't be written, or would destroy what the run writes."""
-    folder.keep_from(report)
-    made = folder.path.resolve().parents  # a run makes the folders of its output
-    try:
-        unfit = report.is_dir() or not (report.parent.is_dir() or report.parent.resolve() in made)
-    except OSError as error:  # such as a name too long
-        raise InputError(f"--report {report}: {error.strerror or error}; name another file") from None
-    if unfit:
-        raise InputError(f"--report {report}: is a folder or lies in none that exists; make the folder, or name a file")
 
 
 def _score(

@@ -110,7 +110,7 @@ def test_a_password_in_another_encoding_is_refused():
         (
             ["review-export", "RUN", "--to", "xml", "-o", "x.xml", "--model", "BUNDLE"],
             ConfigError,
-            "rows, labelstudio, csv",
+            "rows, labelstudio, csv, xlsx",
         ),
         (["review-import", "RUN", "NOWHERE"], InputError, "no such file"),
         (["evidence", "RUN", "f9", "-o", "x.json", "--model", "BUNDLE"], InputError, "no finding 'f9'"),

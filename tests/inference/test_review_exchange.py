@@ -28,21 +28,18 @@ def test_the_table_has_every_finding_and_no_formulas(tmp_path):
     write_export(site.database, site.run, "csv", tmp_path / "out.csv", site.bundle.labels)
     with (tmp_path / "out.csv").open(encoding="utf-8-sig", newline="") as file:
         first, second = csv.DictReader(file)
-    assert (first["text"], first["state"], first["skipped_by"]) == ("'=HYPERLINK(1)", "open", "ben")
-    assert (second["text"], second["decided_labels"], second["reviewers"]) == (
-        "多行\n“引号”,逗号",
-        "price_fraud",
-        "ann",
-    )
+    assert (first["原话"], first["决定"], first["跳过"]) == ("'=HYPERLINK(1)", "待审查", "ben")
+    told = ("原话", "决定", "决定类别", "审查人")
+    assert tuple(second[name] for name in told) == ("多行\n“引号”,逗号", "已改类", "类别2", "ann")
 
 
 def test_an_unknown_kind_is_refused(site, tmp_path):
-    with pytest.raises(ConfigError, match="rows, labelstudio, csv"):
+    with pytest.raises(ConfigError, match="rows, labelstudio, csv, xlsx"):
         write_export(site.database, site.run, "xml", tmp_path / "x", site.bundle.labels)
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("csv", "y.jsonl"), ("rows", "x.csv"), ("labelstudio", "x.xml"), ("csv", "x")]
+    ("kind", "name"), [("csv", "y.jsonl"), ("rows", "x.csv"), ("labelstudio", "x.xml"), ("csv", "x"), ("xlsx", "x.csv")]
 )
 def test_an_ending_of_another_kind_is_refused(site, tmp_path, kind, name):
     ending = Path(name).suffix or "a name without ending"
@@ -245,7 +242,7 @@ def test_surrogates_and_nul_survive_every_export(tmp_path):
     decide(site, "f000001", None)
     (task,) = tasks(site.run, reviewed(site.database, site.run))
     assert task["data"]["text"] == "坏\ud800字\x00符"
-    for kind, ending in (("rows", "jsonl"), ("csv", "csv"), ("labelstudio", "json")):
+    for kind, ending in (("rows", "jsonl"), ("csv", "csv"), ("xlsx", "xlsx"), ("labelstudio", "json")):
         write_export(site.database, site.run, kind, tmp_path / f"x.{ending}", site.bundle.labels)
     assert json.loads((tmp_path / "x.jsonl").read_text(encoding="utf-8"))["text"] == "坏\ud800字\x00符"
 
@@ -255,7 +252,8 @@ def test_exports_over_http(site):
     lea = Browser(site, "lea")
     assert json.loads(lea.get("/export/rows").text)["labels"] == ["food_safety"]
     assert len(lea.get("/export/labelstudio").json()) == 6
-    assert lea.get("/export/csv").text.startswith("\ufefffinding,")
+    assert lea.get("/export/csv").text.startswith("\ufeff编号,直播间,")
+    assert lea.get("/export/xlsx").content.startswith(b"PK")
     assert lea.get("/export/xml").status_code == 404
     case = lea.get("/finding/f000001/case.json")
     assert "attachment" in case.headers["content-disposition"]
@@ -268,8 +266,8 @@ def test_a_table_and_tasks_tell_the_time_of_the_text_they_hold(tmp_path):
     place = {"file": "a.srt", "place": "cue 2", "start": 600.0, "end": 603.0}
     times = [{"place": "cue 1", "start": 10.0, "end": 13.0}, place]
     site = make_site(tmp_path, [finding(1, place=place, times=times)])
-    (row,) = table_rows(site.run, reviewed(site.database, site.run))
-    assert (row["start"], row["end"], row["place"]) == (600.0, 603.0, "a.srt cue 2")
+    (row,) = table_rows(site.run, reviewed(site.database, site.run), site.bundle.labels)
+    assert (row["时间"], row["文件"], row["位置"]) == ("0:10:00", "a.srt", "第2段")
     (task,) = tasks(site.run, reviewed(site.database, site.run))
     assert task["data"]["start"] == 600.0
 
@@ -281,8 +279,6 @@ def test_the_table_tells_times_as_the_page_does_and_decisions_by_beijings_clock(
     found = [finding(n, place={"file": "a.csv", **at}, times=[at]) for n, at in enumerate(places, 1)]
     site = make_site(tmp_path, found, clock=lambda: night)
     decide(site, "f000001", None)
-    rows = list(table_rows(site.run, reviewed(site.database, site.run)))
-    assert [(row["start"], row["time"]) for row in rows] == [
-        (said, "2026-11-27 20:15:03"), (3725.5, "1:02:05"), (None, None)
-    ]  # fmt: skip
-    assert [row["decided"] for row in rows] == ["2026-11-28 00:30:05", None, None]
+    rows = list(table_rows(site.run, reviewed(site.database, site.run), site.bundle.labels))
+    assert [row["时间"] for row in rows] == ["2026-11-27 20:15:03", "1:02:05", "第3行"]
+    assert [row["决定时间"] for row in rows] == ["2026-11-28 00:30:05", None, None]

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 from review_helpers import Browser, decide, finding, make_site, skip
+from zhenyan.inference.io.times import beijing_day
 from zhenyan.inference.review.exchange import Held, corpus_rows, reviewed
 from zhenyan.inference.review.exports import write_export
-from zhenyan.inference.review.schema import beijing_day
 
 
 def rows(site):

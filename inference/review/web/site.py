@@ -13,6 +13,7 @@ from fastapi import Request
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 from zhenyan.inference.bundle import Bundle, Label
+from zhenyan.inference.io.times import beijing_time
 from zhenyan.inference.law import citation, penalty, says
 from zhenyan.inference.report import RESPONSIBLE, marked, own_time, when
 from zhenyan.inference.review.accounts import MAX_NAME, Accounts
@@ -22,7 +23,7 @@ from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.likes import Memory
 from zhenyan.inference.review.log import NEWEST
 from zhenyan.inference.review.logins import Logins, User
-from zhenyan.inference.review.schema import beijing_time
+from zhenyan.inference.review.outcome import STATE_NAMES
 from zhenyan.inference.review.settings import MAX_PASSWORD, MIN_PASSWORD, Settings, may
 from zhenyan.inference.review.web.guard import Guard
 from zhenyan.inference.runs.store import RunFolder
@@ -69,7 +70,8 @@ class Site:
         environment.globals |= {"responsible": RESPONSIBLE, "may": may, "keys": KEYS, "spoken": when,
                                 "own_time": own_time, "citation": citation, "penalty": penalty, "says": says,
                                 "min_password": MIN_PASSWORD, "max_password": MAX_PASSWORD, "max_name": MAX_NAME,
-                                "whole_up_to": _SHOWN, "newest": NEWEST, "medium": MEDIUM, "high": HIGH}  # fmt: skip
+                                "whole_up_to": _SHOWN, "newest": NEWEST, "medium": MEDIUM, "high": HIGH,
+                                "state_names": STATE_NAMES}  # fmt: skip
         return environment
 
 

@@ -108,7 +108,7 @@ def export_configuration(request: Request, user: Lead) -> Response:
 
 @router.get("/export/{kind}")
 def export(request: Request, user: Lead, kind: str) -> Response:
-    """A file of decisions: rows, labelstudio or csv."""
+    """A file of decisions of one of the kinds in ENDINGS."""
     site = site_of(request)
     if kind not in ENDINGS:
         raise HTTPException(404, f"no export {kind!r:.20}; there are {', '.join(ENDINGS)}")

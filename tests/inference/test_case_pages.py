@@ -1,0 +1,137 @@
+"""`zhenyan evidence`: the cases of all that reviewers accepted, and the page of each on paper."""
+
+import re
+
+import pytest
+from review_helpers import HOSTILE, decide, finding, make_bundle, make_run
+from typer.testing import CliRunner
+from zhenyan.inference.bundle import load_bundle
+from zhenyan.inference.cli import app
+from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.evidence_file import digest, make_case, read_case
+from zhenyan.inference.report.case import write_page
+
+
+@pytest.fixture
+def zhenyan(site):
+    """`zhenyan evidence` of the site's run with these words."""
+
+    def run(*words):
+        words = ["evidence", site.folder.path, *words, "--model", site.bundle.folder]
+        return CliRunner().invoke(app, [str(word) for word in words])
+
+    return run
+
+
+def text_of(page):
+    """What a page shows, without markup."""
+    return re.sub(r"\s+", " ", re.sub(r"<style>.*?</style>|<[^>]+>", " ", page.read_text(encoding="utf-8"), flags=re.S))
+
+
+@pytest.fixture
+def decided(site):
+    """One finding accepted as it is, one under other labels, one rejected, the rest open."""
+    decide(site, "f000002", None)
+    decide(site, "f000001", ["food_safety", "price_fraud"], "ben")
+    decide(site, "f000003", [])
+    return site
+
+
+def test_all_accepted_findings_are_written_each_with_its_page(decided, zhenyan, tmp_path):
+    done = zhenyan("--accepted", "-o", tmp_path / "cases" / "week48")
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "cases" / "week48"
+    names = [f"case-{key}.{ending}" for key in ("f000001", "f000002") for ending in ("html", "json")]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert f"{folder}: 2 cases, 1 accepted as they are, 1 under other labels" in done.output
+    for key, who, labels in (("f000001", "ben", ["food_safety", "price_fraud"]), ("f000002", "ann", ["food_safety"])):
+        case = read_case(folder / f"case-{key}.json")
+        assert (case["finding"]["id"], case["decisions"][0]["who"]) == (key, who)
+        assert [label["id"] for label in case["law"]["labels"]] == labels
+        assert (
+            case["digest"] == digest(case) and f"case-{key}.json: 1 decisions, digest {case['digest']}" in done.output
+        )
+        alone = zhenyan(key, "-o", tmp_path / "one.json")
+        assert alone.exit_code == 0
+        one = read_case(tmp_path / "one.json")
+        assert {**one, "made": 0, "digest": 0} == {**case, "made": 0, "digest": 0}
+
+
+def test_a_page_shows_what_a_case_file_needs(decided, zhenyan, tmp_path):
+    assert zhenyan("f000001", "-o", tmp_path / "case.json", "--html").exit_code == 0
+    case, page = read_case(tmp_path / "case.json"), tmp_path / "case.html"
+    assert "<mark>第1</mark>句" in page.read_text(encoding="utf-8")
+    text = text_of(page)
+    for part in (
+        "证据单 f000001", "证据文件 case.json", "↑ 前一句", "↓ 后一句", "茶叶直播间", "时间 0:00:05", "结束时间 0:00:09",
+        "a.jsonl 第1行", "0.90000 ≥ 0.50000", "模型标注 类别1", "审查决定：已改类", "2026-11-24 17:00:00 ben 类别1、类别2 已改类",
+        "类别2 · 指导意见第12条", "《食品安全法》第七十一条（视事实适用其一）", "处以罚款。", "zhenyan verify case.json",
+        f"证据文件 {case['digest']}", f"输入 a.jsonl {'0' * 64}", decided.bundle.id,
+        *(f"模型 {name} {value}" for name, value in decided.bundle.manifest["sha256"].items()),
+    ):  # fmt: skip
+        assert part in text, part
+    assert zhenyan("f000001", "-o", tmp_path / "case.json", "--html").exit_code == 0  # over its own
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("f000003", ("审查决定：已驳回", "无违法类别（合规） 已驳回")),
+        ("f000004", ("审查决定：待审查", "尚无审查决定。")),
+    ],
+)
+def test_a_page_says_what_is_rejected_or_open(decided, zhenyan, tmp_path, key, said):
+    assert zhenyan(key, "-o", tmp_path / "case.json", "--html").exit_code == 0
+    assert all(part in text_of(tmp_path / "case.html") for part in said)
+
+
+def test_nothing_of_a_text_runs_and_lone_surrogates_are_no_fault(tmp_path):
+    bundle = load_bundle(make_bundle(tmp_path / "bundle"))
+    hostile = f"\ud800{HOSTILE}"
+    run = make_run(tmp_path, [finding(1, hostile, stream=hostile, before=[hostile])], bundle.id)
+    write_page(make_case(run, bundle, "f000001"), bundle, tmp_path / "case.json")
+    page = (tmp_path / "case.html").read_text(encoding="utf-8")
+    assert "<script" not in page and "<img" not in page and "\u202e" not in page
+    assert not re.search(r"(?:src|href)=\"|url\(|@import|https?:", page)
+
+
+def test_without_an_accepted_finding_there_are_no_cases(site, zhenyan, tmp_path):
+    done = zhenyan("--accepted", "-o", tmp_path / "cases")
+    assert (done.exit_code, list((tmp_path / "cases").iterdir())) == (0, []) and "0 cases" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "said"),
+    [
+        (["-o", "x.json"], ConfigError, "name one finding, such as f000001, or take all that were accepted"),
+        (["f000001", "--accepted", "-o", "cases"], ConfigError, "name one finding, such as f000001, or take all"),
+        (["--accepted", "-o", "full"], InputError, "full: isn't empty; name a new folder"),
+        (["--accepted", "-o", "."], InputError, ".: isn't empty; name a new folder"),
+        (["--accepted", "-o", "full/note.html"], InputError, "File exists; name a folder that can be written"),
+        (["--accepted", "-o", "out.jsonl.run/cases"], InputError, "belongs to the run"),
+        (
+            ["f000001", "--html", "-o", "full/note.json"],
+            InputError,
+            "but it is another file; give the case file another",
+        ),
+        (["f000001", "--html", "-o", "x.html"], InputError, "but it is another file; give the case file another name"),
+    ],
+)
+def test_cases_that_cannot_be_written(decided, zhenyan, tmp_path, monkeypatch, words, kind, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "note.html").write_text("<p>mine", encoding="utf-8")
+    before = sorted(tmp_path.rglob("*.html")) + sorted(tmp_path.rglob("*.json"))
+    refused = zhenyan(*words).exception
+    assert isinstance(refused, kind) and said in str(refused)
+    assert sorted(tmp_path.rglob("*.html")) + sorted(tmp_path.rglob("*.json")) == before
+    assert (tmp_path / "full" / "note.html").read_text(encoding="utf-8") == "<p>mine"
+
+
+def test_a_run_that_was_never_reviewed_has_no_accepted_findings(tmp_path):
+    bundle = load_bundle(make_bundle(tmp_path / "bundle"))
+    run = make_run(tmp_path, [finding(1)], bundle.id).path
+    words = ["evidence", run, "--accepted", "-o", tmp_path / "cases", "--model", bundle.folder]
+    refused = CliRunner().invoke(app, [str(word) for word in words]).exception
+    assert isinstance(refused, InputError) and "no review of this run in the database" in str(refused)
+    assert not (tmp_path / "cases").exists() and not (run / "review.db").exists()
