@@ -1,4 +1,4 @@
-"""`zhenyan data sample`, `import`, `audit`, `fix`, `migrate` and `hash`."""
+"""`zhenyan data sample`, `audit`, `fix`, `migrate` and `hash`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.training.cli_import import import_labelled
 from zhenyan.training.extras import need_extra
 
 _SCHEMA = Annotated[Path, typer.Option(help="Label schema.")]
@@ -22,7 +23,7 @@ def register(data: typer.Typer) -> None:
     """Add the commands."""
     for command in (sample, audit, fix, migrate):
         data.command()(command)
-    data.command("import")(import_annotated)
+    data.command("import")(import_labelled)
     data.command("hash")(hash_lines)
 
 
@@ -82,40 +83,6 @@ def sample(
     )
     for note in (*candidates.reasons, *notes):
         typer.echo(note)
-
-
-def import_annotated(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON or JSON_MIN export of Label Studio.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Labelled rows to write (.jsonl).")],
-    schema: _SCHEMA = _LABELS_YAML,
-) -> None:
-    """Turn annotated tasks of `zhenyan data sample` into labelled rows.
-
-    Skipped tasks are left out. Where annotators of one line differ about a label, the row teaches nothing about it. How far
-    each two agree is printed, of the lines that just these two read.
-    """
-    need_extra()
-    from zhenyan.training.annotated_tasks import import_tasks
-    from zhenyan.training.edits import corpus_line, replace_files
-    from zhenyan.training.rows import row_to_json
-    from zhenyan.training.schema import load_schema
-
-    if output.suffix != ".jsonl":
-        raise ConfigError(f"--output {output}: ending {output.suffix or '(none)'!r}; rows are written as .jsonl")
-    if output.exists():
-        raise ConfigError(f"--output {output}: is there already and may hold labels; give another name")
-    labels = load_schema(schema)
-    done = import_tasks(file, labels)
-    replace_files({output: [corpus_line(row_to_json(row)) for row in done.rows]})
-    typer.echo(
-        f"{output}: {len(done.rows):,} rows of {done.tasks:,} tasks; left out: {done.skipped:,} skipped, "
-        f"{done.untouched:,} without labels; annotators differ on {done.differing:,}"
-    )
-    if done.unclear.rows:
-        typer.echo(done.unclear.note)
-    for (first, second), twice in sorted(done.twice.items()):
-        typer.echo(f"{first} (first) and {second} (second):")
-        _show_agreement(twice, labels.ids, Console(width=120))
 
 
 def audit(

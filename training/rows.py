@@ -176,8 +176,8 @@ def expand(patterns: str | Path | Sequence[str | Path]) -> list[Path]:
         if table := next((path for path in hits if path.suffix.lower() in _TABLES), None):
             first = ", once it is saved as .xlsx" if table.suffix.lower() == ".xls" else ""
             raise InputError(
-                f"{table}: is a table; labelled rows are read from .jsonl, one JSON object a line: docs/ml-engineers.md, "
-                f"Rows from a table, makes them{first}"
+                f"{table}: is a table; labelled rows are read from .jsonl, one JSON object a line: `zhenyan data import "
+                f"{table} --labels-column NAME --batch NAME -o rows.jsonl` makes them{first}"
             )
         found += hits
     return found

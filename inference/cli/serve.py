@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 from zhenyan.inference.cli.pairs import read_pairs
-from zhenyan.inference.errors import MissingExtra, need
+from zhenyan.inference.errors import ConfigError, MissingExtra, need
+
+if TYPE_CHECKING:
+    from zhenyan.inference.serve.keys import KeyFile
 
 keys = typer.Typer(help="API keys of the service: add, list, revoke.", no_args_is_help=True)
 _NAME = Annotated[str, typer.Argument(help="Whose key it is, such as shop-team.")]
@@ -18,6 +21,17 @@ _FILE = Annotated[Path, typer.Option("--file", help="Key file of the service.")]
 
 # Looked for, not imported: prometheus_client reads its folder on import, and the supervisor makes that later.
 _PACKAGES = ("fastapi", "starlette", "uvicorn", "h11", "pydantic", "prometheus_client")
+
+
+def _need_posix() -> None:
+    """ConfigError where the system has neither forks nor locks, such as Windows."""
+    try:
+        import fcntl  # noqa: F401
+    except ImportError:
+        raise ConfigError(
+            "zhenyan serve and its keys need Linux or another POSIX system (this Python has no module fcntl): on Windows run "
+            "them in WSL or a container; score, classify and review run here"
+        ) from None
 
 
 class HelpWithSettings(TyperCommand):
@@ -55,6 +69,7 @@ def serve(
 
     SIGTERM finishes what is in flight.
     """
+    _need_posix()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it serves there is nothing to load again
     need("serve", _PACKAGES)
     try:
@@ -72,12 +87,17 @@ def serve(
     raise typer.Exit(Supervisor(chosen).run())
 
 
+def _stored(file: Path) -> KeyFile:
+    _need_posix()
+    from zhenyan.inference.serve.keys import KeyFile
+
+    return KeyFile(file)
+
+
 @keys.command("add")
 def add(name: _NAME, file: _FILE = Path("keys.json")) -> None:
     """Make a key and print it once; the file keeps only its hash."""
-    from zhenyan.inference.serve.keys import KeyFile
-
-    stored = KeyFile(file)
+    stored = _stored(file)
     key = stored.add(name)
     try:
         typer.echo(key)
@@ -89,15 +109,11 @@ def add(name: _NAME, file: _FILE = Path("keys.json")) -> None:
 @keys.command("list")
 def names(file: _FILE = Path("keys.json")) -> None:
     """Names and dates of the keys."""
-    from zhenyan.inference.serve.keys import KeyFile
-
-    for name, created in KeyFile(file).names().items():
+    for name, created in _stored(file).names().items():
         typer.echo(f"{name}  {created}")
 
 
 @keys.command("revoke")
 def revoke(name: _NAME, file: _FILE = Path("keys.json")) -> None:
     """Remove a key; a running service sees it at once."""
-    from zhenyan.inference.serve.keys import KeyFile
-
-    KeyFile(file).revoke(name)
+    _stored(file).revoke(name)

@@ -24,7 +24,7 @@ from zhenyan.inference.review.intake import Run
 
 _NOBODY = "label-studio"  # who annotated where the file doesn't say
 _MOST_SECONDS = 10**9  # thirty years: a task may have been open for long, but not for that long
-_CHOICES, _EVIDENCE, _TEXT = "labels", "evidence", "text"  # names of the controls in the labelling configuration
+CHOICES, _EVIDENCE, _TEXT = "labels", "evidence", "text"  # names of the controls in the labelling configuration
 _DECIDED = "decided"  # field of a task's data: a mark for each decision with labels that went out with it
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -93,7 +93,7 @@ def configuration(labels: Sequence[tuple[str, str]]) -> str:
   </Labels>
   <Text name="{_TEXT}" value="$text"/>
   <Text name="after" value="$after"/>
-  <Choices name="{_CHOICES}" toName="{_TEXT}" choice="multiple" showInline="true">
+  <Choices name="{CHOICES}" toName="{_TEXT}" choice="multiple" showInline="true">
 {offered}
   </Choices>
 </View>
@@ -144,7 +144,7 @@ def _annotation(look: Look) -> dict[str, Any]:
 
 def choices(labels: Sequence[str]) -> dict[str, Any]:
     """The result of a task that chooses these labels."""
-    return {"from_name": _CHOICES, "to_name": _TEXT, "type": "choices", "value": {"choices": list(labels)}}
+    return {"from_name": CHOICES, "to_name": _TEXT, "type": "choices", "value": {"choices": list(labels)}}
 
 
 def read_annotations(path: Path, run: Run, unclear: Unclear) -> Iterator[Annotation]:
@@ -206,7 +206,7 @@ def _csv_tasks(lines: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _cell(name: str, cell: Any) -> Any:
-    if name not in (_CHOICES, "annotator", "lead_time"):
+    if name not in (CHOICES, "annotator", "lead_time"):
         return cell
     try:
         return json.loads(cell)
@@ -214,9 +214,22 @@ def _cell(name: str, cell: Any) -> Any:
         return cell
 
 
-def annotations_of(task: Mapping[str, Any], key: str, place: str, unclear: Unclear) -> Iterator[Annotation]:
-    """What annotators said of one task, which `key` names; InputError as `read_annotations`."""
-    return _full(task, key, place) if "data" in task else _minimal(task, key, place, unclear)
+def annotations_of(
+    task: Mapping[str, Any], key: str, place: str, unclear: Unclear, control: str | None = CHOICES
+) -> Iterator[Annotation]:
+    """What annotators said of one task, which `key` names; InputError as `read_annotations`.
+
+    Labels are the choices of `control`; None: of any, and in JSON_MIN the field `labels`.
+    """
+    if "data" in task:
+        return _full(task, key, place, control)
+    return _minimal(task, key, place, unclear, control or CHOICES)
+
+
+def regions(task: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The answers in a task's annotations, which `annotations_of` has read; none in JSON_MIN."""
+    for one in task.get("annotations", task.get("completions", [])) if "data" in task else ():
+        yield from (region for region in one.get("result", []) if isinstance(region, dict))
 
 
 def newest(given: Iterable[Annotation]) -> list[Annotation]:
@@ -246,7 +259,7 @@ def _check_origin(data: Any, run: Run, place: str) -> None:
         )
 
 
-def _full(task: Mapping[str, Any], key: str, place: str) -> Iterator[Annotation]:
+def _full(task: Mapping[str, Any], key: str, place: str, control: str | None) -> Iterator[Annotation]:
     given = task.get("annotations", task.get("completions", []))
     if not isinstance(given, list):
         raise InputError(f"{place}: 'annotations' must be a list, found {type(given).__name__}")
@@ -254,23 +267,25 @@ def _full(task: Mapping[str, Any], key: str, place: str) -> Iterator[Annotation]
         where = f"{place}, annotation {number}"
         if not isinstance(one, dict) or not isinstance(one.get("result", []), list):
             raise InputError(f"{where}: expected an object with a list 'result'")
-        labels = None if one.get("was_cancelled") else _chosen(one.get("result", []), where)
+        labels = None if one.get("was_cancelled") else _chosen(one.get("result", []), where, control)
         yield _said(one, "completed_by", key, labels, where)
 
 
-def _chosen(result: Sequence[Any], where: str) -> tuple[str, ...]:
+def _chosen(result: Sequence[Any], where: str, control: str | None) -> tuple[str, ...]:
     chosen: list[str] = []
     for region in result:
-        if isinstance(region, dict) and region.get("type") == "choices" and region.get("from_name") == _CHOICES:
+        if isinstance(region, dict) and region.get("type") == "choices" and control in (None, region.get("from_name")):
             chosen += _labels(region.get("value"), where)
     return tuple(dict.fromkeys(chosen))
 
 
-def _minimal(task: Mapping[str, Any], key: str, place: str, unclear: Unclear) -> Iterator[Annotation]:
-    if _CHOICES not in task:
+def _minimal(
+    task: Mapping[str, Any], key: str, place: str, unclear: Unclear, control: str
+) -> Iterator[Annotation]:  # fmt: skip
+    if control not in task:
         unclear.rows += 1
         return
-    yield _said(task, "annotator", key, tuple(dict.fromkeys(_labels(task[_CHOICES], place))), place)
+    yield _said(task, "annotator", key, tuple(dict.fromkeys(_labels(task[control], place))), place)
 
 
 def _labels(value: Any, where: str) -> list[str]:

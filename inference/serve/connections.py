@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
 import struct
-import termios
 import time
 from typing import Any
 
@@ -50,7 +48,10 @@ def unread(connection: Any) -> int:
     """Bytes of answers that the client hasn't taken, the kernel's share included; 0 where the kernel had room for them."""
     waiting: int = connection.transport.get_write_buffer_size()
     if waiting:
-        with contextlib.suppress(OSError):  # not Linux: the kernel's share stays unknown
+        with contextlib.suppress(OSError, ImportError):  # not Linux, or Windows: the kernel's share stays unknown
+            import fcntl
+            import termios
+
             sent = connection.transport.get_extra_info("socket").fileno()
             waiting += struct.unpack("i", fcntl.ioctl(sent, termios.TIOCOUTQ, bytes(4)))[0]
     return waiting

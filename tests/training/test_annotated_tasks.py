@@ -177,10 +177,13 @@ def test_a_model_that_lost_all_its_labels_is_named_with_the_remedy():
         Opinion("m", ("old_label",), np.array([[0.1]]), np.array([0.2])).named(schema)
 
 
-def test_csv_is_refused_with_what_to_export_instead(tmp_path):
-    (tmp_path / "annotated.csv").write_text("text,labels\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"annotated\.csv: CSV doesn't tell .*; export JSON from Label Studio"):
-        called("import", tmp_path / "annotated.csv", "-o", tmp_path / "mine.jsonl")
+@pytest.mark.parametrize("name", ["annotated.csv", "mine.xlsx"])
+def test_what_is_no_json_is_refused_with_what_to_do_instead(tmp_path, name):
+    (tmp_path / name).write_text("text,labels\n", encoding="utf-8")
+    with pytest.raises(
+        InputError, match=rf"{name}: no JSON .* CSV doesn't tell .*; export JSON, or .* --labels-column"
+    ):
+        called("import", tmp_path / name, "-o", tmp_path / "mine.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -188,8 +191,8 @@ def test_csv_is_refused_with_what_to_export_instead(tmp_path):
     [
         (lambda made: made, "none of 5 tasks gives a row"),
         (lambda made: made[1]["data"].update(annotated=5), "task 2: field 'annotated' must be a list of label ids"),
-        (lambda made: made[0]["annotations"].append(annotation("no_such")), "task 1, annotation 1: unknown label no_such"),
-        (lambda made: made[3]["data"].pop("chosen_for"), "task 4: no fields 'text' and 'chosen_for'; only tasks from"),
+        (lambda made: made[0]["annotations"].append(annotation("no_such")), "task 1, annotation 1: unknown label no_such\nthe schema has false_propaganda 虚假宣传"),
+        (lambda made: made[3]["data"].pop("chosen_for"), "task 4: no fields 'text' and 'chosen_for', .*of your own with --batch"),
     ],
 )  # fmt: skip
 def test_what_can_not_come_in_is_named_with_its_place(tmp_path, change, said):
@@ -210,3 +213,76 @@ def test_what_has_a_time_was_spoken_and_the_rest_is_copy_unless_the_row_says_so(
         task["annotations"] = [annotation("food_safety")]
     rows = import_tasks(saved(tmp_path, [spoken, written, said]), SCHEMA).rows
     assert [row.channel for row in rows] == ["live", "copy", "live"]
+
+
+def own(*annotations, **fields):
+    """A task of a project that zhenyan didn't make."""
+    return {
+        "id": 9,
+        "data": {"content": "全网销量第一的电热毯", "channel": "抖音", **fields},
+        "annotations": [*annotations],
+    }
+
+
+def answer(*choices, control="违规", kind="choices", **more):
+    return annotation(**more) | {"result": [{"from_name": control, "type": kind, "value": {kind: list(choices)}}]}
+
+
+def test_a_project_of_ones_own_comes_in_under_its_batch(tmp_path):
+    tasks = [
+        own(answer("虚假宣传"), answer("false_propaganda", who=4), domain="bedding"),
+        own(answer("合规"), content="棉拖鞋包邮到家", start=3.5),
+        own(annotation(cancelled=True), content="原价一千九百八今天九十九"),
+    ]
+    output = tmp_path / "mine.jsonl"
+    said = called("import", saved(tmp_path, tasks), "-o", output, "--batch", "mine", "--text-column", "content").output
+    assert "2 rows of 3 tasks; left out: 1 skipped, 0 without labels; annotators differ on 0" in said
+    first, second = read_rows(output)
+    assert (first.text, first.labels, first.group) == ("全网销量第一的电热毯", ("false_propaganda",), "mine")
+    assert (second.labels, second.annotated, second.channel) == ((), None, "live")
+    assert first.channel == "copy" and first.meta == {"batch": "mine", "input.channel": "抖音", "domain": "bedding"}
+    assert called("check", output).exit_code == 0
+
+
+def test_the_control_of_the_labels_is_named_where_there_are_several(tmp_path):
+    sure = {"from_name": "sure", "type": "choices", "value": {"choices": ["high"]}}
+    task = own(answer("food_safety"), text="贴上膏药腰就不疼")
+    task["annotations"][0]["result"].append(sure)
+    words = ("import", saved(tmp_path, [task]), "-o", tmp_path / "mine.jsonl", "--batch", "mine")
+    with pytest.raises(
+        InputError, match=r"not choices of one control, but answers of sure \(choices\), 违规 \(choices\); name"
+    ):
+        called(*words)
+    with pytest.raises(InputError, match="no choices of a control 'label', but answers of sure"):
+        called(*words, "--labels-column", "label")
+    called(*words, "--labels-column", "违规")
+    assert [row.labels for row in read_rows(tmp_path / "mine.jsonl")] == [("food_safety",)]
+
+
+def test_json_min_of_ones_own_project_names_its_field(tmp_path):
+    tasks = [{"id": 1, "text": "两盒装", "违规": "合规", "annotator": 3}, {"id": 2, "text": "三盒装", "annotator": 3}]
+    words = ("import", saved(tmp_path, tasks), "-o", tmp_path / "mine.jsonl", "--batch", "mine")
+    with pytest.raises(InputError, match="none of 2 tasks gives a row"):
+        called(*words)
+    assert "1 rows of 2 tasks" in called(*words, "--labels-column", "违规").output
+    (row,) = read_rows(tmp_path / "mine.jsonl")
+    assert row.labels == () and row.meta == {"batch": "mine"}
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (own(answer("food_safety")), "task 1: no text in field 'text'; its fields are content, channel; name another with"),
+        (own(answer("假货"), text="甲"), "task 1, annotation 1: unknown label 假货\nthe schema has"),
+        (own(answer("合规", "food_safety"), text="甲"), "annotation 1: both compliant and food_safety; take one out"),
+        (own(answer("food_safety", control="label", kind="labels"), text="甲"), r"but answers of label \(labels\)"),
+        (own(answer("food_safety"), text="甲", kind="plain"), "task 1: kind plain is of compliant rows"),
+        (own(answer("food_safety"), text="甲", finding="f000001"), "task 1: is a task of `zhenyan review-export`"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_project_of_ones_own_is_told(tmp_path, task, said):
+    with pytest.raises(InputError, match=said):
+        called("import", saved(tmp_path, [task]), "-o", tmp_path / "mine.jsonl", "--batch", "mine")
+    with pytest.raises(ConfigError, match="--text-column: is of tables and your own projects; name who labelled"):
+        called("import", tmp_path / "annotated.json", "-o", tmp_path / "mine.jsonl", "--text-column", "content")
+    assert not (tmp_path / "mine.jsonl").exists()

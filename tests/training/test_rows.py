@@ -2,56 +2,33 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training.config import DataConfig, DistilConfig, VoiceConfig
 from zhenyan.training.corpus_check import check_corpus
 from zhenyan.training.dataset import crossed_rows, looks_dangerous, origin, weights
 from zhenyan.training.export import probe_rows
-from zhenyan.training.rows import Row, expand, read_rows, row_from_json
+from zhenyan.training.rows import Row, expand, row_from_json
 from zhenyan.training.schema import load_schema
 from zhenyan.training.splits import Splits
 from zhenyan.training.voice import drawn
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "mine.TSV", "mine.xlsx", "mine.parquet"])
-def test_a_table_is_named_once_with_what_makes_rows_of_it(tmp_path, root, name):
+def test_a_table_is_named_once_with_what_makes_rows_of_it(tmp_path, name):
     (tmp_path / name).write_bytes(b"text,labels\n" * 3)
     for given in (tmp_path / name, tmp_path / "mine*"):
         with pytest.raises(
-            InputError, match=rf"{name}: is a table; .*docs/ml-engineers\.md, Rows from a table"
+            InputError, match=rf"{name}: is a table; .*`zhenyan data import .*{name} --labels-column NAME --batch NAME"
         ) as error:
             expand(str(given))
         assert "\n" not in str(error.value)
-    assert "### Rows from a table\n" in (root / "docs/ml-engineers.md").read_text(encoding="utf-8")
 
 
 def test_an_old_workbook_is_to_be_saved_anew_first(tmp_path):
     (tmp_path / "mine.xls").write_bytes(b"\xd0\xcf\x11\xe0")
     with pytest.raises(InputError, match=r"mine\.xls: is a table; .*makes them, once it is saved as \.xlsx"):
         expand(tmp_path / "mine.xls")
-
-
-@pytest.fixture
-def recipe(root, tmp_path, monkeypatch):
-    """The page's block that makes rows of a table, run in an empty folder."""
-    page = (root / "docs/ml-engineers.md").read_text(encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    return re.search(r"### Rows from a table\n.*?```python\n(.*?)```", page, re.DOTALL)[1]
-
-
-def test_the_recipe_takes_the_labels_that_the_table_has(recipe):
-    exec(recipe, {})
-    first, second = read_rows("mine.jsonl")
-    assert first.labels == ("food_safety", "price_fraud") and "channel" not in first.meta
-    assert second.labels == () and second.channel == "copy" and first.group == second.group == "mine"
-
-
-def test_the_recipe_does_not_take_a_missing_column_for_compliant_rows(recipe):
-    with pytest.raises(SystemExit, match=r"example\.csv line 2: no column labels; its columns are text, 文案, 标签"):
-        exec(recipe.replace('"标签"', '"labels"'), {})
 
 
 def test_a_folder_without_rows_is_told_from_one_that_is_not_there(tmp_path):
