@@ -27,6 +27,7 @@ INVISIBLE = re.compile(
 )
 # A symbol between two Han characters is a divider that was put there, not punctuation; a pictograph, an arrow or a shape is one anywhere, but
 # for what masks a character (糖○, □) and signs of products (⌀, ⌘).
+_PASSES = 16  # three at most over the corpus; each takes time, and nested stickers would want one a layer
 _DIVIDER = "*#_~^|\\\\•·・‧∙⋅●○□※§¤°`"
 _BETWEEN_HAN = re.compile(f"(?<=[{HAN}])[{_DIVIDER}]{{1,3}}(?=[{HAN}])")
 _PICTOGRAPHS = (
@@ -211,9 +212,10 @@ def _without_symbols(text: str) -> str:
 def normalise(text: str) -> str:
     """Plain form of `text` as the model reads it.
 
-    A second time changes nothing, but of odd mixtures, such as where NFKC would compose what a dropped symbol kept apart (か🔥\u3099).
+    A second time changes nothing, but of odd mixtures, such as where NFKC would compose what a dropped symbol kept apart (か🔥\u3099),
+    or stickers nested more deeply than anybody writes them.
     """
-    while True:  # what is put together may be part of something else
+    for _ in range(_PASSES):  # what is put together may be part of something else
         text = _RAISED.sub(_lowered, without_stickers(INVISIBLE.sub("", text)))
         for number, parted in _APART:
             text = number.sub(parted, text)
@@ -226,8 +228,9 @@ def normalise(text: str) -> str:
         if plain == text:
             plain = REPEATED.sub("", text)
         if plain == text:
-            return text
+            break
         text = plain
+    return text
 
 
 def letters(text: str) -> str:

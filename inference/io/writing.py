@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.bounds import COLUMNS
 from zhenyan.inference.io.jsonlines import dump_line, replacing
 from zhenyan.inference.io.names import is_text, shown
 
@@ -24,6 +25,9 @@ _XLSX_ROWS = 1_048_575  # a sheet's limit, less the header
 _TOO_MANY = (
     f"XLSX output: a sheet holds {_XLSX_ROWS:,} rows and this run has more; rename the run's folder from *.xlsx.run to "
     "*.csv.run or *.parquet.run and repeat the command with that ending: nothing is scored again"
+)
+_LOST = (
+    "\ufffd"  # in place of a character that a format can't hold: no formula begins behind it, and evidence counts it
 )
 # What XML 1.0 has no room for (section 2.2); openpyxl lets the last two pass.
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -57,10 +61,10 @@ def flat(row: Row) -> dict[str, Any]:
 
 
 def _clean(value: Any) -> Any:
-    """Text without what neither CSV nor spreadsheets can hold (NUL, lone surrogates)."""
+    """Text with another character for each that neither CSV nor spreadsheets can hold (NUL, lone surrogates)."""
     if not isinstance(value, str) or (value.isascii() and "\0" not in value):
         return value
-    return value.encode("utf-8", "replace").decode().replace("\0", "")
+    return value.encode("utf-8", "replace").decode().replace("\0", _LOST)
 
 
 def _columns(rows: Iterable[Row]) -> list[str]:
@@ -128,8 +132,12 @@ def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 def _arrow_row(row: Row, text: Mapping[str, bool]) -> dict[str, Any]:
     """Fields as the schema wants them; those of mixed kinds become text where `text` says so."""
-    named = ((_clean(key), value) for key, value in row.items())
+    named = ((_clean(key), _clean_spans(value) if key == "evidence" else value) for key, value in row.items())
     return {key: _as_text(value) if text[key] and value is not None else value for key, value in named}
+
+
+def _clean_spans(evidence: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**span, "text": _clean(span["text"])} for span in evidence]
 
 
 def _as_text(value: Any) -> str:
@@ -211,6 +219,10 @@ def _unwritten() -> tuple[type[Exception], ...]:
 
 
 def _fill_sheet(sheet: Any, rows: Rows, names: Sequence[str], widths: Sequence[int]) -> list[str]:
+    if len(names) > COLUMNS:
+        raise InputError(
+            f"XLSX output: a sheet holds {COLUMNS:,} columns and these rows have {len(names):,} fields; write them as .jsonl or .parquet"
+        )
     notes: list[str] = []
     cell = _laid_out(sheet, widths) if widths else _cell
     guarded = _in_temporary_folder()
@@ -260,8 +272,7 @@ def _letter(column: int) -> str:
 def _cell(value: Any) -> Any:
     if isinstance(value, int) and abs(value) >= _XLSX_INT:
         return str(value)
-    # The guard comes last: a character that is taken out may stand before a formula.
-    return _guard(_NOT_XML.sub("", _clean(value)))[:_XLSX_CHARS] if isinstance(value, str) else value
+    return _guard(_NOT_XML.sub(_LOST, _clean(value)))[:_XLSX_CHARS] if isinstance(value, str) else value
 
 
 WRITERS: dict[str, Writer] = {

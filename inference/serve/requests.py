@@ -16,7 +16,12 @@ from zhenyan.inference.serve.refusals import Refused, given
 
 class _JsonRequest(Request):
     async def json(self) -> Any:
-        return json.loads(await self.body(), object_pairs_hook=distinct)
+        return json.loads(await self.body(), object_pairs_hook=distinct, parse_constant=_no_number)
+
+
+def _no_number(name: str) -> Any:
+    """What Python's JSON takes for a number and JSON doesn't."""
+    raise json.JSONDecodeError(f"{name} is no number of JSON", name, 0)
 
 
 class JsonRoute(APIRoute):

@@ -186,3 +186,12 @@ def test_thousands_of_fillers_inside_one_another_are_read_at_once():
     began = time.process_time()
     assert normalise("什" * 20_000 + "么" * 20_000) == "什么"
     assert time.process_time() - began < 10  # a sixth of a second alone
+
+
+def test_nested_stickers_take_time_by_their_length():
+    def seconds(layers):
+        began = time.process_time()
+        normalise("[爱" * layers + "爱心]" * layers)
+        return time.process_time() - began
+
+    assert min(seconds(800) for _ in range(3)) < 6 * min(seconds(200) for _ in range(3))

@@ -15,7 +15,7 @@ import pyarrow.parquet as parquet
 import pytest
 from zhenyan.inference import windows
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io import check_output, resolve_inputs, write_output
+from zhenyan.inference.io import Options, check_output, read_items, resolve_inputs, write_output, writing
 from zhenyan.inference.io.jsonlines import dump_line, replacing, write_atomic
 
 
@@ -98,10 +98,10 @@ def test_a_value_that_json_lacks_may_lie_deep():
     assert dump_line({"a": value}) == b'{"a":%bnull%b}\n' % (b"[" * 500, b"]" * 500)
 
 
-def test_characters_that_xml_has_no_room_for_are_left_out_of_a_workbook(tmp_path):
+def test_characters_that_xml_has_no_room_for_are_replaced_in_a_workbook(tmp_path):
     write_output(tmp_path / "a.xlsx", lambda: [{"text": "全网\uffff第一\ufffe\x01", "甲\uffff": "乙"}])
     rows = openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows(values_only=True)
-    assert list(rows) == [("text", "甲"), ("全网第一", "乙")]
+    assert list(rows) == [("text", "甲\ufffd"), ("全网\ufffd第一\ufffd\ufffd", "乙")]
 
 
 def test_an_output_that_cant_be_written_says_what_to_name(tmp_path):
@@ -142,7 +142,7 @@ def test_a_formula_behind_a_character_that_no_cell_holds_is_text(tmp_path):
     formula = '\x01=HYPERLINK("http://evil.example","x")'
     write_output(tmp_path / "a.xlsx", lambda: [{"text": formula, "\x01=1+1": "\0\x02@x"}])
     cells = [cell for row in openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows() for cell in row]
-    assert [cell.value for cell in cells] == ["text", "'=1+1", f"'{formula[1:]}", "'@x"]
+    assert [cell.value for cell in cells] == ["text", "\ufffd=1+1", f"\ufffd{formula[1:]}", "\ufffd\ufffd@x"]
     assert {cell.data_type for cell in cells} == {"s"}
 
 
@@ -157,7 +157,15 @@ def test_a_table_of_text_is_safe_to_open_in_a_spreadsheet(tmp_path, ending, deli
     assert path.read_bytes().startswith("\ufeff".encode())  # else spreadsheets take it for GBK
     with path.open(encoding="utf-8-sig", newline="") as file:
         header, *found = csv.reader(file, delimiter=delimiter)
-    assert header == ["'=1+1", "text", "late", "labels", "score.a", "score.b", "model"]  # what was added comes last
+    assert header == [
+        "'=1+1",
+        "text",
+        "late\ufffd",
+        "labels",
+        "score.a",
+        "score.b",
+        "model",
+    ]  # what was added comes last
     assert found == [["'=2+2", "好", "", "a; b", "0.5", "0.25", "m"], ["", "-3", "-3", "", "1.0", "0.0", "m"]]
 
 
@@ -288,3 +296,29 @@ def test_what_a_killed_writer_left_is_swept_by_the_next_and_what_another_is_writ
             assert not left.exists() and part.exists() and ours.exists()
     names = {file.name for file in tmp_path.iterdir()}
     assert names == {"a.jsonl", "b.jsonl", ".a.jsonl.mine.tmp"}
+
+
+def test_half_an_emoji_among_the_deciding_words_goes_into_parquet(tmp_path):
+    text = "喝完血\ud83d糖就稳了"
+    rows = [{"text": text, "evidence": [{"start": 2, "end": 5, "text": text[2:5], "label": "food_safety"}]}]
+    write_output(tmp_path / "a.parquet", lambda: rows)
+    (row,) = parquet.read_table(tmp_path / "a.parquet").to_pylist()
+    assert row["text"] == text.replace("\ud83d", "?") and row["evidence"][0]["text"] == "血?糖"
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "xlsx"])
+def test_evidence_counts_the_characters_that_are_written(tmp_path, ending):
+    text = "\0\x0b今天\0全网销量第一"
+    path = tmp_path / f"a.{ending}"
+    write_output(
+        path, lambda: [{"text": text, "evidence": [{"start": 5, "end": 11, "text": text[5:11], "label": "a"}]}]
+    )
+    (item,) = read_items(str(path), Options())
+    assert item.record["text"][5 - len(text) :] == "全网销量第一"
+
+
+def test_more_columns_than_a_sheet_has_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "COLUMNS", 3)
+    with pytest.raises(InputError, match="a sheet holds 3 columns and these rows have 4 fields; write them as"):
+        write_output(tmp_path / "a.xlsx", lambda: [{"text": "好", "a": 1, "b": 2, "c": 3}])
+    assert list(tmp_path.iterdir()) == []
