@@ -65,6 +65,15 @@ class Label:
         return citation(shown)[0] + ("等，视事实适用其一" if len(shown) < len(self.articles) else "")
 
     @property
+    def record(self) -> dict[str, Any]:
+        """The label as a case file and the service give it: names, section, all articles in both languages, penalty."""
+        chinese, english = citation(self.articles)
+        return {
+            "id": self.id, "name_zh": self.name_zh, "name_en": self.name_en, "section": self.section,
+            "citation_zh": chinese, "citation": english, "articles": list(self.articles), "penalty": dict(self.penalty),
+        }  # fmt: skip
+
+    @property
     def defined(self) -> tuple[str, str]:
         """The definition in Chinese and English; old bundles have it in English only."""
         return self.definition_zh or self.definition, self.definition

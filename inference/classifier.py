@@ -9,7 +9,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from zhenyan.inference.errors import BundleError, ConfigError, InputError, Zheny
 from zhenyan.inference.evidence import Evidence, find_evidence
 from zhenyan.inference.normalise import normalise
 from zhenyan.inference.session import Session, open_session
+from zhenyan.inference.thresholds import check_labels, thresholds_in_force
 from zhenyan.inference.windows import readable, readings_of, split_windows
 
 CHUNK = 2048  # texts sorted by length together; bounds memory, as CHARS does where they are long
@@ -129,7 +129,7 @@ class Classifier:
         ConfigError when it is no number of texts.
         """
         for group in groups(_checked(texts), CHARS, _checked_chunk(chunk)):
-            yield from self._predict(group, self.explain)
+            yield from self._predict(group, self.explain, [self] * len(group))
 
     def classify_stream(self, lines: Iterable[Line], chunk: int = CHUNK) -> Iterator[StreamPrediction]:
         """`classify` for the lines of one stream, in order, each read with the line before as well, as `zhenyan score` does.
@@ -140,16 +140,26 @@ class Classifier:
         held: list[tuple[Line, Prediction]] = []  # the last line of the group before
         named = _checked((line.text for line in texts), "lines[{}].text")
         for group in groups(named, CHARS, _checked_chunk(chunk)):
-            fresh = zip(itertools.islice(told, len(group)), self._predict(group, self.explain), strict=True)
+            fresh = zip(
+                itertools.islice(told, len(group)), self._predict(group, self.explain, [self] * len(group)), strict=True
+            )
             scored = [*held, *fresh]
             yield from self._in_context(scored)[len(held) :]
             held = scored[-1:]
 
-    def predict(self, texts: Iterable[str], explain: bool | None = None) -> list[Prediction]:
-        """`classify` for texts that fit in memory; `explain` overrides whether evidence is found."""
+    def predict(
+        self, texts: Iterable[str], explain: bool | None = None, deciders: Iterable[Classifier] | None = None
+    ) -> list[Prediction]:
+        """`classify` for texts that fit in memory; `explain` overrides whether evidence is found.
+
+        `deciders`: for each text the classifier by whose thresholds it is decided, which `with_thresholds` of this one gave;
+        all texts are scored together.
+        """
         wanted = self.explain if explain is None else explain
+        each = itertools.repeat(self) if deciders is None else iter(deciders)
         parts = groups(_checked(texts), CHARS, sys.maxsize)
-        return [prediction for group in parts for prediction in self._predict(group, wanted)]
+        decided = ((group, list(itertools.islice(each, len(group)))) for group in parts)
+        return [prediction for group, own in decided for prediction in self._predict(group, wanted, own)]
 
     def score(self, texts: Iterable[str]) -> np.ndarray:
         """Probabilities, float32 (texts, labels): the highest over a text's windows and, less a margin, its runs of clauses.
@@ -176,7 +186,7 @@ class Classifier:
         InputError when there are not as many of both as of texts, `labels` aren't lists of names, or a probability is no number.
         """
         labels = _lists(labels)
-        self._check_labels([label for named in labels for label in named])
+        check_labels((label for named in labels for label in named), self.bundle.label_ids)
         parts = [readable(text).part for text in _checked(texts)]
         if len(labels) != len(parts):
             raise InputError(f"labels: expected a list for each of {len(parts)} texts, given {len(labels)}")
@@ -184,48 +194,47 @@ class Classifier:
         columns = [[(label, self.bundle.label_ids.index(label)) for label in named] for named in labels]
         return find_evidence(parts, columns, given.astype(np.float32), self._score_probes, self._word_ends)
 
-    def with_thresholds(self, *, min_score: float | None = None, labels: Iterable[str] | None = None) -> Classifier:
-        """A classifier that decides less: at least `min_score` for every label, only the named `labels`.
+    def with_thresholds(
+        self,
+        *,
+        min_score: float | None = None,
+        labels: Iterable[str] | None = None,
+        thresholds: Mapping[str, float] | None = None,
+    ) -> Classifier:
+        """A classifier that decides otherwise; scores stay the same.
 
-        Both count from the bundle's thresholds. Scores stay the same: it shares this one's model and what it remembers,
-        and this one decides as before.
-        ConfigError when `min_score` isn't from 0 to 1, or when `labels` names none or one that the bundle lacks.
+        `thresholds`, by label id, stand in place of the bundle's, be they higher or lower; then `min_score` raises all that are
+        lower; then of all labels only the named `labels` are decided. All count from the bundle's thresholds, not from this one's.
+        It shares this one's model and what it remembers, and this one decides as before.
+        ConfigError when `min_score` isn't from 0 to 1, a threshold isn't over 0 and up to 1, or when a label is named that
+        the bundle lacks, or `labels` names none.
         """
-        thresholds = np.array(self.bundle.thresholds, dtype=np.float32)
-        if min_score is not None:
-            if isinstance(min_score, bool) or not isinstance(min_score, Real) or not 0 <= float(min_score) <= 1:
-                raise ConfigError(f"min_score: expected a number from 0 to 1, given {min_score!r}")
-            thresholds = np.maximum(thresholds, np.float32(float(min_score)))
+        deciding = np.array(list(thresholds_in_force(self.bundle, min_score, thresholds).values()), dtype=np.float32)
         if labels is not None:
             if not isinstance(labels, Iterable):
                 raise ConfigError(f"labels: expected label names, given {labels!r}")
             wanted = [labels] if isinstance(labels, str) else list(labels)
             if not wanted:
                 raise ConfigError(f"labels: names none; this bundle has {', '.join(self.bundle.label_ids)}")
-            self._check_labels(wanted)
-            thresholds[[label not in wanted for label in self.bundle.label_ids]] = np.inf
-        narrowed = copy.copy(self)
-        narrowed.thresholds = thresholds
-        return narrowed
+            check_labels(wanted, self.bundle.label_ids)
+            deciding[[label not in wanted for label in self.bundle.label_ids]] = np.inf
+        other = copy.copy(self)
+        other.thresholds = deciding
+        return other
 
     def clear_cache(self) -> None:
         """Forget remembered scores: what follows is then the same as in a new process, to the last bit."""
         with self._remembering:
             self._cache.clear()
 
-    def _check_labels(self, named: Sequence[str]) -> None:
-        known = self.bundle.label_ids
-        if unknown := sorted({str(label) for label in named if not isinstance(label, str) or label not in known}):
-            raise ConfigError(f"unknown label {', '.join(unknown)}; this bundle has {', '.join(self.bundle.label_ids)}")
-
-    def _predict(self, texts: list[str], explain: bool) -> list[Prediction]:
+    def _predict(self, texts: list[str], explain: bool, deciders: Sequence[Classifier]) -> list[Prediction]:
         read = [readable(text) for text in texts]
         probabilities = self._score([each.plain for each in read])
-        labels = [self.decide(row) for row in probabilities]
+        labels = [decider.decide(row) for decider, row in zip(deciders, probabilities, strict=True)]
         evidence = self._explain(texts, labels, probabilities) if explain else {}
         return [
-            Prediction(text, decided, dict(zip(self.bundle.label_ids, row.tolist(), strict=True)), evidence.get(text, ()),
-                       not each.whole)
+            Prediction(text, decided, dict(zip(self.bundle.label_ids, row.tolist(), strict=True)),
+                       evidence.get((text, decided), ()), not each.whole)
             for text, each, decided, row in zip(texts, read, labels, probabilities, strict=True)
         ]  # fmt: skip
 
@@ -246,11 +255,11 @@ class Classifier:
 
     def _explain(
         self, texts: Sequence[str], labels: Sequence[tuple[str, ...]], probabilities: np.ndarray
-    ) -> dict[str, tuple[Evidence, ...]]:
-        """Evidence of each text that is a hit; hosts repeat themselves, and it is sought once."""
-        hits = {texts[i]: i for i, decided in enumerate(labels) if decided}
+    ) -> dict[tuple[str, tuple[str, ...]], tuple[Evidence, ...]]:
+        """Evidence of each text that is a hit, with the labels decided; hosts repeat themselves, and it is sought once."""
+        hits = {(text, decided): i for i, (text, decided) in enumerate(zip(texts, labels, strict=True)) if decided}
         rows = list(hits.values())
-        found = self.find_evidence(list(hits), [labels[i] for i in rows], probabilities[rows])
+        found = self.find_evidence([texts[i] for i in rows], [labels[i] for i in rows], probabilities[rows])
         return dict(zip(hits, found, strict=True))
 
     def _score_probes(self, texts: Sequence[str]) -> np.ndarray:

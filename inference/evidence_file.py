@@ -22,7 +22,6 @@ from zhenyan.inference.errors import BundleError, InputError, Unavailable
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.names import real_path
 from zhenyan.inference.io.opening import is_remote
-from zhenyan.inference.law import citation
 from zhenyan.inference.runs import inputs
 from zhenyan.inference.runs.scoring import DIGITS
 from zhenyan.inference.runs.store import FINDINGS, MANIFEST, RunFolder, object_bytes
@@ -31,7 +30,7 @@ from zhenyan.inference.session import RUNTIMES, package
 FORMAT = 1
 TOLERANCE = 1e-5
 _SECTIONS = {"finding": dict, "law": dict, "versions": dict, "sha256": dict, "decisions": list, "digest": str}
-_OPTIONS = ("min_score", "labels", "context")  # of the run: what changed its decisions
+_OPTIONS = ("min_score", "thresholds", "labels", "context")  # of the run: what changed its decisions
 _ARCHIVES = ("zip://", "tar://", "libarchive://")
 Decided = tuple[Iterable[Mapping[str, Any]], Sequence[str] | None]  # a finding's log, and the labels that stand
 _FIELDS = {"text": str, "label": str, "score": float, "threshold": float, "evidence": list}
@@ -117,12 +116,7 @@ def _law(bundle: Bundle, given: str, standing: Sequence[str]) -> dict[str, Any]:
     return {
         "as_of": en, "as_of_zh": zh,
         "model": {"id": given, "name_zh": labels[given].name_zh, "name_en": labels[given].name_en},
-        "labels": [
-            {"id": label.id, "name_zh": label.name_zh, "name_en": label.name_en, "section": label.section,
-             "citation_zh": citation(label.articles)[0], "citation": citation(label.articles)[1],
-             "articles": list(label.articles), "penalty": dict(label.penalty)}
-            for label in map(labels.__getitem__, standing)
-        ],
+        "labels": [labels[label].record for label in standing],
     }  # fmt: skip
 
 
@@ -212,14 +206,20 @@ def _same_score(case: Mapping[str, Any], classifier: Classifier) -> list[Check]:
     column = labels.index(finding["label"])
     classifier.clear_cache()
     score = round(float(classifier.score([finding["text"]])[0, column]), DIGITS)
-    least = _mapping(case, "options").get("min_score")  # cases made before it was written down lack it
-    threshold = round(max(classifier.bundle.thresholds[column], least if _is(least, float) else 0.0), DIGITS)
+    threshold = _threshold(_mapping(case, "options"), finding["label"], classifier.bundle.thresholds[column])
     near = abs(score - finding["score"]) <= TOLERANCE * 1.001  # both are rounded to this grid
     return [
         Check("score", near, finding["score"], score),
         _equal("threshold", finding["threshold"], threshold),
         _equal("at or above the threshold", finding["score"] >= finding["threshold"], score >= threshold),
     ]
+
+
+def _threshold(options: Mapping[str, Any], label: str, own: float) -> float:
+    """What decides a label whose `own` threshold this is under a run's options; cases made before these were written down lack them."""
+    asked: Any = _mapping(options, "thresholds").get(label)
+    least: Any = options.get("min_score")
+    return round(max(asked if _is(asked, float) else own, least if _is(least, float) else 0.0), DIGITS)
 
 
 def _notes(case: Mapping[str, Any]) -> list[Check]:

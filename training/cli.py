@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import rich.console
 import typer
+from zhenyan.inference.cli.labels import Thresholds
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli_data, cli_registry, cli_sweep, overrides
 from zhenyan.training.extras import need_extra
@@ -195,12 +196,13 @@ def evaluate(
     config: Annotated[
         Path, typer.Option(help="Where training rows come from, for TF-IDF and to explain errors.")
     ] = _DEFAULT,
+    threshold: Thresholds = None,
 ) -> None:
     """Measure a bundle on labelled rows: precision, recall, F1 with bootstrap intervals, beside two baselines."""
     need_extra()
     from zhenyan.training.evaluation_run import Options, evaluate_bundle
 
-    options = Options(baselines, evasion, errors, report, record)
+    options = Options(baselines, evasion, errors, report, record, threshold or ())
     evaluate_bundle(model, rows, config, options, rich.console.Console(width=160))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.cli.labels import chosen_thresholds
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.runs.store import object_bytes
@@ -39,7 +41,8 @@ from zhenyan.training.schema import Schema, load_schema
 class Options:
     """What `zhenyan evaluate` measures besides the bundle's scores, and where it writes.
 
-    `errors`: how many of the hardest misses and false alarms of each label to explain.
+    `errors`: how many of the hardest misses and false alarms of each label to explain. `thresholds`: LABEL=NUMBER each,
+    by which the bundle decides instead of its own.
     """
 
     baselines: bool = True
@@ -47,6 +50,7 @@ class Options:
     errors: int = 5
     page: Path | None = None
     record: Path | None = None
+    thresholds: Sequence[str] = ()
 
     @property
     def explains(self) -> bool:
@@ -86,7 +90,9 @@ def evaluate_bundle(
 ) -> dict[str, Any]:
     """Measure, print the tables, write page and record when asked; returns everything measured, as JSON holds it."""
     check_outputs(sets, options)
-    classifier = Classifier.load(model, explain=False)
+    loaded = Classifier.load(model, explain=False)
+    thresholds = chosen_thresholds(options.thresholds, loaded.bundle)
+    classifier = loaded.with_thresholds(thresholds=thresholds)
     config = load_config(config_path)
     schema = load_schema(config.data.label_schema)
     needed = [] if sets else ["test"]
@@ -95,7 +101,11 @@ def evaluate_bundle(
     rows = read_sets(sets, config.data.public_cache, schema) if sets else corpus.test
     apart, trained_on = apart_from(corpus.train, rows) if sets and needed else (corpus.train, None)
     measured = measure(classifier, labelled(rows, schema.ids), schema, corpus, apart, config, options)
-    measured |= {"set": ", ".join(sets) if sets else "the test split", "trained_on": trained_on}
+    measured |= {
+        "set": ", ".join(sets) if sets else "the test split",
+        "trained_on": trained_on,
+        "thresholds": thresholds,
+    }
     show(measured, schema, console)
     if options.record:
         write_atomic(options.record, [object_bytes(measured)])
@@ -135,6 +145,9 @@ def show(measured: dict[str, Any], schema: Schema, console: Console) -> None:
     """The tables and numbers on the terminal."""
     title = f"{measured['set']}: {measured['rows']:,} rows; precision recall F1 (95% interval)"
     console.print(comparison_table(measured["models"], schema, title))
+    if asked := measured["thresholds"]:
+        told = ", ".join(f"{label} {threshold:g}" for label, threshold in asked.items())
+        console.print(f"the bundle decides by the thresholds given: {told}; other labels by their own")
     if unknown := measured["unknown_labels"]:
         console.print(f"[yellow]the bundle doesn't know {', '.join(unknown)}: every such row counts as missed[/]")
     if trained_on := measured["trained_on"]:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.classifier import Classifier, Prediction
+from zhenyan.inference.cli.labels import Thresholds, chosen_thresholds
 from zhenyan.inference.cli.table import marked, printable
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.windows import MAX_CHARS
@@ -31,6 +32,7 @@ def classify(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, every label's score in it.")] = False,
     model: Annotated[Path | None, typer.Option(help="Bundle folder instead of the bundled model.")] = None,
+    threshold: Thresholds = None,
 ) -> None:
     """Classify texts given here, or lines as they come on standard input; files, streams and reports: `zhenyan score`.
 
@@ -42,7 +44,8 @@ def classify(
         raise InputError(f"no text given, or a blank one; name it, or {_PIPE}")
     _check_bytes(texts)
     _note_files(texts)
-    classifier, console = Classifier.load(model), Console(highlight=False, soft_wrap=True)
+    loaded, console = Classifier.load(model), Console(highlight=False, soft_wrap=True)
+    classifier = loaded.with_thresholds(thresholds=chosen_thresholds(threshold, loaded.bundle))
     for prediction in classifier.classify(texts or _lines(), chunk=1):
         if as_json:
             typer.echo(_json(prediction))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from zhenyan.inference.bundle import Bundle, load_bundle
+from zhenyan.inference.cli.labels import Thresholds, chosen_labels, chosen_thresholds
 from zhenyan.inference.cli.table import findings_table, printable
 from zhenyan.inference.doctor import saved_choice
 from zhenyan.inference.errors import ConfigError
@@ -86,6 +86,7 @@ def score(
     model: Model = None,
     min_score: MinScore = None,
     labels: Labels = None,
+    threshold: Thresholds = None,
     text_column: ColumnOfText = None,
     start_column: ColumnOfStart = None,
     end_column: ColumnOfEnd = None,
@@ -116,7 +117,7 @@ def score(
     bundle = load_bundle(model)
     chosen = None if labels is None else chosen_labels(labels, bundle)
     runtime = saved_choice(bundle) if runtime == "auto" else runtime
-    options = RunOptions(min_score, chosen, evidence, context, runtime)
+    options = RunOptions(min_score, chosen, evidence, context, runtime, chosen_thresholds(threshold, bundle))
     reading = Options(text_column, start_column, end_column, stream_column, encoding, split)
     job = Job(inputs, output, options, reading, restart, part_rows, report, findings)
     console = Console(stderr=True, soft_wrap=True)  # in a file a message is one line
@@ -131,18 +132,6 @@ def score(
     if fail_on_hit and summary["findings"]:
         raise typer.Exit(EXIT_HITS)
     raise typer.Exit(EXIT_REJECTS if summary["rejects"] else 0)
-
-
-def chosen_labels(names: str, bundle: Bundle) -> tuple[str, ...]:
-    """Ids of labels named by id or Chinese name, with commas between them; ConfigError for none, or one that there isn't."""
-    ids = {name: label.id for label in bundle.labels for name in (label.id, label.name_zh)}
-    chosen = [name.strip() for name in re.split("[,，、]", names) if name.strip()]
-    if not chosen or not ids.keys() >= set(chosen):
-        wrong = ", ".join(name for name in chosen if name not in ids)
-        known = ", ".join(f"{label.id} {label.name_zh}" for label in bundle.labels)
-        said = f"--labels: unknown label {wrong}" if wrong else f"--labels {names!r} names no label"
-        raise ConfigError(f"{said}; this bundle has {known}")
-    return tuple(dict.fromkeys(ids[name] for name in chosen))
 
 
 def make_engine(

@@ -16,6 +16,7 @@ from zhenyan.inference.runs.naming import StreamNames
 from zhenyan.inference.runs.scoring import stream_of
 from zhenyan.inference.runs.scratch import sorted_lines
 from zhenyan.inference.runs.store import CONTEXT, HIT, PART, ROW, RunFolder
+from zhenyan.inference.thresholds import thresholds_in_force
 
 _LIKE = 0.6  # overlap of character trigrams from which two lines are like each other
 # What is said between words: particles, pronouns and the like. Two lines that differ in these alone make one claim.
@@ -208,8 +209,8 @@ def merged(hits: Iterable[Finding]) -> Iterator[Finding]:
 
 def collect(folder: RunFolder, bundle: Bundle, labels: Counter[str]) -> Iterator[bytes]:
     """Lines of findings.jsonl, by falling risk; counts the rows of each label into `labels` on the way."""
-    least = folder.manifest["options"].get("min_score") or 0.0
-    thresholds = {label: max(bound, least) for label, bound in zip(bundle.label_ids, bundle.thresholds, strict=True)}
+    options = folder.manifest["options"]
+    thresholds = thresholds_in_force(bundle, options.get("min_score"), options.get("thresholds"))
     found = hits(_near_hits(folder.lines()), folder.manifest["inputs"])
     records = (finding.record(thresholds[finding.label]) for finding in merged(_counted(found, labels)))
     lines = sorted_lines(((-record["risk"], dump_line(record)) for record in records), folder.path / "findings.db")

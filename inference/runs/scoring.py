@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,13 @@ class RunOptions:
     evidence: bool = True
     context: bool = True
     runtime: str = "onnxruntime"
+    thresholds: Mapping[str, float] | None = field(default=None, hash=False)
 
 
 def open_classifier(folder: Path | str | None, options: RunOptions, threads: int | None = None) -> Classifier:
     """The classifier that decides as the options say."""
     classifier = Classifier.load(folder, runtime=options.runtime, threads=threads, explain=options.evidence)
-    return classifier.with_thresholds(min_score=options.min_score, labels=options.labels)
+    return classifier.with_thresholds(min_score=options.min_score, labels=options.labels, thresholds=options.thresholds)
 
 
 def score_part(classifier: Classifier, work: Work, context: bool) -> bytes:

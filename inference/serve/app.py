@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response, Security
@@ -21,6 +21,7 @@ from zhenyan.inference.errors import ConfigError, ZhenyanError
 from zhenyan.inference.serve import observe
 from zhenyan.inference.serve.batcher import Batcher, Overloaded, length
 from zhenyan.inference.serve.keys import KeyFile, KeyGate
+from zhenyan.inference.serve.labels import LabelsResponse, check_thresholds, labels_response, thresholds_schema
 from zhenyan.inference.serve.limits import BodyLimit
 from zhenyan.inference.serve.refusals import Json, Refused, given, refusal
 from zhenyan.inference.serve.requests import JsonRoute, unreadable
@@ -43,12 +44,13 @@ from zhenyan.inference.serve.stream import queued_pair_hits
 
 _HITS = 6  # that the warm-up seeks evidence of: about a second of one core
 _REFUSALS = (400, 408, 413, 415, 422, 429, 500, 503)
+_BODILESS = (500, 503)  # refusals of a request without a body
 
 
 def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     """The application around one classifier."""
     batcher = Batcher(
-        lambda texts, explain: classifier.predict(texts, explain=explain),
+        lambda texts, explain, deciders: classifier.predict(texts, explain, [each or classifier for each in deciders]),
         settings.token_budget, settings.max_delay_ms / 1000, settings.deadline_ms / 1000,
     )  # fmt: skip
 
@@ -77,7 +79,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     _add_errors(app)
     _add_scoring(app, settings, classifier, batcher)
     _add_probes(app, classifier, batcher, keys)
-    _state_limits(app, settings)
+    _state_limits(app, settings, classifier.bundle.label_ids)
     _answer_head(app)
     return app
 
@@ -162,26 +164,27 @@ def _check_texts(texts: list[str], settings: Settings, where: str) -> None:
 
 
 def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batcher: Batcher) -> None:
-    # KeyGate checks the key before the body is read; this only tells the OpenAPI document so.
-    codes = (*_REFUSALS, 401) if settings.keys else _REFUSALS
-    options: dict[str, Any] = {
-        "responses": {code: {"model": ErrorResponse} for code in codes},
-        "dependencies": [Security(HTTPBearer(auto_error=False))] if settings.keys else [],
-    }
+    options = _stated(settings, _REFUSALS)
 
-    async def score(request: Request, texts: list[str], evidence: bool, where: str) -> list[Prediction]:
+    def deciding(thresholds: Mapping[Any, Any]) -> Classifier:
+        check_thresholds(thresholds, classifier.bundle.label_ids)
+        return classifier.with_thresholds(thresholds=thresholds) if thresholds else classifier
+
+    async def score(
+        request: Request, texts: list[str], evidence: bool, where: str, decider: Classifier = classifier
+    ) -> list[Prediction]:
         _check_texts(texts, settings, where)
         request.state.fields |= {"texts": len(texts), "chars": sum(map(len, texts))}
         if settings.log_texts:
             request.state.fields["content"] = texts
-        predictions = await _while_connected(request, batcher.submit(texts, evidence))
+        predictions = await _while_connected(request, batcher.submit(texts, evidence, decider))
         observe.count(predictions)
         return predictions
 
     @app.post("/v1/classify", response_model=ClassifyResponse, **options)
     async def classify(request: Request, body: ClassifyRequest) -> Response:
         """Labels, scores and evidence for each text."""
-        predictions = await score(request, body.texts, body.evidence, "texts.{}")
+        predictions = await score(request, body.texts, body.evidence, "texts.{}", deciding(body.thresholds))
         answer = ClassifyResponse(model=classifier.bundle.id, results=[result(p) for p in predictions])
         return Json(answer.model_dump())
 
@@ -198,15 +201,28 @@ def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batch
     @app.post("/v1/stream", response_model=StreamResponse, **options)
     async def stream(request: Request, body: StreamRequest) -> Response:
         """Labels, scores and evidence for each line of a stream, and what it carries together with the line before."""
-        lines = body.told()
-        predictions = await score(request, [line.text for line in lines], body.evidence, "lines.{}.text")
+        lines, decider = body.told(), deciding(body.thresholds)
+        predictions = await score(request, [line.text for line in lines], body.evidence, "lines.{}.text", decider)
         hits = await queued_pair_hits(
-            lambda texts, evidence: _while_connected(request, batcher.submit(texts, evidence)),
-            lines, predictions, classifier.thresholds, body.evidence,
+            lambda texts, evidence: _while_connected(request, batcher.submit(texts, evidence, decider)),
+            lines, predictions, decider.thresholds, body.evidence,
         )  # fmt: skip
         observe.count_labels(hits.values())
         results = [stream_result(p, hits.get(place - 1)) for place, p in enumerate(predictions)]
         return Json(StreamResponse(model=classifier.bundle.id, results=results).model_dump())
+
+    @app.get("/v1/labels", response_model=LabelsResponse, **_stated(settings, _BODILESS))
+    async def labels() -> Response:
+        """The model's labels: names, definition, articles, penalty, threshold."""
+        return Json(labels_response(classifier.bundle).model_dump())
+
+
+def _stated(settings: Settings, codes: Sequence[int]) -> dict[str, Any]:
+    """What the OpenAPI document tells of a route: its refusals, and the key, which KeyGate checks before the body is read."""
+    return {
+        "responses": {code: {"model": ErrorResponse} for code in (*codes, *([401] if settings.keys else []))},
+        "dependencies": [Security(HTTPBearer(auto_error=False))] if settings.keys else [],
+    }
 
 
 def _why_not_ready(app: FastAPI, batcher: Batcher, keys: KeyFile | None) -> str:
@@ -245,11 +261,13 @@ def _add_probes(app: FastAPI, classifier: Classifier, batcher: Batcher, keys: Ke
         return Response(page, media_type=kind)
 
 
-def _state_limits(app: FastAPI, settings: Settings) -> None:
+def _state_limits(app: FastAPI, settings: Settings, labels: Sequence[str]) -> None:
     """Write the limits that are in force into the OpenAPI document."""
     schemas = app.openapi()["components"]["schemas"]
     text = {"type": "string", "maxLength": settings.max_chars}
     schemas["ClassifyRequest"]["properties"]["texts"] |= {"items": text, "maxItems": settings.max_texts}
+    for name in ("ClassifyRequest", "StreamRequest"):
+        schemas[name]["properties"]["thresholds"] |= thresholds_schema(labels)
     schemas["TextPart"]["properties"]["text"] |= text
     schemas["StreamLine"]["properties"]["text"] |= text
     schemas["StreamRequest"]["properties"]["lines"] |= {"maxItems": settings.max_texts}

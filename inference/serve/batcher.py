@@ -17,9 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from zhenyan.inference.classifier import Prediction
+from zhenyan.inference.classifier import Classifier, Prediction
 
-Predict = Callable[[Sequence[str], bool], list[Prediction]]
+# Texts, whether to find evidence, and for each text by whose thresholds it is decided (None: as the service decides).
+Predict = Callable[[Sequence[str], bool, Sequence[Classifier | None]], list[Prediction]]
 _OVERHEAD = 8  # characters that a text costs beyond its own
 _LEAST = 256  # characters that a batch with evidence may have, where the budget allows
 _MARGIN = 0.75  # share of the deadline that is promised away: the pace may fall while a job waits
@@ -77,6 +78,7 @@ class _Job:
     future: asyncio.Future[list[Prediction]]
     costs: Sequence[int]  # of each text
     left: int  # cost of what is not scored yet
+    decider: Classifier | None = None
     at: int = 0  # first text not taken yet
     turn: float = 0.0  # expected seconds of the texts taken since it came to the head of the queue
     results: list[Prediction] = field(default_factory=list)
@@ -156,11 +158,16 @@ class Batcher:
         """Seconds that a job would wait if it came now."""
         return self.expected_wait(self._seconds_of(job), max(job.costs, default=0) > self._full(job.explain))
 
-    def submit(self, texts: Sequence[str], explain: bool) -> asyncio.Future[list[Prediction]]:
-        """Predictions to come; Overloaded when they could not be had within the deadline. Cancel it to leave."""
+    def submit(
+        self, texts: Sequence[str], explain: bool, decider: Classifier | None = None
+    ) -> asyncio.Future[list[Prediction]]:
+        """Predictions to come; Overloaded when they could not be had within the deadline. Cancel it to leave.
+
+        `decider`: whose thresholds decide; texts of all deciders are scored together.
+        """
         costs = [cost([text]) for text in texts]
         loop = asyncio.get_running_loop()
-        job = _Job(texts, explain, loop.create_future(), costs, sum(costs))
+        job = _Job(texts, explain, loop.create_future(), costs, sum(costs), decider)
         own, wait = self._seconds_of(job), self._wait_of(job)
         # A job longer than the deadline is accepted when the way is free, or it never would be.
         if wait > (longest := _MARGIN * self.deadline - min(own, self.deadline / 2)):
@@ -296,9 +303,10 @@ class Batcher:
         texts = [text for job, part in portions for text in job.texts[part]]
         if not texts:
             return
-        started = time.perf_counter()
+        deciders = [job.decider for job, part in portions for _ in job.texts[part]]
+        started, loop = time.perf_counter(), asyncio.get_running_loop()
         try:
-            results = await asyncio.get_running_loop().run_in_executor(self._executor, self.predict, texts, explain)
+            results = await loop.run_in_executor(self._executor, self.predict, texts, explain, deciders)
         except Exception as error:
             for portion in portions if len(portions) > 1 else []:
                 await self._score([portion], explain)

@@ -32,13 +32,23 @@ class _Given(_Model):
         return {key: data[key] for key in (*known, unknown) if key in data}
 
 
-class ClassifyRequest(_Given):
-    """Texts to classify."""
+class _Wanted(_Given):
+    """How texts are decided and told."""
 
-    texts: Annotated[list[str], Field(min_length=1, fail_fast=True, description="utterances or pieces of copy")]
     evidence: Annotated[
         bool, Field(strict=True, description="also find the words that carried each decision (slower)")
     ] = True
+    # Not `dict[str, float]`: of a million wrong numbers each would be gathered as a fault of its own.
+    thresholds: Annotated[
+        dict[Any, Any],
+        Field(description="for this request, by label id: the probability from which a text is decided as it"),
+    ] = {}
+
+
+class ClassifyRequest(_Wanted):
+    """Texts to classify."""
+
+    texts: Annotated[list[str], Field(min_length=1, fail_fast=True, description="utterances or pieces of copy")]
 
 
 class EvidenceSpan(_Model):
@@ -146,13 +156,10 @@ class StreamLine(_Given):
     end: _Seconds | None = None
 
 
-class StreamRequest(_Given):
+class StreamRequest(_Wanted):
     """Lines of one stream, in order."""
 
     lines: Annotated[list[StreamLine], Field(min_length=1, fail_fast=True, description="what was said, in order")]
-    evidence: Annotated[
-        bool, Field(strict=True, description="also find the words that carried each decision (slower)")
-    ] = True
 
     def told(self) -> list[Line]:
         """The lines as the classifier reads them."""

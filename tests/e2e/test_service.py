@@ -49,7 +49,7 @@ def test_openapi(tmp_path):
             cwd=tmp_path, capture_output=True, text=True,
         )  # fmt: skip
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
-    assert "6/6" in run.stdout
+    assert "7/7" in run.stdout
 
 
 def refusal(response: httpx.Response, status: int) -> dict:
@@ -170,11 +170,11 @@ def test_a_wrong_route_is_told_the_known_ones(http, method, path, status):
     message = refusal(http.request(method, path), status)["message"]
     assert (
         message.startswith(f"{method} {path}: ")
-        and "POST /v1/classify, POST /v1/moderations, POST /v1/stream, GET /health" in message
+        and "POST /v1/classify, POST /v1/moderations, POST /v1/stream, GET /v1/labels, GET /health" in message
     )
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/v1/labels"])
 def test_probes_answer_head(http, path):
     answer = http.head(path)
     assert answer.status_code == 200 and not answer.content

@@ -19,7 +19,7 @@ class Scorer:
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds, self.calls = seconds, []
 
-    def __call__(self, texts, explain):
+    def __call__(self, texts, explain, deciders):
         self.calls.append((list(texts), explain))
         time.sleep(self.seconds * cost(texts))
         if any("坏" in text for text in texts):
@@ -89,6 +89,21 @@ def test_a_batch_with_evidence_is_small_however_fast_the_last_ones_were(budget, 
     assert max(cost(batch) for batch, explain in scorer.calls if not explain) > min(budget, 1500) - 20
 
 
+def test_requests_that_are_decided_otherwise_are_scored_together_each_text_with_its_own_decider():
+    asked = []
+
+    def scorer(texts, explain, deciders):
+        asked.append(dict(zip(texts, deciders, strict=True)))
+        return [Prediction(text, (), {}) for text in texts]
+
+    async def body(batcher):
+        jobs = ((["甲", "乙"], "strict"), (["丙"], None), (["丁"], "loose"))
+        await asyncio.gather(*(batcher.submit(own, False, decider) for own, decider in jobs))
+
+    run(scorer, body, budget=1000)
+    assert asked == [{"甲": "strict", "乙": "strict", "丙": None, "丁": "loose"}]
+
+
 def test_one_jobs_fault_stays_its_own():
     async def body(batcher):
         jobs = [batcher.submit([text, text], False) for text in ("好", "坏", "很好")]
@@ -116,7 +131,7 @@ class Held:
     def __init__(self):
         self.free, self.held, self.most = threading.Event(), 0, 0
 
-    def __call__(self, texts, explain):
+    def __call__(self, texts, explain, deciders):
         if any(cost([text]) > 100 for text in texts):
             assert len(texts) == 1
             self.held += 1
@@ -258,7 +273,7 @@ def test_a_waiting_job_is_refused_at_its_deadline_not_after_the_batch_before_it(
     """The batch ends only when the refusal has been seen."""
     seen = threading.Event()
 
-    def scorer(texts, explain):
+    def scorer(texts, explain, deciders):
         if "长" in texts:
             assert seen.wait(10)
         return [Prediction(text, (), {}) for text in texts]
@@ -308,7 +323,7 @@ def test_one_who_leaves_while_being_scored_stops_nobody():
             leaver.cancel()
             gone.set()
 
-        def scorer(texts, explain):
+        def scorer(texts, explain, deciders):
             loop.call_soon_threadsafe(leave)
             assert gone.wait(10)
             return [Prediction(text, (), {}) for text in texts]
@@ -350,7 +365,7 @@ def test_stop_does_not_wait_for_a_text_whose_caller_has_gone():
     """A stop that had told its last clients that it is over went on for as long as the scorer took."""
     begun, free = threading.Event(), threading.Event()
 
-    def scorer(texts, explain):
+    def scorer(texts, explain, deciders):
         begun.set()
         assert free.wait(20)
         return [Prediction(text, (), {}) for text in texts]

@@ -91,7 +91,7 @@ def test_the_threshold_is_the_one_the_run_decided_by(run, bundle):
     asked = {"runtime": "onnxruntime", "min_score": 0.8, "labels": ["food_safety"], "context": False}
     (run.path / "manifest.json").write_text(json.dumps(run.manifest | {"options": asked}), encoding="utf-8")
     case = make_case(run, bundle, "f000001")
-    assert case["options"] == {"min_score": 0.8, "labels": ["food_safety"], "context": False}
+    assert case["options"] == {"min_score": 0.8, "thresholds": None, "labels": ["food_safety"], "context": False}
     assert (case["finding"]["threshold"], differing(case, Stub(bundle))) == (0.8, [])
     assert differing(case, Stub(bundle, 0.7)) == ["score", "at or above the threshold"]
 

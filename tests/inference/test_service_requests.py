@@ -6,11 +6,14 @@ import itertools
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
+from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.classifier import Prediction
+from zhenyan.inference.law import citation
 from zhenyan.inference.serve import batcher, observe
 from zhenyan.inference.serve.app import create_app
 from zhenyan.inference.serve.keys import KeyFile
@@ -25,20 +28,19 @@ PART = {"type": "text", "text": "a"}
 @pytest.fixture(scope="module")
 def http():
     """A client of an application that isn't ready: enough for what is refused before it is scored."""
-    nothing = SimpleNamespace(bundle=SimpleNamespace(id="none"))
+    nothing = SimpleNamespace(bundle=SimpleNamespace(id="none", label_ids=("a", "b")))
     return TestClient(create_app(Settings(), nothing), follow_redirects=False)
 
 
-def scorer(scored: list[str], folder: Path = Path("none")) -> SimpleNamespace:
+def scorer(scored: list[str], folder: Path = Path("none"), bundle: Any = None) -> SimpleNamespace:
     """A model that finds nothing and notes what it has scored; its bundle's probes are hits above a half."""
 
-    def predict(texts, explain):
+    def predict(texts, explain, deciders):
         scored.extend(texts)
         return [Prediction(text, (), {}) for text in texts]
 
-    bundle = SimpleNamespace(id="none", folder=folder)
     return SimpleNamespace(
-        bundle=bundle,
+        bundle=bundle or SimpleNamespace(id="none", label_ids=("a", "b"), folder=folder),
         predict=predict,
         clear_cache=lambda: None,
         decide=lambda row: [each for each in row if each > 0.5],
@@ -66,6 +68,22 @@ def test_of_many_faults_few_are_gathered(model, body):
     ("classify", ["a"], "body",
      "body: Input should be a valid dictionary or object to extract fields from, given a list of 1"),
     ("classify", {"texts": ["a"], "input.": 1}, "input.", "input.: Extra inputs are not permitted, given 1"),
+    ("classify", {"texts": ["a"], "thresholds": {"a": 0.5, "c": 0.5} | dict.fromkeys(map(str, range(MANY)), 1)}, "thresholds.c",
+     "thresholds.c: unknown label; this model has a, b"),
+    ("classify", {"texts": ["a"], "thresholds": {"a": 1, "b": 0}}, "thresholds.b",
+     "thresholds.b: expected a number over 0 and up to 1, given 0"),
+    ("classify", {"texts": ["a"], "thresholds": {"a": 1.01}}, "thresholds.a",
+     "thresholds.a: expected a number over 0 and up to 1, given 1.01"),
+    ("classify", {"texts": ["a"], "thresholds": {"a": "0.5"}}, "thresholds.a",
+     'thresholds.a: expected a number over 0 and up to 1, given "0.5"'),
+    ("classify", {"texts": ["a"], "thresholds": {"a": True}}, "thresholds.a",
+     "thresholds.a: expected a number over 0 and up to 1, given true"),
+    ("classify", {"texts": ["a"], "thresholds": {"a": None}}, "thresholds.a",
+     "thresholds.a: expected a number over 0 and up to 1, given null"),
+    ("classify", {"texts": ["a"], "thresholds": {"\ud800": 1}}, "thresholds.\ud800",
+     "thresholds.\ud800: unknown label; this model has a, b"),
+    ("classify", {"texts": ["a"], "thresholds": [["a", 0.5]]}, "thresholds",
+     "thresholds: Input should be a valid dictionary, given a list of 1"),
     ("moderations", {"input": 5}, "input", f"{WRONG_INPUT}; given 5"),
     ("moderations", {"input": []}, "input", f"{WRONG_INPUT}; given a list of 0"),
     ("moderations", {"input": {"0": 1}}, "input", f"{WRONG_INPUT}; given an object with 0"),
@@ -109,7 +127,7 @@ def test_of_two_keys_in_one_request_none_counts(tmp_path):
     """A proxy may have let the request pass for the one, and the last would win here."""
     file = tmp_path / "keys.json"
     known = KeyFile(file).add("shop")
-    http = TestClient(create_app(Settings(keys=file), SimpleNamespace(bundle=SimpleNamespace(id="none"))))
+    http = TestClient(create_app(Settings(keys=file), scorer([])))
     for keys in (["wrong", known], [known, "wrong"], [known, known]):
         answer = http.post("/v1/classify", json={}, headers=[("authorization", f"Bearer {key}") for key in keys])
         error = answer.json()["error"]
@@ -117,6 +135,52 @@ def test_of_two_keys_in_one_request_none_counts(tmp_path):
         assert error["message"] == "one authorization header is read, given 2; send one: Authorization: Bearer KEY"
         assert answer.headers["www-authenticate"] == "Bearer"
     assert http.post("/v1/classify", json={}, headers={"authorization": f"Bearer {known}"}).status_code == 422
+
+
+def test_a_request_is_decided_by_its_own_thresholds_and_the_next_by_the_bundles(classifier):
+    own = dict(zip(classifier.bundle.label_ids, classifier.bundle.thresholds, strict=True))
+    with TestClient(create_app(Settings(), classifier)) as client:
+
+        def decided(**asked):
+            (answer,) = client.post("/v1/classify", json={"texts": ["全网销量第一"], **asked}).json()["results"]
+            assert {span["label"] for span in answer["evidence"]} == set(answer["labels"])
+            return answer["labels"], answer["scores"]
+
+        labels, scores = decided()
+        assert labels == ["false_propaganda"] and scores["price_fraud"] < own["price_fraud"]
+        lower = {"price_fraud": scores["price_fraud"] * 0.99, "false_propaganda": 1}
+        assert decided(thresholds=lower) == (["price_fraud"], pytest.approx(scores, abs=1e-5))
+        assert decided(thresholds={}) == decided() == (labels, pytest.approx(scores, abs=1e-5))
+        stated = client.get("/openapi.json").json()["components"]["schemas"]["ClassifyRequest"]["properties"][
+            "thresholds"
+        ]
+        assert list(stated["properties"]) == list(own) and stated["additionalProperties"] is False
+
+
+def test_labels_are_told_with_law_and_threshold():
+    bundle = load_bundle()
+    with TestClient(create_app(Settings(), scorer([], bundle=bundle))) as client:
+        answer = client.get("/v1/labels", headers={"x-request-id": "mine"})
+        assert (answer.status_code, answer.headers["x-request-id"]) == (200, "mine")
+        told = answer.json()
+        assert client.head("/v1/labels").status_code == 200 and client.post("/v1/labels", json={}).status_code == 405
+    assert told["model"] == bundle.id
+    assert [one["threshold"] for one in told["labels"]] == list(bundle.thresholds)
+    for one, label in zip(told["labels"], bundle.labels, strict=True):
+        assert (one["id"], one["name_zh"], one["name_en"]) == (label.id, label.name_zh, label.name_en)
+        assert (one["definition_zh"], one["definition"]) == label.defined
+        assert (one["citation_zh"], one["citation"]) == citation(label.articles)
+        assert one["articles"] == [dict(article) for article in label.articles]
+        assert one["penalty"] == dict(label.penalty) and one["law_as_of_zh"] == label.law_as_of_zh
+
+
+def test_labels_need_a_key_where_keys_are_asked_for(tmp_path):
+    known = KeyFile(tmp_path / "keys.json").add("shop")
+    client = TestClient(create_app(Settings(keys=tmp_path / "keys.json"), scorer([], bundle=load_bundle())))
+    assert client.get("/v1/labels").status_code == 401
+    assert client.get("/v1/labels", headers={"authorization": f"Bearer {known}"}).status_code == 200
+    route = client.get("/openapi.json").json()["paths"]["/v1/labels"]["get"]
+    assert "401" in route["responses"] and "422" not in route["responses"] and route["security"] == [{"HTTPBearer": []}]
 
 
 @pytest.mark.parametrize(("path", "body", "key"), [
@@ -165,10 +229,11 @@ def test_a_warm_up_that_misses_the_deadline_is_no_reason_not_to_start(monkeypatc
 
 @pytest.mark.parametrize(("body", "status", "message"), [
     (b"", 400, "body: not JSON: it is empty; send an object"),
+    (b'{"texts": ["a"], "x": NaN}', 400, "body: not JSON: NaN is no number of JSON at character 0"),
     (b"null", 422, "body: Input should be a valid dictionary or object to extract fields from, given null"),
 ])  # fmt: skip
-def test_an_empty_body_is_no_json(http, body, status, message):
-    """FastAPI takes it for null."""
+def test_what_python_takes_for_json_and_isnt_is_refused(http, body, status, message):
+    """FastAPI takes an empty body for null, and Python's JSON knows NaN."""
     answer = http.post("/v1/classify", content=body, headers={"content-type": "application/json"})
     error = answer.json()["error"]
     assert (answer.status_code, error["param"], error["message"]) == (status, "body", message)

@@ -120,6 +120,7 @@ def test_options_hold_for_two_lines_too(classifier, service):
         assert bool(hits(narrowed.classify_stream(STREAM[:2]))) is found
     context = asked(service, STREAM[:2], evidence=False)[1]["context"]
     assert context["labels"] == ["food_safety"] and context["evidence"] == []
+    assert asked(service, STREAM[:2], thresholds={"food_safety": 0.999})[1]["context"] is None
 
 
 @pytest.mark.parametrize(("lines", "told"), [
@@ -181,11 +182,11 @@ def test_two_lines_wait_in_the_queue_like_any_text(service, monkeypatch):
     submit = Batcher.submit
     sent = []
 
-    def full(self, texts, explain):
+    def full(self, texts, explain, decider):
         sent.append(list(texts))
         if len(sent) > 1:
             raise Overloaded(3.0, 1.0, 4.0)
-        return submit(self, texts, explain)
+        return submit(self, texts, explain, decider)
 
     monkeypatch.setattr(Batcher, "submit", full)
     answer = service.post("/v1/stream", json={"lines": [{"text": SLEEPLESS}, {"text": GUMMY}]})
@@ -198,6 +199,6 @@ def test_a_line_alone_is_asked_for_once(service, monkeypatch):
     submit = Batcher.submit
     sent = []
     monkeypatch.setattr(
-        Batcher, "submit", lambda self, texts, explain: (sent.append(texts), submit(self, texts, explain))[1]
+        Batcher, "submit", lambda self, texts, *more: (sent.append(texts), submit(self, texts, *more))[1]
     )
     assert asked(service, [Line(GUMMY)])[0]["context"] is None and sent == [[GUMMY]]
