@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zhenyan.inference import normalise
-from zhenyan.inference.errors import BundleError
+from zhenyan.inference.errors import BundleError, OtherRelease
 from zhenyan.inference.law import citation, foremost
 
 if TYPE_CHECKING:
@@ -186,12 +186,12 @@ def _wrong(folder: Path, name: str, expected: str, value: Any) -> BundleError:
 
 def _verify(folder: Path, manifest: Any) -> None:
     if isinstance(manifest, dict) and manifest.get("format") != FORMAT:
-        raise BundleError(f"{folder}: bundle format {manifest.get('format')!r}; this version reads format {FORMAT}")
+        raise OtherRelease(f"{folder}: bundle format {manifest.get('format')!r}; this version reads format {FORMAT}")
     _check_shape(folder, manifest)
     if manifest.get("normaliser") != normalise.VERSION:
-        raise BundleError(
+        raise OtherRelease(
             f"{folder}: made for text normaliser {manifest.get('normaliser')!r}, this version has "
-            f"{normalise.VERSION}; use the zhenyan version that made it or export it again"
+            f"{normalise.VERSION}; {_reader(manifest)}, or export it again"
         )
     for name in files_of(manifest):
         want = manifest["sha256"].get(name)
@@ -204,6 +204,13 @@ def _verify(folder: Path, manifest: Any) -> None:
         raise BundleError(
             f"{folder / MANIFEST}: bundle_id is {manifest['bundle_id']!r}, its files make {found}; copy the bundle again"
         )
+
+
+def _reader(manifest: Mapping[str, Any]) -> str:
+    """Which zhenyan reads a bundle: a release's minor number is its text normaliser's, but all before 0.10.0 were called 0.1.0."""
+    made, commit = manifest.get("normaliser"), manifest.get("commit")
+    line = f"use zhenyan 0.{made}.x, which reads it" if type(made) is int else "use the zhenyan version that made it"
+    return f"{line} (made at commit {commit[:12]})" if isinstance(commit, str) and commit != "unknown" else line
 
 
 def _check_whole(model: Path) -> None:

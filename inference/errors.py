@@ -14,6 +14,10 @@ class BundleError(ZhenyanError):
     """A bundle folder is missing, incomplete, altered or of a format this version can't read."""
 
 
+class OtherRelease(BundleError):
+    """A bundle of a format or for a text normaliser that another version of zhenyan has."""
+
+
 class InputError(ZhenyanError):
     """An input file, column or row can't be read as asked."""
 

@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from zhenyan.inference import normalise
 
 
 def test_a_source_distribution_holds_no_tests_that_cannot_run_there(root: Path, tmp_path: Path):
@@ -30,3 +31,9 @@ def test_a_source_distribution_holds_no_tests_that_cannot_run_there(root: Path, 
     with tarfile.open(tmp_path / "dist" / done.stdout.splitlines()[-1]) as packed:
         names = [name.partition("/")[2] for name in packed.getnames()]
     assert "inference/serve/__init__.py" in names and not [name for name in names if name.startswith("tests")]
+
+
+def test_the_minor_version_is_the_text_normalisers(root: Path):
+    """What reads a bundle is named by its normaliser: zhenyan 0.10.x where that is 10."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"].startswith(f"0.{normalise.VERSION}.")

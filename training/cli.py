@@ -174,7 +174,10 @@ def check(
 
 
 def evaluate(
-    model: Annotated[Path | None, typer.Option(help="Bundle folder; the bundled model by default.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Bundle folder, runs:/ID or models:/zhenyan@champion; the bundled model by default."),
+    ] = None,
     rows: Annotated[
         list[str] | None,
         typer.Option(

@@ -1,14 +1,15 @@
-"""`zhenyan compare`, `promote`, `rollback` and `sync`."""
+"""`zhenyan compare`, `promote`, `rollback`, `versions`, `pull` and `sync`."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from zhenyan.inference.errors import ConfigError
+from zhenyan.inference.errors import BundleError, ConfigError, OtherRelease
 from zhenyan.training.extras import need_extra
 
 _CONFIG = Annotated[Path, typer.Option(help="Configuration with the label schema, rows and MLflow address.")]
@@ -16,26 +17,22 @@ _ROWS = Annotated[
     list[str] | None,
     typer.Option(help="Labelled JSON Lines files, written or hashed; the written test split by default; repeatable."),
 ]
+_NAME = Annotated[str, typer.Option(help="Registered model name.")]
 _DEFAULT = Path("configs/train/default.yaml")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (compare, promote, rollback, sync):
+    for command in (compare, promote, rollback, versions, pull, sync):
         app.command()(command)
 
 
-def _measure(
-    a: str, b: str, config: Path, sets: list[str] | None, evasion: bool, other: bool = False
-) -> tuple[Any, Any]:
-    """The comparison of two models on the labelled rows, and the label schema; `other`: ConfigError when they are one."""
-    from zhenyan.inference.bundle import load_bundle
-    from zhenyan.training.compare import compare as measure
+def _rows(config: Path, sets: list[str] | None) -> tuple[Any, Any, Any]:
+    """The configuration, the label schema and the labelled rows to measure on."""
     from zhenyan.training.config import load_config
     from zhenyan.training.dataset import load_corpus
     from zhenyan.training.evaluate import labelled
     from zhenyan.training.evaluation_run import read_sets
-    from zhenyan.training.registry import resolve
     from zhenyan.training.schema import load_schema
 
     settings = load_config(config)
@@ -45,12 +42,24 @@ def _measure(
         if sets
         else load_corpus(settings.data, schema, ("test",)).test
     )
+    return settings, schema, labelled(rows, schema.ids)
+
+
+def _measure(
+    a: str, b: str, config: Path, sets: list[str] | None, evasion: bool, other: bool = False
+) -> tuple[Any, Any]:
+    """The comparison of two models on the labelled rows, and the label schema; `other`: ConfigError when they are one."""
+    from zhenyan.inference.bundle import load_bundle
+    from zhenyan.training.compare import compare as measure
+    from zhenyan.training.registry import resolve
+
+    settings, schema, data = _rows(config, sets)
     with TemporaryDirectory(prefix="zhenyan-") as scratch:
         folders = [resolve(name, settings.tracking, Path(scratch) / side) for side, name in (("a", a), ("b", b))]
         first, second = (load_bundle(folder).id for folder in folders)
         if other and first == second:
             raise ConfigError(f"{a} and {b}: both are {first}; give two models")
-        return measure(*folders, labelled(rows, schema.ids), schema, evasion), schema
+        return measure(*folders, data, schema, evasion), schema
 
 
 def compare(
@@ -59,13 +68,24 @@ def compare(
     rows: _ROWS = None,
     config: _CONFIG = _DEFAULT,
     evasion: Annotated[bool, typer.Option(help="Also compare under every disguise (slow).")] = False,
-    flips: Annotated[int, typer.Option(min=0, help="Print this many rows that are decided differently.")] = 10,
+    flips: Annotated[
+        int,
+        typer.Option(min=0, help="Show this many rows that are decided differently; 0: no text, in --json neither."),
+    ] = 10,
+    record: Annotated[Path | None, typer.Option("--json", help="JSON file with all that was measured.")] = None,
 ) -> None:
     """Compare two models on the same rows: per-label differences with paired bootstrap intervals, flips, slices, speed."""
     need_extra()
-    from zhenyan.training.compare import comparison_view
+    from zhenyan.training.compare import comparison_view, write_comparison
+    from zhenyan.training.outputs import keep_inputs, make_folder
+    from zhenyan.training.rows import expand
 
+    if record:
+        keep_inputs("--json", record, expand(rows or []))
+        make_folder("--json", record)
     found, _ = _measure(a, b, config, rows, evasion, other=True)
+    if record:
+        write_comparison(record, found, flips)
     console = Console(width=140)
     for table in comparison_view(found):
         console.print(table)
@@ -86,7 +106,11 @@ def promote(
     challenger: Annotated[
         bool, typer.Option("--challenger", help="Only register it, under the alias challenger.")
     ] = False,
-    name: Annotated[str, typer.Option(help="Registered model name.")] = "zhenyan",
+    absolute_gates: Annotated[
+        bool,
+        typer.Option("--absolute-gates", help="Only the gates on itself: for a champion that can't be loaded here."),
+    ] = False,
+    name: _NAME = "zhenyan",
 ) -> None:
     """Make a bundle the champion if it passes every gate against the present one; each failed gate is named."""
     need_extra()
@@ -94,15 +118,20 @@ def promote(
     from zhenyan.training import registry
     from zhenyan.training.config import load_config
     from zhenyan.training.promote import load_gates
+    from zhenyan.training.versions import promotion_tags
 
-    if challenger and (rows or gates):
-        raise ConfigError("--challenger measures nothing: leave --rows and --gates to the promotion after it")
+    if challenger and (rows or gates or absolute_gates):
+        raise ConfigError(
+            "--challenger measures nothing: leave --rows, --gates and --absolute-gates to the promotion after it"
+        )
     settings = load_config(config)
     if gates:
         load_gates(gates)  # its faults are told though there may be no champion yet to compare with
     shelf = registry.Registry(settings.tracking, name)
     champion = shelf.version(registry.CHAMPION)
     chosen = shelf.registered(candidate)  # looked up once: an alias may be moved while the gates are measured
+    checks: list[Any] = []
+    held_to = "nothing, as the first champion"
     with TemporaryDirectory(prefix="zhenyan-") as scratch:
         folder = registry.resolve(chosen.address if chosen else candidate, settings.tracking, Path(scratch))
         measured = load_bundle(folder).id
@@ -111,7 +140,7 @@ def promote(
                 raise ConfigError(
                     f"{candidate} is {name} version {champion.number}, the champion already; nothing was changed"
                 )
-            _pass_gates(candidate, champion.address, folder, config, rows, gates)
+            checks, held_to = _pass_gates(candidate, champion, folder, config, rows, gates, absolute_gates)
             if shelf.version(registry.CHAMPION) != champion:
                 raise ConfigError(f"{name}: another version became champion meanwhile; run promote again")
             if load_bundle(folder).id != measured:
@@ -121,37 +150,115 @@ def promote(
         shelf.point(registry.CHALLENGER, version.number)
         typer.echo(f"{name} version {version.number} ({version.bundle_id}) is challenger")
         return
+    # Before the alias moves: rather a record too many than a champion without one.
+    shelf.note(version, promotion_tags(checks, held_to))
     old = shelf.promote(version)
     before = f"; version {old.number} is previous" if old else ""
     typer.echo(f"{name} version {version.number} ({version.bundle_id}) is champion{before}")
 
 
 def _pass_gates(
-    candidate: str, champion: str, folder: Path, config: Path, sets: list[str] | None, gates: Path | None
-) -> None:
-    """Print every bound with what was measured; ConfigError names those that fail."""
+    candidate: str, champion: Any, folder: Path, config: Path, sets: list[str] | None, gates: Path | None, alone: bool
+) -> tuple[list[Any], str]:
+    """Print every bound with what was measured; returns them and, in words, what they held it to. ConfigError names those that fail."""
     from zhenyan.training.export import gate_table
-    from zhenyan.training.promote import GATES, checks, load_gates
+    from zhenyan.training.promote import GATES, checks, checks_alone, load_gates
 
-    bounds = load_gates(gates or GATES)
-    evasion = (bounds.evasion_mean_fall, bounds.evasion_worst_fall) != (None, None)
-    found, schema = _measure(champion, str(folder), config, sets, evasion)
-    results = checks(found, bounds, schema)
+    file = gates or GATES
+    bounds = load_gates(file)
+    against = f"{champion.name} version {champion.number} ({champion.bundle_id})"
+    if alone:
+        settings, schema, data = _rows(config, sets)
+        _need_other_release(champion, settings.tracking)
+        results = checks_alone(folder, data, bounds, schema)
+        held_to = (
+            f"{len(results)} checks of {file} on itself alone; against {against}, which another zhenyan reads, not checked: "
+            f"{', '.join(bounds.relative)}"
+        )
+    else:
+        try:
+            found, schema = _measure(champion.address, str(folder), config, sets, bounds.evasion)
+        except OtherRelease as error:  # the candidate was loaded before
+            raise ConfigError(
+                f"{error}. So nothing can be compared with the champion: promote with --absolute-gates holds {candidate} to the "
+                f"bounds that need none, and leaves out {', '.join(bounds.relative)}"
+            ) from None
+        results = checks(found, bounds, schema)
+        held_to = f"{len(results)} checks of {file} against {against}"
     Console(width=140).print(gate_table(results))
+    typer.echo(f"held to {held_to}")
     if failed := [check.name for check in results if not check.passed]:
         raise ConfigError(f"{candidate} stays out: {'; '.join(failed)}")
+    return results, held_to
+
+
+def _need_other_release(champion: Any, tracking: Any) -> None:
+    """ConfigError when this version of zhenyan can load the champion."""
+    from zhenyan.training.registry import resolve
+
+    with TemporaryDirectory(prefix="zhenyan-") as scratch, suppress(OtherRelease):
+        resolve(champion.address, tracking, Path(scratch))
+        raise ConfigError(f"{champion.address} can be compared with: leave --absolute-gates out")
 
 
 def rollback(
-    config: _CONFIG = _DEFAULT, name: Annotated[str, typer.Option(help="Registered model name.")] = "zhenyan"
+    to: Annotated[
+        int | None, typer.Option(min=1, help="Version to put back; the previous champion by default.")
+    ] = None,
+    config: _CONFIG = _DEFAULT,
+    name: _NAME = "zhenyan",
 ) -> None:
-    """Put the previous champion back."""
+    """Put the previous champion back, or an earlier version; one that this version of zhenyan can't load is refused."""
+    need_extra()
+    from zhenyan.training.config import load_config
+    from zhenyan.training.registry import Registry, resolve
+    from zhenyan.training.versions import rollback_tags
+
+    settings = load_config(config)
+    shelf = Registry(settings.tracking, name)
+    back, gone = shelf.earlier(to)
+    with TemporaryDirectory(prefix="zhenyan-") as scratch:
+        try:
+            resolve(back.address, settings.tracking, Path(scratch))
+        except (BundleError, ConfigError) as error:
+            raise ConfigError(f"{error}; {name} version {gone.number} stays champion") from None
+    if to and not back.promoted:
+        typer.echo(f"{name} version {to} has no record of a promotion: that it passed the gates isn't known", err=True)
+    shelf.note(back, rollback_tags())
+    shelf.rollback(back, gone)
+    typer.echo(f"{name} version {back.number} ({back.bundle_id}) is champion again; version {gone.number} is previous")
+
+
+def versions(config: _CONFIG = _DEFAULT, name: _NAME = "zhenyan") -> None:
+    """List the registered versions: aliases, bundle, when and by whom each became champion, and what the gates held it to."""
     need_extra()
     from zhenyan.training.config import load_config
     from zhenyan.training.registry import Registry
+    from zhenyan.training.versions import listing
 
-    now, gone = Registry(load_config(config).tracking, name).rollback()
-    typer.echo(f"{name} version {now.number} ({now.bundle_id}) is champion again; version {gone.number} is previous")
+    Console(width=160).print(listing(Registry(load_config(config).tracking, name)))
+
+
+def pull(
+    model: Annotated[str, typer.Argument(help="models:/zhenyan@champion, models:/NAME/NUMBER or runs:/ID.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Bundle folder to write; an earlier bundle there is replaced.")
+    ],
+    config: _CONFIG = _DEFAULT,
+) -> None:
+    """Fetch a registered bundle, verify it and put it into a folder whole, for `--model FOLDER`; a service loads it on SIGHUP."""
+    need_extra()
+    from zhenyan.inference.bundle import load_bundle
+    from zhenyan.training.config import load_config
+    from zhenyan.training.placing import check_output, place, tidy
+    from zhenyan.training.registry import resolve
+
+    check_output(None, output)
+    tidy(output)
+    with TemporaryDirectory(prefix="zhenyan-") as scratch:
+        bundle = load_bundle(resolve(model, load_config(config).tracking, Path(scratch)))
+        place(bundle.folder, output)
+    typer.echo(f"{output}: bundle {bundle.id}; a service with this folder as its model loads it on SIGHUP")
 
 
 def sync(

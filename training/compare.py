@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 from zhenyan.inference.classifier import Classifier
+from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.training.evaluate import SLICES, Labelled, decider, evasion_table, label_columns
 from zhenyan.training.metrics import calibration, f1_samples, f1_score, interval, label_errors, resamples
 from zhenyan.training.schema import Schema
@@ -149,6 +151,13 @@ def speeds(pair: Sequence[Classifier], texts: list[str], alone: int = 100) -> li
         {"lines_per_second": len(texts) / float(best), "latency_ms": 1000 * float(latency)}
         for best, latency in zip(np.min(together, axis=0), np.median(taken, axis=0), strict=True)
     ]
+
+
+def write_comparison(path: Path, found: Comparison, flips: int) -> None:
+    """Write all that was measured as JSON, with verdicts, but of the rows decided differently only the first `flips`."""
+    verdicts = {name: d.verdict for name, d in (found.scores | found.slices).items()}
+    record = asdict(found) | {"verdicts": verdicts, "flipped": len(found.flips), "flips": found.flips[:flips]}
+    write_atomic(path, [json.dumps(record, ensure_ascii=False, indent=1).encode("utf-8", "replace")])
 
 
 def _seconds(classifier: Classifier, texts: list[str]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -33,6 +34,7 @@ from zhenyan.training.metrics import calibration_words, report
 from zhenyan.training.mistakes import error_records
 from zhenyan.training.outputs import keep_inputs, make_folder
 from zhenyan.training.public import read_labelled
+from zhenyan.training.registry import resolve
 from zhenyan.training.rows import Row, expand
 from zhenyan.training.schema import Schema, load_schema
 
@@ -86,14 +88,19 @@ def check_outputs(sets: list[str] | None, options: Options) -> None:
 
 
 def evaluate_bundle(
-    model: Path | None, sets: list[str] | None, config_path: Path, options: Options, console: Console
+    model: str | None, sets: list[str] | None, config_path: Path, options: Options, console: Console
 ) -> dict[str, Any]:
-    """Measure, print the tables, write page and record when asked; returns everything measured, as JSON holds it."""
+    """Measure, print the tables, write page and record when asked; returns everything measured, as JSON holds it.
+
+    `model` is what `registry.resolve` takes, None the bundled one.
+    """
     check_outputs(sets, options)
-    loaded = Classifier.load(model, explain=False)
+    config = load_config(config_path)
+    with TemporaryDirectory(prefix="zhenyan-") as scratch:
+        folder = resolve(model, config.tracking, Path(scratch)) if model is not None else None
+        loaded = Classifier.load(folder, explain=False)
     thresholds = chosen_thresholds(options.thresholds, loaded.bundle)
     classifier = loaded.with_thresholds(thresholds=thresholds)
-    config = load_config(config_path)
     schema = load_schema(config.data.label_schema)
     needed = [] if sets else ["test"]
     needed += ["train", "validation"] if options.baselines or options.explains else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import math
 import shutil
@@ -32,6 +31,7 @@ from zhenyan.training.evaluate import Labelled, labelled
 from zhenyan.training.metrics import f1_score
 from zhenyan.training.model_card import changelog_entry, model_card
 from zhenyan.training.modelling import MultiLabelClassifier, load_model
+from zhenyan.training.placing import check_output, place, tidy
 from zhenyan.training.predict import predict_as_read, sigmoid
 from zhenyan.training.provenance import git_commit, read_journal, rows_digest, use_threads
 from zhenyan.training.quantise import quantise, quantise_weights
@@ -201,54 +201,6 @@ def decide_anew(
     scores = sigmoid(predict_as_read(model, tokenizer, data.texts, config.encoder.max_tokens))
     chosen, _, metrics = decide(data, scores, own, config.thresholds)
     return Decisions(chosen, metrics)
-
-
-_LITTER = (".gitkeep", ".DS_Store")
-
-
-def check_output(run: Path, output: Path) -> None:
-    """ConfigError unless a bundle may stand at `output`: a new or empty folder, or that of an earlier bundle."""
-    try:
-        here, there = output.resolve(), run.resolve()
-    except (OSError, RuntimeError) as error:  # such as a link to itself
-        raise ConfigError(f"{output}: can't be a bundle folder ({error}); give a new folder") from None
-    if here.is_relative_to(there) or there.is_relative_to(here):
-        raise ConfigError(f"{output}: is, holds or lies in the run {run}; give a folder beside it")
-    try:
-        here.parent.mkdir(parents=True, exist_ok=True)
-        names = {path.name for path in here.iterdir()} - set(_LITTER) if here.exists() else set()
-    except OSError as error:
-        raise ConfigError(f"{output}: can't be a bundle folder ({error.strerror}); give a new folder") from None
-    if names and (MANIFEST not in names or names - {*FILES, MANIFEST, CARD}):  # other models have files of these names
-        raise ConfigError(f"{output}: holds something else than a bundle, which would be lost; give a new folder")
-
-
-def place(bundle: Path, output: Path) -> None:
-    """Move a copy of the folder `bundle` to `output`; what was there goes once the copy is whole.
-
-    Between two renames nothing is there: `tidy` puts the old one back where an export was killed just then.
-    """
-    output = output.resolve()
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as beside:
-        new = shutil.copytree(bundle, Path(beside) / "new")
-        old = output.rename(Path(beside) / "old") if output.exists() else None
-        try:
-            new.rename(output)
-        except BaseException:
-            if old:
-                old.rename(output)
-            raise
-
-
-def tidy(output: Path) -> None:
-    """Remove what an export that was killed while it placed its bundle left beside `output`; an old bundle is put back."""
-    output = output.resolve()
-    for left in output.parent.glob(f".{glob.escape(output.name)}.*"):
-        if not left.is_dir() or not {path.name for path in left.iterdir()} <= {"new", "old"}:
-            continue
-        if (left / "old").exists() and not output.exists():
-            (left / "old").rename(output)
-        shutil.rmtree(left)
 
 
 def report_bundle(run: Path, output: Path, config: TrainConfig, console: Console) -> None:

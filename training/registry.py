@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
@@ -24,16 +25,18 @@ from zhenyan.training.tracking import connect, experiment_id, reason, shown_uri,
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 MODEL_NAME = "zhenyan"
+PROMOTED = "promoted"  # the tag of the version
 _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow says of an alias, version or run
 
 
 @dataclass(frozen=True)
 class Version:
-    """One registered version."""
+    """One registered version; `promoted` says when and by whom, empty where no promotion was recorded."""
 
     name: str
     number: str
     bundle_id: str
+    promoted: str = field(default="", compare=False)
 
     @property
     def address(self) -> str:
@@ -131,24 +134,47 @@ class Registry:
             raise ConfigError(f"{address}: {reason(error)}{_instead_of(address, self.config, error)}") from None
 
     def _version(self, found: Any) -> Version:
-        return Version(self.name, str(found.version), str(found.tags.get("bundle_id", "")))
+        tags = found.tags
+        return Version(self.name, str(found.version), str(tags.get("bundle_id", "")), str(tags.get(PROMOTED, "")))
 
     def add(self, folder: Path, run_id: str | None = None) -> Version:
         """Register a bundle as a new version; ConfigError when MLflow doesn't take it."""
         bundle = load_bundle(folder)
-        try:
+        with self._told():
             info = log_bundle(folder, run_id, self.config, self.name)
             number = str(info.registered_model_version)
             self.client.set_model_version_tag(self.name, number, "bundle_id", bundle.id)
-        except (MlflowException, OSError) as error:  # what uploads raise is an OSError
-            raise ConfigError(f"MLflow at {shown_uri(self.config)}: {reason(error)}") from None
         return Version(self.name, number, bundle.id)
 
     def point(self, alias: str, number: str) -> None:
         """Let an alias point at a version; ConfigError when MLflow doesn't take it."""
-        try:
+        with self._told():
             self.client.set_registered_model_alias(self.name, alias, number)
-        except MlflowException as error:
+
+    def note(self, version: Version, tags: Mapping[str, str]) -> None:
+        """Keep tags at a version; ConfigError when MLflow doesn't take them."""
+        with self._told():
+            for key, value in tags.items():
+                self.client.set_model_version_tag(self.name, version.number, key, value)
+
+    def versions(self) -> tuple[list[ModelVersion], dict[str, str]]:
+        """MLflow's records of all versions, newest first, and the number that each alias points at.
+
+        ConfigError when there is no version.
+        """
+        with self._told():
+            found = self.client.search_model_versions(f"name='{self.name}'")
+            if not found:
+                raise ConfigError(f"--name {self.name}: no such model; {_versions(self.client, self.name)}")
+            aliases = self.client.get_registered_model(self.name).aliases
+        return sorted(found, key=lambda one: -int(one.version)), {k: str(v) for k, v in aliases.items()}
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What MLflow says, as a ConfigError with its address."""
+        try:
+            yield
+        except (MlflowException, OSError) as error:  # what uploads raise is an OSError
             raise ConfigError(f"MLflow at {shown_uri(self.config)}: {reason(error)}") from None
 
     def promote(self, new: Version) -> Version | None:
@@ -160,13 +186,22 @@ class Registry:
             self.point(CHAMPION, new.number)
         return old
 
-    def rollback(self) -> tuple[Version, Version]:
-        """Swap champion and previous; returns (new champion, the one taken down)."""
-        now, before = self.version(CHAMPION), self.version(PREVIOUS)
+    def earlier(self, number: int | None = None) -> tuple[Version, Version]:
+        """What a rollback puts back, the previous champion or the version `number`, and the champion it takes down.
+
+        ConfigError when there is none of either, or they are one.
+        """
+        now = self.version(CHAMPION)
+        before = self.registered(f"models:/{self.name}/{number}") if number else self.version(PREVIOUS)
         if now is None or before is None or now == before:
-            raise ConfigError(f"{self.name}: nothing to roll back to: no other version has the alias {PREVIOUS!r}")
-        self._move((CHAMPION, before.number), (PREVIOUS, now.number), now)
+            lacking = CHAMPION if now is None else PREVIOUS
+            why = "it is the champion" if now and number else f"no other version has the alias {lacking!r}"
+            raise ConfigError(f"{self.name}: nothing to roll back to: {why}; `zhenyan versions` lists those there are")
         return before, now
+
+    def rollback(self, before: Version, now: Version) -> None:
+        """Make `before` the champion and `now`, the champion, previous."""
+        self._move((CHAMPION, before.number), (PREVIOUS, now.number), now)
 
     def _move(self, first: tuple[str, str], second: tuple[str, str], was: Version | None) -> None:
         """Point two aliases at versions; when the second can't be, the first is put back to `was`.
@@ -211,7 +246,10 @@ def resolve(name: str, config: TrackingConfig, into: Path) -> Path:
     found = next((path.parent for path in folder.rglob("manifest.json")), None)
     if found is None:
         raise BundleError(f"{name}: no bundle among its artifacts")
-    stored = load_bundle(found).manifest
+    try:
+        stored = load_bundle(found).manifest
+    except BundleError as error:  # by the name that was given, not by that of a folder which will be gone
+        raise type(error)(str(error).replace(str(found.resolve()), name)) from None
     if recorded and (actual := bundle_id(stored["name"], stored["sha256"])) != recorded:
         raise BundleError(f"{name}: MLflow recorded bundle {recorded} but holds {actual}: its artifacts were altered")
     return found

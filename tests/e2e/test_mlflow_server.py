@@ -108,6 +108,10 @@ def test_promotion_refusal_challenger_and_rollback(server, bundles, small_config
     assert code == 0 and "version 1 is previous" in said and champion() == "2" and versions(client) == [1, 2]
     code, said = zhenyan("rollback", *config)
     assert code == 0 and "version 1" in said and "is champion again" in said and champion() == "1"
+    code, said = zhenyan("pull", CHAMPION, "-o", tmp_path / "served", *config)
+    assert code == 0 and load_bundle(tmp_path / "served").id == load_bundle(bundles["first"]).id
+    code, said = zhenyan("versions", *config)
+    assert code == 0 and said.count("promoted 20") == 2 and said.count("put back 20") == 1
     code, said = zhenyan("compare", CHAMPION, "models:/zhenyan/2", "--rows", tmp_path / "set.jsonl", *config)
     assert code == 0 and "0 of 200 rows are decided differently" in said
     code, said = zhenyan("compare", "models:/zhenyan@nobody", bundles["first"], *config)

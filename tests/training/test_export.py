@@ -18,7 +18,8 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli
 from zhenyan.training.config import ExportConfig
 from zhenyan.training.evaluate import Labelled
-from zhenyan.training.export import check_output, compare_decisions, export_run, in_one_window, place, tidy
+from zhenyan.training.export import compare_decisions, export_run, in_one_window
+from zhenyan.training.placing import check_output, place, tidy
 from zhenyan.training.train import train
 
 
@@ -136,7 +137,7 @@ def test_only_thresholds_and_the_export_can_be_set(tmp_path, item, said):
 def test_a_killed_export_loses_no_bundle(tmp_path, monkeypatch, killed, holds):
     for name in ("earlier", "later"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "name").write_text(name)
+        (tmp_path / name / "model.onnx").write_text(name)
     output, kept = tmp_path / "out[1]", tmp_path / ".out[1].mine"
     place(tmp_path / "earlier", output)
     (kept / "notes").mkdir(parents=True)
@@ -149,7 +150,7 @@ def test_a_killed_export_loses_no_bundle(tmp_path, monkeypatch, killed, holds):
     if killed == "between renames":
         output.rename(tmp_path / ".out[1].1/new")
     tidy(output)
-    assert (output / "name").read_text() == holds
+    assert (output / "model.onnx").read_text() == holds
     assert {path.name for path in tmp_path.iterdir()} == {"earlier", "later", "out[1]", ".out[1].mine"}
 
 

@@ -152,8 +152,17 @@ def test_what_can_not_be_measured_or_registered_is_said_before_it_is_tried(tmp_p
     for command, message in (
         (["compare", DEFAULT_BUNDLE, DEFAULT_BUNDLE, "--rows", rows], r"set\.jsonl:1: unknown label no_such"),
         (["promote", DEFAULT_BUNDLE, "--name", "bad/name"], "--name 'bad/name': a registered model's name"),
-        (["promote", DEFAULT_BUNDLE, "--challenger", "--rows", rows], "leave --rows and --gates to the promotion"),
+        (
+            ["promote", DEFAULT_BUNDLE, "--challenger", "--rows", rows],
+            "leave --rows, --gates and --absolute-gates to the promotion",
+        ),
         (["promote", DEFAULT_BUNDLE, "--challenger", "--gates", rows], "--challenger measures nothing"),
+        (["promote", DEFAULT_BUNDLE, "--challenger", "--absolute-gates"], "--challenger measures nothing"),
+        (["rollback", "--name", "other"], "other: nothing to roll back to: no other version has the alias 'champion'"),
+        (
+            ["versions", "--name", "other"],
+            "--name other: no such model; registered: nothing yet, zhenyan promote FOLDER",
+        ),
         (["promote", DEFAULT_BUNDLE, "--gates", rows], r"set\.jsonl: text: .*no such key"),  # the first version, too
     ):
         with pytest.raises(ConfigError, match=message):

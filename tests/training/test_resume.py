@@ -13,8 +13,8 @@ from rich.console import Console
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import train as training
 from zhenyan.training.dataset import Corpus
-from zhenyan.training.export import place
 from zhenyan.training.modelling import labels_of
+from zhenyan.training.placing import place
 from zhenyan.training.provenance import learned
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Change, former, load_schema
@@ -86,7 +86,10 @@ def test_a_bundle_that_can_not_be_put_in_place_leaves_the_old_one(tmp_path, monk
             raise OSError("no room")
         return rename(self, target)
 
-    with monkeypatch.context() as broken, pytest.raises(OSError, match="no room"):
+    with (
+        monkeypatch.context() as broken,
+        pytest.raises(ConfigError, match=r"bundle: a bundle can't be put there \(no room\)"),
+    ):
         broken.setattr(Path, "rename", fail)
         place(new, output)
     assert (output / "model.onnx").read_text() == "old"

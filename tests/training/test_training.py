@@ -21,9 +21,10 @@ from zhenyan.training.calibration import fit_scaling
 from zhenyan.training.config import DistilConfig, EncoderConfig, LossConfig
 from zhenyan.training.cross_validation import train_without
 from zhenyan.training.encoders.load import load_encoder
-from zhenyan.training.export import export_run, place
+from zhenyan.training.export import export_run
 from zhenyan.training.losses import label_loss, positive_weights
 from zhenyan.training.modelling import load_model
+from zhenyan.training.placing import place
 from zhenyan.training.predict import predict
 from zhenyan.training.progress import Stopped
 from zhenyan.training.schema import Change, former, load_schema
