@@ -11,7 +11,7 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 from zhenyan.inference import normalise
-from zhenyan.inference.bundle import FILES, bundle_id, load_bundle
+from zhenyan.inference.bundle import FILES, Bundle, bundle_id, load_bundle
 from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.review.database import Database, database_url, open_database
 from zhenyan.inference.review.intake import take_in
@@ -94,6 +94,11 @@ def make_site(folder: Path, findings: list[dict] | None = None, database: Databa
     """A site over a fresh run, with the reviewers of PEOPLE; SQLite unless a database is given."""
     bundle = load_bundle(make_bundle(folder / "bundle"))
     run = make_run(folder, findings or [finding(n) for n in range(1, 7)], bundle.id)
+    return site_over(run, bundle, database, **settings)
+
+
+def site_over(run: RunFolder, bundle: Bundle, database: Database | None = None, **settings) -> Site:
+    """A site over a run that is there, with the reviewers of PEOPLE."""
     database = database or open_database(database_url(run, None))
     chosen = Settings(**settings)
     site = Site(database, take_in(database, run, chosen), run, bundle, chosen)
@@ -111,11 +116,11 @@ def user(site: Site, name: str) -> User:
     return User(row.id, row.name, row.role, f"token of {name}")
 
 
-def decide(site: Site, key: str, labels: list[str] | None, name: str = "ann") -> None:
+def decide(site: Site, key: str, labels: list[str] | None, name: str = "ann", note: str | None = None) -> None:
     """One reviewer's decision on one finding, as `Desk.decide` takes it."""
     who = user(site, name)
     item = site.desk.open(who, key)
-    site.desk.decide(who, item.reading, item.version, labels)
+    site.desk.decide(who, item.reading, item.version, labels, note=note)
 
 
 def skip(site: Site, key: str, name: str = "ann") -> None:

@@ -29,7 +29,8 @@ _RUN = Annotated[Path, typer.Argument(help="A run's folder, or the output file o
 _DATABASE = Annotated[
     str | None,
     typer.Option(
-        envvar="ZHENYAN_DATABASE", help="postgresql://user@host/name; review.db in the run's folder by default."
+        envvar="ZHENYAN_DATABASE",
+        help="postgresql://user@host/name or sqlite:////folder/file.db; review.db in the run's folder by default.",
     ),
 ]
 _MODEL = Annotated[

@@ -94,23 +94,71 @@ class Desk:
             self._release(connection, user)
 
     def decide(
-        self, user: User, reading_id: int, version: int, labels: Sequence[str] | None, key: str | None = None
-    ) -> str:
+        self, user: User, reading_id: int, version: int, labels: Sequence[str] | None, key: str | None = None,
+        note: str | None = None,
+    ) -> str:  # fmt: skip
         """Keep a decision and return its action; Conflict when the page was out of date.
 
         `labels`: those that stand; None: the finding's own; empty: none, the line is compliant. `key`: the finding that
-        the page showed.
+        the page showed. `note`: the reason, as `notes.kept` gives it.
         """
-        now = self.settings.clock()
         with self.database.write() as connection:
             row = self._locked(connection, reading_id, key)
-            chosen = [row.label] if labels is None else sorted(set(labels))
-            self._finish(connection, user, row, version, {"state": "done", "labels": chosen, "decided": now})
-            state = self.settle_state(connection, row.finding_id)
-            action = "settle" if row.kind == "settle" else _ACTIONS[verdict(row.label, chosen)]
-            self._note(connection, user, action, row, {"labels": chosen, "state": state},
-                       seconds=(now - row.leased).total_seconds())  # fmt: skip
-            return action
+            return self._decide(connection, user, row, version, labels, note)
+
+    def decide_alike(
+        self, user: User, reading_id: int, version: int, labels: Sequence[str] | None, key: str | None = None,
+        note: str | None = None,
+    ) -> tuple[str, int]:  # fmt: skip
+        """As `decide`, and the same for the other findings that `alike` counts: the action, and how many these were.
+
+        Each has an entry of its own in the log. A dispute is settled alone.
+        """
+        # One at a time: two of them would wait for one another's findings.
+        with self.database.alone() as connection:
+            row = self._locked(connection, reading_id, key)
+            action = self._decide(connection, user, row, version, labels, note)
+            others = [] if row.kind == "settle" else self._others(connection, user, row.finding_id)
+            return action, sum(self._decide_other(connection, user, other, labels, note) for other in others)
+
+    def alike(self, user: User, item: Item) -> int:
+        """How many other findings with the same words and label are free for the user, counted up to COUNTED."""
+        with self.database.read() as connection:
+            return 0 if item.settles else len(self._others(connection, user, item.finding.id))
+
+    def _others(self, connection: Connection, user: User, finding_id: int) -> list[int]:
+        """A free reading of each other finding with the same words and label."""
+        own = connection.execute(sa.select(finding.c.label, finding.c.words).where(finding.c.id == finding_id)).one()
+        free = self._free(user, Wanted(label=own.label)).order_by(None).with_only_columns(sa.func.min(reading.c.id))
+        free = free.where(finding.c.words == own.words, finding.c.id != finding_id).group_by(finding.c.id)
+        return list(connection.scalars(free.limit(COUNTED)))
+
+    def _decide_other(
+        self, connection: Connection, user: User, reading_id: int, labels: Sequence[str] | None, note: str | None
+    ) -> bool:
+        """Whether the reading was still free, and so is decided."""
+        row = self._locked(connection, reading_id, None)
+        mine = sa.and_(
+            reading.c.id == reading_id, reading.c.version == row.version, reading.c.state == "open", self._unheld()
+        )
+        values = {"reviewer_id": user.id, "leased": None, "version": row.version + 1}
+        if connection.execute(reading.update().where(mine).values(**values)).rowcount != 1:
+            return False
+        self._decide(connection, user, row, row.version + 1, labels, note, timed=False)
+        return True
+
+    def _decide(
+        self, connection: Connection, user: User, row: Row[Any], version: int, labels: Sequence[str] | None,
+        note: str | None, timed: bool = True,
+    ) -> str:  # fmt: skip
+        """Keep a decision on a locked reading that the user has; `timed`: it was before their eyes since it was leased."""
+        now, chosen = self.settings.clock(), [row.label] if labels is None else sorted(set(labels))
+        self._finish(connection, user, row, version, {"state": "done", "labels": chosen, "note": note, "decided": now})
+        state = self.settle_state(connection, row.finding_id)
+        action = "settle" if row.kind == "settle" else _ACTIONS[verdict(row.label, chosen)]
+        after = {"labels": chosen, "state": state} | ({"note": note} if note else {})
+        self._note(connection, user, action, row, after, seconds=(now - row.leased).total_seconds() if timed else None)
+        return action
 
     def skip(self, user: User, reading_id: int, version: int, key: str | None = None) -> None:
         """Put a finding back; the user isn't given it again unless they open it. Conflict as in `decide`."""
@@ -127,7 +175,8 @@ class Desk:
             if row.state not in CLOSED:
                 raise Conflict(f"{key}: not decided yet", f"{key}：尚未作出决定")
             again = sa.and_(reading.c.finding_id == row.id, reading.c.kind == "settle")
-            values = {"state": "open", "labels": None, "reviewer_id": None, "lease_until": None, "decided": None}
+            emptied = ("labels", "note", "reviewer_id", "lease_until", "decided")
+            values = {"state": "open", **dict.fromkeys(emptied)}
             changed = connection.execute(
                 reading.update().where(again).values(version=reading.c.version + 1, **values)
             ).rowcount
@@ -177,11 +226,10 @@ class Desk:
             other.c.reviewer_id == user.id, other.c.kind == "read",
         )  # fmt: skip
         put_back = sa.exists().where(skipped.c.finding_id == finding.c.id, skipped.c.reviewer_id == user.id)
-        free = sa.or_(reading.c.reviewer_id.is_(None), reading.c.lease_until < self.settings.clock())
         kind = "settle" if wanted.settle and may(user.role, "lead") else "read"
         # The finding's state follows from its readings' (outcome), but the indexes begin with it.
         query = sa.select(reading.c.id).join(finding).where(
-            finding.c.run_id == self.run.id, reading.c.state == "open", reading.c.kind == kind, free,
+            finding.c.run_id == self.run.id, reading.c.state == "open", reading.c.kind == kind, self._unheld(),
                 finding.c.state == (DISPUTED if kind == "settle" else OPEN),
         )  # fmt: skip
         if kind == "read":
@@ -190,6 +238,9 @@ class Desk:
             return query.where(finding.c.id == finding_id).order_by(reading.c.number)
         query = query.where(~put_back, *_matching(wanted))
         return query.order_by(*ordering(wanted.sort), reading.c.number)
+
+    def _unheld(self) -> sa.ColumnElement[bool]:
+        return sa.or_(reading.c.reviewer_id.is_(None), reading.c.lease_until < self.settings.clock())
 
     def _take(self, connection: Connection, user: User, free: sa.Select[Any]) -> Item | None:
         """Lease the first free reading. Readings that another transaction is taking are passed over, not waited for."""

@@ -16,11 +16,11 @@ from zhenyan.inference.normalise import plain_text
 from zhenyan.inference.report.table import COLUMNS, table_row
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.intake import Run
-from zhenyan.inference.review.outcome import STATE_NAMES
+from zhenyan.inference.review.outcome import MODEL, REVIEWER, STATE_NAMES, WITHDRAWN
 from zhenyan.inference.review.schema import finding, reading, reviewer, skipped
 
 # Columns of `table_rows`, each with its width
-TABLE = {**COLUMNS, "决定": 10, "决定类别": 20, "审查人": 14, "决定时间": 20, "跳过": 14}
+TABLE = {**COLUMNS, "决定": 10, "决定类别": 20, "审查人": 14, "备注": 40, "决定时间": 20, "跳过": 14, "发现者": 10}
 _KEPT = ("id", "text", "label", "stream", "place")  # what of a record a row of the corpus is made of
 _Line: TypeAlias = tuple[str, str, str]  # file, place in it, text
 
@@ -34,6 +34,7 @@ class Look:
     at: datetime
     settles: bool = False
     seconds: float | None = None
+    note: str | None = None
     number: int | None = None  # the reading's in the database, for a skip its reviewer's below zero
 
 
@@ -46,6 +47,7 @@ class Reviewed:
     labels: tuple[str, ...] | None
     decided: datetime | None
     looks: tuple[Look, ...]
+    found_by: str = MODEL
 
     @property
     def deciders(self) -> list[str]:
@@ -79,11 +81,13 @@ def _counted(count: int) -> str:
 def reviewed(database: Database, run: Run) -> Iterator[Reviewed]:
     """Every finding of the run in its order."""
     looks = _looks(database, run)
-    query = sa.select(finding).where(finding.c.run_id == run.id).order_by(finding.c.position)
+    query = (
+        sa.select(finding).where(finding.c.run_id == run.id, finding.c.state != WITHDRAWN).order_by(finding.c.position)
+    )
     with database.read() as connection:
         for row in connection.execution_options(yield_per=500).execute(query):
             labels = None if row.labels is None else tuple(row.labels)
-            yield Reviewed(row.record, row.state, labels, row.decided, tuple(looks.get(row.id, ())))
+            yield Reviewed(row.record, row.state, labels, row.decided, tuple(looks.get(row.id, ())), row.origin)
 
 
 def _looks(database: Database, run: Run) -> dict[int, list[Look]]:
@@ -96,7 +100,7 @@ def _looks(database: Database, run: Run) -> dict[int, list[Look]]:
         for row in connection.execute(done):
             seconds = (row.decided - row.leased).total_seconds() if row.leased else None
             found[row.finding_id].append(
-                Look(row.name, tuple(row.labels), row.decided, row.kind == "settle", seconds, row.id)
+                Look(row.name, tuple(row.labels), row.decided, row.kind == "settle", seconds, row.note, row.id)
             )  # fmt: skip
         for row in connection.execute(passed):
             if all(look.reviewer != row.name for look in found[row.finding_id]):
@@ -182,6 +186,10 @@ def _row(run: Run, group: Sequence[Reviewed]) -> dict[str, Any]:
     }  # fmt: skip
     if place.get("id") is not None:
         row["source_id"] = str(place["id"])
+    if notes := [look.note for one in group for look in one.looks if look.note]:
+        row["notes"] = notes
+    if missed := {label for one in group if one.found_by == REVIEWER for label in one.labels or ()}:
+        row["missed"] = sorted(missed)  # by the model
     return row | {key: place[key] for key in ("start", "end") if key in place}
 
 
@@ -196,6 +204,8 @@ def table_rows(run: Run, findings: Iterable[Reviewed], labels: Sequence[Label]) 
             "决定": STATE_NAMES[one.state][0],
             "决定类别": "、".join(known[label].name_zh if label in known else label for label in one.labels or ()),
             "审查人": "、".join(one.deciders),
+            "备注": "；".join(f"{look.reviewer}：{look.note}" for look in one.looks if look.note),
             "决定时间": beijing_time(one.decided) if one.decided else None,
             "跳过": "、".join(look.reviewer for look in one.looks if look.labels is None),
+            "发现者": "模型" if one.found_by == MODEL else "审查员",
         }  # fmt: skip

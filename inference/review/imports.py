@@ -111,7 +111,7 @@ def _read(connection: Connection, desk: Desk, one: Annotation, about: Row, who: 
         done.known += 1  # or the reviewer has decided otherwise since
         return
     target = row.id if row else _free_reading(connection, about.id, now)
-    values = {"state": "done", "labels": labels, "decided": one.at or now, "lease_until": None, "reviewer_id": who,
+    values = {"state": "done", "labels": labels, "note": one.note, "decided": one.at or now, "lease_until": None, "reviewer_id": who,
               "leased": None, "version": reading.c.version + 1}  # fmt: skip
     connection.execute(reading.update().where(reading.c.id == target).values(values))
     _note(connection, desk, one, about, who, "import", desk.settle_state(connection, about.id), target)
@@ -133,8 +133,9 @@ def _note(
     connection: Connection, desk: Desk, one: Annotation, about: Row, who: int, action: str, state: str,
     reading_id: int | None = None,
 ) -> None:  # fmt: skip
+    noted = {"note": one.note} if one.note and action == "import" else {}
     log.append(
         connection, desk.settings.clock(), one.annotator, action, reviewer_id=who, finding_id=about.id,
         reading_id=reading_id, model=desk.run.bundle, before={"labels": about.labels, "state": about.state},
-        after={"labels": None if one.labels is None else sorted(one.labels), "state": state}, seconds=one.seconds,
+        after={"labels": None if one.labels is None else sorted(one.labels), "state": state} | noted, seconds=one.seconds,
     )  # fmt: skip

@@ -24,7 +24,7 @@ from zhenyan.inference.runs.store import FINDINGS, REVIEW, REVIEWED, RunFolder
 
 _CHUNK = 1000
 _MAX_NAME = 300  # characters of a stream's name in lists; an index takes no 2,704 bytes
-_DIGEST = 8  # characters
+_DIGEST, WORDS = 8, 32  # characters
 _BEFORE_TIMES = 1e12  # more than there are rows
 
 
@@ -106,9 +106,9 @@ def _add(connection: Connection, folder: RunFolder, digest: str, settings: Setti
 def _rows(folder: RunFolder, run_id: int) -> Iterator[dict[str, Any]]:
     for position, record in enumerate(folder.findings()):
         yield {
-            "run_id": run_id, "key": record["id"], "position": position, "stream": _listed(record["stream"]),
+            "run_id": run_id, "key": record["id"], "position": position, "stream": listed(record["stream"]),
             "label": record["label"], "risk": record["risk"], "start": order(record["place"]),
-            "record": record, "state": OPEN,
+            "record": record, "state": OPEN, "words": words(record["text"]),
         }  # fmt: skip
 
 
@@ -118,7 +118,12 @@ def order(place: Mapping[str, Any]) -> float | None:
     return place.get("start", None if row is None else row - _BEFORE_TIMES)
 
 
-def _listed(stream: str) -> str:
+def words(text: str) -> str:
+    """What tells a text's very words from all others."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:WORDS]
+
+
+def listed(stream: str) -> str:
     """A stream's name to list and choose by; the record has it as it is.
 
     In one line, for a form sends a line break, which a cell may have, as another one; short, for PostgreSQL's indexes,

@@ -19,12 +19,16 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
 from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.review.errors import Said
 from zhenyan.inference.review.exchange import Look, Reviewed
 from zhenyan.inference.review.intake import Run
+from zhenyan.inference.review.notes import kept
+from zhenyan.inference.review.outcome import MODEL
 
 _NOBODY = "label-studio"  # who annotated where the file doesn't say
 _MOST_SECONDS = 10**9  # thirty years: a task may have been open for long, but not for that long
 CHOICES, _EVIDENCE, _TEXT = "labels", "evidence", "text"  # names of the controls in the labelling configuration
+_NOTE = "note"  # name of the control, and so of the field in JSON_MIN and CSV
 _DECIDED = "decided"  # field of a task's data: a mark for each decision with labels that went out with it
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -40,6 +44,7 @@ class Annotation:
     seconds: float | None
     place: str
     imported: int | None = None  # the `Look.number` with which it went into Label Studio
+    note: str | None = None  # why
     returned: bool = False  # JSON_MIN or CSV, which lack that number: a decision that went out with its task
 
 
@@ -69,7 +74,7 @@ def tasks(run: Run, findings: Iterable[Reviewed]) -> Iterator[dict[str, Any]]:
         data |= {_DECIDED: " ".join(marks)} if marks else {}
         yield {
             "data": data | ({} if start is None else {"start": start}),
-            "predictions": [_prediction(run, record)],
+            "predictions": [_prediction(run, record)] if one.found_by == MODEL else [],
             "annotations": [_annotation(look) for look in one.looks],
         }
 
@@ -96,6 +101,7 @@ def configuration(labels: Sequence[tuple[str, str]]) -> str:
   <Choices name="{CHOICES}" toName="{_TEXT}" choice="multiple" showInline="true">
 {offered}
   </Choices>
+  <TextArea name="{_NOTE}" toName="{_TEXT}" maxSubmissions="1"/>
 </View>
 """
 
@@ -135,8 +141,10 @@ def _annotation(look: Look) -> dict[str, Any]:
 
     What is imported is whoever's who imports it; `id` comes back as `import_id` and tells whose it was.
     """
+    result = [choices(look.labels)] if look.labels else []
+    result += [_region(_NOTE, "textarea", {"text": [look.note]})] if look.note else []
     return {
-        "id": look.number, "result": [choices(look.labels)] if look.labels else [], "was_cancelled": look.labels is None,
+        "id": look.number, "result": result, "was_cancelled": look.labels is None,
         "ground_truth": look.settles, "created_at": look.at.isoformat(), "lead_time": look.seconds,
         "reviewer": look.reviewer,
     }  # fmt: skip
@@ -144,7 +152,11 @@ def _annotation(look: Look) -> dict[str, Any]:
 
 def choices(labels: Sequence[str]) -> dict[str, Any]:
     """The result of a task that chooses these labels."""
-    return {"from_name": CHOICES, "to_name": _TEXT, "type": "choices", "value": {"choices": list(labels)}}
+    return _region(CHOICES, "choices", {"choices": list(labels)})
+
+
+def _region(control: str, kind: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    return {"from_name": control, "to_name": _TEXT, "type": kind, "value": value}
 
 
 def read_annotations(path: Path, run: Run, unclear: Unclear) -> Iterator[Annotation]:
@@ -267,8 +279,9 @@ def _full(task: Mapping[str, Any], key: str, place: str, control: str | None) ->
         where = f"{place}, annotation {number}"
         if not isinstance(one, dict) or not isinstance(one.get("result", []), list):
             raise InputError(f"{where}: expected an object with a list 'result'")
-        labels = None if one.get("was_cancelled") else _chosen(one.get("result", []), where, control)
-        yield _said(one, "completed_by", key, labels, where)
+        result = one.get("result", [])
+        labels = None if one.get("was_cancelled") else _chosen(result, where, control)
+        yield replace(_said(one, "completed_by", key, labels, where), note=_noted(_written(result), where))
 
 
 def _chosen(result: Sequence[Any], where: str, control: str | None) -> tuple[str, ...]:
@@ -279,13 +292,33 @@ def _chosen(result: Sequence[Any], where: str, control: str | None) -> tuple[str
     return tuple(dict.fromkeys(chosen))
 
 
+def _written(result: Sequence[Any]) -> list[Any]:
+    """What stands in the text areas for notes."""
+    regions = [region for region in result if isinstance(region, dict) and region.get("from_name") == _NOTE]
+    values = [region.get("value") for region in regions]
+    return [value.get("text") for value in values if isinstance(value, dict)]
+
+
+def _noted(given: Any, where: str) -> str | None:
+    """A note as text or lists of texts; InputError when it is something else, or too long."""
+    if isinstance(given, list):
+        given = "\n".join(filter(None, (_noted(one, where) for one in given)))
+    if not isinstance(given, str | None):
+        raise InputError(f"{where}: 'note' must be text or a list of texts, found {type(given).__name__}")
+    try:
+        return kept(given or "")
+    except Said as error:
+        raise InputError(f"{where}: {error}") from None
+
+
 def _minimal(
     task: Mapping[str, Any], key: str, place: str, unclear: Unclear, control: str
 ) -> Iterator[Annotation]:  # fmt: skip
     if control not in task:
         unclear.rows += 1
         return
-    yield _said(task, "annotator", key, tuple(dict.fromkeys(_labels(task[control], place))), place)
+    said = _said(task, "annotator", key, tuple(dict.fromkeys(_labels(task[control], place))), place)
+    yield replace(said, note=_noted(task.get(_NOTE), place))
 
 
 def _labels(value: Any, where: str) -> list[str]:

@@ -6,7 +6,7 @@ import threading
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Row
 from zhenyan.inference.review import log
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.outcome import CLOSED
-from zhenyan.inference.review.schema import finding
+from zhenyan.inference.review.schema import finding, reading
 from zhenyan.inference.runs.findings import alike, trigrams
 
 _CHARS = 1000  # of a text that are compared
@@ -28,6 +28,7 @@ _LOOK = 25
 class Past:
     """A decided finding."""
 
+    id: int
     key: str
     run_id: int
     label: str
@@ -35,6 +36,7 @@ class Past:
     labels: tuple[str, ...]
     decided: datetime
     text: str
+    notes: tuple[str, ...] = ()  # of those who decided
 
 
 @dataclass
@@ -92,8 +94,19 @@ class Memory:
                 found += [_past(row) for row in some if alike(trigrams(row.record["text"][:_CHARS]), grams)]
                 if len(found) >= limit:
                     break
-        return found[:limit]
+            return _with_notes(connection, found[:limit])
 
 
 def _past(row: Row[Any]) -> Past:
-    return Past(row.key, row.run_id, row.label, row.state, tuple(row.labels), row.decided, row.record["text"])
+    return Past(row.id, row.key, row.run_id, row.label, row.state, tuple(row.labels), row.decided, row.record["text"])
+
+
+def _with_notes(connection: Connection, found: Sequence[Past]) -> list[Past]:
+    query = sa.select(reading.c.finding_id, reading.c.note).order_by(reading.c.number)
+    rows = connection.execute(
+        query.where(reading.c.finding_id.in_([one.id for one in found]), reading.c.note.is_not(None))
+    )
+    notes: dict[int, list[str]] = defaultdict(list)
+    for row in rows:
+        notes[row.finding_id].append(row.note)
+    return [replace(one, notes=tuple(notes[one.id])) for one in found]

@@ -16,7 +16,7 @@ from zhenyan.inference.review import log
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.kappa import kappa
-from zhenyan.inference.review.outcome import CLOSED
+from zhenyan.inference.review.outcome import CLOSED, MODEL
 from zhenyan.inference.review.schema import finding, reading, reviewer
 from zhenyan.inference.review.settings import Settings
 
@@ -72,11 +72,14 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     return max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2))
 
 
-def precision(database: Database, run: Run) -> list[Precision]:
-    """By label, the most decided first. Only what was decided counts, so the riskiest findings weigh most."""
+def precision(database: Database, run: Run, origin: str = MODEL) -> list[Precision]:
+    """By label, the most decided first. Only what was decided counts, so the riskiest findings weigh most.
+
+    `origin`: REVIEWER counts, instead of the model's findings, the lines that reviewers marked.
+    """
     many = sa.func.count().label("many")
     query = sa.select(finding.c.label, finding.c.labels, many).group_by(finding.c.label, finding.c.labels)
-    query = query.where(finding.c.run_id == run.id, finding.c.state.in_(CLOSED))
+    query = query.where(finding.c.run_id == run.id, finding.c.state.in_(CLOSED), finding.c.origin == origin)
     decided: Counter[str] = Counter()
     stand: Counter[str] = Counter()
     with database.read() as connection:
@@ -90,7 +93,10 @@ def precision(database: Database, run: Run) -> list[Precision]:
 
 
 def agreement(database: Database, run: Run) -> list[Agreement]:
-    """Over all findings that were read twice, then for each pair of reviewers, the pair that read one first to the last."""
+    """Over all findings that were read twice, then for each pair of reviewers, the pair that read one first to the last.
+
+    Without those that reviewers marked: who reads a mark knows what its reviewer says.
+    """
     every: Counter[tuple[Answer, Answer]] = Counter()
     pairs: dict[str, Counter[tuple[Answer, Answer]]] = defaultdict(Counter)
     with database.read() as connection:
@@ -116,7 +122,7 @@ def _read_twice(run: Run) -> sa.Select[Any]:
     both = both.join(its, its.c.id == one.c.reviewer_id).join(others, others.c.id == other.c.reviewer_id)
     done = (condition for each in (one, other) for condition in (each.c.kind == "read", each.c.state == "done"))
     query = sa.select(*columns, sa.func.count().label("many")).select_from(both)
-    query = query.where(finding.c.run_id == run.id, *done).group_by(*columns)
+    query = query.where(finding.c.run_id == run.id, finding.c.origin == MODEL, *done).group_by(*columns)
     return query.order_by(sa.func.min(finding.c.id), one.c.number, other.c.number)
 
 

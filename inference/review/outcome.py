@@ -10,9 +10,11 @@ ACCEPTED, REJECTED, RELABELLED = "accepted", "rejected", "relabelled"
 OPEN, DISPUTED = "open", "disputed"
 CLOSED = (ACCEPTED, REJECTED, RELABELLED)
 STATES = (OPEN, DISPUTED, *CLOSED)
+WITHDRAWN = "withdrawn"  # of a finding that a reviewer marked and took back
+MODEL, REVIEWER = "model", "reviewer"  # whose a finding is
 STATE_NAMES = {  # in Chinese, in English
     OPEN: ("待审查", "open"), DISPUTED: ("有分歧", "disputed"), ACCEPTED: ("已接受", "accepted"),
-    REJECTED: ("已驳回", "rejected"), RELABELLED: ("已改类", "relabelled"),
+    REJECTED: ("已驳回", "rejected"), RELABELLED: ("已改类", "relabelled"), WITHDRAWN: ("已撤回", "withdrawn"),
 }  # fmt: skip
 
 

@@ -111,6 +111,8 @@ finding = Table(
     Column("risk", Float, nullable=False),
     Column("start", Float),  # a sort key, no time to show: seconds, or where a text has none what puts it by its row (intake.order)
     Column("record", Json, nullable=False),  # the finding as the run wrote it
+    Column("origin", String(8), nullable=False, server_default="model"),  # or "reviewer", who marked what the model missed
+    Column("words", String(32)),  # digest of its text (intake.words)
     Column("state", String(12), nullable=False),
     Column("labels", Json),  # what was decided; NULL while open or disputed
     Column("decided", Moment),
@@ -122,6 +124,7 @@ finding = Table(
     Index("finding_by_rank", "run_id", "risk", "position", "stream", "label"),
     Index("finding_by_stream", "run_id", "stream", "start", "position"),
     Index("finding_in_order", "run_id", "position"),
+    Index("finding_by_words", "run_id", "words", "label", "state"),
 )  # fmt: skip
 
 reading = Table(
@@ -136,6 +139,7 @@ reading = Table(
     Column("lease_until", Moment),
     Column("version", Integer, nullable=False, default=0),  # raised by every change: a stale page can't overwrite
     Column("labels", Json),
+    Column("note", Text),  # why, in the reviewer's words
     Column("decided", Moment),
     UniqueConstraint("finding_id", "number"),
     Index("reading_by_reviewer", "reviewer_id", "state"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 ROLES = ("reviewer", "lead", "admin")  # each may do what those before it may
+MAX_NOTE = 500  # characters of a reason for a decision
 MIN_PASSWORD, MAX_PASSWORD = 10, 256  # characters; the upper bound keeps hashing cheap
 
 

@@ -12,21 +12,24 @@ from zhenyan.inference.review import log
 from zhenyan.inference.review.desk import Desk
 from zhenyan.inference.review.errors import Conflict
 from zhenyan.inference.review.logins import User
+from zhenyan.inference.review.marks import withdraw
+from zhenyan.inference.review.outcome import WITHDRAWN
 from zhenyan.inference.review.schema import finding, reading, skipped
 
-STEPS = ("accept", "reject", "relabel", "settle", "skip", "question")
+STEPS = ("accept", "reject", "relabel", "settle", "skip", "question", "mark")
 
 
 def undo(desk: Desk, user: User) -> str:
     """Take back the user's last step that stands and return its finding's key; Conflict says why that can't be.
 
-    The finding is in their hands again, unless the step was a question, or a skip and someone else has it by now.
+    The finding is in their hands again, unless the step was a question or a mark, or a skip and someone else has it by now.
     """
     with desk.database.write() as connection:
         entry = _last_step(connection, desk, user)
         query = sa.select(finding).where(finding.c.id == entry.finding_id).with_for_update()
         about = connection.execute(query).one()
-        take_back = {"skip": _undo_skip, "question": _undo_question}.get(entry.action, _undo_decision)
+        others = {"skip": _undo_skip, "question": _undo_question, "mark": _undo_mark}
+        take_back = others.get(entry.action, _undo_decision)
         take_back(connection, desk, user, entry, about)
         return str(about.key)
 
@@ -45,7 +48,7 @@ def _undo_decision(connection: Connection, desk: Desk, user: User, entry: Row[An
     connection.execute(
         reading.update()
         .where(reading.c.id == row.id)
-        .values(state="open", labels=None, decided=None, reviewer_id=None, version=row.version + 1)
+        .values(state="open", labels=None, note=None, decided=None, reviewer_id=None, version=row.version + 1)
     )
     _note(connection, desk, user, entry, desk.settle_state(connection, about.id))
     desk.take_again(connection, user, about, row.id)
@@ -70,9 +73,14 @@ def _undo_question(connection: Connection, desk: Desk, user: User, entry: Row[An
     connection.execute(finding.update().where(decided).values(decided=last))
 
 
+def _undo_mark(connection: Connection, desk: Desk, user: User, entry: Row[Any], about: Row[Any]) -> None:
+    withdraw(connection, desk, about, entry)
+    _note(connection, desk, user, entry, WITHDRAWN)
+
+
 def _settle_again(connection: Connection, row: Row[Any], settled: Row[Any]) -> None:
     """Put a settling back that was questioned, as the log has it."""
-    values = {"state": "done", "labels": settled.after["labels"], "reviewer_id": settled.reviewer_id,
+    values = {"state": "done", "labels": settled.after["labels"], "note": settled.after.get("note"), "reviewer_id": settled.reviewer_id,
               "leased": settled.at - timedelta(seconds=settled.seconds), "lease_until": None, "decided": settled.at}  # fmt: skip
     connection.execute(reading.update().where(reading.c.id == row.id).values(version=row.version + 1, **values))
 

@@ -5,6 +5,7 @@ import threading
 import pytest
 from review_contract import *  # noqa: F403
 from review_contract_logins import *  # noqa: F403
+from review_contract_notes import *  # noqa: F403
 from review_contract_numbers import *  # noqa: F403
 from review_contract_runs import *  # noqa: F403
 from review_helpers import make_bundle, make_run

@@ -147,11 +147,11 @@ def test_the_reviews_table_is_the_same_with_what_was_decided(tmp_path, clock, ki
     empty = "" if kind == "csv" else None
     at = "2026-11-24 17:00:00"
     assert [[value or empty for value in row[len(COLUMNS) :]] for row in decided[:5]] == [
-        ["决定", "决定类别", "审查人", "决定时间", "跳过"],
-        ["已接受", "类别1", "ann", at, empty],
-        ["已改类", "类别0、类别2", "ben", at, empty],
-        ["已驳回", empty, "ann", at, empty],
-        ["待审查", empty, empty, empty, empty],
+        ["决定", "决定类别", "审查人", "备注", "决定时间", "跳过", "发现者"],
+        ["已接受", "类别1", "ann", empty, at, empty, "模型"],
+        ["已改类", "类别0、类别2", "ben", empty, at, empty, "模型"],
+        ["已驳回", empty, "ann", empty, at, empty, "模型"],
+        ["待审查", empty, empty, empty, empty, empty, "模型"],
     ]
 
 

@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 from review_contract import *  # noqa: F403
 from review_contract_logins import *  # noqa: F403
+from review_contract_notes import *  # noqa: F403
 from review_contract_numbers import *  # noqa: F403
 from review_contract_runs import *  # noqa: F403
 from review_helpers import PEOPLE, make_site

@@ -8,7 +8,7 @@ import json
 import threading
 
 import pytest
-from review_helpers import LABELS, Browser, decide, finding, make_bundle, make_run, make_site, user
+from review_helpers import LABELS, PASSWORD, Browser, decide, finding, make_bundle, make_run, make_site, user
 from typer.testing import CliRunner
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.cli import app
@@ -23,8 +23,8 @@ from zhenyan.inference.runs.job import begin
 from zhenyan.inference.runs.store import REVIEWED, RunFolder
 
 
-def zhenyan(*words):
-    return CliRunner().invoke(app, [str(word) for word in words])
+def zhenyan(*words, stdin=""):
+    return CliRunner().invoke(app, [str(word) for word in words], input=stdin)
 
 
 @pytest.fixture
@@ -220,3 +220,29 @@ def test_the_channel_is_guessed_only_where_the_row_names_none(tmp_path, channel,
     site.desk.decide(user(site, "ann"), item.reading, item.version, None)
     (row,) = corpus_rows(site.run, reviewed(site.database, site.run))
     assert (row["channel"], row.get("start")) == (want, start)
+
+
+def test_one_sqlite_file_serves_run_after_run(tmp_path, bundle, monkeypatch):
+    url, opened = f"sqlite:///{tmp_path}/shared/team.db", []
+    (tmp_path / "shared").mkdir()
+    added = zhenyan("reviewers", "add", "ann", "--database", url, "--password-stdin", stdin=PASSWORD)
+    assert added.exit_code == 0, added.exception
+
+    def serve(site, *_):
+        browser = Browser(site, "ann")
+        opened.append(browser.submit("/start").text)
+        decide(site, "f000001", None)
+
+    monkeypatch.setattr("zhenyan.inference.review.web.server.serve", serve)
+    for name in ("one", "two"):
+        run = make_run(tmp_path / name, [finding(1), finding(2, f"{name}的另一句")], bundle.id).path
+        for words in (["review"], ["review-export", "-o", tmp_path / f"{name}.csv", "--to", "csv"]):
+            done = zhenyan(words[0], run, *words[1:], "--model", bundle.folder, "--database", url)
+            assert done.exit_code == 0, done.exception
+        assert not (run / "review.db").exists()
+        table = (tmp_path / f"{name}.csv").read_text(encoding="utf-8-sig")
+        assert (table.count("accepted"), f"{name}的另一句" in table, table.count("\n")) == (1, True, 3)
+    assert ["none yet" in page for page in opened] == [
+        True,
+        False,
+    ]  # the second run shows what was decided in the first

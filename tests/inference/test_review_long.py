@@ -70,6 +70,7 @@ def test_no_step_of_a_reviewer_reads_the_whole_run(site, wanted):
             site.desk.claim(lea, Wanted())
             item = site.desk.claim(lea, wanted) or site.desk.claim(lea, Wanted())
             assert site.desk.current(lea) == item
+            assert site.desk.alike(lea, item) > 10
             getattr(site.desk, step)(lea, item.reading, item.version, *([None] if step == "decide" else []))
         assert undo(site.desk, lea) and undo(site.desk, lea)
         site.desk.release(lea)
@@ -181,7 +182,7 @@ def test_the_memory_of_earlier_decisions_reads_what_is_new_only(site):
     assert records_read(seen) == [1]
     with asked(site) as seen:
         assert len(memory.like(0, LINES[1])) == 5
-    assert len(seen) == 2  # the log's last number, and the nearest findings
+    assert len(seen) == 3  # the log's last number, the nearest findings, and the notes on them
     assert memory._index and not any(LINES[1] in str(part) for part in vars(memory).values())
 
 

@@ -51,7 +51,7 @@ def table(site, tmp_path):
 
 def test_the_table_and_the_case_have_every_wording(site, tmp_path):
     (row,) = table(site, tmp_path)
-    assert row["other_wordings"] == f"0:00:10 “{OTHER}”"
+    assert row["各次时间"] == f"0:00:10 “{OTHER}”, 0:10:00"
     assert make_case(site.folder, site.bundle, "f000001")["finding"]["times"] == TIMES
 
 
@@ -61,7 +61,7 @@ def test_hostile_wordings_go_through(tmp_path):
     page = Browser(site, "ann").get("/finding/f000001")
     assert page.status_code == 200 and "<img" not in page.text and "\u202e" not in page.text
     (row,) = table(site, tmp_path)
-    assert row["other_wordings"].startswith("cue 1 “")
+    assert row["各次时间"].startswith("第1段 “")
 
 
 def test_a_run_of_before_wordings_were_kept_is_shown_as_it_was(tmp_path):
@@ -69,7 +69,7 @@ def test_a_run_of_before_wordings_were_kept_is_shown_as_it_was(tmp_path):
     site = make_site(tmp_path, [finding(1, count=2, place=PLACE, times=times)])
     assert "0:00:10, 0:10:00" in Browser(site, "ann").get("/finding/f000001").text
     (row,) = table(site, tmp_path)
-    assert (row["time"], row["other_wordings"]) == ("0:10:00", "")
+    assert (row["时间"], row["各次时间"]) == ("0:10:00", "0:00:10, 0:10:00")
 
 
 def test_a_wording_that_is_no_text_is_said(site):

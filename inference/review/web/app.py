@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from zhenyan.inference.errors import ZhenyanError
 from zhenyan.inference.review.errors import AccountError, CannotWrite, Conflict, Forbidden, LoginLocked, NotLoggedIn
-from zhenyan.inference.review.web import account, team, work
+from zhenyan.inference.review.web import account, stream, team, work
 from zhenyan.inference.review.web.guard import confine, find_user, protected, read_form
 from zhenyan.inference.review.web.site import Site, address, render
 from zhenyan.inference.serve.limits import BodyLimit
@@ -36,7 +36,7 @@ def create_app(site: Site) -> FastAPI:
     app.middleware("http")(confine)
     app.add_middleware(BodyLimit, limit=_MAX_FORM, seconds=_FORM_SECONDS, most=_MAX_FORMS)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
-    for part in (account, work, team):
+    for part in (account, work, stream, team):
         app.include_router(part.router)
     _add_errors(app)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from fastapi import Request
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 from zhenyan.inference.bundle import Bundle, Label
+from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.times import beijing_time
 from zhenyan.inference.law import citation, penalty, says
 from zhenyan.inference.report import RESPONSIBLE, marked, own_time, when
@@ -24,10 +26,11 @@ from zhenyan.inference.review.likes import Memory
 from zhenyan.inference.review.log import NEWEST
 from zhenyan.inference.review.logins import Logins, User
 from zhenyan.inference.review.outcome import STATE_NAMES
-from zhenyan.inference.review.settings import MAX_PASSWORD, MIN_PASSWORD, Settings, may
+from zhenyan.inference.review.settings import MAX_NOTE, MAX_PASSWORD, MIN_PASSWORD, Settings, may
 from zhenyan.inference.review.web.guard import Guard
 from zhenyan.inference.runs.store import RunFolder
 from zhenyan.inference.runs.streams import HIGH, MEDIUM
+from zhenyan.inference.runs.transcript import Transcript
 
 LANGUAGES = ("zh", "en")
 _FORM_PAGES = ("/login", "/account", "/reviewers")  # which answer a form that they refuse themselves
@@ -51,12 +54,19 @@ class Site:
         self.logins = Logins(self.accounts)
         self.desk = Desk(self.database, self.run, self.settings)
         self.memory = Memory(self.database)
+        self.transcript = Transcript(self.folder)
         self.guard = Guard(self.database.secret(), self.settings.https)
 
     @cached_property
     def labels(self) -> dict[str, Label]:
         """The bundle's labels by id."""
         return {label.id: label for label in self.bundle.labels}
+
+    def stream_number(self, name: str) -> int | None:
+        """The stream's in its transcript's address; None where the run's list of streams lacks it or can't be read."""
+        with suppress(InputError):
+            return self.transcript.numbers.get(name)
+        return None
 
     @cached_property
     def templates(self) -> jinja2.Environment:
@@ -68,8 +78,8 @@ class Site:
         environment.filters |= {"marked": marked, "plain": lambda text: marked(text, []),
                                 "when": lambda at: beijing_time(at)[:16], "excerpt": excerpt}  # fmt: skip
         environment.globals |= {"responsible": RESPONSIBLE, "may": may, "keys": KEYS, "spoken": when,
-                                "own_time": own_time, "citation": citation, "penalty": penalty, "says": says,
-                                "min_password": MIN_PASSWORD, "max_password": MAX_PASSWORD, "max_name": MAX_NAME,
+                                "own_time": own_time, "times": times, "citation": citation, "penalty": penalty, "says": says,
+                                "min_password": MIN_PASSWORD, "max_password": MAX_PASSWORD, "max_note": MAX_NOTE, "max_name": MAX_NAME,
                                 "whole_up_to": _SHOWN, "newest": NEWEST, "medium": MEDIUM, "high": HIGH,
                                 "state_names": STATE_NAMES}  # fmt: skip
         return environment
@@ -112,6 +122,11 @@ def excerpt(text: str, evidence: list[Mapping[str, Any]]) -> Markup:
     ]
     before, after = ("…" if start else ""), ("…" if end < len(text) else "")
     return Markup("").join([escape(before), marked(text[start:end], inside), escape(after)])
+
+
+def times(place: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """When a row of the run was said, as `when` takes it."""
+    return {"place": place} | {key: row[key] for key in ("start",) if isinstance(row.get(key), int | float)}
 
 
 def render(request: Request, name: str, status: int = 200, user: User | None = None, **values: Any) -> Response:

@@ -24,7 +24,7 @@ from zhenyan.inference.review.exports import (
 from zhenyan.inference.review.intake import known_run
 from zhenyan.inference.review.listing import find
 from zhenyan.inference.review.logins import User
-from zhenyan.inference.review.outcome import CLOSED
+from zhenyan.inference.review.outcome import CLOSED, REVIEWER
 from zhenyan.inference.review.settings import ROLES, may
 from zhenyan.inference.review.web.guard import Reviewer, field, needs
 from zhenyan.inference.review.web.site import render, site_of
@@ -77,6 +77,7 @@ def numbers_page(request: Request, user: Reviewer) -> Response:
     site, lead = site_of(request), may(user.role, "lead")
     return render(
         request, "numbers.html.jinja", user=user, precision=numbers.precision(site.database, site.run),
+        missed=numbers.precision(site.database, site.run, REVIEWER),
         agreement=numbers.agreement(site.database, site.run) if lead else [],
         paces=numbers.throughput(site.database, site.run, site.settings, None if lead else user.name),
     )  # fmt: skip

@@ -13,6 +13,7 @@ from zhenyan.inference.review.errors import Conflict, Said
 from zhenyan.inference.review.intake import storable
 from zhenyan.inference.review.listing import Filter, find, list_findings
 from zhenyan.inference.review.logins import User
+from zhenyan.inference.review.notes import kept
 from zhenyan.inference.review.outcome import STATES
 from zhenyan.inference.review.undo import undo
 from zhenyan.inference.review.web.guard import Reviewer, field
@@ -82,12 +83,12 @@ def show(request: Request, user: User, item: Item | None, wanted: Wanted, done: 
     waiting = site.desk.waiting(user, wanted)
     values = {
         "item": item, "wanted": wanted, "waiting": waiting, "many": f"{waiting:,}{'+' if waiting == COUNTED else ''}", "done": done, "fault": fault,
-        "said": _SAID, "record": None, "past": [], "readings": [],
+        "said": _SAID, "record": None, "past": [], "readings": [], "alike": 0, "note": field(request, "note") if fault else "",
     }  # fmt: skip
     if item is not None:
         record = item.finding.record
         found = find(site.database, site.run, item.finding.key) if item.settles else None
-        values |= {"record": record, "past": site.memory.like(item.finding.id, record["text"]),
+        values |= {"alike": site.desk.alike(user, item), "record": record, "past": site.memory.like(item.finding.id, record["text"]),
                    "readings": [r for r in found[1] if r.state == "done"] if found else []}  # fmt: skip
     return render(request, name, status, user, **values)
 
@@ -97,11 +98,13 @@ def decide(request: Request, user: Reviewer, reading: Number) -> Response:
     """Keep the decision and hand out the next finding."""
     site, wanted = site_of(request), _wanted(request)
     try:
-        labels = _decided_labels(request)
+        labels, note = _decided_labels(request), kept(field(request, "note"))
     except Said as fault:
         return show(request, user, site.desk.current(user), wanted, fault=fault, status=400)
-    action = site.desk.decide(user, reading, _version(request), labels, field(request, "key") or None)
-    return _next(request, user, wanted, (field(request, "key"), action))
+    key, alike = field(request, "key"), field(request, "alike") == "1"
+    given = (user, reading, _version(request), labels, key or None, note)
+    action, others = site.desk.decide_alike(*given) if alike else (site.desk.decide(*given), 0)
+    return _next(request, user, wanted, (f"{key} + {others}" if others else key, action))
 
 
 def _decided_labels(request: Request) -> list[str] | None:

@@ -11,7 +11,7 @@ function openRelabel(open) {
   document.querySelector('[data-opens="relabel"]').setAttribute("aria-expanded", String(open));
   if (open) form.querySelector("input[type=checkbox]").focus();
   else {
-    form.reset(); // what was given up isn't chosen the next time
+    for (const box of form.querySelectorAll("input:checked")) box.checked = false; // given up: not chosen the next time
     document.getElementById("title").focus();
   }
 }
@@ -38,7 +38,10 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
   if (document.querySelector("dialog[open]")) return;
   const typing = event.target.closest("input:not([type=checkbox]), select, textarea");
-  if (typing) return;
+  if (typing) {
+    if (event.key === "Escape" && typing.id === "note") document.getElementById("title").focus(); // back to the keys
+    return;
+  }
   if (relabel()?.classList.contains("open")) {
     inRelabel(event);
     return;
