@@ -12,7 +12,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import TrainConfig, as_record
 from zhenyan.training.dataset import load_corpus
 from zhenyan.training.encoders.load import check_length
-from zhenyan.training.encoders.origin import model_name
+from zhenyan.training.encoders.origin import beginning, model_name
 from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model
 from zhenyan.training.provenance import describe, use_threads
 from zhenyan.training.schema import Schema, load_schema
@@ -58,7 +58,7 @@ def average(config: TrainConfig, shares: Mapping[Path, float], console: Console)
     model, tokenizer = mean_model(shares, schema)
     check_length(model.encoder, config.encoder.max_tokens, "encoder.max_tokens")
     parts = ", ".join(f"{model_name(path)}={share:g}" for path, share in shares.items())
-    tags = describe(config, corpus, schema.ids, warm_start=next(iter(shares))) | {"average": parts}
+    tags = describe(config, corpus, schema.ids) | beginning(next(iter(shares))) | {"average": parts}
     folder = new_folder(config)  # last of all that may fail, so that no half-made run stays
     tracker = Tracker(folder, config.tracking, folder.name, console)
     tracker.params(flatten(as_record(config)))

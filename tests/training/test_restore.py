@@ -75,7 +75,7 @@ def test_training_goes_on_from_a_bundle_and_learns_from_it(small_config, tmp_pat
     half = small_config.encoder.model_copy(update={"source": "teacher", "layers": [0]})
     student = train(small_config.model_copy(update={"encoder": half, "distil": distil}), console=quiet)
     assert len(load_model(student.folder / "model")[0].encoder.encoder.layer) == 1
-    origin = encoder_origin(small_config, str(bundle))
+    origin = encoder_origin(small_config, {"warm_start": str(bundle)})
     assert json.loads((bundle / MANIFEST).read_text())["bundle_id"] in origin.name and str(tmp_path) not in origin.name
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from zhenyan.inference.bundle import MANIFEST, read_json
 from zhenyan.training.config import TrainConfig, load_config
@@ -27,16 +29,23 @@ class Origin:
     licence: str
 
 
-def encoder_origin(config: TrainConfig, warm_start: str | None = None) -> Origin:
-    """The encoder that a run began with, followed through all the models before it.
+def beginning(warm_start: Path | None) -> dict[str, str]:
+    """Tags of a run that went on from a model: where that lay, and what it was called there then; none for another run."""
+    return {"warm_start": str(warm_start), "warm_start.model": model_name(warm_start)} if warm_start else {}
 
-    Such are what it went on from (`warm_start`) or, as a student, its first teacher. Of them only the latest is named.
+
+def encoder_origin(config: TrainConfig, tags: Mapping[str, str] = MappingProxyType({})) -> Origin:
+    """The encoder that a run of these tags began with, followed through all the models before it.
+
+    Such are what it went on from or, as a student, its first teacher. Of them only the latest is named, by what it was called
+    then: another may lie there by now, such as the next bundle.
     """
     taught = config.distil.teachers[0] if config.distil and config.encoder.source == "teacher" else None
+    warm_start = tags.get("warm_start")
     if earlier := warm_start or taught:
         name, inner = _of_model(Path(earlier))
-        how = "gone on from" if warm_start else "taught by"
-        return Origin(f"{_EARLIER.sub('', inner.name)}, {how} {name}", config.encoder.licence or inner.licence)
+        how = f"gone on from {tags.get('warm_start.model', name)}" if warm_start else f"taught by {name}"
+        return Origin(f"{_EARLIER.sub('', inner.name)}, {how}", config.encoder.licence or inner.licence)
     source = config.encoder.source
     return Origin(_name(source), config.encoder.licence or _licence(source))
 
@@ -55,7 +64,7 @@ def _of_model(folder: Path) -> tuple[str, Origin]:
     path = run / "config.yaml"
     if not path.exists():
         return run.name, Origin("unknown", UNKNOWN)
-    return run.name, encoder_origin(load_config(path), read_journal(run).tags.get("warm_start"))
+    return run.name, encoder_origin(load_config(path), read_journal(run).tags)
 
 
 def _name(source: str) -> str:
