@@ -35,6 +35,7 @@ DEFAULT_BUNDLE = Path(__file__).with_name("model")
 _SHAPE = {
     "name": str, "bundle_id": str, "sha256": dict, "labels": list, "activation": str, "max_tokens": int, "pad_id": int
 }  # fmt: skip
+_FIRST_NUMBERED = 10  # text normaliser of the first release that is numbered by it: 0.10.0
 _MIN_TOKENS = 16  # as few as training allows
 
 
@@ -209,8 +210,9 @@ def _verify(folder: Path, manifest: Any) -> None:
 def _reader(manifest: Mapping[str, Any]) -> str:
     """Which zhenyan reads a bundle: a release's minor number is its text normaliser's, but all before 0.10.0 were called 0.1.0."""
     made, commit = manifest.get("normaliser"), manifest.get("commit")
-    line = f"use zhenyan 0.{made}.x, which reads it" if type(made) is int else "use the zhenyan version that made it"
-    return f"{line} (made at commit {commit[:12]})" if isinstance(commit, str) and commit != "unknown" else line
+    numbered = type(made) is int and made >= _FIRST_NUMBERED
+    line = f"use zhenyan 0.{made}.x, which reads it" if numbered else "use the zhenyan version that made it"
+    return f"{line} (commit {commit[:12]})" if isinstance(commit, str) and commit != "unknown" else line
 
 
 def _check_whole(model: Path) -> None:

@@ -10,7 +10,7 @@ from review_helpers import finding, make_site, user
 from zhenyan.inference.review import exchange, numbers
 from zhenyan.inference.review.desk import Wanted
 from zhenyan.inference.review.errors import Conflict, Said
-from zhenyan.inference.review.listing import find
+from zhenyan.inference.review.listing import Filter, find, list_findings
 from zhenyan.inference.review.marks import mark
 from zhenyan.inference.review.notes import kept
 from zhenyan.inference.review.settings import MAX_NOTE
@@ -58,6 +58,8 @@ def test_a_marked_line_is_a_finding_until_it_is_taken_back(site):
     assert [one.record["id"] for one in exchange.reviewed(site.database, site.run)][-1] == "m7-3"
     assert undo(site.desk, ann) == "m7-3"
     assert len(list(exchange.reviewed(site.database, site.run))) == 6
+    listed = list_findings(site.database, site.run, Filter(state=""))
+    assert (sum(listed.states.values()), listed.every, listed.total, len(listed.rows)) == (6, 7, 7, 7)
     assert numbers.precision(site.database, site.run, "reviewer") == []
     assert site.desk.waiting(ann, Wanted()) == 6
     assert mark(site.desk, user(site, "ben"), "m7-3", line) == "accepted"

@@ -43,7 +43,7 @@ def evidence(
         bool,
         typer.Option(
             "--accepted",
-            help="Write the cases of all findings that reviewers accepted, as they are or under other labels, each with its page.",
+            help="Write the cases of all of the model's findings that reviewers accepted, as they are or under other labels, each with its page.",
         ),
     ] = False,
     html: Annotated[
@@ -94,12 +94,15 @@ def _write_accepted(folder: RunFolder, bundle: Bundle, review: Review | None, ou
             raise InputError(f"{output}: isn't empty; name a new folder, for cases of before may no longer stand")
     except OSError as error:
         raise InputError(f"{output}: {error.strerror or error}; name a folder that can be written") from None
-    states = upheld(*review)
+    states, written = upheld(*review), Counter[str]()
     for case in make_cases(folder, bundle, {key: _decided(review, key) for key in states}):
         _write(case, output / f"case-{case['finding']['id']}.json", bundle)
-    counts = Counter(states.values())
+        written[states[case["finding"]["id"]]] += 1
+    marked = len(states) - written.total()
+    beside = f"; {marked:,} lines that reviewers marked as missed have none" if marked else ""
     typer.echo(
-        f"{output}: {len(states):,} cases, {counts['accepted']:,} accepted as they are, {counts['relabelled']:,} under other labels",
+        f"{output}: {written.total():,} cases, {written['accepted']:,} accepted as they are, "
+        f"{written['relabelled']:,} under other labels{beside}",
         err=True,
     )
 

@@ -61,7 +61,7 @@ def serve(
         bool, typer.Option("--settings", help="Print every setting with its value and default, and exit.")
     ] = False,
 ) -> None:
-    """Serve POST /v1/classify, /v1/stream and /v1/moderations (OpenAI's shape), /health, /ready, /metrics, /openapi.json.
+    """Serve POST /v1/classify, /v1/stream and /v1/moderations (OpenAI's shape), GET /v1/labels, /health, /ready, /metrics, /openapi.json.
 
     Settings come from the environment (ZHENYAN_MAX_TEXTS=100), a TOML file or --set.
 

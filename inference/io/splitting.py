@@ -19,7 +19,7 @@ _WORD = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")  # what a recogniser 
 def split_items(items: Iterable[Item | Reject], path: str, options: Options, asr: bool) -> Iterator[Item | Reject]:
     """Items without recognisers' tags, transcripts cut into utterances, each at its place in the row.
 
-    `asr`: a recogniser wrote the file. A note says how many rows were cut that nobody asked for.
+    `asr`: a recogniser wrote the file. A note says how many rows were cut where `split` leaves it open.
     """
     cut = 0
     for item in map(_without_tags, items):

@@ -123,7 +123,8 @@ def keep_configuration(option: str, path: Path) -> None:
         written = b""
     if held != written:
         raise ConfigError(
-            f"{option}: {path} is there already and was changed by hand; give a name that has no such file beside it"
+            f"{option}: {path} is there already and was changed by hand, or written by an earlier version; "
+            "give a name that has no such file beside it"
         )
 
 

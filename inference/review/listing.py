@@ -36,10 +36,11 @@ class Filter:
 
 @dataclass(frozen=True)
 class Listing:
-    """One page of the list, and what can be chosen."""
+    """One page of the list, and what can be chosen; `every`: findings of the run, withdrawn ones too."""
 
     rows: list[Row[Any]]
     total: int
+    every: int
     states: dict[str, int]
     labels: dict[str, int]
     streams: dict[str, int]
@@ -63,7 +64,8 @@ def list_findings(database: Database, run: Run, shown: Filter) -> Listing:
         total = int(connection.scalar(sa.select(sa.func.count()).select_from(finding).where(*conditions)) or 0)
         rows = _page(connection, conditions, shown)
     states = {state: counts["state"].get(state, 0) for state in STATES}
-    return Listing(rows, total, states, counts["label"], counts["stream"])
+    every = sum(counts["state"].values())
+    return Listing(rows, total, every, states, counts["label"], counts["stream"])
 
 
 def _page(connection: Connection, conditions: Sequence[sa.ColumnElement[bool]], shown: Filter) -> list[Row[Any]]:

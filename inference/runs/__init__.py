@@ -1,7 +1,8 @@
 """Scoring runs: files in, scored rows out, behind them a folder from which a cut-off run goes on.
 
 A run's folder holds manifest.json (inputs with digests, bundle, options), parts/ (a fixed number of rows each, written
-atomically), rejects.jsonl, notes.txt, findings.jsonl, streams.jsonl and summary.json; a review adds review.db and reviewed.txt.
+atomically), rejects.jsonl, notes.txt, findings.jsonl, streams.jsonl and summary.json; a review adds review.db and reviewed.txt, a
+table of the findings tables.txt.
 """
 
 from zhenyan.inference.runs.job import Job, local_engine, run_job

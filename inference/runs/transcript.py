@@ -14,7 +14,7 @@ from typing import Any
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.runs.findings import hits
 from zhenyan.inference.runs.naming import StreamNames
-from zhenyan.inference.runs.store import HIT, ROW, RunFolder
+from zhenyan.inference.runs.store import CONTEXT, HIT, ROW, RunFolder
 
 PAGE = 100  # lines
 _NEAR = 2  # rows on either side of which a finding may show the text
@@ -51,11 +51,16 @@ class Transcript:
         return sum(part.lines[stream] for part in self._parts)
 
     def page(self, stream: str, page: int) -> list[dict[str, Any]]:
-        """Up to PAGE lines of a stream as its parts have them, each with the `number` of its row in the output, from 1."""
+        """Up to PAGE lines of a stream as its parts have them, each with the `number` of its row in the output, from 1.
+
+        `together`: the scores of the labels that the line before and it carry together and neither alone.
+        """
         skip, found = (page - 1) * PAGE, list[dict[str, Any]]()
         for part in self._parts:
             if skip < part.lines[stream] and len(found) < PAGE:
-                found += self._of(stream, part)[skip : skip + PAGE - len(found)]
+                together = self._together(part)
+                some = self._of(stream, part)[skip : skip + PAGE - len(found)]
+                found += [line | {"together": together.get(line["number"], {})} for line in some]
             skip = max(0, skip - part.lines[stream])
         return found
 
@@ -78,12 +83,19 @@ class Transcript:
         for line in near:
             line["row"] |= {"labels": [label] if line is own else [], "evidence": []}
         manifest = self.folder.manifest
-        threshold = max(manifest["thresholds"][label], manifest["options"].get("min_score") or 0.0)
-        return next(hits(near, manifest["inputs"])).record(threshold)
+        options = manifest["options"]
+        asked = (options.get("thresholds") or {}).get(label, manifest["thresholds"][label])
+        return next(hits(near, manifest["inputs"])).record(max(asked, options.get("min_score") or 0.0))
 
     def _of(self, stream: str, part: _Part) -> list[dict[str, Any]]:
         lines = self._rows(part.before + 1, part.before + part.rows)
         return [line for line in lines if self._names.of(line["row"], line["file"]) == stream]
+
+    def _together(self, part: _Part) -> dict[int, dict[str, float]]:
+        """By the number of the second row, the scores of the labels that only two lines together carry."""
+        with self._reading(), self.folder.part(part.number).open("rb") as lines:
+            entries = [json.loads(line) for line in lines if line.startswith(CONTEXT)]
+            return {part.before + entry["index"]: entry["scores"] for entry in entries}
 
     @cached_property
     def _names(self) -> StreamNames:

@@ -62,8 +62,9 @@ def with_file(folder: Path, name: str, content: bytes) -> Path:
     ({"labels": [*LABELS, "more"]}, r"labels\[14\] must be left out, as in labels.json, found 'more'"),
     ({"labels": [3]}, "found 3"), ({"name": "other"}, "its files make other-"),
     ({"format": 9}, "bundle format 9; this version reads format 1"),
-    ({"normaliser": 0, "commit": None}, r"made for text normaliser 0, this version has \d+; use zhenyan 0\.0\.x, which reads it, or export"),
-    ({"normaliser": 9, "commit": "0123456789abcdef"}, r"use zhenyan 0\.9\.x, which reads it \(made at commit 0123456789ab\), or export it again"),
+    ({"normaliser": 0, "commit": None}, r"made for text normaliser 0, this version has \d+; use the zhenyan version that made it, or export"),
+    ({"normaliser": 9, "commit": "0123456789abcdef"}, r"use the zhenyan version that made it \(commit 0123456789ab\), or export it again"),
+    ({"normaliser": 99, "commit": "0123456789abcdef"}, r"use zhenyan 0\.99\.x, which reads it \(commit 0123456789ab\), or export it again"),
     ({"normaliser": "x"}, "made for text normaliser 'x', .*use the zhenyan version that made it"),
     ({"sha256": {}}, "SHA-256 is"),
 ])  # fmt: skip

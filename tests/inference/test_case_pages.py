@@ -3,13 +3,14 @@
 import re
 
 import pytest
-from review_helpers import HOSTILE, decide, finding, make_bundle, make_run
+from review_helpers import HOSTILE, decide, finding, make_bundle, make_run, user
 from typer.testing import CliRunner
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.cli import app
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.inference.evidence_file import digest, make_case, read_case
 from zhenyan.inference.report.case import write_page
+from zhenyan.inference.review.marks import mark
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def text_of(page):
 def decided(site):
     """One finding accepted as it is, one under other labels, one rejected, the rest open."""
     decide(site, "f000002", None)
-    decide(site, "f000001", ["food_safety", "price_fraud"], "ben")
+    decide(site, "f000001", ["food_safety", "price_fraud"], "ben", "价格<b>另查")
     decide(site, "f000003", [])
     return site
 
@@ -57,6 +58,14 @@ def test_all_accepted_findings_are_written_each_with_its_page(decided, zhenyan, 
         assert {**one, "made": 0, "digest": 0} == {**case, "made": 0, "digest": 0}
 
 
+def test_lines_that_reviewers_marked_have_no_cases_and_are_counted_apart(decided, zhenyan, tmp_path):
+    mark(decided.desk, user(decided, "ann"), "m7-3", finding(7, label="price_fraud"))
+    done = zhenyan("--accepted", "-o", tmp_path / "cases")
+    told = "2 cases, 1 accepted as they are, 1 under other labels; 1 lines that reviewers marked as missed have none"
+    assert (done.exit_code, told in done.output) == (0, True)
+    assert len(list((tmp_path / "cases").glob("*.json"))) == 2
+
+
 def test_a_page_shows_what_a_case_file_needs(decided, zhenyan, tmp_path):
     assert zhenyan("f000001", "-o", tmp_path / "case.json", "--html").exit_code == 0
     case, page = read_case(tmp_path / "case.json"), tmp_path / "case.html"
@@ -64,7 +73,7 @@ def test_a_page_shows_what_a_case_file_needs(decided, zhenyan, tmp_path):
     text = text_of(page)
     for part in (
         "证据单 f000001", "证据文件 case.json", "↑ 前一句", "↓ 后一句", "茶叶直播间", "时间 0:00:05", "结束时间 0:00:09",
-        "a.jsonl 第1行", "0.90000 ≥ 0.50000", "模型标注 类别1", "审查决定：已改类", "2026-11-24 17:00:00 ben 类别1、类别2 已改类",
+        "a.jsonl 第1行", "0.90000 ≥ 0.50000", "模型标注 类别1", "审查决定：已改类", "2026-11-24 17:00:00 ben 类别1、类别2 已改类 价格&lt;b&gt;另查",
         "类别2 · 指导意见第12条", "《食品安全法》第七十一条（视事实适用其一）", "处以罚款。", "zhenyan verify case.json",
         f"证据文件 {case['digest']}", f"输入 a.jsonl {'0' * 64}", decided.bundle.id,
         *(f"模型 {name} {value}" for name, value in decided.bundle.manifest["sha256"].items()),

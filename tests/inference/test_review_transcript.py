@@ -9,7 +9,7 @@ from review_helpers import Browser, site_over
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.review.exports import write_export
 from zhenyan.inference.review.listing import find
-from zhenyan.inference.runs import RunFolder
+from zhenyan.inference.runs import RunFolder, RunOptions
 from zhenyan.inference.runs import transcript as module
 from zhenyan.inference.runs.transcript import Transcript
 
@@ -64,6 +64,20 @@ def test_streams_that_take_turns_are_told_apart(score, tmp_path):
     assert [line["number"] for line in transcript.page("a", 1)] == [1, 3, 5, 7, 9, 11]
 
 
+@pytest.mark.parametrize("part_rows", [1, 2])  # the pair in two parts, in one
+def test_what_two_lines_carry_together_stands_at_the_second(score, tmp_path, classifier, part_rows):
+    lines = ["晚上睡不着的扣一", "二号链接这个软糖 今天就是给你们准备的"]
+    rows = [{"text": text, "stream": "room", "start": 4.0 * n} for n, text in enumerate(lines)]
+    (tmp_path / "pair.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    score(tmp_path / "pair.jsonl", tmp_path / "two.jsonl", options=RunOptions(evidence=False), part_rows=part_rows)
+    folder = RunFolder.of_output(tmp_path / "two.jsonl")
+    first, second = Transcript(folder).page("room", 1)
+    assert (first["together"], list(second["together"])) == ({}, ["food_safety"])
+    site = site_over(folder, classifier.bundle)
+    assert Browser(site, "ann").get("/stream/1").text.count("with the line before: ") == 1
+    site.database.close()
+
+
 def test_a_missed_line_is_described_as_the_models_findings_are(folder, rows, missed):
     transcript, known = Transcript(folder), next(iter(folder.findings()))
     found = transcript.finding(missed, LABEL)
@@ -79,6 +93,14 @@ def test_a_missed_line_is_described_as_the_models_findings_are(folder, rows, mis
         assert {type(found[name]), *map(str, found["place"])} == {type(known[name]), *map(str, known["place"])}
     middle = transcript.finding(6, LABEL)  # the first of a part
     assert (middle["before"], middle["after"]) == tuple([row["text"] for row in rows[n : n + 2]] for n in (3, 6))
+
+
+@pytest.mark.parametrize(("least", "threshold"), [(None, 0.9), (0.95, 0.95)])
+def test_a_missed_line_has_the_threshold_that_the_run_was_asked_for(folder, missed, least, threshold):
+    manifest = folder.manifest
+    manifest["options"] |= {"thresholds": {LABEL: 0.9}, "min_score": least}
+    (folder.path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert Transcript(folder).finding(missed, LABEL)["threshold"] == threshold
 
 
 def test_a_line_is_marked_from_the_finding_on(site, missed, rows):
