@@ -12,6 +12,7 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.items import keep_aside
 from zhenyan.inference.review.labelstudio import (
     CHOICES,
+    NOTE,
     Annotation,
     Unclear,
     annotations_of,
@@ -61,7 +62,7 @@ def import_tasks(path: Path, schema: Schema, project: Project | None = None) -> 
     They are in its order; of one annotator the last word counts. InputError names the task that is none of these, or
     lists the choices that the schema lacks; InputError, too, when no task is annotated.
     """
-    if path.suffix.lower() in (".csv", ".tsv", ".xlsx", ".parquet", ".jsonl"):
+    if path.suffix.lower() != ".json":
         raise InputError(
             f"{path}: no JSON of Label Studio, whose CSV doesn't tell a skip from a compliant line; export JSON, or name the "
             "column of a table's labels with --labels-column"
@@ -75,7 +76,8 @@ def import_tasks(path: Path, schema: Schema, project: Project | None = None) -> 
         key = text_key(record["text"])
         records.setdefault(key, (record, place))
         before = done.unclear.rows
-        given += annotations_of(task, key, place, done.unclear, project.control if project else CHOICES)
+        control = project.control if project else CHOICES
+        given += annotations_of(task, key, place, done.unclear, control, notes=project is None)
         if done.unclear.rows > before:
             unclear.add(key)
     if project:
@@ -88,6 +90,8 @@ def import_tasks(path: Path, schema: Schema, project: Project | None = None) -> 
         refuse(faults, schema)
     if not done.rows:
         note = f"; {done.unclear.note}" if done.unclear.rows else ""
+        if project and not project.control and done.unclear.rows:
+            note += f", or name the field of the labels, where it isn't {CHOICES!r}, with --labels-column"
         raise InputError(f"{path}: none of {done.tasks:,} tasks gives a row, for want of labels or for skips{note}")
     number(done.rows)
     return done
@@ -127,7 +131,7 @@ def _record(data: Any, minimal: bool, place: str) -> dict[str, Any]:
         )
     _check_annotated(data, place)
     empty = {name for name in ("before", "after") if data.get(name) == ""}  # what the labelling configuration wants
-    return with_channel({k: v for k, v in data.items() if k not in (empty | _MINIMAL if minimal else empty)})
+    return with_channel({k: v for k, v in data.items() if k not in (empty | _MINIMAL | {NOTE} if minimal else empty)})
 
 
 def _of_project(data: Any, minimal: bool, place: str, project: Project) -> dict[str, Any]:
@@ -176,6 +180,7 @@ def _take(done: Imported, record: dict[str, Any], place: str, said: Sequence[Ann
     found: dict[str, Any] = {"labels": [label for label in schema.ids if label in agreed]}
     found |= {"annotated": known if known != schema.ids else None}
     found |= {"contested": True} if some > agreed else {}
+    found |= {"notes": notes} if (notes := [one.note for one in by_name if one.note]) else {}
     done.differing += some > agreed
     if len(readings) == 2:
         first, second = readings

@@ -108,7 +108,9 @@ def promote(
     ] = False,
     absolute_gates: Annotated[
         bool,
-        typer.Option("--absolute-gates", help="Only the gates on itself: for a champion that can't be loaded here."),
+        typer.Option(
+            "--absolute-gates", help="Only the gates on itself: for a champion that another version of zhenyan reads."
+        ),
     ] = False,
     name: _NAME = "zhenyan",
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 from rich.table import Table
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.io.jsonlines import write_atomic
+from zhenyan.inference.runs.store import object_bytes
 from zhenyan.training.evaluate import SLICES, Labelled, decider, evasion_table, label_columns
 from zhenyan.training.metrics import calibration, f1_samples, f1_score, interval, label_errors, resamples
 from zhenyan.training.schema import Schema
@@ -157,7 +157,7 @@ def write_comparison(path: Path, found: Comparison, flips: int) -> None:
     """Write all that was measured as JSON, with verdicts, but of the rows decided differently only the first `flips`."""
     verdicts = {name: d.verdict for name, d in (found.scores | found.slices).items()}
     record = asdict(found) | {"verdicts": verdicts, "flipped": len(found.flips), "flips": found.flips[:flips]}
-    write_atomic(path, [json.dumps(record, ensure_ascii=False, indent=1).encode("utf-8", "replace")])
+    write_atomic(path, [object_bytes(record)])
 
 
 def _seconds(classifier: Classifier, texts: list[str]) -> float:

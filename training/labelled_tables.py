@@ -19,6 +19,8 @@ from zhenyan.training.label_names import read_labels, refuse
 from zhenyan.training.rows import Row, row_from_json
 from zhenyan.training.schema import Schema
 
+_OF_REVIEW = {"决定", "决定类别", "触发词语"}  # columns that tables of findings have, open ones among them
+
 
 @dataclass
 class Table:
@@ -74,6 +76,10 @@ def _row(
     if labels_column not in item.record:
         columns = ", ".join(item.record)
         raise InputError(f"{place}: no column {labels_column!r} (--labels-column); its columns are {columns}")
+    if item.record.keys() >= _OF_REVIEW:
+        raise InputError(
+            f"{place}: a table of `zhenyan review-export`, which doesn't tell what was looked for; export with --to rows instead"
+        )
     record = json.loads(dump_line(item.record))  # without dates and numbers that JSON can't hold
     labels = read_labels(record.pop(labels_column), schema, place, faults)
     # An empty cell is no field, and the column that the text was read from says it twice.

@@ -131,7 +131,9 @@ class Registry:
         try:
             return self._version(self.client.get_model_version(self.name, address.rsplit("/", 1)[1]))
         except MlflowException as error:
-            raise ConfigError(f"{address}: {reason(error)}{_instead_of(address, self.config, error)}") from None
+            raise ConfigError(
+                f"{address}: {reason(error).rstrip('.')}{_instead_of(address, self.config, error)}"
+            ) from None
 
     def _version(self, found: Any) -> Version:
         tags = found.tags
@@ -195,7 +197,8 @@ class Registry:
         before = self.registered(f"models:/{self.name}/{number}") if number else self.version(PREVIOUS)
         if now is None or before is None or now == before:
             lacking = CHAMPION if now is None else PREVIOUS
-            why = "it is the champion" if now and number else f"no other version has the alias {lacking!r}"
+            other = "other " if now else ""
+            why = "it is the champion" if now and number else f"no {other}version has the alias {lacking!r}"
             raise ConfigError(f"{self.name}: nothing to roll back to: {why}; `zhenyan versions` lists those there are")
         return before, now
 
@@ -242,7 +245,7 @@ def resolve(name: str, config: TrackingConfig, into: Path) -> Path:
         with fluent(server):  # artifacts of a registered version are looked for at the process's server
             folder = Path(mlflow.artifacts.download_artifacts(address, dst_path=str(into)))
     except (MlflowException, OSError) as error:
-        raise ConfigError(f"{name}: {reason(error)}{_instead_of(name, config, error)}") from None
+        raise ConfigError(f"{name}: {reason(error).rstrip('.')}{_instead_of(name, config, error)}") from None
     found = next((path.parent for path in folder.rglob("manifest.json")), None)
     if found is None:
         raise BundleError(f"{name}: no bundle among its artifacts")

@@ -28,7 +28,7 @@ from zhenyan.inference.review.outcome import MODEL
 _NOBODY = "label-studio"  # who annotated where the file doesn't say
 _MOST_SECONDS = 10**9  # thirty years: a task may have been open for long, but not for that long
 CHOICES, _EVIDENCE, _TEXT = "labels", "evidence", "text"  # names of the controls in the labelling configuration
-_NOTE = "note"  # name of the control, and so of the field in JSON_MIN and CSV
+NOTE = "note"  # name of the control, and so of the field in JSON_MIN and CSV
 _DECIDED = "decided"  # field of a task's data: a mark for each decision with labels that went out with it
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -101,7 +101,7 @@ def configuration(labels: Sequence[tuple[str, str]]) -> str:
   <Choices name="{CHOICES}" toName="{_TEXT}" choice="multiple" showInline="true">
 {offered}
   </Choices>
-  <TextArea name="{_NOTE}" toName="{_TEXT}" maxSubmissions="1"/>
+  <TextArea name="{NOTE}" toName="{_TEXT}" maxSubmissions="1"/>
 </View>
 """
 
@@ -143,7 +143,7 @@ def _annotation(look: Look) -> dict[str, Any]:
     What is imported is whoever's who imports it; `id` comes back as `import_id` and tells whose it was.
     """
     result = [choices(look.labels)] if look.labels else []
-    result += [_region(_NOTE, "textarea", {"text": [look.note]})] if look.note else []
+    result += [_region(NOTE, "textarea", {"text": [look.note]})] if look.note else []
     return {
         "id": look.number, "result": result, "was_cancelled": look.labels is None,
         "ground_truth": look.settles, "created_at": look.at.isoformat(), "lead_time": look.seconds,
@@ -228,15 +228,16 @@ def _cell(name: str, cell: Any) -> Any:
 
 
 def annotations_of(
-    task: Mapping[str, Any], key: str, place: str, unclear: Unclear, control: str | None = CHOICES
+    task: Mapping[str, Any], key: str, place: str, unclear: Unclear, control: str | None = CHOICES, notes: bool = True
 ) -> Iterator[Annotation]:
     """What annotators said of one task, which `key` names; InputError as `read_annotations`.
 
-    Labels are the choices of `control`; None: of any, and in JSON_MIN the field `labels`.
+    Labels are the choices of `control`; None: of any, and in JSON_MIN the field `labels`. Without `notes` what is called
+    `note` isn't looked at: outside the review it may be anything.
     """
     if "data" in task:
-        return _full(task, key, place, control)
-    return _minimal(task, key, place, unclear, control or CHOICES)
+        return _full(task, key, place, control, notes)
+    return _minimal(task, key, place, unclear, control or CHOICES, notes)
 
 
 def regions(task: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -272,7 +273,9 @@ def _check_origin(data: Any, run: Run, place: str) -> None:
         )
 
 
-def _full(task: Mapping[str, Any], key: str, place: str, control: str | None) -> Iterator[Annotation]:
+def _full(
+    task: Mapping[str, Any], key: str, place: str, control: str | None, notes: bool
+) -> Iterator[Annotation]:  # fmt: skip
     given = task.get("annotations", task.get("completions", []))
     if not isinstance(given, list):
         raise InputError(f"{place}: 'annotations' must be a list, found {type(given).__name__}")
@@ -282,7 +285,8 @@ def _full(task: Mapping[str, Any], key: str, place: str, control: str | None) ->
             raise InputError(f"{where}: expected an object with a list 'result'")
         result = one.get("result", [])
         labels = None if one.get("was_cancelled") else _chosen(result, where, control)
-        yield replace(_said(one, "completed_by", key, labels, where), note=_noted(_written(result), where))
+        note = _noted(_written(result), where) if notes else None
+        yield replace(_said(one, "completed_by", key, labels, where), note=note)
 
 
 def _chosen(result: Sequence[Any], where: str, control: str | None) -> tuple[str, ...]:
@@ -295,7 +299,7 @@ def _chosen(result: Sequence[Any], where: str, control: str | None) -> tuple[str
 
 def _written(result: Sequence[Any]) -> list[Any]:
     """What stands in the text areas for notes."""
-    regions = [region for region in result if isinstance(region, dict) and region.get("from_name") == _NOTE]
+    regions = [region for region in result if isinstance(region, dict) and region.get("from_name") == NOTE]
     values = [region.get("value") for region in regions]
     return [value.get("text") for value in values if isinstance(value, dict)]
 
@@ -313,13 +317,13 @@ def _noted(given: Any, where: str) -> str | None:
 
 
 def _minimal(
-    task: Mapping[str, Any], key: str, place: str, unclear: Unclear, control: str
+    task: Mapping[str, Any], key: str, place: str, unclear: Unclear, control: str, notes: bool
 ) -> Iterator[Annotation]:  # fmt: skip
     if control not in task:
         unclear.rows += 1
         return
     said = _said(task, "annotator", key, tuple(dict.fromkeys(_labels(task[control], place))), place)
-    yield replace(said, note=_noted(task.get(_NOTE), place))
+    yield replace(said, note=_noted(task.get(NOTE), place) if notes else None)
 
 
 def _labels(value: Any, where: str) -> list[str]:

@@ -129,12 +129,13 @@ def wrong_input(faults: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
 
 
 class ModerationResult(_Model):
-    """OpenAI's moderation result over our labels."""
+    """OpenAI's moderation result over our labels, and whether all was read."""
 
     flagged: bool
     categories: dict[str, bool]
     category_scores: dict[str, float]
     category_applied_input_types: dict[str, list[str]]
+    truncated: Annotated[bool, Field(description="beyond OpenAI's: a text was read in part only")]
 
 
 class ModerationResponse(_Model):
@@ -238,4 +239,5 @@ def moderation(parts: Sequence[Prediction]) -> ModerationResult:
         categories={label: label in labels for label in parts[0].scores},
         category_scores={label: max(part.scores[label] for part in parts) for label in parts[0].scores},
         category_applied_input_types={label: ["text"] for label in parts[0].scores},
+        truncated=any(part.truncated for part in parts),
     )

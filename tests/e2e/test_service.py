@@ -227,6 +227,8 @@ def test_truncated_is_reported(tmp_path):
     with serving(tmp_path, max_chars=150_000) as running, client(running) as http:
         body = {"texts": ["好" + " " * 99_999, "好" + " " * 100_000], "evidence": False}
         assert [r["truncated"] for r in http.post("/v1/classify", json=body).json()["results"]] == [False, True]
+        asked = {"input": body["texts"]}
+        assert [r["truncated"] for r in http.post("/v1/moderations", json=asked).json()["results"]] == [False, True]
 
 
 @pytest.mark.parametrize(("given", "same"), [("abc-1", True), ("x" * 128, True), ("x" * 129, False), ("a b", False)])

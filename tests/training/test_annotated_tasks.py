@@ -177,7 +177,7 @@ def test_a_model_that_lost_all_its_labels_is_named_with_the_remedy():
         Opinion("m", ("old_label",), np.array([[0.1]]), np.array([0.2])).named(schema)
 
 
-@pytest.mark.parametrize("name", ["annotated.csv", "mine.xlsx"])
+@pytest.mark.parametrize("name", ["annotated.csv", "mine.xlsx", "mine.csv.gz", "mine.txt"])
 def test_what_is_no_json_is_refused_with_what_to_do_instead(tmp_path, name):
     (tmp_path / name).write_text("text,labels\n", encoding="utf-8")
     with pytest.raises(
@@ -262,11 +262,24 @@ def test_the_control_of_the_labels_is_named_where_there_are_several(tmp_path):
 def test_json_min_of_ones_own_project_names_its_field(tmp_path):
     tasks = [{"id": 1, "text": "两盒装", "违规": "合规", "annotator": 3}, {"id": 2, "text": "三盒装", "annotator": 3}]
     words = ("import", saved(tmp_path, tasks), "-o", tmp_path / "mine.jsonl", "--batch", "mine")
-    with pytest.raises(InputError, match="none of 2 tasks gives a row"):
+    with pytest.raises(
+        InputError, match=r"none of 2 tasks gives a row.*name the field of the labels, .* --labels-column$"
+    ):
         called(*words)
     assert "1 rows of 2 tasks" in called(*words, "--labels-column", "违规").output
     (row,) = read_rows(tmp_path / "mine.jsonl")
     assert row.labels == () and row.meta == {"batch": "mine"}
+
+
+def test_what_a_project_calls_note_is_its_own_affair(tmp_path):
+    """Only the review's tasks have notes, of a length and kind of their own."""
+    task = own(answer("food_safety"), text="贴上膏药腰就不疼")
+    text = {"from_name": "note", "type": "textarea", "value": {"text": ["说来话长" * 200]}}
+    task["annotations"][0]["result"].append(text)
+    minimal = {"id": 2, "text": "两盒装", "labels": "合规", "note": 5, "annotator": 3}
+    output = tmp_path / "mine.jsonl"
+    called("import", saved(tmp_path, [task, minimal]), "-o", output, "--batch", "mine")
+    assert [row.labels for row in read_rows(output)] == [("food_safety",), ()]
 
 
 @pytest.mark.parametrize(
@@ -286,3 +299,15 @@ def test_what_is_wrong_with_a_project_of_ones_own_is_told(tmp_path, task, said):
     with pytest.raises(ConfigError, match="--text-column: is of tables and your own projects; name who labelled"):
         called("import", tmp_path / "annotated.json", "-o", tmp_path / "mine.jsonl", "--text-column", "content")
     assert not (tmp_path / "mine.jsonl").exists()
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_notes_on_sampled_tasks_stay_with_the_row(tmp_path, short):
+    made = tasks(tmp_path)
+    text = {"from_name": "note", "to_name": "text", "type": "textarea", "value": {"text": ["问过卖家"]}}
+    made[0]["annotations"] = [annotation("food_safety")]
+    made[0]["annotations"][0]["result"].append(text)
+    if short:
+        made = [minimal(made[0], "food_safety") | {"note": "问过卖家"}]
+    (row,) = import_tasks(saved(tmp_path, made), SCHEMA).rows
+    assert row.meta["notes"] == ["问过卖家"] and "note" not in row.meta

@@ -307,14 +307,21 @@ def test_an_output_over_the_rows_or_the_other_output_is_refused(tmp_path, record
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
-def test_what_another_threshold_costs_is_measured(measured_rows, measuring_config):
+def test_what_another_threshold_costs_is_measured(measured_rows, measuring_config, tmp_path):
+    page = tmp_path / "out.html"
+
     def of(*asked):
-        options, console = Options(baselines=False, errors=0, thresholds=asked), Console(record=True, quiet=True)
+        options = Options(baselines=False, errors=0, page=page, thresholds=asked)
+        console = Console(record=True, quiet=True)
         measured = evaluate_bundle(None, [str(measured_rows)], measuring_config, options, console)
         result = measured["models"][measured["bundle"]]
         return measured["thresholds"], result["labels"]["food_safety"], result["average_precision"]
 
-    (none, own, ranking), (asked, low, same) = of(), of("食品安全违法宣称=0.0001")
+    none, own, ranking = of()
+    assert "thresholds given" not in page.read_text(encoding="utf-8")
+    asked, low, same = of("食品安全违法宣称=0.0001")
+    told = re.sub("<[^>]+>", "", page.read_text(encoding="utf-8"))
+    assert "by the thresholds given: 食品安全违法宣称 food_safety 0.0001; other labels by their own" in told
     assert none is None and asked == {"food_safety": 0.0001} and ranking == same
     assert low["recall"] == 1 > own["recall"] and low["precision"] < own["precision"]
 

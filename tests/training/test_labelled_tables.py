@@ -141,3 +141,11 @@ def test_of_many_faults_the_first_are_told(tmp_path):
         imported(tmp_path, csv(tmp_path, "text,标签", *(f"第{n}行,假货" for n in range(30))), "--batch", "mine")
     *faults, more, known = str(caught.value).splitlines()
     assert len(faults) == 20 and more == "and 10 more" and known.startswith("the schema has")
+
+
+def test_a_reviews_table_of_findings_is_no_table_of_labelled_lines(tmp_path):
+    """An open finding would count as a compliant line."""
+    file = csv(tmp_path, "原话,触发词语,决定,标签,决定类别", "喝了三高就降,三高就降,待审查,,")
+    with pytest.raises(InputError, match="export with --to rows instead"):
+        imported(tmp_path, file, "--batch", "mine", "--text-column", "原话")
+    assert not (tmp_path / "mine.jsonl").exists()

@@ -158,7 +158,7 @@ def test_what_can_not_be_measured_or_registered_is_said_before_it_is_tried(tmp_p
         ),
         (["promote", DEFAULT_BUNDLE, "--challenger", "--gates", rows], "--challenger measures nothing"),
         (["promote", DEFAULT_BUNDLE, "--challenger", "--absolute-gates"], "--challenger measures nothing"),
-        (["rollback", "--name", "other"], "other: nothing to roll back to: no other version has the alias 'champion'"),
+        (["rollback", "--name", "other"], "other: nothing to roll back to: no version has the alias 'champion'"),
         (
             ["versions", "--name", "other"],
             "--name other: no such model; registered: nothing yet, zhenyan promote FOLDER",
