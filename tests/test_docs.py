@@ -249,3 +249,13 @@ def test_what_was_measured_is_taken_in_beside_the_rest(
     assert json.loads(known.read_text(encoding="utf-8")) == {
         "other": {"model": {"rows": 1}}, "a set": {"model": {"rows": 2}},
     }  # fmt: skip
+
+
+def test_notes_that_the_chinese_handbook_explains_are_said(root):
+    """Word for word in the code that reads and scores, so that whoever meets one finds it in the table."""
+    table = (
+        (root / "docs/reviewers.zh.md").read_text(encoding="utf-8").partition("| 提示里的话 |")[2].partition("\n\n")[0]
+    )
+    said = [part for row in table.splitlines()[2:] for part in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (root / "inference").rglob("*.py"))
+    assert len(said) > 15 and [part for part in said if part.strip() not in code] == []
