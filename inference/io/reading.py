@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +66,16 @@ _BY_PROGRAMS = ("~$", ".~lock.", "._")
 __all__ = ["READERS", "Item", "Options", "Reject", "read_items", "resolve_inputs"]
 
 
-def resolve_inputs(inputs: Sequence[str], notes: list[str] | None = None) -> list[str]:
+def resolve_inputs(inputs: Sequence[str | PathLike[str]], notes: list[str] | None = None) -> list[str]:
     """Files that the given files, folders (searched through), globs and addresses name, in a fixed order.
 
     A folder that can't be listed stands among them, so that whoever reads them says so. What a folder holds and no
     reader knows goes to `notes`. InputError when an input names nothing, or a file whose ending no reader knows.
     """
+    if isinstance(inputs, str | PathLike):
+        raise InputError(f"{inputs}: expected several inputs; put a single one into a list")
     files: list[str] = []
-    for name in inputs:
+    for name in (fspath(one) for one in inputs):
         found, left_out = _resolve(name)
         if not found:
             raise InputError(
@@ -176,8 +179,9 @@ def _check_ending(name: str) -> None:
         )
 
 
-def read_items(path: str, options: Options) -> Iterator[Item | Reject]:
+def read_items(path: str | PathLike[str], options: Options) -> Iterator[Item | Reject]:
     """Items and rejects of one file, in order. InputError when the file as a whole can't be read."""
+    path = fspath(path)
     suffix, damage = plain_suffix(path), Damage()
     if suffix not in READERS:
         local_file(path)  # a folder that can't be listed

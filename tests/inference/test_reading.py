@@ -37,6 +37,14 @@ def test_encodings_are_detected_and_said(tmp_path, encoding):
     assert any(encoding in n for n in options.notes) == (encoding in ("gb18030", "utf-16", "utf-32"))
 
 
+def test_paths_are_inputs_and_a_single_one_is_no_list(tmp_path):
+    path = write(tmp_path / "a.txt", LINE)
+    assert resolve_inputs([path]) == [str(path)] and [item.text for item in read_items(path, Options())] == [LINE]
+    for single in (path, str(path)):
+        with pytest.raises(InputError, match="expected several inputs; put a single one into a list"):
+            resolve_inputs(single)
+
+
 def test_detection_is_not_fooled_by_a_cut_character():
     assert detect_encoding(("好" * 100).encode()[:-1], complete=False) == "utf-8"
     assert detect_encoding(("好" * 100).encode("gb18030"), complete=True) == "gb18030"
