@@ -274,7 +274,7 @@ def test_what_outlasts_a_stop_is_told_so_and_the_stop_ends_in_time(tmp_path, sig
     texts = ["喝这个茶三高就降下来了，今天拍明天发，" * 1_000]
     before = (
         "import time\nfrom zhenyan.inference.classifier import Classifier\npredict = Classifier.predict\n"
-        "def slow(self, texts, **options):\n    time.sleep(60 * (len(texts[0]) > 10_000))\n    return predict(self, texts, **options)\n"
+        "def slow(self, texts, *rest):\n    time.sleep(60 * (len(texts[0]) > 10_000))\n    return predict(self, texts, *rest)\n"
         "Classifier.predict = slow"
     )
     with serving(tmp_path, before=before, stop_seconds=2) as service, ThreadPoolExecutor(1) as pool:
