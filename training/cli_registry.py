@@ -17,6 +17,8 @@ _ROWS = Annotated[
     list[str] | None,
     typer.Option(help="Labelled JSON Lines files, written or hashed; the written test split by default; repeatable."),
 ]
+_ABSOLUTE = Annotated[bool, typer.Option(
+    "--absolute-gates", help="Only the gates on itself: for a champion that another version of zhenyan reads.")]  # fmt: skip
 _NAME = Annotated[str, typer.Option(help="Registered model name.")]
 _DEFAULT = Path("configs/train/default.yaml")
 
@@ -106,12 +108,7 @@ def promote(
     challenger: Annotated[
         bool, typer.Option("--challenger", help="Only register it, under the alias challenger.")
     ] = False,
-    absolute_gates: Annotated[
-        bool,
-        typer.Option(
-            "--absolute-gates", help="Only the gates on itself: for a champion that another version of zhenyan reads."
-        ),
-    ] = False,
+    absolute_gates: _ABSOLUTE = False,
     name: _NAME = "zhenyan",
 ) -> None:
     """Make a bundle the champion if it passes every gate against the present one; each failed gate is named."""

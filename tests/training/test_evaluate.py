@@ -370,14 +370,8 @@ def test_rows_that_are_trained_on_are_counted_and_the_baseline_learns_without_th
 
 def test_a_hashed_set_is_joined_and_a_missing_text_is_said(measuring_config, tmp_path):
     text = "前一句。这个茶喝完血压就降了"
-    record = {
-        "id": "1",
-        "sha256": text_key(text[4:]),
-        "doc": text_key(text),
-        "start": 4,
-        "end": len(text),
-        "labels": [],
-    }
+    place = {"doc": text_key(text), "start": 4, "end": len(text)}
+    record = {"id": "1", "sha256": text_key(text[4:]), **place, "labels": []}
     hashed = tmp_path / "hashed.jsonl"
     hashed.write_text(json.dumps(record) + "\n", encoding="utf-8")
     cache, settings = tmp_path / "cache", yaml.safe_load(measuring_config.read_text(encoding="utf-8"))
