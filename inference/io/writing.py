@@ -18,6 +18,7 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.bounds import COLUMNS
 from zhenyan.inference.io.jsonlines import dump_line, replacing
 from zhenyan.inference.io.names import is_text, shown
+from zhenyan.inference.io.opening import LOST
 
 _PARQUET_ROWS = 1024  # converted at once: rows of Python take ten times the memory of Arrow's
 _PARQUET_BATCHES = 32  # in a row group
@@ -25,9 +26,6 @@ _XLSX_ROWS = 1_048_575  # a sheet's limit, less the header
 _TOO_MANY = (
     f"XLSX output: a sheet holds {_XLSX_ROWS:,} rows and this run has more; rename the run's folder from *.xlsx.run to "
     "*.csv.run or *.parquet.run and repeat the command with that ending: nothing is scored again"
-)
-_LOST = (
-    "\ufffd"  # in place of a character that a format can't hold: no formula begins behind it, and evidence counts it
 )
 # What XML 1.0 has no room for (section 2.2); openpyxl lets the last two pass.
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -61,10 +59,13 @@ def flat(row: Row) -> dict[str, Any]:
 
 
 def _clean(value: Any) -> Any:
-    """Text with another character for each that neither CSV nor spreadsheets can hold (NUL, lone surrogates)."""
+    """Text with another character for each that neither CSV nor spreadsheets can hold (NUL, lone surrogates).
+
+    None is taken out: evidence counts characters, and a formula could begin behind it.
+    """
     if not isinstance(value, str) or (value.isascii() and "\0" not in value):
         return value
-    return value.encode("utf-8", "replace").decode().replace("\0", _LOST)
+    return value.encode("utf-8", "replace").decode().replace("\0", LOST)
 
 
 def _columns(rows: Iterable[Row]) -> list[str]:
@@ -272,7 +273,7 @@ def _letter(column: int) -> str:
 def _cell(value: Any) -> Any:
     if isinstance(value, int) and abs(value) >= _XLSX_INT:
         return str(value)
-    return _guard(_NOT_XML.sub(_LOST, _clean(value)))[:_XLSX_CHARS] if isinstance(value, str) else value
+    return _guard(_NOT_XML.sub(LOST, _clean(value)))[:_XLSX_CHARS] if isinstance(value, str) else value
 
 
 WRITERS: dict[str, Writer] = {

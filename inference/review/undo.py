@@ -125,9 +125,8 @@ def _settling(finding_id: int) -> sa.ColumnElement[bool]:
 
 
 def _is_held(row: Row[Any], desk: Desk) -> bool:
-    return (
-        row.lease_until is not None and row.lease_until > desk.settings.clock()
-    )  # a decided one has its reader and no lease
+    # A decided one has its reader and no lease.
+    return row.lease_until is not None and row.lease_until > desk.settings.clock()
 
 
 def _stands(finding_id: int, actions: Sequence[str], when: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
