@@ -63,9 +63,9 @@ class Classifier:
     tokenizer: Tokenizer = field(repr=False)
     explain: bool = True
     thresholds: np.ndarray = field(init=False, repr=False)
-    _opened: tuple[str, int | None] | None = field(
+    _opened: tuple[str, int | None, bool] | None = field(
         init=False, repr=False, default=None
-    )  # runtime and threads of `load`
+    )  # runtime, threads and spin of `load`
     _cache: OrderedDict[str, np.ndarray] = field(init=False, repr=False, default_factory=OrderedDict)
     _remembering: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
 
@@ -85,12 +85,15 @@ class Classifier:
         runtime: str = "onnxruntime",
         threads: int | None = None,
         explain: bool = True,
+        spin: bool = True,
     ) -> Classifier:
         """Open a bundle folder (the bundled model by default) after checking its hashes.
 
         `runtime`: onnxruntime, openvino, openvino-bf16 or auto: what `zhenyan doctor --save` chose here, else onnxruntime.
         `threads`: CPU threads, all the process may use by default. `explain`: also find evidence (a few times slower on
-        texts with hits). BundleError when the folder is incomplete, altered or too new, or the runtime can't run its model;
+        texts with hits). `spin`: ONNX Runtime's threads wait for work awake, which suits a file on a machine of its own; False
+        where scoring comes now and then or others compute beside it, as in a service.
+        BundleError when the folder is incomplete, altered or too new, or the runtime can't run its model;
         ConfigError for an unknown runtime or a number of threads that is none; MissingExtra when the runtime isn't installed.
         """
         bundle = load_bundle(folder)
@@ -99,8 +102,9 @@ class Classifier:
 
             runtime = saved_choice(bundle)
         tokenizer = open_tokenizer(bundle)
-        loaded = cls(bundle, open_session(bundle.folder / "model.onnx", runtime, threads), tokenizer, explain)
-        loaded._opened = runtime, threads
+        session = open_session(bundle.folder / "model.onnx", runtime, threads, spin)
+        loaded = cls(bundle, session, tokenizer, explain)
+        loaded._opened = runtime, threads, spin
         return loaded
 
     def __copy__(self) -> Classifier:
@@ -118,8 +122,8 @@ class Classifier:
             raise ConfigError(
                 "this classifier wasn't made by Classifier.load, so it can't be sent: make one in each process"
             )
-        runtime, threads = self._opened
-        asked = {"runtime": runtime, "threads": threads, "explain": self.explain}
+        runtime, threads, spin = self._opened
+        asked = {"runtime": runtime, "threads": threads, "explain": self.explain, "spin": spin}
         return _load_again, (type(self), self.bundle.folder, self.bundle.id, self.thresholds, asked)
 
     def classify(self, texts: Iterable[str], chunk: int = CHUNK) -> Iterator[Prediction]:

@@ -34,9 +34,9 @@ class Session(Protocol):
 class OnnxSession:
     """ONNX Runtime on the CPU with explicit threads; safe to call from several threads at once."""
 
-    def __init__(self, model: Path, threads: int | None = None) -> None:
+    def __init__(self, model: Path, threads: int | None = None, spin: bool = True) -> None:
         try:
-            self._session = open_onnx(str(model), threads)
+            self._session = open_onnx(str(model), threads, spin)
         except Exception as error:  # ONNX Runtime's own share no class
             reason = str(error).strip().rpartition("failed:")[2]
             raise BundleError(
@@ -48,13 +48,18 @@ class OnnxSession:
         return self._session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
 
 
-def open_onnx(model: str | bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """ONNX Runtime over a file or a serialised model, on the CPU, with all threads the process may use by default."""
+def open_onnx(model: str | bytes, threads: int | None = None, spin: bool = True) -> onnxruntime.InferenceSession:
+    """ONNX Runtime over a file or a serialised model, on the CPU, with all threads the process may use by default.
+
+    `spin`: its threads stay awake for some milliseconds after each run.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or allowed_cpus()
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = False  # shapes vary: patterns would only hold memory
     options.log_severity_level = 3
+    if not spin:
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Where the fast uint8 × int8 product may overflow, take the exact one, which is half as fast.
     if not multiplies_int8_exactly(processor()[1]):
         options.add_session_config_entry("session.x64quantprecision", "1")
@@ -92,8 +97,8 @@ class OpenVinoSession:
             return np.array(result["logits"], dtype=np.float32)
 
 
-def open_session(model: Path, runtime: str = "onnxruntime", threads: int | None = None) -> Session:
-    """A session of the named runtime.
+def open_session(model: Path, runtime: str = "onnxruntime", threads: int | None = None, spin: bool = True) -> Session:
+    """A session of the named runtime; `spin` is ONNX Runtime's alone.
 
     ConfigError for an unknown name or a number of threads that is none, MissingExtra when it isn't installed, BundleError when it can't run the file.
     """
@@ -104,5 +109,5 @@ def open_session(model: Path, runtime: str = "onnxruntime", threads: int | None 
             f"threads: expected a whole number from 1 to {MAX_THREADS}, or None for all, given {threads!r}"
         )
     if runtime == "onnxruntime":
-        return OnnxSession(model, threads)
+        return OnnxSession(model, threads, spin)
     return OpenVinoSession(model, threads, "bf16" if runtime == "openvino-bf16" else "f32")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response, Security
@@ -177,7 +177,7 @@ def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batch
         request.state.fields |= {"texts": len(texts), "chars": sum(map(len, texts))}
         if settings.log_texts:
             request.state.fields["content"] = texts
-        predictions = await _while_connected(request, batcher.submit(texts, evidence, decider))
+        predictions = await _while_connected(request, batcher.submit(texts, evidence, decider, _adds_wait(request)))
         observe.count(predictions)
         return predictions
 
@@ -204,7 +204,9 @@ def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batch
         lines, decider = body.told(), deciding(body.thresholds)
         predictions = await score(request, [line.text for line in lines], body.evidence, "lines.{}.text", decider)
         hits = await queued_pair_hits(
-            lambda texts, evidence: _while_connected(request, batcher.submit(texts, evidence, decider)),
+            lambda texts, evidence: _while_connected(
+                request, batcher.submit(texts, evidence, decider, _adds_wait(request))
+            ),
             lines, predictions, decider.thresholds, body.evidence,
         )  # fmt: skip
         observe.count_labels(hits.values())
@@ -282,6 +284,16 @@ def _answer_head(app: FastAPI) -> None:
     for route in app.routes:
         if isinstance(route, APIRoute) and route.methods == {"GET"}:
             route.methods = {"GET", "HEAD"}
+
+
+def _adds_wait(request: Request) -> Callable[[float], None]:
+    """Adds seconds in the queue to the request's `queue_ms`, for the log and the answer's header."""
+    fields = request.state.fields
+
+    def add(seconds: float) -> None:
+        fields["queue_ms"] = round(fields.get("queue_ms", 0) + 1000 * seconds, 2)
+
+    return add
 
 
 async def _while_connected(request: Request, work: asyncio.Future[list[Prediction]]) -> list[Prediction]:

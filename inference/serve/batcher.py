@@ -78,7 +78,8 @@ class _Job:
     future: asyncio.Future[list[Prediction]]
     costs: Sequence[int]  # of each text
     left: int  # cost of what is not scored yet
-    decider: Classifier | None = None
+    decider: Classifier | None
+    on_turn: Callable[[float], None]
     at: int = 0  # first text not taken yet
     turn: float = 0.0  # expected seconds of the texts taken since it came to the head of the queue
     results: list[Prediction] = field(default_factory=list)
@@ -159,15 +160,20 @@ class Batcher:
         return self.expected_wait(self._seconds_of(job), max(job.costs, default=0) > self._full(job.explain))
 
     def submit(
-        self, texts: Sequence[str], explain: bool, decider: Classifier | None = None
+        self,
+        texts: Sequence[str],
+        explain: bool,
+        decider: Classifier | None = None,
+        on_turn: Callable[[float], None] = lambda _: None,
     ) -> asyncio.Future[list[Prediction]]:
         """Predictions to come; Overloaded when they could not be had within the deadline. Cancel it to leave.
 
-        `decider`: whose thresholds decide; texts of all deciders are scored together.
+        `decider`: whose thresholds decide; texts of all deciders are scored together. `on_turn` is told the seconds that it
+        waited for its first turn.
         """
         costs = [cost([text]) for text in texts]
         loop = asyncio.get_running_loop()
-        job = _Job(texts, explain, loop.create_future(), costs, sum(costs), decider)
+        job = _Job(texts, explain, loop.create_future(), costs, sum(costs), decider, on_turn)
         own, wait = self._seconds_of(job), self._wait_of(job)
         # A job longer than the deadline is accepted when the way is free, or it never would be.
         if wait > (longest := _MARGIN * self.deadline - min(own, self.deadline / 2)):
@@ -221,6 +227,7 @@ class Batcher:
         while self._aside:
             job = self._aside[0]
             if not self._dropped(job):
+                self._begin(job)
                 part = slice(job.at, job.at + 1)
                 job.at, job.turn = part.stop, 0.0
                 await self._score([(job, part)], job.explain)
@@ -244,11 +251,19 @@ class Batcher:
                 continue
             part, share = self._portion(job, room)
             if job.texts[part]:
+                self._begin(job)
                 taken[job.explain].append((job, part))
                 room -= share
             if self._advance(job, part):
                 break
         return taken
+
+    def _begin(self, job: _Job) -> None:
+        """Tell how long a job waited for its first turn: now, for there may have been no room when it was looked at first."""
+        if not job.at:
+            waited = time.perf_counter() - job.queued
+            self.observe("queue", waited)
+            job.on_turn(waited)
 
     def _advance(self, job: _Job, part: slice) -> bool:
         """Put a job where it belongs after a portion; whether it has texts left, so that the batch is full."""
@@ -267,11 +282,11 @@ class Batcher:
         """Whether the job is out: its caller has gone, or it waited so long that it can't be done in time."""
         if not job.future.done() and not job.at:
             waited = time.perf_counter() - job.queued
-            self.observe("queue", waited)
             pace = self.pace[job.explain]
             # It is answered when its whole batch is, and that may be slower than the last ones were.
             reserve = max(2 * pace.seconds_for(max(job.left, self.budget)), self.deadline / 5)
             if waited > (longest := self.deadline - min(reserve, self.deadline / 2)):
+                self.observe("queue", waited)
                 job.future.set_exception(Overloaded(self._wait_of(job), longest, waited))
         return self._is_over(job)
 

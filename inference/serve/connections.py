@@ -13,17 +13,26 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _HEAD = 65_536  # bytes of a request's head at most
+_SMALL = 64  # bytes under which a chunk is small; reading it takes as long as a large one
+_SMALL_CHUNKS = 10_000  # small chunks of a body at most
 _ADDRESS = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
 
 class _Requests(h11.Connection):
-    """Refuses a body of two lengths, and takes the path of a target that names scheme and host, too."""
+    """Refuses a body of two lengths or of crumbs, and takes the path of a target that names scheme and host, too."""
+
+    _small = 0  # small chunks of this request
 
     def next_event(self) -> Any:
         """The next event; RemoteProtocolError, which becomes a 400 and ends the connection, for what is no HTTP."""
         event = super().next_event()
+        if isinstance(event, h11.Data):
+            self._small += event.chunk_start and len(event.data) < _SMALL
+            if self._small > _SMALL_CHUNKS:
+                raise h11.RemoteProtocolError("too many small chunks")
         if not isinstance(event, h11.Request):
             return event
+        self._small = 0
         if {b"content-length", b"transfer-encoding"} <= {name for name, _ in event.headers}:
             # A proxy before this may have read the other of the two, and what follows was a body to it (RFC 9112, 6.3).
             raise h11.RemoteProtocolError("content-length and transfer-encoding in one request")
@@ -35,6 +44,13 @@ class _Requests(h11.Connection):
             target=path if path.startswith(b"/") else b"/" + path,
         )  # fmt: skip
 
+    def send(self, event: Any) -> Any:
+        """Bytes of an event. An answer in place of `100 Continue` ends the connection: the body may come or not (RFC 9110, 10.1.1)."""
+        if isinstance(event, h11.Response) and self.they_are_waiting_for_100_continue:
+            headers = [*event.headers, (b"connection", b"close")]
+            event = h11.Response(status_code=event.status_code, headers=headers, reason=event.reason)
+        return super().send(event)
+
 
 class Protocol(H11Protocol):
     """uvicorn's, over `_Requests`."""
@@ -42,6 +58,13 @@ class Protocol(H11Protocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.conn = _Requests(h11.SERVER, _HEAD)
+
+    def send_400_response(self, msg: str) -> None:
+        """Tell what is no HTTP so; where the answer has gone already, the rest of that request was at fault."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
 
 def unread(connection: Any) -> int:

@@ -122,7 +122,8 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = message | {"headers": [*message["headers"], *_headers(scope, identity)]}
+                own = _headers(scope, identity, time.perf_counter() - started)
+                message = message | {"headers": [*message["headers"], *own]}
             await send(message)
 
         try:
@@ -151,10 +152,15 @@ def _identity(headers: list[tuple[bytes, bytes]]) -> str:
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def _headers(scope: dict[str, Any], identity: str) -> list[tuple[bytes, bytes]]:
-    """Headers of every answer; a worker that is about to stop asks the client to come back on a new connection."""
+def _headers(scope: dict[str, Any], identity: str, took: float) -> list[tuple[bytes, bytes]]:
+    """Headers of every answer, and where its texts had a turn, how long they waited and `took` seconds in all.
+
+    A worker that is about to stop asks the client to come back on a new connection.
+    """
     closing = [(b"connection", b"close")] if scope["app"].state.draining else []
-    return [(b"x-request-id", identity.encode()), *closing]
+    waited = scope["state"]["fields"].get("queue_ms")
+    timing = f"queue;dur={waited}, total;dur={1000 * took:.2f}".encode()
+    return [(b"x-request-id", identity.encode()), *closing, *([] if waited is None else [(b"server-timing", timing)])]
 
 
 def _record(scope: dict[str, Any], identity: str, status: int, took: float) -> None:
@@ -163,7 +169,8 @@ def _record(scope: dict[str, Any], identity: str, status: int, took: float) -> N
     told = scope["state"]["fields"]
     with _counting():
         REQUESTS.labels(scope["path"] if known else "other", str(status)).inc()
-        if "texts" in told:  # probes and what is refused unread come often and are quick: they would hide the others
+        # Probes and refusals come often and are quick: they would hide the others.
+        if "texts" in told and status != 429:
             STAGE.labels("request").observe(took)
     fields = {"request": identity, "method": scope["method"], "path": scope["path"], "status": status,
               "ms": round(1000 * took, 2), **told}  # fmt: skip

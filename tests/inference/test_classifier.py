@@ -256,7 +256,7 @@ def test_sent_to_another_process_it_is_loaded_there_again_and_decides_alike(fres
     own = Classifier.load(threads=1, explain=False).with_thresholds(min_score=0.5, labels=["food_safety"])
     own.score([CLAIM])
     sent = send(own)
-    assert sent.session is not own.session and not sent._cache and sent._opened == ("onnxruntime", 1)
+    assert sent.session is not own.session and not sent._cache and sent._opened == ("onnxruntime", 1, True)
     assert (sent.thresholds == own.thresholds).all() and not sent.explain
 
 

@@ -111,7 +111,7 @@ def test_a_runtime_that_fails_while_it_scores_is_shown_and_the_others_are_measur
         return np.full((len(ids), 14), np.nan, np.float32)
 
     monkeypatch.setattr("zhenyan.inference.classifier.open_session",
-                        lambda model, runtime, _: broken if runtime == "onnxruntime" else OnnxSession(model, 1))  # fmt: skip
+                        lambda model, runtime, *_: broken if runtime == "onnxruntime" else OnnxSession(model, 1))  # fmt: skip
     monkeypatch.setattr(doctor, "installed", lambda name: "1")
     monkeypatch.setattr(doctor, "examine", lambda bundle, runtime: examine(bundle, runtime, 0.01))
     _, (first, *others), best = doctor.run(small)
@@ -172,4 +172,4 @@ def test_auto_opens_the_saved_runtime(small, monkeypatch):
     monkeypatch.setattr(doctor, "saved_choice", lambda bundle: "openvino")
     monkeypatch.setattr("zhenyan.inference.classifier.open_session", lambda *arguments: opened.append(arguments))
     Classifier.load(small, runtime="auto", threads=3)
-    assert opened == [(small / "model.onnx", "openvino", 3)]
+    assert opened == [(small / "model.onnx", "openvino", 3, True)]

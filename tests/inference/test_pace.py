@@ -1,10 +1,13 @@
-"""What a text costs, and how fast texts were scored lately."""
+"""What a text costs, how fast texts were scored lately, and how long requests waited."""
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from zhenyan.inference.classifier import Prediction
 from zhenyan.inference.normalise import normalise
-from zhenyan.inference.serve.batcher import Pace, cost, length
+from zhenyan.inference.serve.batcher import Batcher, Pace, cost, length
 
 
 @pytest.mark.parametrize(("text", "chars"), [
@@ -40,3 +43,21 @@ def test_a_stall_is_soon_forgotten():
     for chars, seconds in ((100, 0.1), (100, 30.0), *[(1_000, 1.0)] * 8):
         pace.add(chars, seconds)
     assert pace.seconds_for(1_000) == pytest.approx(1, rel=0.1)
+
+
+@pytest.mark.parametrize("length", [60, 150])
+def test_a_request_waits_once_though_there_was_no_room_when_it_was_looked_at(length):
+    """It was counted again with every batch that it didn't fit in. Those of 150 are too long for any."""
+    told: list[float] = []
+    observed: list[float] = []
+
+    async def main():
+        batcher = Batcher(lambda texts, *_: [Prediction(text, (), {}) for text in texts], 100, 0.01, 60)
+        batcher.observe = lambda stage, value: observed.append(value) if stage == "queue" else None
+        batcher.start()
+        jobs = [batcher.submit(["好" * length], False, None, told.append) for _ in range(4)]
+        await asyncio.wait_for(asyncio.gather(*jobs), 20)
+        await batcher.stop()
+
+    asyncio.run(main())
+    assert len(told) == 4 and told == observed == sorted(told)

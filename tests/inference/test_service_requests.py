@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from prometheus_client import REGISTRY
 from pydantic import ValidationError
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.classifier import Prediction
@@ -273,3 +274,33 @@ def test_metrics_that_cant_be_written_stop_nothing_and_are_told_once(monkeypatch
     for _ in range(3):
         observe.measure("score", 0.1)
     assert [record.message for record in caplog.records] == ["metrics can't be written"]
+
+
+def test_what_is_refused_at_once_makes_no_request_look_quick(monkeypatch):
+    """Under overload such refusals are most of all, and the seconds of those that were served looked like none."""
+
+    def measured() -> float:
+        return REGISTRY.get_sample_value("zhenyan_stage_seconds_count", {"stage": "request"}) or 0
+
+    def overloaded(*_):
+        raise batcher.Overloaded(1, 1, 2)
+
+    with TestClient(create_app(Settings(), scorer([]))) as client:
+        before = measured()
+        assert client.post("/v1/classify", json={"texts": ["好"]}).status_code == 200
+        assert measured() == before + 1
+        with monkeypatch.context() as patch:
+            patch.setattr(batcher.Batcher, "submit", overloaded)
+            assert client.post("/v1/classify", json={"texts": ["好"]}).status_code == 429
+        assert measured() == before + 1
+
+
+def test_an_answer_tells_how_long_its_texts_waited(caplog):
+    """In a header, and the log says the same."""
+    caplog.set_level("INFO", "zhenyan.serve")
+    with TestClient(create_app(Settings(max_delay_ms=20), scorer([]))) as client:
+        answer = client.post("/v1/classify", json={"texts": ["好"]})
+        assert "server-timing" not in client.post("/v1/classify", json={"texts": []}).headers
+    queue, total = (float(part.partition(";dur=")[2]) for part in answer.headers["server-timing"].split(", "))
+    (told,) = (record.fields for record in caplog.records if getattr(record, "fields", {}).get("texts"))
+    assert 15 <= queue <= total <= told["ms"] and told["queue_ms"] == queue

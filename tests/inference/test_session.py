@@ -1,13 +1,15 @@
-"""ONNX Runtime as it is imported here: it neither writes nor sends anything of its own."""
+"""ONNX Runtime as it is imported here: it neither writes nor sends anything of its own, and its threads."""
 
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from zhenyan.inference import Classifier
 
 _VARIABLE = "ORT_DISABLE_TELEMETRY"
 
@@ -40,3 +42,24 @@ def test_scoring_leaves_no_file_of_the_runtimes_telemetry(tmp_path, first):
 def test_who_wants_the_telemetry_keeps_it(tmp_path):
     program = f"import os, zhenyan.inference\nprint(os.environ[{_VARIABLE!r}])"
     assert run(tmp_path, program, **{_VARIABLE: "0"}) == "0"
+
+
+def spins(classifier: Classifier) -> bool:
+    """Whether ONNX Runtime, which spins unless told otherwise, was left to it."""
+    options = classifier.session._session.get_session_options()
+    try:
+        return options.get_session_config_entry("session.intra_op.allow_spinning") != "0"
+    except RuntimeError:  # it wasn't told
+        return True
+
+
+def test_threads_of_a_service_sleep_between_requests_and_those_of_a_run_do_not(monkeypatch):
+    worker = pytest.importorskip("zhenyan.inference.serve.worker")
+    settings = pytest.importorskip("zhenyan.inference.serve.settings")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
+    monkeypatch.setenv("RAYON_NUM_THREADS", "")
+    monkeypatch.delenv("RAYON_NUM_THREADS")
+    assert not spins(worker.load(settings.Settings(threads=2)))
+    assert os.environ["RAYON_NUM_THREADS"] == "2"
+    assert spins(Classifier.load(threads=2))
+    assert not spins(pickle.loads(pickle.dumps(Classifier.load(threads=2, spin=False))))
