@@ -67,16 +67,21 @@ def make_case(
 
 
 def make_cases(folder: RunFolder, bundle: Bundle, decided: Mapping[str, Decided]) -> Iterator[dict[str, Any]]:
-    """The cases of those of the run's findings that `decided` has, by id, in one pass over all; errors as of `make_case`."""
+    """The cases of those of the run's findings that `decided` has, by id, in one pass over all.
+
+    BundleError at once when the bundle isn't the run's, so that nothing is made for cases that can't be.
+    """
     manifest = folder.manifest
     if manifest["bundle"] != bundle.id:
         raise BundleError(
             f"{folder.path}: scored with bundle {manifest['bundle']}, this is {bundle.id}; name the run's with --model"
         )
     digests = {name: sha256(folder.path / name) for name in (FINDINGS, MANIFEST)}
-    for record in folder.findings():
-        if record["id"] in decided:
-            yield _case(record, bundle, manifest, digests, *decided[record["id"]])
+    return (
+        _case(record, bundle, manifest, digests, *decided[record["id"]])
+        for record in folder.findings()
+        if record["id"] in decided
+    )
 
 
 def _case(
@@ -131,6 +136,15 @@ def _versions(runtime: str, bundle: Bundle) -> dict[str, Any]:
 def write_case(case: Mapping[str, Any], path: Path) -> None:
     """Write a case as JSON, whole or not at all; lone surrogates stay escaped."""
     write_atomic(path, [object_bytes(case)])
+
+
+def check_case(path: Path) -> None:
+    """InputError when a file is there that is no case, which may be written anew."""
+    if path.is_file() and path.stat().st_size:
+        try:
+            read_case(path)
+        except InputError:
+            raise InputError(f"{path}: is there already, and is no case file; name another file") from None
 
 
 def read_case(path: Path) -> dict[str, Any]:

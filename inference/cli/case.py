@@ -14,11 +14,10 @@ from rich.table import Table
 from rich.text import Text
 from zhenyan.inference.bundle import Bundle, load_bundle
 from zhenyan.inference.classifier import Classifier
-from zhenyan.inference.cli.review import keep_from, named_database, review_database, reviewed_where, run_in
+from zhenyan.inference.cli.review import check_elsewhere, keep_from, named_database, review_database, run_in
 from zhenyan.inference.cli.table import printable
 from zhenyan.inference.errors import ConfigError, InputError
-from zhenyan.inference.evidence_file import Check, make_case, make_cases, read_case, verify, write_case
-from zhenyan.inference.runs.job import holds_decisions
+from zhenyan.inference.evidence_file import Check, check_case, make_case, make_cases, read_case, verify, write_case
 from zhenyan.inference.runs.store import REVIEW, RunFolder
 
 if TYPE_CHECKING:
@@ -70,13 +69,15 @@ def evidence(
 
 
 def _write(case: dict[str, Any], path: Path, bundle: Bundle | None) -> None:
-    """Write a case and, with the bundle that names its labels, its page; says the digest."""
+    """Write a case and, with the bundle that names its labels, its page; says the digest and where the page is."""
+    check_case(path)
+    beside = ""
     if bundle:  # first, for it refuses to replace another file
         from zhenyan.inference.report.case import write_page
 
-        write_page(case, bundle, path)
+        beside = f"; to print: {write_page(case, bundle, path)}"
     write_case(case, path)
-    typer.echo(f"{path}: {len(case['decisions'])} decisions, digest {case['digest']}", err=True)
+    typer.echo(f"{path}: {len(case['decisions'])} decisions, digest {case['digest']}{beside}", err=True)
 
 
 def _write_accepted(folder: RunFolder, bundle: Bundle, review: Review | None, output: Path) -> None:
@@ -88,14 +89,15 @@ def _write_accepted(folder: RunFolder, bundle: Bundle, review: Review | None, ou
         raise InputError(f"{folder.path}: no review of this run in the database; `zhenyan review` starts one")
     from zhenyan.inference.review.exports import upheld
 
+    states, written = upheld(*review), Counter[str]()
+    cases = make_cases(folder, bundle, {key: _decided(review, key) for key in states})
     try:
         output.mkdir(parents=True, exist_ok=True)
         if any(output.iterdir()):
             raise InputError(f"{output}: isn't empty; name a new folder, for cases of before may no longer stand")
     except OSError as error:
         raise InputError(f"{output}: {error.strerror or error}; name a folder that can be written") from None
-    states, written = upheld(*review), Counter[str]()
-    for case in make_cases(folder, bundle, {key: _decided(review, key) for key in states}):
+    for case in cases:
         _write(case, output / f"case-{case['finding']['id']}.json", bundle)
         written[states[case["finding"]["id"]]] += 1
     marked = len(states) - written.total()
@@ -125,10 +127,8 @@ def _review_of(folder: RunFolder, database: str | None) -> Iterator[Review | Non
         return
     with review_database(folder, database) as opened:
         found = run_in(opened, folder, database)
-        if found is None and (folder.reviewed_in or holds_decisions(folder.path / REVIEW)):
-            raise ConfigError(
-                f"{reviewed_where(folder)}, not in the --database given (or ZHENYAN_DATABASE); name the one whose decisions go in"
-            )
+        if found is None:
+            check_elsewhere(folder)
         yield (opened, found) if found else None
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from zhenyan.inference.bundle import load_bundle, sha256
 from zhenyan.inference.errors import ConfigError, InputError, MissingExtra, need
+from zhenyan.inference.runs.beside import check_own, note_own
 from zhenyan.inference.runs.job import holds_decisions
 from zhenyan.inference.runs.store import FINDINGS, REVIEW, REVIEWED, RunFolder
 
@@ -65,6 +66,18 @@ def reviewed_where(folder: RunFolder) -> str:
     here, elsewhere = folder.path / REVIEW, folder.reviewed_in
     places = [*elsewhere, *([f"sqlite:///{here.resolve()}"] if here.exists() else [])]
     return f"{folder.path / REVIEWED if elsewhere else folder.path}: this run was reviewed in {', '.join(places)}"
+
+
+def _was_reviewed(folder: RunFolder) -> bool:
+    return bool(folder.reviewed_in) or holds_decisions(folder.path / REVIEW)
+
+
+def check_elsewhere(folder: RunFolder) -> None:
+    """ConfigError where the run, which the database asked doesn't have, was reviewed in another: that one is meant."""
+    if _was_reviewed(folder):
+        raise ConfigError(
+            f"{reviewed_where(folder)}, not in the --database given (or ZHENYAN_DATABASE); name the one whose decisions are meant"
+        )
 
 
 @contextmanager
@@ -128,7 +141,10 @@ def review(
         from zhenyan.inference.review.web.site import Site
 
         check_labels(folder, bundle.id, bundle.label_ids)
-        run_in(opened, folder, url)
+        if run_in(opened, folder, url) is None and _was_reviewed(folder):
+            typer.echo(
+                f"note: {reviewed_where(folder)}; the review in this database begins without those decisions", err=True
+            )
         settings = Settings(lease=timedelta(minutes=lease), second_share=second, https=https)
         site = Site(opened, take_in(opened, folder, settings), folder, bundle, settings)
         if not any(person.active and person.password for person in site.accounts.all()):
@@ -139,7 +155,12 @@ def review(
 
 def review_export(
     run: _RUN,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="File to write; of what is there only this run's own earlier export is written over."
+        ),
+    ],
     to: Annotated[
         str, typer.Option(help="rows (corpus, .jsonl), labelstudio (tasks, .json), csv or xlsx (table, .csv or .xlsx).")
     ] = "rows",
@@ -162,8 +183,12 @@ def review_export(
         if begins:
             taken = take_in(opened, folder, Settings())
         if taken is None:
+            check_elsewhere(folder)
             raise InputError(f"{run}: no review of this run in the database; `zhenyan review {run}` starts one")
+        check_own(output, folder)
         said = write_export(opened, taken, to, output, bundle.labels)
+        with suppress(InputError):  # a run's folder that can only be read: then no export is written over
+            note_own(output, folder)
     typer.echo("\n".join([f"{output}: written", *said]), err=True)
 
 

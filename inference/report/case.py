@@ -16,7 +16,7 @@ from zhenyan.inference.report import chinese_place, is_page, templates
 from zhenyan.inference.review.outcome import OPEN, STATE_NAMES
 
 
-def write_page(case: Mapping[str, Any], bundle: Bundle, file: Path) -> None:
+def write_page(case: Mapping[str, Any], bundle: Bundle, file: Path) -> Path:
     """Write the page of a case beside its `file`, atomically; InputError when a file of something else is there."""
     page = file.with_suffix(".html")
     with suppress(OSError):  # what can't be read can't be written either, which is told there
@@ -35,3 +35,4 @@ def write_page(case: Mapping[str, Any], bundle: Bundle, file: Path) -> None:
         states={key: chinese for key, (chinese, _) in STATE_NAMES.items()}, state=next(filter(None, states[::-1]), OPEN),
     )  # fmt: skip
     write_atomic(page, [text.encode("utf-8", "replace")])
+    return page

@@ -47,22 +47,28 @@ def take_annotations(desk: Desk, labels: Sequence[str], annotations: Iterable[An
 def _of_others(
     connection: Connection, desk: Desk, annotations: Iterable[Annotation], done: Imported
 ) -> Iterator[Annotation]:
-    """Without our own decisions that come back as they went out, under the name of who imported them there."""
+    """Without our own decisions that come back as they went out, also where they were taken back since."""
     for one in annotations:
-        if one.returned or (one.imported is not None and _went_out(connection, _finding(connection, desk, one), one)):
+        if one.returned or _went_out(connection, _finding(connection, desk, one), one):
             done.known += 1
         else:
             yield one
 
 
 def _went_out(connection: Connection, about: Row, one: Annotation) -> bool:
-    if one.labels is None:
-        mine = sa.and_(skipped.c.finding_id == about.id, skipped.c.reviewer_id == -(one.imported or 0))
-        return bool(connection.scalar(sa.select(sa.exists().where(mine))))
-    query = sa.select(reading.c.labels).where(
-        reading.c.id == one.imported, reading.c.finding_id == about.id, reading.c.state == "done"
-    )
-    return connection.scalar(query) == sorted(set(one.labels))
+    """Whether the log has it as said here. Without Label Studio's number of it: as said by that reviewer and taken back since."""
+    entry, later = log.table.c, log.table.alias("later").c
+    if one.imported is None and one.at is None:
+        return False  # it may be newer than anything
+    if one.imported is None:
+        taken_back = sa.exists().where(later.undoes == entry.id, later.at > one.at)
+        same = sa.and_(entry.who == one.annotator, taken_back)
+    else:
+        same = entry.reviewer_id == -one.imported if one.labels is None else entry.reading_id == one.imported
+    actions = log.SKIPS if one.labels is None else log.DECISIONS
+    query = sa.select(entry.after).where(entry.finding_id == about.id, entry.action.in_(actions), same)
+    labels = None if one.labels is None else sorted(set(one.labels))
+    return any(after.get("labels") == labels for after in connection.scalars(query))
 
 
 def _finding(connection: Connection, desk: Desk, one: Annotation) -> Row:

@@ -29,6 +29,7 @@ _NOBODY = "label-studio"  # who annotated where the file doesn't say
 _MOST_SECONDS = 10**9  # thirty years: a task may have been open for long, but not for that long
 CHOICES, _EVIDENCE, _TEXT = "labels", "evidence", "text"  # names of the controls in the labelling configuration
 NOTE = "note"  # name of the control, and so of the field in JSON_MIN and CSV
+_NOTES = f'  <TextArea name="{NOTE}" toName="{_TEXT}" maxSubmissions="1"/>\n'
 _DECIDED = "decided"  # field of a task's data: a mark for each decision with labels that went out with it
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -101,8 +102,7 @@ def configuration(labels: Sequence[tuple[str, str]]) -> str:
   <Choices name="{CHOICES}" toName="{_TEXT}" choice="multiple" showInline="true">
 {offered}
   </Choices>
-  <TextArea name="{NOTE}" toName="{_TEXT}" maxSubmissions="1"/>
-</View>
+{_NOTES}</View>
 """
 
 
@@ -112,19 +112,21 @@ def beside(path: Path) -> Path:
 
 
 def keep_configuration(option: str, path: Path) -> None:
-    """ConfigError when a labelling configuration is there that isn't, to the letter, what is written for its labels."""
+    """ConfigError when a labelling configuration is there that isn't, to the letter, what is written for its labels.
+
+    As earlier versions wrote it, without a place for notes, nobody has changed it either.
+    """
     if not path.is_file():
         return
     held = path.read_bytes()
     try:
         named = ElementTree.fromstring(held).iter("Choice")
-        written = configuration([(one.get("alias", ""), one.get("hint", "")) for one in named]).encode()
+        written = configuration([(one.get("alias", ""), one.get("hint", "")) for one in named])
     except (ElementTree.ParseError, LookupError):  # LookupError: of an encoding that isn't known
-        written = b""
-    if held != written:
+        written = ""
+    if held not in (written.encode(), written.replace(_NOTES, "").encode()):
         raise ConfigError(
-            f"{option}: {path} is there already and was changed by hand, or written by an earlier version; "
-            "give a name that has no such file beside it"
+            f"{option}: {path} is there already and was changed by hand; give a name that has no such file beside it"
         )
 
 

@@ -11,7 +11,8 @@ from zhenyan.inference.review.database import insert
 from zhenyan.inference.review.schema import finding
 from zhenyan.inference.review.schema import log as table
 
-DECISIONS = ("accept", "reject", "relabel", "settle", "import")
+DECISIONS = ("accept", "reject", "relabel", "settle", "mark", "import")
+SKIPS = ("skip", "import.skip")
 COMMAND_LINE = "(command line)"
 NEWEST = 200  # entries that are shown
 

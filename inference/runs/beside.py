@@ -13,7 +13,7 @@ from zhenyan.inference.io import writing
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.runs.store import RunFolder
 
-_TABLES = "tables.txt"  # in the run's folder: SHA-256 of each table of findings that was written, one a line
+_TABLES = "tables.txt"  # in the run's folder: SHA-256 of each table and export that was written, one a line
 
 
 def check_place(option: str, path: Path, folder: RunFolder) -> None:
@@ -29,11 +29,13 @@ def check_place(option: str, path: Path, folder: RunFolder) -> None:
 
 
 def check_table(path: Path, folder: RunFolder) -> None:
-    """InputError when the ending is no table's, or a file is there that isn't as this run wrote it.
-
-    A reviewer's remarks may stand in it.
-    """
+    """InputError when the ending is no table's, or as of `check_own`."""
     writing.check_table(path)
+    check_own(path, folder)
+
+
+def check_own(path: Path, folder: RunFolder) -> None:
+    """InputError when a file is there that isn't as this run wrote it: a reviewer's remarks may stand in it."""
     with suppress(OSError):  # what can't be read can't be written either, which is told there
         if path.is_file() and path.stat().st_size and sha256(path) not in _written(folder):
             raise InputError(
@@ -51,8 +53,8 @@ def check_unread(path: Path, inputs: Sequence[str]) -> None:
         )
 
 
-def note_table(path: Path, folder: RunFolder) -> None:
-    """Remember a table as it was written, so that it may be written again while nobody has changed it."""
+def note_own(path: Path, folder: RunFolder) -> None:
+    """Remember a file as it was written, so that it may be written again while nobody has changed it."""
     digest = sha256(path)
     if digest not in _written(folder):
         write_atomic(folder.path / _TABLES, (f"{known}\n".encode() for known in [*_written(folder), digest]))

@@ -1,13 +1,14 @@
 """`zhenyan evidence`: the cases of all that reviewers accepted, and the page of each on paper."""
 
+import json
 import re
 
 import pytest
-from review_helpers import HOSTILE, decide, finding, make_bundle, make_run, user
+from review_helpers import HOSTILE, LABELS, decide, finding, make_bundle, make_run, user
 from typer.testing import CliRunner
-from zhenyan.inference.bundle import load_bundle
+from zhenyan.inference.bundle import bundle_id, load_bundle, sha256
 from zhenyan.inference.cli import app
-from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.errors import BundleError, ConfigError, InputError
 from zhenyan.inference.evidence_file import digest, make_case, read_case
 from zhenyan.inference.report.case import write_page
 from zhenyan.inference.review.marks import mark
@@ -18,7 +19,7 @@ def zhenyan(site):
     """`zhenyan evidence` of the site's run with these words."""
 
     def run(*words):
-        words = ["evidence", site.folder.path, *words, "--model", site.bundle.folder]
+        words = ["evidence", site.folder.path, "--model", site.bundle.folder, *words]
         return CliRunner().invoke(app, [str(word) for word in words])
 
     return run
@@ -67,7 +68,8 @@ def test_lines_that_reviewers_marked_have_no_cases_and_are_counted_apart(decided
 
 
 def test_a_page_shows_what_a_case_file_needs(decided, zhenyan, tmp_path):
-    assert zhenyan("f000001", "-o", tmp_path / "case.json", "--html").exit_code == 0
+    done = zhenyan("f000001", "-o", tmp_path / "case.json", "--html")
+    assert done.exit_code == 0 and f"to print: {tmp_path / 'case.html'}" in done.output
     case, page = read_case(tmp_path / "case.json"), tmp_path / "case.html"
     assert "<mark>第1</mark>句" in page.read_text(encoding="utf-8")
     text = text_of(page)
@@ -123,6 +125,8 @@ def test_without_an_accepted_finding_there_are_no_cases(site, zhenyan, tmp_path)
             InputError,
             "but it is another file; give the case file another",
         ),
+        (["f000001", "-o", "full/note.html"], InputError, "is there already, and is no case file; name another file"),
+        (["f000001", "--html", "-o", "full/mine.json"], InputError, "is no case file; name another file"),
         (["f000001", "--html", "-o", "x.html"], InputError, "but it is another file; give the case file another name"),
     ],
 )
@@ -130,11 +134,26 @@ def test_cases_that_cannot_be_written(decided, zhenyan, tmp_path, monkeypatch, w
     monkeypatch.chdir(tmp_path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "note.html").write_text("<p>mine", encoding="utf-8")
+    (tmp_path / "full" / "mine.json").write_text('{"finding": "mine"}', encoding="utf-8")
     before = sorted(tmp_path.rglob("*.html")) + sorted(tmp_path.rglob("*.json"))
     refused = zhenyan(*words).exception
     assert isinstance(refused, kind) and said in str(refused)
     assert sorted(tmp_path.rglob("*.html")) + sorted(tmp_path.rglob("*.json")) == before
     assert (tmp_path / "full" / "note.html").read_text(encoding="utf-8") == "<p>mine"
+    assert (tmp_path / "full" / "mine.json").read_text(encoding="utf-8") == '{"finding": "mine"}'
+
+
+def test_another_bundle_leaves_no_folder_behind(decided, zhenyan, tmp_path):
+    other = make_bundle(tmp_path / "other")
+    thresholds = {key: {"threshold": 0.7} for key in LABELS}
+    (other / "thresholds.json").write_text(json.dumps(thresholds), encoding="utf-8")
+    manifest = json.loads((other / "manifest.json").read_text("utf-8"))
+    manifest["sha256"]["thresholds.json"] = sha256(other / "thresholds.json")
+    manifest["bundle_id"] = bundle_id("test", manifest["sha256"])
+    (other / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    refused = zhenyan("--accepted", "-o", tmp_path / "cases", "--model", other).exception
+    assert isinstance(refused, BundleError) and "name the run's with --model" in str(refused)
+    assert not (tmp_path / "cases").exists()
 
 
 def test_a_run_that_was_never_reviewed_has_no_accepted_findings(tmp_path):

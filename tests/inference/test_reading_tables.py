@@ -58,7 +58,15 @@ def test_longer_chinese_beside_a_title_is_noted(tmp_path, title):
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [("起始时间", "终止时间"), ("评论时间", "end"), ("发布时间", "end"), ("起始時間", "終止時間")]
+    ("start", "end"),
+    [
+        ("起始时间", "终止时间"),
+        ("评论时间", "end"),
+        ("发布时间", "end"),
+        ("发言时间", "end"),
+        ("讲解时间", "end"),
+        ("起始時間", "終止時間"),
+    ],
 )
 def test_platforms_names_of_times(tmp_path, start, end):
     (item,), _ = table(tmp_path / "a.csv", f"文案,{start},{end}", f"{LINE},00:00:05,00:00:09")
@@ -67,7 +75,19 @@ def test_platforms_names_of_times(tmp_path, start, end):
 
 @pytest.mark.parametrize(
     "name",
-    ["主播昵称", "直播间名称", "主播", "主播名称", "房间号", "直播间ID", "直播间id", "达人昵称", "账号名称"],
+    [
+        "主播昵称",
+        "直播间名称",
+        "主播",
+        "主播名称",
+        "房间号",
+        "直播间ID",
+        "直播间id",
+        "room_id",
+        "liveRoomId",
+        "达人昵称",
+        "账号名称",
+    ],
 )
 def test_lines_of_different_rooms_arent_read_together(tmp_path, name):
     items, notes = table(tmp_path / "a.csv", f"{name},时间,文案", f"1,00:00:01,{LINE}", f"2,00:00:05,{LINE}")

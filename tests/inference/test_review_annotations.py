@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from review_helpers import LABELS, decide, make_site, user
+from review_helpers import LABELS, decide, finding, make_site, skip, user
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.review.database import database_url, open_database
 from zhenyan.inference.review.exchange import reviewed
@@ -15,6 +15,8 @@ from zhenyan.inference.review.exports import decisions
 from zhenyan.inference.review.imports import take_annotations
 from zhenyan.inference.review.labelstudio import Unclear, configuration, read_annotations, tasks
 from zhenyan.inference.review.listing import find
+from zhenyan.inference.review.marks import mark
+from zhenyan.inference.review.undo import undo
 
 CHOICE = {"from_name": "labels", "to_name": "text", "type": "choices", "value": {"choices": ["price_fraud"]}}
 
@@ -194,6 +196,23 @@ def test_decisions_that_went_through_label_studio_are_no_second_readers(tmp_path
     returned[1]["annotations"][0]["result"] = [CHOICE]  # changed over there, by whoever imported it
     done = take(site, write(tmp_path, *returned))
     assert (done.decisions, done.known, done.reviewers) == (1, 4, ["label-studio:1"])
+
+
+@pytest.mark.parametrize("through", [as_label_studio_returns, lambda task: task])
+def test_what_was_taken_back_since_it_went_out_does_not_return(tmp_path, through):
+    """Through Label Studio, or the file of tasks itself."""
+    site = make_site(tmp_path, second_share=1.0)
+    decide(site, "f000001", None)
+    skip(site, "f000002", "ben")
+    mark(site.desk, user(site, "lea"), "m7-3", finding(7, label="price_fraud"))
+    old = write(tmp_path, *map(through, tasks(site.run, reviewed(site.database, site.run))))
+    for name in ("ann", "ben", "lea"):
+        undo(site.desk, user(site, name))
+    before = list(reviewed(site.database, site.run))
+    done = take(site, old)
+    assert (done.decisions, done.skips, done.known, done.reviewers) == (0, 0, 3, [])
+    assert list(reviewed(site.database, site.run)) == before
+    assert find(site.database, site.run, "m7-3")[0].state == "withdrawn"
 
 
 def as_json_min(number, task, *added):

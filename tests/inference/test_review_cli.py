@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from review_helpers import PASSWORD, finding, make_bundle, make_run, make_site, user
+from review_helpers import PASSWORD, decide, finding, make_bundle, make_run, make_site, user
 from typer.testing import CliRunner
 from zhenyan.inference.bundle import load_bundle, sha256
 from zhenyan.inference.cli import app
@@ -16,6 +16,7 @@ from zhenyan.inference.errors import BundleError, ConfigError, InputError, Zheny
 from zhenyan.inference.evidence_file import read_case
 from zhenyan.inference.review.accounts import check_password
 from zhenyan.inference.review.errors import AccountError
+from zhenyan.inference.review.exports import ENDINGS
 
 
 def zhenyan(*words, stdin=""):
@@ -143,6 +144,23 @@ def test_exports_imports_and_evidence(site, tmp_path):
     result = zhenyan("evidence", run, "f000001", "-o", tmp_path / "case.json", "--model", model)
     assert "1 decisions" in result.output
     assert json.loads((tmp_path / "case.json").read_text(encoding="utf-8"))["decisions"][0]["who"] == "ann"
+
+
+@pytest.mark.parametrize("kind", ["rows", "labelstudio", "csv", "xlsx"])
+def test_an_export_is_written_over_its_own_earlier_one_alone(site, tmp_path, kind):
+    path = tmp_path / f"decisions{ENDINGS[kind]}"
+    words = ["review-export", site.folder.path, "--to", kind, "-o", path, "--model", tmp_path / "bundle"]
+    path.write_bytes(b"something else")
+    refused = zhenyan(*words).exception
+    assert isinstance(refused, InputError) and "isn't as this run wrote it" in str(refused)
+    assert path.read_bytes() == b"something else"
+    path.write_bytes(b"")  # as `mktemp` leaves it
+    assert zhenyan(*words).exit_code == 0
+    exported = path.read_bytes()
+    decide(site, "f000002", None)
+    assert zhenyan(*words).exit_code == 0 and path.read_bytes() != exported
+    path.write_bytes(path.read_bytes() + b"remark")
+    assert isinstance(zhenyan(*words).exception, InputError) and path.read_bytes().endswith(b"remark")
 
 
 @pytest.mark.parametrize("target", ["out.jsonl", "out.jsonl.run/findings.jsonl", "out.jsonl.run/new.jsonl"])

@@ -128,6 +128,30 @@ def test_decisions_of_a_review_that_there_is_not_replace_no_export(tmp_path, bun
     assert written.read_text() == "{}\n" and not run.path.joinpath(REVIEWED).exists()
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_an_export_from_a_database_without_the_run_names_the_one_with_its_decisions(tmp_path, own):
+    site = make_site(tmp_path, database=None if own else elsewhere(tmp_path))
+    decide(site, "f000001", None)
+    site.database.close()
+    elsewhere(tmp_path, "other.db").close()
+    words = ("review-export", site.folder.path, "-o", tmp_path / "d.csv", "--to", "csv", "--model", site.bundle.folder)
+    refused = zhenyan(*words, "--database", f"sqlite:///{tmp_path}/other.db").exception
+    assert isinstance(refused, ConfigError) and f"reviewed in {site.database.engine.url}" in str(refused)
+    assert "not in the --database given" in str(refused) and not (tmp_path / "d.csv").exists()
+
+
+@pytest.mark.parametrize("decided", [True, False])
+def test_a_review_that_begins_anew_in_another_database_says_so_once(tmp_path, monkeypatch, decided):
+    monkeypatch.setattr("zhenyan.inference.review.web.server.serve", lambda *_: None)
+    site, other = make_site(tmp_path), f"sqlite:///{tmp_path}/other.db"
+    if decided:
+        decide(site, "f000001", None)
+    site.database.close()
+    words = ("review", site.folder.path, "--model", site.bundle.folder, "--database", other)
+    told = [zhenyan(*words).output for _ in range(2)]
+    assert ["begins without those decisions" in each for each in told] == [decided, False]
+
+
 def test_an_import_needs_no_server_before_it(tmp_path, bundle, run):
     database = elsewhere(tmp_path)
     digest = take_in(database, run, Settings()).digest

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,6 +72,19 @@ def test_label_studio_tasks(site, tmp_path):
     assert all(f'value="{label}"' in config for label in LABELS)
     names = {region["from_name"] for region in prediction["result"]}
     assert all(f'name="{name}"' in config for name in names | {"text"})
+
+
+def test_a_configuration_that_nobody_changed_is_written_anew(site, tmp_path):
+    """Also one of before notes had a place in it."""
+    path, kept = exported(site, tmp_path)[0].with_suffix(".config.xml"), []
+    for old in (path.read_text(encoding="utf-8"), re.sub(r"  <TextArea.*\n", "", path.read_text(encoding="utf-8"))):
+        path.write_text(old, encoding="utf-8")
+        exported(site, tmp_path)
+        kept.append(path.read_text(encoding="utf-8"))
+    assert kept[0] == kept[1] and "<TextArea" in kept[0]
+    path.write_text(kept[0].replace("<View>", "<View> "), encoding="utf-8")
+    with pytest.raises(ConfigError, match="was changed by hand"):
+        exported(site, tmp_path)
 
 
 def test_the_configuration_escapes_names():

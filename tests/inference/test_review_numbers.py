@@ -3,9 +3,11 @@
 from collections import Counter
 
 import pytest
-from review_helpers import Browser, Clock, make_site, user
+from review_helpers import Browser, Clock, decide, finding, make_site, user
 from zhenyan.inference.review import numbers
+from zhenyan.inference.review.marks import mark
 from zhenyan.inference.review.outcome import Reading, outcome, second_read, verdict
+from zhenyan.inference.review.undo import undo
 
 
 def test_kappa_of_a_known_table():
@@ -81,6 +83,16 @@ def test_numbers_of_a_review(tmp_path):
     assert (ann.decisions, round(ann.hours, 4), ann.per_hour) == (4, round(120 / 3600, 4), pytest.approx(120))
     assert ben.hours == pytest.approx(4 * 300 / 3600)
     assert [p.who for p in numbers.throughput(site.database, site.run, site.settings, "ben")] == ["ben"]
+
+
+def test_a_mark_is_work_until_it_is_taken_back(tmp_path):
+    site = make_site(tmp_path)
+    decide(site, "f000001", None)
+    mark(site.desk, user(site, "ann"), "m7-3", finding(7, label="price_fraud"))
+    paces = [numbers.throughput(site.database, site.run, site.settings)]
+    undo(site.desk, user(site, "ann"))
+    paces.append(numbers.throughput(site.database, site.run, site.settings))
+    assert [[(pace.who, pace.decisions) for pace in each] for each in paces] == [[("ann", 2)], [("ann", 1)]]
 
 
 def test_pairs_are_named_in_one_order_and_a_lead_who_settles_is_no_reader(tmp_path):

@@ -111,6 +111,7 @@ def test_a_line_is_marked_from_the_finding_on(site, missed, rows):
     page = browser.get(link).text
     assert all(f'id="row-{number}"' in page for number in range(1, len(rows) + 1))
     assert 'aria-current="true"' in page
+    assert page.count('<select name="label" required') == page.count('"><option value="">choose a label') == len(rows)
     page = browser.submit("/stream/1/mark", row=missed, label=LABEL)
     assert (page.status_code, page.text.count("marked by a reviewer")) == (200, 1)
     marked = re.search(r'href="/finding/(m\d+-\d+)"', page.text)[1]
@@ -149,6 +150,7 @@ def test_a_marked_line_teaches_its_label_until_it_is_taken_back(site, missed, ro
     ("path", "form", "status", "said"),
     [
         ("/stream/1/mark", {"row": "1", "label": "nothing"}, 400, "choose a label"),
+        ("/stream/1/mark", {"row": "1", "label": ""}, 400, "choose a label"),  # as the page offers it at first
         ("/stream/1/mark", {"row": "99", "label": LABEL}, 400, "row 99: the run has no such row"),
         ("/stream/1/mark", {"row": "", "label": LABEL}, 400, "row 0: the run has no such row"),
         ("/stream/2/mark", {"row": "1", "label": LABEL}, 404, "no such stream"),

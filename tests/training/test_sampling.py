@@ -364,7 +364,7 @@ def test_lines_that_are_all_labelled_give_none(corpus, run, tmp_path):
         (
             "next.config.xml",
             lambda text: text.replace("</View>", ""),
-            "changed by hand, or written by an earlier version; give a name",
+            "changed by hand; give a name",
         ),
     ],
 )
