@@ -132,11 +132,11 @@ def audit(
     _show_agreement(rows, labels.ids, console)
     cells = Cells.of(rows, labels.ids)
     planted = None if precision_report is None else _plant(precision_report, cells, seed)
+    # Asked first: a faulty bundle is told of before minutes of work.
+    opinion = features and _opinion(features, rows, cells, labels.changes, splits, unseen or [], console)
     probabilities = out_of_fold(cells, folds, seed)
-    if features is not None:
-        probabilities = blend(
-            probabilities, _opinion(features, rows, cells, labels.changes, splits, unseen or [], console)
-        )
+    if opinion is not None:
+        probabilities = blend(probabilities, opinion)
     found = auditing.find_suspects(rows, cells, probabilities, limit)
     replace_files({output: map(corpus_line, auditing.fix_records(rows, cells, found))})
     console.print(auditing.suspects_table(cells, found))
@@ -197,12 +197,12 @@ def _opinion(
         raise ConfigError(
             f"--unseen {', '.join(absent)}: no row is of this group; there are {', '.join(sorted(set(cells.groups)))}"
         )
-    held_out = load_splits(splits)
+    classifier, held_out = Classifier.load(bundle, explain=False), load_splits(splits)
     fresh = np.array([row.group in unseen or held_out.of(row) != "train" for row in rows])
     console.print(
         f"{bundle}: asked on {fresh.sum():,} of {len(rows):,} rows, those that it was not trained on", markup=False
     )
-    return bundle_opinion(Classifier.load(bundle, explain=False), cells, fresh, changes)
+    return bundle_opinion(classifier, cells, fresh, changes)
 
 
 def _plant(report: Path, cells: Any, seed: int) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -116,7 +115,7 @@ def promote(
     from zhenyan.inference.bundle import load_bundle
     from zhenyan.training import registry
     from zhenyan.training.config import load_config
-    from zhenyan.training.promote import load_gates
+    from zhenyan.training.promote import GATES, load_gates
     from zhenyan.training.versions import promotion_tags
 
     if challenger and (rows or gates or absolute_gates):
@@ -124,8 +123,8 @@ def promote(
             "--challenger measures nothing: leave --rows, --gates and --absolute-gates to the promotion after it"
         )
     settings = load_config(config)
-    if gates:
-        load_gates(gates)  # its faults are told though there may be no champion yet to compare with
+    file = gates or GATES
+    bounds = None if challenger else load_gates(file)  # its faults are told though there may be no champion yet
     shelf = registry.Registry(settings.tracking, name)
     champion = shelf.version(registry.CHAMPION)
     chosen = shelf.registered(candidate)  # looked up once: an alias may be moved while the gates are measured
@@ -139,7 +138,7 @@ def promote(
                 raise ConfigError(
                     f"{candidate} is {name} version {champion.number}, the champion already; nothing was changed"
                 )
-            checks, held_to = _pass_gates(candidate, champion, folder, config, rows, gates, absolute_gates)
+            checks, held_to = _pass_gates(candidate, champion, folder, config, rows, file, bounds, absolute_gates)
             if shelf.version(registry.CHAMPION) != champion:
                 raise ConfigError(f"{name}: another version became champion meanwhile; run promote again")
             if load_bundle(folder).id != measured:
@@ -157,33 +156,34 @@ def promote(
 
 
 def _pass_gates(
-    candidate: str, champion: Any, folder: Path, config: Path, sets: list[str] | None, gates: Path | None, alone: bool
+    candidate: str,
+    champion: Any,
+    folder: Path,
+    config: Path,
+    sets: list[str] | None,
+    file: Path,
+    bounds: Any,
+    alone: bool,
 ) -> tuple[list[Any], str]:
     """Print every bound with what was measured; returns them and, in words, what they held it to. ConfigError names those that fail."""
+    from zhenyan.training.config import load_config
     from zhenyan.training.export import gate_table
-    from zhenyan.training.promote import GATES, checks, checks_alone, load_gates
+    from zhenyan.training.promote import checks, checks_alone
 
-    file = gates or GATES
-    bounds = load_gates(file)
     against = f"{champion.name} version {champion.number} ({champion.bundle_id})"
-    if alone:
-        settings, schema, data = _rows(config, sets)
-        _need_other_release(champion, settings.tracking)
-        results = checks_alone(folder, data, bounds, schema)
-        held_to = (
-            f"{len(results)} checks of {file} on itself alone; against {against}, which another zhenyan reads, not checked: "
-            f"{', '.join(bounds.relative)}"
-        )
-    else:
-        try:
-            found, schema = _measure(champion.address, str(folder), config, sets, bounds.evasion)
-        except OtherRelease as error:  # the candidate was loaded before
-            raise ConfigError(
-                f"{error}. So nothing can be compared with the champion: promote with --absolute-gates holds {candidate} to the "
-                f"bounds that need none, and leaves out {', '.join(bounds.relative)}"
-            ) from None
-        results = checks(found, bounds, schema)
-        held_to = f"{len(results)} checks of {file} against {against}"
+    with TemporaryDirectory(prefix="zhenyan-") as scratch:
+        there = _champion(champion, load_config(config).tracking, Path(scratch), candidate, bounds, alone)
+        if there is None:
+            _, schema, data = _rows(config, sets)
+            results = checks_alone(folder, data, bounds, schema)
+            held_to = (
+                f"{len(results)} checks of {file} on itself alone; against {against}, which another zhenyan reads, not "
+                f"checked: {', '.join(bounds.relative)}"
+            )
+        else:
+            found, schema = _measure(str(there), str(folder), config, sets, bounds.evasion)
+            results = checks(found, bounds, schema)
+            held_to = f"{len(results)} checks of {file} against {against}"
     Console(width=140).print(gate_table(results))
     typer.echo(f"held to {held_to}")
     if failed := [check.name for check in results if not check.passed]:
@@ -191,13 +191,31 @@ def _pass_gates(
     return results, held_to
 
 
-def _need_other_release(champion: Any, tracking: Any) -> None:
-    """ConfigError when this version of zhenyan can load the champion."""
+def _champion(champion: Any, tracking: Any, into: Path, candidate: str, bounds: Any, alone: bool) -> Path | None:
+    """The champion's folder, to compare with; None where another version of zhenyan reads it and `alone` is asked for.
+
+    ConfigError with the remedy where that doesn't go together, and when the champion is lost or was altered.
+    """
     from zhenyan.training.registry import resolve
 
-    with TemporaryDirectory(prefix="zhenyan-") as scratch, suppress(OtherRelease):
-        resolve(champion.address, tracking, Path(scratch))
+    try:
+        found = resolve(champion.address, tracking, into)
+    except OtherRelease as error:  # the candidate was loaded before
+        if alone:
+            return None
+        raise ConfigError(
+            f"{error}. So nothing can be compared with the champion: promote with --absolute-gates holds {candidate} to the "
+            f"bounds that need none, and leaves out {', '.join(bounds.relative)}"
+        ) from None
+    except (BundleError, ConfigError) as error:
+        raise ConfigError(
+            f"{error}. So nothing can be compared with the champion: put its files back, or another version in its place with "
+            "`zhenyan rollback --to NUMBER`; `zhenyan versions` lists them, and `zhenyan promote FOLDER --challenger` makes "
+            "a bundle one, also the champion's own once more"
+        ) from None
+    if alone:
         raise ConfigError(f"{champion.address} can be compared with: leave --absolute-gates out")
+    return found
 
 
 def rollback(

@@ -42,6 +42,7 @@ from zhenyan.training.thresholds import thresholds_table
 from zhenyan.training.tracking import Tracker, check_kept
 from zhenyan.training.train import CONFIG, METRICS, MODEL, THRESHOLDS, decide
 
+BUNDLE = "bundle"  # the exported bundle, in the run's folder and among its artifacts, where runs:/ID leads to
 OPSET = 20
 # Of the flips that `zhenyan doctor` allows: other processors and runtimes round a line or two otherwise.
 PROBE_ROOM = 0.75
@@ -106,7 +107,9 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
     check_kept(run)
     use_threads(config.optim)
     check_output(run, output)
-    tidy(output)
+    check_output(None, run / BUNDLE)  # where it is kept, too
+    for folder in (output, run / BUNDLE):
+        tidy(folder)
     schema = load_schema(config.data.label_schema)
     if gone := [label for label in read_meta(run / MODEL)["labels"] if label not in schema.ids]:
         raise ConfigError(
@@ -204,10 +207,14 @@ def decide_anew(
 
 
 def report_bundle(run: Path, output: Path, config: TrainConfig, console: Console) -> None:
-    """Log the card with the run, say where the bundle is, and print what CHANGELOG.md should hold if it is released."""
-    shutil.copy(output / CARD, run / CARD)
-    Tracker(run, config.tracking, run.name, console).artifacts(run / CARD)
+    """Keep bundle and card with the run, in its folder and in MLflow; say where the bundle is and what CHANGELOG.md should hold."""
     bundle = load_bundle(output)
+    shutil.copy(output / CARD, run / CARD)
+    place(output, run / BUNDLE)
+    tracker = Tracker(run, config.tracking, run.name, console)
+    tracker.artifacts(run / CARD)
+    tracker.artifacts(run / BUNDLE, BUNDLE)
+    tracker.tags({"bundle_id": bundle.id})
     size = sum(path.stat().st_size for path in output.iterdir()) / 2**20
     console.print(f"bundle {bundle.id} in {output} ({size:.1f} MiB)")
     console.print("Its entry for CHANGELOG.md, should it be released:\n")

@@ -13,7 +13,7 @@ from zhenyan.inference.io.items import Item, Reject
 from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.normalise import plain_text
 from zhenyan.training.annotated_tasks import number, with_channel
-from zhenyan.training.candidates import first_few
+from zhenyan.training.candidates import first_few, is_judgement
 from zhenyan.training.corpus_check import contradictions
 from zhenyan.training.label_names import read_labels, refuse
 from zhenyan.training.rows import Row, row_from_json
@@ -82,8 +82,9 @@ def _row(
         )
     record = json.loads(dump_line(item.record))  # without dates and numbers that JSON can't hold
     labels = read_labels(record.pop(labels_column), schema, place, faults)
-    # An empty cell is no field, and the column that the text was read from says it twice.
-    kept = {key: value for key, value in record.items() if value not in (None, "", item.text)}
+    # An empty cell is no field, the column that the text was read from says it twice, and a model's opinion is no part of a row.
+    told = {key: value for key, value in record.items() if value not in (None, "", item.text)}
+    kept = {key: value for key, value in told.items() if key == "annotated" or not is_judgement(key)}
     if "annotated" in kept:
         kept["annotated"] = read_labels(kept["annotated"], schema, f"{place}, column 'annotated'", faults)
     group = {"batch": batch} if batch else {"room": kept["stream"]} if "stream" in kept else {}

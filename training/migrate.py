@@ -65,7 +65,10 @@ def plan_migration(
     `records` is the folder that remembers migrations. ConfigError when a change doesn't fit the schema.
     """
     migration, schema = load_migration(path), load_schema(schema_path)
-    layouts = list(_layouts(migration, schema.ids, path))
+    try:
+        layouts = list(_layouts(migration, schema.ids, path))
+    except ConfigError as error:
+        raise ConfigError(f"{error}{_made_before(migration, schema, schema_path)}") from None
     text = _schema_text(migration, schema_path, (today or date.today()).isoformat(), layouts[-1])
     new = validated(Schema, read_yaml(text), f"{schema_path} after {path}")
     plan = Plan(_next_number(records), migration, schema_path, text, new.version)
@@ -80,6 +83,15 @@ def _given_up(migration: Migration, ids: Sequence[str]) -> set[str]:
     first, *_, last = versions(migration.changes)
     same = {label for label in ids if last.get(label) == first.get(label)}
     return {label for step in migration.changes for label in step.gone} - same
+
+
+def _made_before(migration: Migration, schema: Schema, path: Path) -> str:
+    """What to say where the schema's record has these changes, one after the other: the file was applied; else nothing."""
+    asked, made = (
+        [(one.kind, one.labels, one.into) for one in changes] for changes in (migration.changes, schema.changes)
+    )
+    starts = [at for at in range(len(made)) if made[at : at + len(asked)] == asked]
+    return f"; by `changes` in {path} this migration was made on {schema.changes[starts[-1]].date}" if starts else ""
 
 
 def apply_migration(plan: Plan, records: Path) -> Path:

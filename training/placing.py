@@ -17,7 +17,7 @@ _BUNDLE = {*FILES, MANIFEST, CARD}
 def check_output(run: Path | None, output: Path) -> None:
     """Make the folder that `output` lies in; ConfigError unless a bundle may stand there, apart from `run`.
 
-    That is a new or empty folder, or that of an earlier bundle.
+    That is a new or empty folder, or that of an earlier bundle, and not in another bundle's.
     """
     try:
         here, there = output.resolve(), run and run.resolve()
@@ -25,6 +25,9 @@ def check_output(run: Path | None, output: Path) -> None:
         raise ConfigError(f"{output}: can't be a bundle folder ({error}); give a new folder") from None
     if there and (here.is_relative_to(there) or there.is_relative_to(here)):
         raise ConfigError(f"{output}: is, holds or lies in the run {run}; give a folder beside it")
+    # It would no longer be a bundle alone, and the next one for its folder be refused.
+    if whole := next((one for one in here.parents if _is_bundle(one)), None):
+        raise ConfigError(f"{output}: lies in the bundle {whole}, which holds nothing else; give a folder beside it")
     try:
         here.parent.mkdir(parents=True, exist_ok=True)
         names = {path.name for path in here.iterdir()} - set(_LITTER) if here.exists() else set()
@@ -32,6 +35,10 @@ def check_output(run: Path | None, output: Path) -> None:
         raise ConfigError(f"{output}: can't be a bundle folder ({error.strerror}); give a new folder") from None
     if names and (MANIFEST not in names or names - _BUNDLE):  # other models have files of these names
         raise ConfigError(f"{output}: holds something else than a bundle, which would be lost; give a new folder")
+
+
+def _is_bundle(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in (*FILES, MANIFEST))
 
 
 def place(bundle: Path, output: Path) -> None:

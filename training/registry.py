@@ -18,9 +18,10 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-from zhenyan.inference.bundle import Bundle, bundle_id, load_bundle
+from zhenyan.inference.bundle import MANIFEST, Bundle, bundle_id, load_bundle
 from zhenyan.inference.errors import BundleError, ConfigError
 from zhenyan.training.config import TrackingConfig
+from zhenyan.training.journal import JOURNAL
 from zhenyan.training.tracking import connect, experiment_id, reason, shown_uri, tracking_uri
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -234,8 +235,10 @@ def resolve(name: str, config: TrackingConfig, into: Path) -> Path:
 
     ConfigError when there is none; BundleError when what was stored has been altered.
     """
-    if Path(name).is_dir():
-        return Path(name)
+    if (folder := Path(name)).is_dir():
+        if (folder / JOURNAL).is_file() and not (folder / MANIFEST).is_file():
+            raise ConfigError(f"{name}: a run, which is no bundle; `zhenyan export {name} -o FOLDER` makes one of it")
+        return folder
     if not name.startswith(("runs:/", "models:/")):
         raise ConfigError(f"{name}: neither a bundle folder nor runs:/ID nor models:/{MODEL_NAME}@{CHAMPION}")
     address = f"{name}/bundle" if name.startswith("runs:/") and name.count("/") == 1 else name
@@ -274,9 +277,9 @@ def _runs(client: mlflow.MlflowClient, config: TrackingConfig) -> str:
     experiment = client.get_experiment_by_name(config.experiment)
     runs = client.search_runs([experiment.experiment_id], "tags.bundle_id != ''", max_results=5) if experiment else []
     if not runs:
-        return f"no run of the experiment {config.experiment} holds a bundle; give its folder"
+        return f"no run of the experiment {config.experiment} holds a bundle; export one, or give a bundle's folder"
     ids = ", ".join(f"runs:/{run.info.run_id} ({run.data.tags['bundle_id']})" for run in runs)
-    return f"the latest with a bundle: {ids}"
+    return f"a run has its bundle once it is exported; the latest with a bundle: {ids}"
 
 
 def _versions(client: mlflow.MlflowClient, address: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from typer.testing import CliRunner
-from zhenyan.inference.errors import ConfigError, InputError
+from zhenyan.inference.errors import ConfigError, InputError, ZhenyanError
 from zhenyan.training import cli_data, confidence
 from zhenyan.training.cli import data
 from zhenyan.training.confidence import Cells
@@ -61,12 +61,15 @@ def test_rows_too_few_for_a_planted_error_are_told():
         plant(Cells.of(rows, ["food_safety"]))
 
 
-def test_they_are_told_before_the_audit(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--precision-report", "planted.jsonl", "--precision-report {}: 5% of 8 rows"), ("--features", "nowhere", "is {} a bundle folder?")],
+)  # fmt: skip
+def test_what_is_wrong_is_told_before_the_audit(tmp_path, monkeypatch, option, value, said):
     monkeypatch.setattr(confidence, "out_of_fold", lambda *_: pytest.fail("told only after minutes of work"))
     rows = [{"text": f"第{n}句话", "labels": [], "batch": f"b{n % 2}"} for n in range(8)]
     (tmp_path / "rows.jsonl").write_bytes(b"".join(map(corpus_line, rows)))
-    report = str(tmp_path / "planted.jsonl")
-    arguments = ["audit", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "f.jsonl"), "--precision-report", report]
-    refused = CliRunner().invoke(data, arguments).exception
-    assert isinstance(refused, InputError) and f"--precision-report {report}: 5% of 8 rows" in str(refused)
+    arguments = ["audit", tmp_path / "rows.jsonl", "-o", tmp_path / "f.jsonl", option, tmp_path / value]
+    refused = CliRunner().invoke(data, list(map(str, arguments))).exception
+    assert isinstance(refused, ZhenyanError) and said.format(tmp_path / value) in str(refused)
     assert not (tmp_path / "f.jsonl").exists()

@@ -11,6 +11,7 @@ import pytest
 from pyarrow import parquet
 from typer.testing import CliRunner
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.writing import write_output
 from zhenyan.training.cli import data
 from zhenyan.training.rows import read_rows
 
@@ -141,6 +142,23 @@ def test_of_many_faults_the_first_are_told(tmp_path):
         imported(tmp_path, csv(tmp_path, "text,标签", *(f"第{n}行,假货" for n in range(30))), "--batch", "mine")
     *faults, more, known = str(caught.value).splitlines()
     assert len(faults) == 20 and more == "and 10 more" and known.startswith("the schema has")
+
+
+@pytest.mark.parametrize("name", ["scored.jsonl", "scored.csv", "scored.parquet"])
+def test_what_a_model_said_of_a_line_is_no_part_of_its_row(tmp_path, name):
+    """In what `zhenyan score` wrote of a colleague's table, whose own `labels` are `input.labels` there."""
+    scored = [
+        {"text": text, "domain": "tea", "input.labels": told, "labels": ["price_fraud"], "scores": {"price_fraud": 0.9},
+         "evidence": [{"start": 0, "end": 2, "text": text[:2], "label": "price_fraud"}], "model": "zhenyan-1"}
+        for text, told in zip(LINES[:2], ("food_safety", None), strict=True)
+    ]  # fmt: skip
+    write_output(tmp_path / name, lambda: scored)
+    called(
+        "import", tmp_path / name, "-o", tmp_path / "mine.jsonl", "--labels-column", "input.labels", "--batch", "mine"
+    )
+    assert [(row.labels, row.meta) for row in rows(tmp_path)] == [
+        (("food_safety",), {"domain": "tea", "batch": "mine"}), ((), {"domain": "tea", "batch": "mine"})
+    ]  # fmt: skip
 
 
 def test_a_reviews_table_of_findings_is_no_table_of_labelled_lines(tmp_path):

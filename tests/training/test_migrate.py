@@ -298,6 +298,8 @@ def test_dry_run_says_what_and_writes_nothing(work):
     assert {path: path.read_bytes() for path in work.rglob("*") if path.is_file()} == before
     applied = CliRunner().invoke(data, ["migrate", "m.yaml", "--apply"], catch_exceptions=False)
     assert "recorded in data/migrations/001.yaml" in applied.output and (work / "data/migrations/001.yaml").exists()
+    with pytest.raises(ConfigError, match=r"no label fake_engagement; .*; by `changes` in .* made on 20"):
+        CliRunner().invoke(data, ["migrate", "m.yaml", "--apply"], catch_exceptions=False)
 
 
 @pytest.mark.parametrize(

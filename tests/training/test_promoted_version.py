@@ -18,7 +18,9 @@ from zhenyan.inference import normalise
 from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.errors import BundleError, ConfigError
 from zhenyan.training import cli, cli_registry
+from zhenyan.training import promote as promoting
 from zhenyan.training.config import TrackingConfig
+from zhenyan.training.promote import load_gates
 from zhenyan.training.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import load_schema
@@ -134,8 +136,11 @@ def number_of(shelf: Registry, alias: str) -> str:
     return shelf.version(alias).number
 
 
-def test_any_version_is_put_back_and_the_list_tells_who_was_champion(shelf, measured, bundle, called):
+def test_any_version_is_put_back_and_the_list_tells_who_was_champion(shelf, measured, bundle, called, monkeypatch):
+    read = []
+    monkeypatch.setattr(promoting, "load_gates", lambda path: read.append(path) or load_gates(path))
     called("promote", "models:/zhenyan@challenger", *measured)
+    assert read == [Path("gates.yaml")]  # once: the bounds that were checked are those that hold
     called("promote", bundle("third"), *measured)
     assert "version 1 (first-" in called("rollback", "--to", "1") and number_of(shelf, PREVIOUS) == "3"
     assert number_of(shelf, CHAMPION) == "1"
@@ -208,6 +213,35 @@ def test_a_version_that_can_not_be_loaded_is_not_put_back(shelf, old_champion, b
     assert "put back" not in called("versions")
 
 
+def stored(tmp_path: Path, name: str) -> Path:
+    """Where MLflow keeps the bundle of this name."""
+    (found,) = (path.parent for path in tmp_path.glob("mlruns/**/manifest.json") if f'"{name}"' in path.read_text())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"), [("altered", r"thresholds\.json: SHA-256 is "), ("gone", "no bundle"), ("all gone", "")]
+)
+def test_a_champion_that_is_lost_or_altered_stops_promote_with_the_way_out(
+    shelf, measured, called, tmp_path, harm, said
+):
+    kept = stored(tmp_path, "first")
+    if harm == "altered":
+        (kept / "thresholds.json").write_text("{}", encoding="utf-8")
+    else:
+        shutil.rmtree(kept if harm == "gone" else kept.parents[2])
+    candidate = "models:/zhenyan@challenger"
+    for more in ([], ["--absolute-gates"]):
+        with pytest.raises(
+            ConfigError, match=rf"^models:/zhenyan/1.*{said}.*another version .*`zhenyan rollback --to NUMBER`"
+        ):
+            called("promote", candidate, *measured, *more)
+    called("promote", tmp_path / "first", "--challenger")  # the champion's own once more, with its files
+    assert "version 3 (first-" in called("rollback", "--to", "3")
+    called("promote", "models:/zhenyan/2", *measured)
+    assert number_of(shelf, CHAMPION) == "2"
+
+
 def test_a_version_is_pulled_into_a_folder_whole(shelf, bundle, called, tmp_path):
     noted = bundle("noted")
     (noted / "notes.txt").write_text(
@@ -228,13 +262,12 @@ def test_what_is_refused_leaves_the_folder_as_it_was(shelf, called, tmp_path):
     with pytest.raises(ConfigError, match=rf"^{other}: holds something else than a bundle"):
         called("pull", "models:/zhenyan@champion", "-o", other)
     called("pull", "models:/zhenyan@champion", "-o", output)
-    (stored,) = {
-        path.parent
-        for path in tmp_path.glob("mlruns/**/thresholds.json")
-        if "second" in path.with_name("manifest.json").read_text()
-    }
-    text = (stored / "thresholds.json").read_text(encoding="utf-8")
-    (stored / "thresholds.json").write_text(text.replace("0.5", "0.9", 1), encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"^{output}/a/b: lies in the bundle {output}, which holds nothing else"):
+        called("pull", "models:/zhenyan@champion", "-o", output / "a/b")
+    assert not (output / "a").exists()
+    thresholds = stored(tmp_path, "second") / "thresholds.json"
+    text = thresholds.read_text(encoding="utf-8")
+    thresholds.write_text(text.replace("0.5", "0.9", 1), encoding="utf-8")
     with pytest.raises(BundleError, match=r"^models:/zhenyan@challenger/thresholds\.json: SHA-256 is "):
         called("pull", "models:/zhenyan@challenger", "-o", output)
     assert load_bundle(output).id.startswith("first-")

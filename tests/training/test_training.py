@@ -14,6 +14,7 @@ from rich.console import Console
 from transformers import TrainerCallback
 from typer.testing import CliRunner
 from zhenyan.inference import Classifier
+from zhenyan.inference.bundle import load_bundle
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli, trainer
 from zhenyan.training import train as training
@@ -27,6 +28,7 @@ from zhenyan.training.modelling import load_model
 from zhenyan.training.placing import place
 from zhenyan.training.predict import predict
 from zhenyan.training.progress import Stopped
+from zhenyan.training.registry import resolve
 from zhenyan.training.schema import Change, former, load_schema
 from zhenyan.training.trainer import selection_metrics
 
@@ -318,6 +320,12 @@ def test_export_gate_and_bundle(run, small_config, quiet, tmp_path):
     tracked = json.loads((run.folder / "tracking.json").read_text())["run_id"]
     artifacts = mlflow.MlflowClient(small_config.tracking.uri).list_artifacts(tracked)
     assert "MODEL_CARD.md" in {artifact.path for artifact in artifacts}
+    fetched = resolve(f"runs:/{tracked}", small_config.tracking, tmp_path / "fetched")
+    assert load_bundle(fetched).id == load_bundle(run.folder / "bundle").id == manifest["bundle_id"]
+    with pytest.raises(
+        ConfigError, match=f"^{run.folder}: a run, which is no bundle; `zhenyan export {run.folder} -o FOLDER`"
+    ):
+        resolve(str(run.folder), small_config.tracking, tmp_path / "fetched")
     classifier = Classifier.load(target)
     model, tokenizer, meta = load_model(run.folder / "model")
     texts = ["喝这个茶三高就降下来了", "今天二号链接两盒装", "全网第一"]
@@ -353,6 +361,10 @@ def test_export_refuses_other_folders_than_runs_and_never_deletes_any(run, small
         with pytest.raises(ConfigError, match=message):
             export_run(run.folder, output, quiet)
     assert (kept / "note").exists() and (run.folder / "model").exists()
+    kept.rename(run.folder / "bundle")
+    with pytest.raises(ConfigError, match=f"^{run.folder}/bundle: holds something else than a bundle"):
+        export_run(run.folder, tmp_path / "bundle", quiet)
+    (run.folder / "bundle").rename(kept)
     described = json.loads((run.folder / "model/zhenyan.json").read_text(encoding="utf-8"))
     described["labels"][0] = "former_name"
     (run.folder / "model/zhenyan.json").write_text(json.dumps(described), encoding="utf-8")
