@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from sklearn.metrics import average_precision_score
 from zhenyan.training.baselines import TfidfBaseline
 from zhenyan.training.calibration import Scaling, fit_scaling
@@ -25,7 +26,6 @@ from zhenyan.training.confidence import group_folds, logit
 from zhenyan.training.config import ThresholdConfig
 from zhenyan.training.evaluate import labelled as with_truth
 from zhenyan.training.metrics import f1_score
-from zhenyan.training.predict import sigmoid
 from zhenyan.training.public import read_labelled
 from zhenyan.training.rows import Row, read_rows
 from zhenyan.training.sampling import choose
@@ -77,7 +77,7 @@ class Learner:
 
 def _calibrated(model: TfidfBaseline, scaling: Scaling, texts: Sequence[str]) -> np.ndarray:
     known = np.array([one is not None for one in model.models])
-    return sigmoid(logit(model.score(texts)) * scaling.slope + scaling.offset) * known
+    return expit(logit(model.score(texts)) * scaling.slope + scaling.offset) * known
 
 
 Take = Callable[[Learner, list[Row], list[Row], int], list[int]]  # learner, pool, labelled, count -> places in pool

@@ -63,9 +63,8 @@ class Classifier:
     tokenizer: Tokenizer = field(repr=False)
     explain: bool = True
     thresholds: np.ndarray = field(init=False, repr=False)
-    _opened: tuple[str, int | None, bool] | None = field(
-        init=False, repr=False, default=None
-    )  # runtime, threads and spin of `load`
+    # Runtime, threads and spin of `load`
+    _opened: tuple[str, int | None, bool] | None = field(init=False, repr=False, default=None)
     _cache: OrderedDict[str, np.ndarray] = field(init=False, repr=False, default_factory=OrderedDict)
     _remembering: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
 

@@ -90,12 +90,11 @@ def _case(
 ) -> dict[str, Any]:  # fmt: skip
     files = _files(record)
     options = {name: manifest["options"].get(name) for name in _OPTIONS}
-    record["threshold"] = round(
-        max(record["threshold"], options["min_score"] or 0.0), DIGITS
-    )  # older runs: the bundle's
+    # Older runs have the bundle's there.
+    threshold = round(max(record["threshold"], options["min_score"] or 0.0), DIGITS)
     case = {
-        "format": FORMAT, "made": datetime.now(UTC).isoformat(timespec="seconds"), "finding": record,
-        "options": options,
+        "format": FORMAT, "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finding": record | {"threshold": threshold}, "options": options,
         "law": _law(bundle, record["label"], [record["label"]] if standing is None else standing),
         "versions": _versions(manifest["options"].get("runtime", RUNTIMES[0]), bundle),
         "sha256": {

@@ -84,14 +84,14 @@ def _cuts(text: str) -> Iterator[int]:
             yield (at := end)
 
 
-def split_windows(ids: Sequence[int], size: int, overlap: int = OVERLAP) -> list[Sequence[int]]:
+def split_windows(ids: Sequence[int], size: int) -> list[Sequence[int]]:
     """Slices of at most `size` tokens, the final one ending the text.
 
-    Neighbours share `overlap` tokens, at most half a window.
+    Neighbours share OVERLAP tokens, at most half a window.
     """
     if len(ids) <= size:
         return [ids]
-    overlap = min(overlap, size // 2)
+    overlap = min(OVERLAP, size // 2)
     starts = range(0, len(ids) - overlap, size - overlap)
     return [ids[start : start + size] for start in starts]
 

@@ -42,16 +42,24 @@ def stream_record(name: str, found: Sequence[Mapping[str, Any]], **more: Any) ->
 
 def make_run(folder: Path, findings: Sequence[Mapping[str, Any]], streams: Sequence[Mapping[str, Any]]) -> RunFolder:
     """The folder of a finished run."""
-    path = folder / "out.jsonl.run"
-    path.mkdir()
     verdicts = {name: sum(s["verdict"] == name for s in streams) for name in ("high", "medium", "low", "none")}
     summary = {"rows": 100, "hits": 9, "rejects": 1, "findings": len(findings), "streams": verdicts, "notes": [],
                "output_sha256": "0" * 64}  # fmt: skip
-    (path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     thresholds = dict.fromkeys((found["label"] for found in findings), 0.5)
     manifest = {"bundle": "b", "output": "out.jsonl", "thresholds": thresholds, "options": {},
                 "inputs": [{"path": "a.jsonl"}]}  # fmt: skip
+    run = write_run(folder, manifest, summary, findings)
+    (run.path / "streams.jsonl").write_bytes(b"".join(map(dump_line, streams)))
+    return run
+
+
+def write_run(
+    folder: Path, manifest: Mapping[str, Any], summary: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]
+) -> RunFolder:
+    """A finished run without its streams."""
+    path = folder / "out.jsonl.run"
+    path.mkdir(parents=True, exist_ok=True)
     (path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     (path / "findings.jsonl").write_bytes(b"".join(map(dump_line, findings)))
-    (path / "streams.jsonl").write_bytes(b"".join(map(dump_line, streams)))
     return RunFolder(path)

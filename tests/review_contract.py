@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import sqlalchemy as sa
-from review_helpers import Clock, finding, make_site, user
+from review_helpers import Clock, finding, make_site, state, user
 from zhenyan.inference.review import log, schema
 from zhenyan.inference.review.desk import Wanted
 from zhenyan.inference.review.errors import Conflict
@@ -24,11 +24,6 @@ def clock():
 @pytest.fixture
 def site(tmp_path, database, clock):
     return make_site(tmp_path, database=database, clock=clock)
-
-
-def state(site, key):
-    row, _ = find(site.database, site.run, key)
-    return row.state, row.labels
 
 
 def read(site, name, key, labels):

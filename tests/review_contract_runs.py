@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from review_helpers import Browser, decide, finding, make_site, user
+from review_helpers import Browser, decide, disputed, finding, make_site, user
 from zhenyan.inference.review import database as module
 from zhenyan.inference.review import log, numbers, schema
 from zhenyan.inference.review.desk import Wanted
@@ -166,13 +166,6 @@ def test_what_is_no_fault_of_the_disk_stays_what_it_is(site):
     with pytest.raises(sa.exc.IntegrityError), site.database.write() as connection:
         log.append(connection, site.settings.clock(), "ann", "accept", finding_id=10**6)
         connection.execute(schema.reviewer.insert().values(name="ann", role="lead", created=site.settings.clock()))
-
-
-def disputed(site, key):
-    """ann accepts, ben rejects, lea opens it to settle it."""
-    for name, labels in (("ann", None), ("ben", [])):
-        decide(site, key, labels, name)
-    return site.desk.open(user(site, "lea"), key)
 
 
 def test_an_old_page_decides_nothing_on_the_finding_that_took_its_readings_number(twice, clock):

@@ -8,13 +8,15 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import report_helpers
 from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 from zhenyan.inference import normalise
 from zhenyan.inference.bundle import FILES, Bundle, bundle_id, load_bundle
-from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.review.database import Database, database_url, open_database
+from zhenyan.inference.review.desk import Item
 from zhenyan.inference.review.intake import take_in
+from zhenyan.inference.review.listing import find
 from zhenyan.inference.review.logins import User
 from zhenyan.inference.review.settings import Settings
 from zhenyan.inference.review.web.app import create_app
@@ -24,7 +26,7 @@ from zhenyan.inference.runs.store import RunFolder
 LABELS = ("false_propaganda", "food_safety", "price_fraud", "illegal_endorsement")
 PASSWORD = "correct horse battery"
 PEOPLE = {"ann": "reviewer", "ben": "reviewer", "lea": "lead", "adm": "admin"}
-HOSTILE = "<script>document.title='taken'</script><img src=x onerror=alert(1)>\u202e倒着\x00" + "喝了三高就降 " * 15_000
+HOSTILE = f"{report_helpers.HOSTILE}\x00{'喝了三高就降 ' * 15_000}"
 
 
 class Clock:
@@ -41,17 +43,10 @@ class Clock:
 
 
 def finding(number: int, text: str | None = None, label: str = "food_safety", **more) -> dict:
-    """A finding as findings.jsonl has it; the lower the number, the higher the risk."""
+    """A finding with words of its own: reviewers decide findings of the same words together."""
     text = f"第{number}句：喝了这个茶三高就降下来了" if text is None else text
-    record = {
-        "id": f"f{number:06d}", "stream": "茶叶直播间", "label": label, "score": 0.9, "threshold": 0.5,
-        "risk": round(1 - number / 1000, 5), "count": 1, "text": text,
-        "evidence": [{"start": 0, "end": 2, "text": text[:2], "label": label}], "context": False,
-        "place": {"file": "a.jsonl", "place": f"line {number}", "start": 5.0 * number, "end": 5.0 * number + 4},
-        "times": [{"place": f"line {number}", "start": 5.0 * number, "end": 5.0 * number + 4}],
-        "before": ["前一句"], "after": ["后一句"],
-    }  # fmt: skip
-    return record | more
+    evidence = [{"start": 0, "end": 2, "text": text[:2], "label": label}]
+    return report_helpers.finding(number, text=text, label=label, evidence=evidence) | more
 
 
 def make_bundle(folder: Path) -> Path:
@@ -77,17 +72,12 @@ def make_bundle(folder: Path) -> Path:
 
 def make_run(folder: Path, findings: list[dict], bundle: str) -> RunFolder:
     """A finished run of these findings."""
-    path = folder / "out.jsonl.run"
-    path.mkdir(parents=True, exist_ok=True)
     manifest = {
         "format": 1, "bundle": bundle, "output": "out.jsonl", "thresholds": dict.fromkeys(LABELS, 0.5),
         "options": {"runtime": "onnxruntime"}, "inputs": [{"path": "a.jsonl", "sha256": "0" * 64}],
     }  # fmt: skip
-    (path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    (path / "findings.jsonl").write_bytes(b"".join(map(dump_line, findings)))
     summary = {"rows": 100, "hits": 9, "rejects": 0, "findings": len(findings), "output_sha256": "0" * 64}
-    (path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
-    return RunFolder(path)
+    return report_helpers.write_run(folder, manifest, summary, findings)
 
 
 def make_site(folder: Path, findings: list[dict] | None = None, database: Database | None = None, **settings) -> Site:
@@ -128,6 +118,19 @@ def skip(site: Site, key: str, name: str = "ann") -> None:
     who = user(site, name)
     item = site.desk.open(who, key)
     site.desk.skip(who, item.reading, item.version)
+
+
+def state(site: Site, key: str) -> tuple[str, list[str] | None]:
+    """A finding's state and the labels decided on."""
+    row, _ = find(site.database, site.run, key)
+    return row.state, row.labels
+
+
+def disputed(site: Site, key: str = "f000001") -> Item:
+    """ann accepts, ben rejects, lea opens it to settle it."""
+    for name, labels in (("ann", None), ("ben", [])):
+        decide(site, key, labels, name)
+    return site.desk.open(user(site, "lea"), key)
 
 
 class Browser(TestClient):

@@ -16,7 +16,7 @@ ANY = "any violation"
 
 
 @dataclass(frozen=True)
-class Agreement:
+class Contingency:
     """Counts of rows by what the two readers said of one label."""
 
     both: int
@@ -44,14 +44,14 @@ class Agreement:
         })  # fmt: skip
 
 
-def count(first: np.ndarray, second: np.ndarray) -> Agreement:
+def count(first: np.ndarray, second: np.ndarray) -> Contingency:
     """Agreement of two boolean arrays of shape (rows,)."""
-    return Agreement(
+    return Contingency(
         *(int(where.sum()) for where in (first & second, first & ~second, ~first & second, ~first & ~second))
     )
 
 
-def agreement(rows: Sequence[Row], labels: list[str]) -> dict[str, Agreement]:
+def agreement(rows: Sequence[Row], labels: list[str]) -> dict[str, Contingency]:
     """Agreement on any violation and on each label, over rows whose field `readings` holds two readings, nothing wrong in them.
 
     A row counts for a label only where it is annotated for it, and for any violation by those labels alone. Empty when no
@@ -71,7 +71,7 @@ def agreement(rows: Sequence[Row], labels: list[str]) -> dict[str, Agreement]:
     return found
 
 
-def agreement_table(found: dict[str, Agreement]) -> Table:
+def agreement_table(found: dict[str, Contingency]) -> Table:
     """The counts and both measures, a label a line."""
     title = f"two readings of {found[ANY].rows:,} rows"
     table = Table("label", "both", "first only", "second only", "neither", "F1", "kappa", title=title)

@@ -105,17 +105,17 @@ def fix_records(rows: Sequence[Row], cells: Cells, found: Sequence[Suspect]) -> 
     for one, others in zip(found, nearest_disagreeing(cells, found), strict=True):
         row, given = rows[one.row], bool(cells.given[one.row, one.column])
         yield {
-            "apply": False, **place(row), "label": cells.labels[one.column], "given": given, "suggested": not given,
+            "apply": False, **location(row), "label": cells.labels[one.column], "given": given, "suggested": not given,
             "doubt": round(one.doubt, 4), "kind": one.kind, "reason": one.reason, "text": row.text,
             "labels": list(row.labels),
             "nearest": [
-                {**place(rows[i]), "cosine": round(cosine, 3), "labels": list(rows[i].labels), "text": rows[i].text}
+                {**location(rows[i]), "cosine": round(cosine, 3), "labels": list(rows[i].labels), "text": rows[i].text}
                 for i, cosine in others
             ],
         }  # fmt: skip
 
 
-def place(row: Row) -> dict[str, Any]:
+def location(row: Row) -> dict[str, Any]:
     """Where a row stands: file, line, id, and the hash of its text, which finds it again when lines have moved."""
     file, _, line = row.origin.rpartition(":")
     return {"file": file, "line": int(line), "id": row.id, "sha256": text_key(row.text)}

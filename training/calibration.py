@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 from zhenyan.training.modelling import MultiLabelClassifier
 
@@ -47,7 +47,7 @@ def _fit(truth: np.ndarray, logits: np.ndarray, otherwise: tuple[float, float]) 
     if (slope := float(model.coef_[0, 0])) >= _FLATTEST:
         return slope, float(model.intercept_[0])
     share = float(truth.mean())
-    return _FLATTEST, math.log(share / (1 - share)) - _FLATTEST * float(logits.mean())
+    return _FLATTEST, float(logit(share)) - _FLATTEST * float(logits.mean())
 
 
 def fold_into_head(model: MultiLabelClassifier, scaling: Scaling) -> None:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from scipy import special
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.normalise import normalise
 from zhenyan.training.baselines import TfidfBaseline
 from zhenyan.training.calibration import fit_scaling
 from zhenyan.training.dataset import targets
-from zhenyan.training.predict import sigmoid
 from zhenyan.training.rows import Row
 
 MIN_POSITIVES = 10  # of a label with fewer rows nothing can be said
@@ -52,7 +52,7 @@ class Cells:
 def logit(probabilities: np.ndarray) -> np.ndarray:
     """Log odds, finite for 0 and 1 too."""
     p = np.clip(np.asarray(probabilities, dtype=np.float64), _EDGE, 1 - _EDGE)
-    return np.log(p / (1 - p))
+    return special.logit(p)
 
 
 def group_folds(groups: Sequence[str], count: int, seed: int) -> np.ndarray:
@@ -113,12 +113,12 @@ def calibrate(cells: Cells, raw: np.ndarray) -> np.ndarray:
         seen = cells.seen[:, column]
         scaling = fit_scaling(cells.given[seen, column][:, None], logits[seen, column][:, None], 1)
         logits[:, column] = logits[:, column] * scaling.slope[0] + scaling.offset[0]
-    return sigmoid(logits)
+    return special.expit(logits)
 
 
 def blend(probabilities: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Mean of two opinions in log odds; where `other` is NaN the first stands alone."""
-    return np.where(np.isnan(other), probabilities, sigmoid((logit(probabilities) + logit(other)) / 2))
+    return np.where(np.isnan(other), probabilities, special.expit((logit(probabilities) + logit(other)) / 2))
 
 
 def class_thresholds(cells: Cells, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 from rich.console import Console
 from rich.table import Table
+from scipy.special import expit
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.confidence import group_folds
 from zhenyan.training.config import TrainConfig
@@ -18,7 +19,7 @@ from zhenyan.training.evaluate import Labelled, evaluate, labelled
 from zhenyan.training.metrics import f1_score
 from zhenyan.training.modelling import load_model
 from zhenyan.training.outputs import make_folders
-from zhenyan.training.predict import predict_as_read, sigmoid
+from zhenyan.training.predict import predict_as_read
 from zhenyan.training.provenance import use_threads
 from zhenyan.training.rows import Row, once, text_key
 from zhenyan.training.schema import Schema, load_schema
@@ -79,7 +80,7 @@ def train_without(held: Sequence[Row], config: TrainConfig, number: int, fit: Fi
 def decide(run: Run, texts: list[str], schema: Schema) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and decisions of a run's model, (texts, labels) each."""
     model, tokenizer, meta = load_model(run.folder / MODEL, schema.ids)
-    scores = sigmoid(predict_as_read(model, tokenizer, texts, meta["max_tokens"]))
+    scores = expit(predict_as_read(model, tokenizer, texts, meta["max_tokens"]))
     chosen = json.loads((run.folder / THRESHOLDS).read_text(encoding="utf-8"))
     return scores, scores >= np.array([chosen[label]["threshold"] for label in schema.ids])
 

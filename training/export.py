@@ -16,6 +16,7 @@ import onnx
 import torch
 from rich.console import Console
 from rich.table import Table
+from scipy.special import expit
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from zhenyan.inference import normalise
@@ -32,7 +33,7 @@ from zhenyan.training.metrics import f1_score
 from zhenyan.training.model_card import changelog_entry, model_card
 from zhenyan.training.modelling import MultiLabelClassifier, load_model
 from zhenyan.training.placing import check_output, place, tidy
-from zhenyan.training.predict import predict_as_read, sigmoid
+from zhenyan.training.predict import predict_as_read
 from zhenyan.training.provenance import git_commit, read_journal, rows_digest, use_threads
 from zhenyan.training.quantise import quantise, quantise_weights
 from zhenyan.training.rows import Row
@@ -165,7 +166,7 @@ def to_int8(
     data, probes = labelled(corpus.validation, labels), probe_rows(corpus.validation)
 
     def sound(exact: np.ndarray, given: np.ndarray) -> bool:
-        scores = sigmoid(exact), sigmoid(given)
+        scores = expit(exact), expit(given)
         checks = compare_decisions(
             data, *scores, thresholds, labels, config.export, config.thresholds.min_positives, probes
         )
@@ -201,7 +202,7 @@ def decide_anew(
     known = {label.id: label for label in schema.labels}
     own = schema.model_copy(update={"labels": [known[label] for label in model.labels]})
     data = labelled(corpus.validation, own.ids)
-    scores = sigmoid(predict_as_read(model, tokenizer, data.texts, config.encoder.max_tokens))
+    scores = expit(predict_as_read(model, tokenizer, data.texts, config.encoder.max_tokens))
     chosen, _, metrics = decide(data, scores, own, config.thresholds)
     return Decisions(chosen, metrics)
 
@@ -272,7 +273,7 @@ def write_probes(
     """Written validation lines with the fp32 model's probabilities: `zhenyan doctor` compares runtimes with them."""
     texts = [rows[number].text for number in probe_rows(rows)]
     texts = [texts[number] for number in in_one_window(tokenizer, texts, config.encoder.max_tokens)]
-    probabilities = sigmoid(predict_as_read(model, tokenizer, texts, config.encoder.max_tokens)) if texts else []
+    probabilities = expit(predict_as_read(model, tokenizer, texts, config.encoder.max_tokens)) if texts else []
     record = {"texts": texts, "probabilities": [[round(float(p), 6) for p in row] for row in probabilities]}
     (folder / "probes.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
@@ -292,7 +293,7 @@ def gate(
     """Compare torch with ONNX fp32, and fp32 with the final file, on the validation rows."""
     data = labelled(rows, model.labels)
     texts = data.texts
-    reference = sigmoid(predict_as_read(model, tokenizer, texts, config.encoder.max_tokens))
+    reference = expit(predict_as_read(model, tokenizer, texts, config.encoder.max_tokens))
     plain, shipped = Classifier.load(fp32, explain=False), Classifier.load(final, explain=False)
     short = in_one_window(tokenizer, texts, config.encoder.max_tokens)
     exact, given = plain.score(texts), shipped.score(texts)

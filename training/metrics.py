@@ -17,6 +17,7 @@ RESAMPLES = 1000
 FEW_GROUPS = 10  # whose rows are resampled within them as well
 SUMMARY = {"any_violation": "any violation", "core_micro": "core labels, micro", "micro": "all labels, micro"}
 ENOUGH = 20  # rows that have a label, from which its calibration is reported
+_BINS = 10  # of probability, in which calibration is measured
 CURVE_POINTS = 100  # of a precision-recall curve that are kept
 
 
@@ -143,16 +144,16 @@ def brief_report(
     }
 
 
-def reliability(truth: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> dict[str, list[float]]:
-    """Equal-width bins of probability over all cells given: `count`, mean `probability`, `share` that held.
+def reliability(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, list[float]]:
+    """Ten equal-width bins of probability over all cells given: `count`, mean `probability`, `share` that held.
 
     Arrays of one shape; empty bins are left out.
     """
     p, y = np.asarray(probabilities).reshape(-1), np.asarray(truth, dtype=float).reshape(-1)
-    place = np.minimum((p * bins).astype(int), bins - 1)
-    count = np.bincount(place, minlength=bins)
+    bin_of = np.minimum((p * _BINS).astype(int), _BINS - 1)
+    count = np.bincount(bin_of, minlength=_BINS)
     full = count > 0
-    means = [np.bincount(place, values, bins)[full] / count[full] for values in (p, y)]
+    means = [np.bincount(bin_of, values, _BINS)[full] / count[full] for values in (p, y)]
     return {"count": count[full].tolist(), "probability": means[0].tolist(), "share": means[1].tolist()}
 
 

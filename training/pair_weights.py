@@ -12,7 +12,7 @@ from zhenyan.inference.normalise import normalise
 from zhenyan.training.config import PairsConfig
 from zhenyan.training.evaluate import labelled
 from zhenyan.training.modelling import MultiLabelClassifier
-from zhenyan.training.pairs import CharacterPairs, ends, insides, place
+from zhenyan.training.pairs import CharacterPairs, bucket, ends, insides
 from zhenyan.training.rows import Row
 
 
@@ -58,7 +58,7 @@ def _counts(encoded: Sequence[Sequence[int]], words: Sequence[str], buckets: int
     known = ends(words)[ids]
     left, right = known[:-1, 1], known[1:, 0]
     joined = (row[:-1] == row[1:]) & (left > 0) & (right > 0)
-    across = _ones(row[1:][joined], place(left, right, buckets)[joined], (len(encoded), buckets))
+    across = _ones(row[1:][joined], bucket(left, right, buckets)[joined], (len(encoded), buckets))
     counts = csr_matrix(tokens @ inside + across)
     return csr_matrix(diags(1 / np.sqrt(np.maximum(counts.sum(1).A1, 1))) @ counts)
 

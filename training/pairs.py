@@ -30,7 +30,7 @@ def code(character: str) -> int:
     return 1 + (point - _HAN if 0 <= point - _HAN < _HANS else _HANS + point % _OTHERS)
 
 
-def place(first: _Codes, second: _Codes, buckets: int) -> _Codes:
+def bucket(first: _Codes, second: _Codes, buckets: int) -> _Codes:
     """Where the weights of a pair of codes, or of many pairs, stand; of a single character with `first` 0."""
     return (first * _STRIDE + second) % buckets
 
@@ -38,7 +38,9 @@ def place(first: _Codes, second: _Codes, buckets: int) -> _Codes:
 def insides(surfaces: Sequence[str], buckets: int) -> list[list[int]]:
     """For each token the places of its characters and of the pairs among them."""
     codes = [[code(character) for character in surface] for surface in surfaces]
-    return [[place(0, c, buckets) for c in each] + [place(a, b, buckets) for a, b in pairwise(each)] for each in codes]
+    return [
+        [bucket(0, c, buckets) for c in each] + [bucket(a, b, buckets) for a, b in pairwise(each)] for each in codes
+    ]
 
 
 def ends(surfaces: Sequence[str]) -> np.ndarray:
@@ -95,7 +97,7 @@ class CharacterPairs(nn.Module):
         known = functional.embedding(input_ids, self.tokens).long()
         left, right = known[:, :-1, 1], known[:, 1:, 0]
         joined = ((left > 0) & (right > 0)).float()
-        weights = functional.embedding(place(left, right, len(self.across)), self.across).float()
+        weights = functional.embedding(bucket(left, right, len(self.across)), self.across).float()
         across = (weights * joined.unsqueeze(-1)).sum(1)
         inside = functional.embedding(input_ids, self.inside).float().sum(1)
         # Steps taken apart would be constants of their own in the file, without the name by which they are read back.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 from zhenyan.inference.errors import InputError
-from zhenyan.training.audit import place
+from zhenyan.training.audit import location
 from zhenyan.training.confidence import Cells, doubt, out_of_fold
 from zhenyan.training.rows import Row
 
@@ -82,7 +82,7 @@ def planted_records(rows: Sequence[Row], clean: Cells, found: Found) -> Iterator
     labels, dirty = np.array(clean.labels), found.planted.cells.given
     for number in np.flatnonzero(found.planted.where).tolist():
         yield {
-            **place(rows[number]), "planted": found.planted.kinds[number],
+            **location(rows[number]), "planted": found.planted.kinds[number],
             "labels": labels[clean.given[number]].tolist(), "planted_labels": labels[dirty[number]].tolist(),
             "rank": int(found.rank[number]), "flagged": bool(found.flagged[number]), "text": rows[number].text,
         }  # fmt: skip

@@ -51,8 +51,3 @@ def predict_as_read(
     """
     read = readings_of([normalise(text) for text in texts])
     return read.highest(predict(model, tokenizer, read.texts, max_tokens)[0])
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of logits, without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * logits))

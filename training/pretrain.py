@@ -137,7 +137,7 @@ def continue_pretraining(
     """
     partial = folder.with_suffix(".partial")
     with _alone(folder):
-        if distributed.first_says(_is_whole(folder)):
+        if distributed.first_says(is_whole(folder)):
             return
         trainer = _trainer(encoder, tokenizer, texts, config, partial / "trainer", seed)
         checkpoint = newest_checkpoint(partial / "trainer")
@@ -213,13 +213,14 @@ def _save(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: 
     tokenizer.save_pretrained(partial)
     shutil.rmtree(partial / "trainer", ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if _is_whole(folder):  # where there are no locks another training may have been first; its encoder is as good
+    if is_whole(folder):  # where there are no locks another training may have been first; its encoder is as good
         shutil.rmtree(partial)
     else:
         partial.rename(folder)
 
 
-def _is_whole(folder: Path) -> bool:
+def is_whole(folder: Path) -> bool:
+    """Whether an encoder was saved there: only whole ones get the folder's name."""
     return (folder / "config.json").exists()
 
 

@@ -82,13 +82,12 @@ def connected(config: TrackingConfig) -> mlflow.MlflowClient:
         ) from None
 
 
-def log_bundle(folder: Path, run_id: str | None, config: TrackingConfig, register: str | None = None) -> Any:
-    """Log a bundle as a pyfunc model to an MLflow run (a new one for None); optionally register it."""
+def log_bundle(folder: Path, config: TrackingConfig, register: str) -> Any:
+    """Log a bundle as a pyfunc model to a new MLflow run, and register it under the name `register`."""
     bundle = load_bundle(folder)
     address = tracking_uri(config)
-    experiment = None if run_id else experiment_id(connected(config), config.experiment)
-    name = None if run_id else bundle.id
-    with fluent(address), mlflow.start_run(run_id=run_id, experiment_id=experiment, run_name=name):
+    experiment = experiment_id(connected(config), config.experiment)
+    with fluent(address), mlflow.start_run(experiment_id=experiment, run_name=bundle.id):
         mlflow.set_tag("bundle_id", bundle.id)
         return mlflow.pyfunc.log_model(
             name="bundle",
@@ -140,11 +139,11 @@ class Registry:
         tags = found.tags
         return Version(self.name, str(found.version), str(tags.get("bundle_id", "")), str(tags.get(PROMOTED, "")))
 
-    def add(self, folder: Path, run_id: str | None = None) -> Version:
+    def add(self, folder: Path) -> Version:
         """Register a bundle as a new version; ConfigError when MLflow doesn't take it."""
         bundle = load_bundle(folder)
         with self._told():
-            info = log_bundle(folder, run_id, self.config, self.name)
+            info = log_bundle(folder, self.config, self.name)
             number = str(info.registered_model_version)
             self.client.set_model_version_tag(self.name, number, "bundle_id", bundle.id)
         return Version(self.name, number, bundle.id)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import dump_line, write_atomic
 from zhenyan.inference.review.labelstudio import beside, choices, configuration, keep_configuration, read_tasks
 from zhenyan.training.candidates import Candidates, Opinion
 from zhenyan.training.confidence import logit
 from zhenyan.training.outputs import keep_work, make_folder
-from zhenyan.training.predict import sigmoid
 from zhenyan.training.rows import iter_records
 from zhenyan.training.sampling import Chosen, Sample
 from zhenyan.training.schema import Schema
@@ -34,7 +34,7 @@ def check_output(path: Path) -> None:
         return
     tasks = ((task, place) for task, _, place in read_tasks(path))
     keep_work("--output", path, tasks, lambda task: set(task) == {"data", "predictions"})
-    keep_configuration("--output", beside(path))
+    keep_configuration(beside(path))
 
 
 def write_sample(path: Path, candidates: Candidates, sample: Sample, schema: Schema) -> list[str]:
@@ -62,7 +62,7 @@ def sample_rows(candidates: Candidates, sample: Sample) -> Iterator[dict[str, An
     """
     labels = candidates.labels
     opinions = [opinion.of(labels) for opinion in candidates.opinions]
-    scores = sigmoid(np.mean([logit(one.probabilities) for one in opinions], axis=0))
+    scores = expit(np.mean([logit(one.probabilities) for one in opinions], axis=0))
     for one in sample.chosen:
         margin = sample.doubts.margin[one.row]
         yield candidates.records[one.row] | {

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
@@ -21,7 +22,6 @@ from zhenyan.inference.normalise import normalise, plain_text
 from zhenyan.training.candidates import Candidates
 from zhenyan.training.confidence import logit
 from zhenyan.training.duplicates import Shingles
-from zhenyan.training.predict import sigmoid
 from zhenyan.training.rows import Row
 
 WIDTH = 128  # dimensions after the reduction
@@ -78,7 +78,7 @@ def measure(margins: np.ndarray) -> Doubts:
     Disagreement as in query by committee (Seung, Opper, Sompolinsky 1992), with the entropy measure of Houlsby et al.
     2011: entropy of the mean decision less the mean entropy, where one half means "on the threshold".
     """
-    decisions = sigmoid(margins)
+    decisions = expit(margins)
     mean = margins.mean(0)
     apart = _entropy(decisions.mean(0)) - _entropy(decisions).mean(0)
     return Doubts(mean, np.exp(-np.abs(mean)), np.maximum(apart, 0))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from zhenyan.inference import normalise as normaliser
 from zhenyan.inference.bundle import sha256, text_digest
 from zhenyan.inference.errors import ConfigError
@@ -25,7 +26,7 @@ from zhenyan.training.dataset import Lessons, labels_alone, origin
 from zhenyan.training.modelling import load_model
 from zhenyan.training.outputs import make_folders
 from zhenyan.training.precision import uses_bf16
-from zhenyan.training.predict import predict, sigmoid
+from zhenyan.training.predict import predict
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema
 
@@ -73,7 +74,7 @@ def ask(teachers: Sequence[Path], config: TrainConfig, schema: Schema, texts: _T
         return _mean(_ask_each([(teachers, texts)], config, schema)[0]), np.zeros((len(texts), 0), np.float32)
     first, *others = teachers
     logits, states = _opinion(first, config, schema)(texts)
-    return _mean([sigmoid(logits), *_ask_each([(others, texts)], config, schema)[0]]), states
+    return _mean([expit(logits), *_ask_each([(others, texts)], config, schema)[0]]), states
 
 
 def _ask_each(
@@ -85,7 +86,7 @@ def _ask_each(
         teacher = _Remembered(folder, config, schema)
         for number, (teachers, texts) in enumerate(parts):
             if folder in [one.resolve() for one in teachers]:
-                said[folder, number] = sigmoid(teacher.logits(texts))
+                said[folder, number] = expit(teacher.logits(texts))
     return [[said[folder.resolve(), number] for folder in teachers] for number, (teachers, _) in enumerate(parts)]
 
 

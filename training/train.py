@@ -21,6 +21,7 @@ import torch
 import transformers
 from rich.console import Console
 from safetensors.torch import load_file
+from scipy.special import expit
 from transformers import TrainerCallback
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed, plots
@@ -43,8 +44,8 @@ from zhenyan.training.losses import positive_weights
 from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, load_model, save_model, width_of
 from zhenyan.training.outputs import make_folders
 from zhenyan.training.pair_weights import add_pairs
-from zhenyan.training.predict import predict, predict_as_read, sigmoid
-from zhenyan.training.pretrain import continue_pretraining, digest
+from zhenyan.training.predict import predict, predict_as_read
+from zhenyan.training.pretrain import continue_pretraining, digest, is_whole
 from zhenyan.training.progress import ProgressBar, Stopped, TrackMetrics
 from zhenyan.training.provenance import describe, learned, read_journal, use_threads
 from zhenyan.training.rows import Row
@@ -284,7 +285,7 @@ def pretrained(config: TrainConfig, schema: Schema) -> Path:
     """Folder of the encoder after `config.pretrain`, from the cache where it is there already."""
     texts = pretraining_texts(config, schema)
     cached = config.cache / "pretrain" / digest(texts, config.pretrain, config.encoder)
-    if not distributed.first_says((cached / "config.json").exists()):
+    if not distributed.first_says(is_whole(cached)):
         encoder, tokenizer = load_encoder(config.encoder.source, config.encoder.trim_vocabulary)
         check_length(encoder, config.pretrain.max_tokens, "pretrain.max_tokens")
         check_encoder(encoder, config.encoder)
@@ -356,7 +357,7 @@ def finish_run(
     logits, _ = predict(model, tokenizer, data.texts, config.encoder.max_tokens)
     scaling = fit_scaling(data.truth, logits, config.thresholds.min_positives, data.seen)
     fold_into_head(model, scaling)
-    scores = sigmoid(predict_as_read(model, tokenizer, data.texts, config.encoder.max_tokens))
+    scores = expit(predict_as_read(model, tokenizer, data.texts, config.encoder.max_tokens))
     chosen, decided, metrics = decide(data, scores, schema, config.thresholds)
     save_model(model, tokenizer, folder / MODEL, max_tokens=config.encoder.max_tokens, run=folder.name)
     _write(folder / THRESHOLDS, chosen)

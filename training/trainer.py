@@ -8,6 +8,7 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
+from scipy.special import expit
 from sklearn.metrics import average_precision_score
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -19,7 +20,6 @@ from zhenyan.training.dataset import Collator, Lessons
 from zhenyan.training.losses import label_loss, positive_weights, teacher_loss
 from zhenyan.training.modelling import MultiLabelClassifier
 from zhenyan.training.precision import uses_bf16
-from zhenyan.training.predict import sigmoid
 
 BEST = "selection"  # what early stopping and the choice of checkpoint look at
 
@@ -148,7 +148,7 @@ def selection_metrics(prediction: EvalPrediction) -> dict[str, float]:
             "optim.learning_rate and optim.head_learning_rate"
         )
     seen, truth = np.asarray(prediction.label_ids) >= 0, np.asarray(prediction.label_ids) > 0.5
-    scores = np.where(seen, sigmoid(logits), 0.0)
+    scores = np.where(seen, expit(logits), 0.0)
     each = [
         average_precision_score(truth[seen[:, i], i], scores[seen[:, i], i])
         for i in range(truth.shape[1])

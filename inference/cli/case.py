@@ -73,7 +73,7 @@ def _write(case: dict[str, Any], path: Path, bundle: Bundle | None) -> None:
     check_case(path)
     beside = ""
     if bundle:  # first, for it refuses to replace another file
-        from zhenyan.inference.report.case import write_page
+        from zhenyan.inference.case_page import write_page
 
         beside = f"; to print: {write_page(case, bundle, path)}"
     write_case(case, path)

@@ -38,12 +38,12 @@ def is_line(name: str, text: str) -> bool:
     return len(CHINESE.findall(text)) >= _FEWEST
 
 
-def texts_in(value: Any, name: str = "") -> Iterator[Named]:
+def texts_in(value: Any) -> Iterator[Named]:
     """All texts in a JSON value, each with the name of the field in which it stands, also in a list.
 
     What stands in a recogniser's segments and words is passed over: these are read, and hold every reading of a line.
     """
-    left: list[tuple[str, Any]] = [(name, value)]
+    left: list[tuple[str, Any]] = [("", value)]
     while left:
         key, inner = left.pop()
         if isinstance(inner, str):

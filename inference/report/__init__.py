@@ -61,7 +61,7 @@ class Timeline:
         start, end = (stream["start"], stream.get("end", 0.0)) if timed else (stream["first"], stream["last"])
         return cls(start, max(end, start), timed)
 
-    def add(self, finding: Mapping[str, Any], number: int = 0) -> None:
+    def add(self, finding: Mapping[str, Any], number: int) -> None:
         """A mark for each time of the finding of this number, as far as there is room."""
         key = "start" if self.timed else "row"
         for time in [time for time in finding["times"] if key in time][: MAX_MARKS - len(self.marks)]:

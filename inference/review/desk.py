@@ -230,7 +230,7 @@ class Desk:
         # The finding's state follows from its readings' (outcome), but the indexes begin with it.
         query = sa.select(reading.c.id).join(finding).where(
             finding.c.run_id == self.run.id, reading.c.state == "open", reading.c.kind == kind, self._unheld(),
-                finding.c.state == (DISPUTED if kind == "settle" else OPEN),
+            finding.c.state == (DISPUTED if kind == "settle" else OPEN),
         )  # fmt: skip
         if kind == "read":
             query = query.where(~read_by_me)

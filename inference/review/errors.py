@@ -32,14 +32,13 @@ class LoginRefused(Said):
 
 
 class LoginLocked(Said):
-    """Too many wrong passwords; `until` says when the next try is listened to."""
+    """Too many wrong passwords; no try is listened to before `until`."""
 
     def __init__(self, until: datetime) -> None:
         at = beijing_time(until)[11:16]
         super().__init__(
             f"too many wrong passwords; try again after {at} UTC+8", f"密码错误次数过多，请在北京时间 {at} 之后再试"
         )
-        self.until = until
 
 
 class CannotWrite(Said):

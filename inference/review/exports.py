@@ -40,7 +40,7 @@ def write_export(database: Database, run: Run, kind: str, path: Path, labels: Se
         return [f"{held.given:,} rows", *filter(None, str(held).split("\n"))]
     if kind in ("csv", "xlsx"):
         return write_table(path, TABLE, table_rows(run, reviewed(database, run), labels))
-    keep_configuration("--output", beside(path))
+    keep_configuration(beside(path))
     write_atomic(path, _json_list(tasks(run, reviewed(database, run))))
     write_atomic(beside(path), [project_configuration(labels)])
     return [f"labelling configuration for the project: {beside(path)}"]

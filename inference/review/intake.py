@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection
 from zhenyan.inference import locks
-from zhenyan.inference.bundle import sha256
+from zhenyan.inference.bundle import sha256, text_digest
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.inference.review import schema
 from zhenyan.inference.review.database import Database, insert
@@ -120,7 +120,7 @@ def order(place: Mapping[str, Any]) -> float | None:
 
 def words(text: str) -> str:
     """What tells a text's very words from all others."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:WORDS]
+    return text_digest(text)[:WORDS]
 
 
 def listed(stream: str) -> str:

@@ -111,7 +111,7 @@ def beside(path: Path) -> Path:
     return path.with_suffix(".config.xml")
 
 
-def keep_configuration(option: str, path: Path) -> None:
+def keep_configuration(path: Path) -> None:
     """ConfigError when a labelling configuration is there that isn't, to the letter, what is written for its labels.
 
     As earlier versions wrote it, without a place for notes, nobody has changed it either.
@@ -126,7 +126,7 @@ def keep_configuration(option: str, path: Path) -> None:
         written = ""
     if held not in (written.encode(), written.replace(_NOTES, "").encode()):
         raise ConfigError(
-            f"{option}: {path} is there already and was changed by hand; give a name that has no such file beside it"
+            f"--output: {path} is there already and was changed by hand; give a name that has no such file beside it"
         )
 
 
@@ -250,12 +250,12 @@ def regions(task: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def newest(given: Iterable[Annotation]) -> list[Annotation]:
     """An annotator's last word on each task; where times are missing, the first in the file (exports begin with it)."""
-    kept: dict[tuple[str, str], Annotation] = {}
+    last: dict[tuple[str, str], Annotation] = {}
     for one in given:
-        known = kept.get((one.key, one.annotator))
+        known = last.get((one.key, one.annotator))
         if known is None or (one.at and known.at and one.at > known.at):
-            kept[one.key, one.annotator] = one
-    return list(kept.values())
+            last[one.key, one.annotator] = one
+    return list(last.values())
 
 
 def _check_origin(data: Any, run: Run, place: str) -> None:

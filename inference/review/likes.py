@@ -22,6 +22,7 @@ _CHARS = 1000  # of a text that are compared
 _LATE = 500  # log entries looked at again: on PostgreSQL a lower number may be committed after a higher one
 _BATCH = 500
 _LOOK = 25
+_MOST = 5  # findings that are shown
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,16 @@ class Memory:
     _last: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def like(self, finding_id: int, text: str, limit: int = 5) -> list[Past]:
-        """Decided findings with a like text, the most alike first; never the finding itself."""
+    def like(self, finding_id: int, text: str) -> list[Past]:
+        """Up to five decided findings with a like text, the most alike first; never the finding itself."""
         grams = trigrams(text[:_CHARS])
         self.refresh()
         with self._lock:
             shared: Counter[int] = Counter()
             for gram in grams:
                 shared.update(self._index.get(gram, ()))
-        near = [other for other, _ in shared.most_common(50 * limit + 1) if other != finding_id]
-        return self._decided(near, grams, limit)
+        near = [other for other, _ in shared.most_common(50 * _MOST + 1) if other != finding_id]
+        return self._decided(near, grams)
 
     def refresh(self) -> None:
         """Take in what was decided since; the first time, everything: a server does so before its first request."""
@@ -83,7 +84,7 @@ class Memory:
             for gram in trigrams(record["text"][:_CHARS]):
                 self._index[gram].append(key)
 
-    def _decided(self, near: Sequence[int], grams: frozenset[str], limit: int) -> list[Past]:
+    def _decided(self, near: Sequence[int], grams: frozenset[str]) -> list[Past]:
         """The first of them that are decided and alike; as a rule these come at once, so few are read."""
         found: list[Past] = []
         with self.database.read() as connection:
@@ -92,9 +93,9 @@ class Memory:
                 rows = {row.id: row for row in connection.execute(query.where(finding.c.state.in_(CLOSED)))}
                 some = [rows[key] for key in near[start : start + _LOOK] if key in rows]
                 found += [_past(row) for row in some if alike(trigrams(row.record["text"][:_CHARS]), grams)]
-                if len(found) >= limit:
+                if len(found) >= _MOST:
                     break
-            return _with_notes(connection, found[:limit])
+            return _with_notes(connection, found[:_MOST])
 
 
 def _past(row: Row[Any]) -> Past:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Row
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.desk import ordering
 from zhenyan.inference.review.intake import Run
-from zhenyan.inference.review.outcome import STATES
+from zhenyan.inference.review.outcome import CLOSED, STATES
 from zhenyan.inference.review.schema import finding, reading, reviewer
 
 PAGE = 50
@@ -53,7 +53,7 @@ class Listing:
     @property
     def decided(self) -> int:
         """Findings with a decision."""
-        return sum(count for state, count in self.states.items() if state not in ("open", "disputed"))
+        return sum(self.states[state] for state in CLOSED)
 
 
 def list_findings(database: Database, run: Run, shown: Filter) -> Listing:

@@ -17,9 +17,9 @@ COMMAND_LINE = "(command line)"
 NEWEST = 200  # entries that are shown
 
 
-def append(connection: Connection, at: datetime, who: str, action: str, **fields: Any) -> int:
-    """Add an entry and return its number; `fields` are columns of the log table."""
-    return insert(connection, table, at=at, who=who, action=action, **fields)
+def append(connection: Connection, at: datetime, who: str, action: str, **fields: Any) -> None:
+    """Add an entry; `fields` are columns of the log table."""
+    insert(connection, table, at=at, who=who, action=action, **fields)
 
 
 def standing() -> sa.ColumnElement[bool]:

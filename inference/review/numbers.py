@@ -49,7 +49,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Pace:
+class Throughput:
     """One reviewer's decisions; hours count at most the pause of the settings for each finding, days are Beijing's."""
 
     who: str
@@ -140,7 +140,7 @@ def _agreement(who: str, pairs: Mapping[tuple[Answer, Answer], int]) -> Agreemen
     return Agreement(who, total, same / total, kappa(stands), same_labels / total)
 
 
-def throughput(database: Database, run: Run, settings: Settings, only: str | None = None) -> list[Pace]:
+def throughput(database: Database, run: Run, settings: Settings, only: str | None = None) -> list[Throughput]:
     """By reviewer, the busiest first, of equally busy ones who decided first; `only` names one reviewer."""
     entry, many, pause = log.table.c, sa.func.count(), settings.pause.total_seconds()
     seconds = sa.case((entry.seconds > pause, pause), else_=sa.func.coalesce(entry.seconds, 0.0))
@@ -150,7 +150,7 @@ def throughput(database: Database, run: Run, settings: Settings, only: str | Non
         query = query.where(finding.c.run_id == run.id, entry.action.in_(log.DECISIONS), log.standing())
         query = query if only is None else query.where(entry.who == only)
         rows = connection.execute(query.group_by(entry.who).order_by(many.desc(), sa.func.min(entry.id))).all()
-    return [Pace(who, decisions, total / 3600, on) for who, decisions, total, on in rows]
+    return [Throughput(who, decisions, total / 3600, on) for who, decisions, total, on in rows]
 
 
 def _day(connection: Connection, at: sa.ColumnElement[datetime]) -> sa.ColumnElement[Any]:

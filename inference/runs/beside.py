@@ -44,7 +44,7 @@ def check_own(path: Path, folder: RunFolder) -> None:
             )
 
 
-def check_unread(path: Path, inputs: Sequence[str]) -> None:
+def check_apart(path: Path, inputs: Sequence[str]) -> None:
     """InputError when a table lies in a folder that is scored: a later run would read its rows as speech."""
     above = path.resolve().parents
     if read := next((name for name in inputs if os.path.isdir(name) and Path(name).resolve() in above), None):

@@ -18,7 +18,7 @@ from zhenyan.inference.errors import InputError, ZhenyanError
 from zhenyan.inference.io.items import Options
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.writing import check_output
-from zhenyan.inference.runs.beside import check_place, check_table, check_unread
+from zhenyan.inference.runs.beside import check_apart, check_place, check_table
 from zhenyan.inference.runs.finish import finish, is_finished, keep_changed, keep_foreign
 from zhenyan.inference.runs.inputs import (
     PART_ROWS,
@@ -44,7 +44,6 @@ class Progress:
     rows: int
     hits: int
     rejects: int
-    parts: int
     read: float | None = None  # share of the inputs' bytes that has been read
     resumed: bool = False  # at the start: what an earlier process had done
 
@@ -156,7 +155,7 @@ def run_job(job: Job, bundle: Bundle, engine: Engine, say: Callable[[Progress], 
     if job.table:
         check_place("--findings", job.table, folder)
         check_table(job.table, folder)
-        check_unread(job.table, job.inputs)
+        check_apart(job.table, job.inputs)
     files = input_files(job.inputs, [job.output, *filter(None, [job.report, job.table])], job.reading.notes)
     before = stamps(files)
     manifest = describe(job, bundle, files)
@@ -178,7 +177,7 @@ def _score(
     files = [item["path"] for item in inputs]
     unread = {number: item["error"] for number, item in enumerate(inputs) if "error" in item}
     done, counts = _scored(folder)
-    say(Progress(**dict[str, Any](counts), parts=len(done), resumed=True))
+    say(Progress(**dict[str, Any](counts), resumed=True))
     total, meter = sum(map(size, files)), job.reading.meter
     meter.read = 0
     works = work_units(files, job.reading, frozenset(done), job.part_rows, unread)
@@ -187,11 +186,7 @@ def _score(
             write_atomic(folder.part(number), [lines])
             counts.update(tally(lines))
             done.add(number)
-            say(
-                Progress(
-                    **dict[str, Any](counts), parts=len(done), read=min(1.0, meter.read / total) if total else None
-                )
-            )
+            say(Progress(**dict[str, Any](counts), read=min(1.0, meter.read / total) if total else None))
     if done != set(range(len(done))):
         raise ZhenyanError(f"{folder.path}: the engine lost a part; repeat the command, it goes on from there")
     return counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def _added(prediction: Prediction, model: str) -> bytes:
     fields: dict[str, Any] = {
         "labels": list(prediction.labels),
         "scores": {label: round(score, DIGITS) for label, score in prediction.scores.items()},
-        "evidence": [{"start": e.start, "end": e.end, "text": e.text, "label": e.label} for e in prediction.evidence],
+        "evidence": [asdict(span) for span in prediction.evidence],
         "model": model,
     }
     return dump_line(fields | ({"truncated": True} if prediction.truncated else {}))[1:-1]
@@ -172,7 +172,7 @@ def _context_hit(first: Placed, second: Placed, hit: ContextHit) -> dict[str, An
     return {
         "kind": "context", "file": second.file, "places": [first.item.place, second.item.place],
         "labels": list(hit.labels), "scores": {label: round(score, DIGITS) for label, score in hit.scores.items()},
-        "text": hit.text, "evidence": [vars(e) for e in hit.evidence],
+        "text": hit.text, "evidence": [asdict(span) for span in hit.evidence],
         **{key: after[key] for key in ("stream", "channel") if key in after}, **({"recording": recording} if recording else {}),
         **{key: record[key] for key, record in (("start", before), ("end", after)) if key in record},
     }  # fmt: skip

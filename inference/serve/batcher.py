@@ -147,7 +147,7 @@ class Batcher:
         `long`: it holds a text too long for a batch, which waits for those aside, too; they are scored whole.
         """
         jobs = [job for job in (*self._queue, *self._last_turn) if not job.future.done()]
-        ahead = sum(min(self.pace[job.explain].seconds_for(job.left), self.turn) for job in jobs)
+        ahead = sum(min(self._seconds_of(job), self.turn) for job in jobs)
         aside = [job for job in self._aside if long and not job.future.done()]
         return ahead * max(1, math.ceil(seconds / self.turn)) + sum(self._seconds_of(job) for job in aside)
 

@@ -213,22 +213,13 @@ class Health(_Model):
 
 def result(prediction: Prediction) -> Result:
     """One text's result."""
-    return Result(
-        labels=list(prediction.labels), scores=prediction.scores, truncated=prediction.truncated,
-        evidence=_spans(prediction),
-    )  # fmt: skip
+    return Result.model_validate(prediction, from_attributes=True)
 
 
 def stream_result(prediction: Prediction, context: ContextHit | None) -> StreamResult:
     """One line's result; `context`: its hit with the line before."""
-    found = context and ContextResult(
-        text=context.text, labels=list(context.labels), scores=context.scores, evidence=_spans(context)
-    )
+    found = context and ContextResult.model_validate(context, from_attributes=True)
     return StreamResult(**dict(result(prediction)), context=found)
-
-
-def _spans(found: Prediction | ContextHit) -> list[EvidenceSpan]:
-    return [EvidenceSpan(start=e.start, end=e.end, text=e.text, label=e.label) for e in found.evidence]
 
 
 def moderation(parts: Sequence[Prediction]) -> ModerationResult:

@@ -14,6 +14,7 @@ from zhenyan.inference.errors import ConfigError
 
 _BACKLOG = 2048
 _SO_ATTACH_FILTER = 26
+_PATIENCE = 10.0  # seconds that workers have to accept connections that had begun
 # Classic BPF on the TCP header: drop a packet with SYN and without ACK, let all others pass.
 _DROP_SYN = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 
@@ -54,7 +55,7 @@ def address(listener: socket.socket, scheme: str = "http") -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def refuse_new(listener: socket.socket, patience: float = 10.0) -> None:
+def refuse_new(listener: socket.socket) -> None:
     """Let no new connection begin, then wait until the workers have accepted those that had.
 
     The kernel completes handshakes before anybody accepts: closing the socket at once would reset clients that have
@@ -65,7 +66,7 @@ def refuse_new(listener: socket.socket, patience: float = 10.0) -> None:
     program = struct.pack("HL", len(_DROP_SYN), ctypes.addressof(buffer))
     with contextlib.suppress(OSError):  # not Linux: the window stays, a few milliseconds wide
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
-    end, quiet = time.monotonic() + patience, 0
+    end, quiet = time.monotonic() + _PATIENCE, 0
     while quiet < 3 and time.monotonic() < end:
         quiet = 0 if select.select([listener], [], [], 0)[0] else quiet + 1
         time.sleep(0.01)

@@ -124,7 +124,7 @@ def test_actors_are_killed_and_a_run_changes_engines(tmp_path, classifier, clust
     killed: list[int] = []
 
     def kill(progress):
-        if progress.parts >= 3 and len(killed) < 3:
+        if progress.rows >= 3 * PART_ROWS and len(killed) < 3:
             victim = next((pid for pid in actors(cluster) if pid not in killed), None)
             if victim:
                 os.kill(victim, signal.SIGKILL)

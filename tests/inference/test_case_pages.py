@@ -7,10 +7,10 @@ import pytest
 from review_helpers import HOSTILE, LABELS, decide, finding, make_bundle, make_run, user
 from typer.testing import CliRunner
 from zhenyan.inference.bundle import bundle_id, load_bundle, sha256
+from zhenyan.inference.case_page import write_page
 from zhenyan.inference.cli import app
 from zhenyan.inference.errors import BundleError, ConfigError, InputError
 from zhenyan.inference.evidence_file import digest, make_case, read_case
-from zhenyan.inference.report.case import write_page
 from zhenyan.inference.review.marks import mark
 
 

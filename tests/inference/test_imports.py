@@ -9,6 +9,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 HEAVY = {"torch", "transformers", "datasets", "sklearn", "mlflow", "pandas", "pyarrow", "pydantic", "fastapi", "typer", "rich",
          "openpyxl", "jinja2", "scipy", "matplotlib", "huggingface_hub", "openvino"}  # fmt: skip
 
@@ -39,11 +41,14 @@ def _imports(path: Path) -> set[str]:
     return names
 
 
-def test_inference_never_imports_training(root):
+@pytest.mark.parametrize(
+    ("folder", "other"), [("inference", "zhenyan.training"), ("inference/report", "zhenyan.inference.review")]
+)
+def test_dependencies_go_one_way(root, folder, other):
     offenders = {
         str(path): found
-        for path in (root / "inference").rglob("*.py")
-        if (found := {n for n in _imports(path) if n == "training" or n.startswith("zhenyan.training")})
+        for path in (root / folder).rglob("*.py")
+        if (found := {name for name in _imports(path) if name.startswith(other)})
     }
     assert offenders == {}
 

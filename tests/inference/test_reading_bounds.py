@@ -75,9 +75,8 @@ def test_a_long_line_inside_a_quoted_field_costs_no_row_below_it(tmp_path, short
     assert found[0] == ("line 2", f"the line {short}") and found[-1] == FIRST
 
 
-@pytest.mark.parametrize(
-    "other", [f"{'甲' * 60}\n{'乙' * 60}", "丙" * 95]
-)  # over the bound together; just it, with quotes and comma
+# Over the bound together; just it, with quotes and comma.
+@pytest.mark.parametrize("other", [f"{'甲' * 60}\n{'乙' * 60}", "丙" * 95])
 def test_a_record_whose_lines_reach_the_bound_costs_no_row_below_it(tmp_path, short, other):
     (tmp_path / "a.csv").write_text(f'文案,备注\n{FIRST},"{other}"\n{SECOND},无\n', encoding="utf-8")
     found = outline(tmp_path / "a.csv")

@@ -135,7 +135,7 @@ def test_a_stream_without_time_codes_is_drawn_by_lines(page):
 def test_timelines_hold_so_many_marks(monkeypatch):
     monkeypatch.setattr(module, "MAX_MARKS", 3)
     line = Timeline.of({"start": 10.0, "end": 20.0, "first": 1, "last": 9})
-    line.add(finding(1, times=[{"start": float(at)} for at in (5, 10, 15, 20, 25)]))
+    line.add(finding(1, times=[{"start": float(at)} for at in (5, 10, 15, 20, 25)]), 0)
     assert [mark["x"] for mark in line.marks] == [0.0, 0.0, 497.5]
 
 

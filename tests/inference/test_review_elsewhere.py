@@ -267,7 +267,5 @@ def test_one_sqlite_file_serves_run_after_run(tmp_path, bundle, monkeypatch):
         with (tmp_path / f"{name}.csv").open(encoding="utf-8-sig", newline="") as file:
             first, second = csv.DictReader(file)
         assert (first["决定"], second["决定"], second["原话"]) == ("已接受", "待审查", f"{name}的另一句")
-    assert ["none yet" in page for page in opened] == [
-        True,
-        False,
-    ]  # the second run shows what was decided in the first
+    # The second run shows what was decided in the first.
+    assert ["none yet" in page for page in opened] == [True, False]

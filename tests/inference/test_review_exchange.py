@@ -7,19 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from review_helpers import LABELS, Browser, decide, finding, make_site, skip, user
+from review_helpers import LABELS, Browser, decide, finding, make_site, skip, state, user
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.inference.io.times import seconds
 from zhenyan.inference.review.exchange import reviewed, table_rows
 from zhenyan.inference.review.exports import decisions, write_export
 from zhenyan.inference.review.imports import take_annotations
 from zhenyan.inference.review.labelstudio import Unclear, configuration, read_annotations, tasks
-from zhenyan.inference.review.listing import find
-
-
-def outcome(site, key):
-    row, _ = find(site.database, site.run, key)
-    return row.state, row.labels
 
 
 def test_the_table_has_every_finding_and_no_formulas(tmp_path):
@@ -129,7 +123,7 @@ def test_annotations_come_in_skips_and_compliant_lines_apart(site, tmp_path):
     done = take(site, path)
     assert (done.decisions, done.skips, done.known) == (3, 1, 0)
     assert done.reviewers == ["label-studio:3", "zhou@example.org"]
-    got = [outcome(site, f"f{n:06d}") for n in range(1, 6)]
+    got = [state(site, f"f{n:06d}") for n in range(1, 6)]
     assert got == [("accepted", ["food_safety"]), ("rejected", []), ("open", None),
                    ("relabelled", ["food_safety", "price_fraud"]), ("open", None)]  # fmt: skip
     again = take(site, path)
@@ -146,15 +140,15 @@ def test_several_annotators_agree_or_not(site, tmp_path):
         f000002=[annotation(["food_safety"], 1), annotation([], 2), annotation([], 3, cancelled=True)],
     )  # fmt: skip
     assert take(site, path).decisions == 4
-    assert outcome(site, "f000001") == ("accepted", ["food_safety"])
-    assert outcome(site, "f000002") == ("disputed", None)
+    assert state(site, "f000001") == ("accepted", ["food_safety"])
+    assert state(site, "f000002") == ("disputed", None)
 
 
 def test_an_annotators_last_word_counts(site, tmp_path):
     later = annotation([], at="2026-11-24T12:00:00Z")
     path = annotate(site, tmp_path, f000001=[annotation(["food_safety"]), later, annotation(["price_fraud"])])
     take(site, path)
-    assert outcome(site, "f000001") == ("rejected", [])
+    assert state(site, "f000001") == ("rejected", [])
     assert take(site, path).known == 1
 
 
@@ -164,11 +158,11 @@ def test_our_own_export_changes_nothing_when_it_comes_back(tmp_path):
     decide(site, "f000001", [], "ben")
     decide(site, "f000001", [], "lea")
     skip(site, "f000002")
-    before = [outcome(site, f"f{n:06d}") for n in range(1, 7)]
+    before = [state(site, f"f{n:06d}") for n in range(1, 7)]
     path, _ = exported(site, tmp_path)
     done = take(site, path)
     assert (done.decisions, done.skips, done.known) == (0, 0, 4)
-    assert [outcome(site, f"f{n:06d}") for n in range(1, 7)] == before
+    assert [state(site, f"f{n:06d}") for n in range(1, 7)] == before
 
 
 def test_decisions_travel_from_one_database_to_another(site, tmp_path):
@@ -180,7 +174,7 @@ def test_decisions_travel_from_one_database_to_another(site, tmp_path):
     other = make_site(tmp_path, database=open_database(database_url(None, f"sqlite:///{tmp_path}/other.db")))
     assert other.run.digest == site.run.digest
     take(other, path)
-    assert [outcome(other, f"f{n:06d}") for n in (1, 2)] == [outcome(site, f"f{n:06d}") for n in (1, 2)]
+    assert [state(other, f"f{n:06d}") for n in (1, 2)] == [state(site, f"f{n:06d}") for n in (1, 2)]
     assert next(reviewed(other.database, other.run)).deciders == ["ann"]
 
 
@@ -197,7 +191,7 @@ def test_json_min(site, tmp_path, value, labels):
     row = {"id": 1, "finding": "f000001", "run": site.run.digest, "text": "x", "annotator": 4, "labels": value}
     path.write_text(json.dumps([row]), encoding="utf-8")
     take(site, path)
-    assert outcome(site, "f000001")[1] == labels
+    assert state(site, "f000001")[1] == labels
 
 
 def test_json_min_does_not_tell_a_skip_from_a_compliant_line(site, tmp_path):
@@ -206,7 +200,7 @@ def test_json_min_does_not_tell_a_skip_from_a_compliant_line(site, tmp_path):
     unclear = Unclear()
     assert take(site, path, unclear).decisions == 0
     assert unclear.rows == 1
-    assert outcome(site, "f000001") == ("open", None)
+    assert state(site, "f000001") == ("open", None)
 
 
 @pytest.mark.parametrize(
@@ -240,15 +234,15 @@ def test_one_wrong_annotation_takes_none_in(site, tmp_path):
     path = annotate(site, tmp_path, f000001=[annotation(["food_safety"])], f000002=[annotation(["no_such"])])
     with pytest.raises(InputError, match=r"task 2, annotation 1: label no_such"):
         take(site, path)
-    assert outcome(site, "f000001") == ("open", None)
+    assert state(site, "f000001") == ("open", None)
 
 
 def test_an_import_does_not_take_a_reading_out_of_someones_hands(site, tmp_path):
     held = site.desk.open(user(site, "ann"), "f000001")
     take(site, annotate(site, tmp_path, f000001=[annotation(["food_safety"])]))
-    assert outcome(site, "f000001") == ("open", None)
+    assert state(site, "f000001") == ("open", None)
     site.desk.decide(user(site, "ann"), held.reading, held.version, None)
-    assert outcome(site, "f000001") == ("accepted", ["food_safety"])
+    assert state(site, "f000001") == ("accepted", ["food_safety"])
 
 
 def test_surrogates_and_nul_survive_every_export(tmp_path):

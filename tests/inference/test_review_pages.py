@@ -3,20 +3,13 @@
 import re
 
 import pytest
-from review_helpers import PASSWORD, Browser, decide, finding, make_site, user
+from review_helpers import PASSWORD, Browser, decide, disputed, finding, make_site, user
 from zhenyan.inference.review.desk import Wanted
 from zhenyan.inference.review.errors import LoginLocked, LoginRefused
 from zhenyan.inference.review.listing import find
 from zhenyan.inference.review.web.site import excerpt
 
 COPY = {"file": "copy.txt", "place": "line 7", "row": 7}
-
-
-def disputed(site, key="f000001"):
-    """ann accepts, ben rejects, lea opens it to settle it."""
-    for name, labels in (("ann", None), ("ben", [])):
-        decide(site, key, labels, name)
-    return site.desk.open(user(site, "lea"), key)
 
 
 def test_the_queue_says_where_a_text_without_a_time_stands_as_its_own_page_does(tmp_path):

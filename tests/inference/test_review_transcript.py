@@ -88,9 +88,8 @@ def test_a_missed_line_is_described_as_the_models_findings_are(folder, rows, mis
         1,
     )
     assert found["score"] == rows[missed - 1]["scores"][LABEL] < found["threshold"]
-    assert {"id", *found} == set(known)
-    for name in ("place", "times"):
-        assert {type(found[name]), *map(str, found["place"])} == {type(known[name]), *map(str, known["place"])}
+    assert {"id", *found} == set(known) and set(found["place"]) == set(known["place"])
+    assert [set(time) for time in found["times"]] == [set(known["times"][0])]
     middle = transcript.finding(6, LABEL)  # the first of a part
     assert (middle["before"], middle["after"]) == tuple([row["text"] for row in rows[n : n + 2]] for n in (3, 6))
 

@@ -84,7 +84,7 @@ def test_ctrl_c_says_how_far_the_run_came(tmp_path, source, command, monkeypatch
 def test_the_time_left_is_not_told_once_everything_is_read(read, known):
     console = Console(file=io.StringIO(), width=200)
     with Reporter(console, every=0) as reporter:
-        reporter(Progress(rows=100, hits=1, rejects=0, parts=1, read=read))
+        reporter(Progress(rows=100, hits=1, rejects=0, read=read))
     assert (" left" in console.file.getvalue()) is known
 
 

@@ -157,15 +157,8 @@ def test_a_table_of_text_is_safe_to_open_in_a_spreadsheet(tmp_path, ending, deli
     assert path.read_bytes().startswith("\ufeff".encode())  # else spreadsheets take it for GBK
     with path.open(encoding="utf-8-sig", newline="") as file:
         header, *found = csv.reader(file, delimiter=delimiter)
-    assert header == [
-        "'=1+1",
-        "text",
-        "late\ufffd",
-        "labels",
-        "score.a",
-        "score.b",
-        "model",
-    ]  # what was added comes last
+    # What was added comes last.
+    assert header == ["'=1+1", "text", "late\ufffd", "labels", "score.a", "score.b", "model"]
     assert found == [["'=2+2", "好", "", "a; b", "0.5", "0.25", "m"], ["", "-3", "-3", "", "1.0", "0.0", "m"]]
 
 

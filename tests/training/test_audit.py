@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training import cli_data
-from zhenyan.training.agreement import ANY, Agreement, agreement
+from zhenyan.training.agreement import ANY, Contingency, agreement
 from zhenyan.training.audit import bundle_opinion, contradictions, find_suspects, fix_records, nearest_disagreeing
 from zhenyan.training.cli import data
 from zhenyan.training.confidence import (
@@ -190,8 +190,8 @@ def test_of_five_percent_planted_errors_at_least_six_in_ten_suspects_are_real(ro
     ],
 )
 def test_agreement_measures(counts, f1, kappa):
-    assert Agreement(*counts).f1 == (None if f1 is None else pytest.approx(f1))
-    assert Agreement(*counts).kappa == (None if kappa is None else pytest.approx(kappa))
+    assert Contingency(*counts).f1 == (None if f1 is None else pytest.approx(f1))
+    assert Contingency(*counts).kappa == (None if kappa is None else pytest.approx(kappa))
 
 
 def test_agreement_counts_rows_read_twice_and_skips_what_was_not_looked_for():
@@ -204,8 +204,8 @@ def test_agreement_counts_rows_read_twice_and_skips_what_was_not_looked_for():
         *(Row("f", meta={"readings": wrong}) for wrong in ([["x"], ["z"]], ["x", "xy"], [["x"], ["x"], []])),
     ]
     found = agreement(rows, ["x", "y"])
-    assert found["x"] == Agreement(1, 0, 0, 1) and found["y"] == Agreement(0, 0, 1, 2)
-    assert found[ANY] == Agreement(1, 0, 0, 2)  # of c only y counts, which was looked for
+    assert found["x"] == Contingency(1, 0, 0, 1) and found["y"] == Contingency(0, 0, 1, 2)
+    assert found[ANY] == Contingency(1, 0, 0, 2)  # of c only y counts, which was looked for
     assert agreement(rows[3:], ["x"]) == {}
 
 
@@ -213,7 +213,7 @@ def test_readings_of_before_a_new_label_agree_as_they_did():
     readings = [[["x"], ["x"]], [["x"], []], [[], []]]
     before = [Row("字", meta={"readings": pair}) for pair in readings]
     after = [dataclasses.replace(row, annotated=("x",)) for row in before]
-    assert agreement(after, ["x", "new"])[ANY] == agreement(before, ["x"])[ANY] == Agreement(1, 1, 0, 1)
+    assert agreement(after, ["x", "new"])[ANY] == agreement(before, ["x"])[ANY] == Contingency(1, 1, 0, 1)
 
 
 def test_the_committed_readings_agree_well(root):

@@ -14,6 +14,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from rich.console import Console
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, EvalPrediction, PreTrainedTokenizerFast, TrainerCallback
@@ -24,8 +25,7 @@ from zhenyan.training.dataset import load_corpus, targets
 from zhenyan.training.evaluate import Labelled
 from zhenyan.training.modelling import MultiLabelClassifier
 from zhenyan.training.pair_weights import _counts, add_pairs
-from zhenyan.training.pairs import CharacterPairs, code, place
-from zhenyan.training.predict import sigmoid
+from zhenyan.training.pairs import CharacterPairs, bucket, code
 from zhenyan.training.pretrain import MaskingCollator
 from zhenyan.training.quantise import quantise
 from zhenyan.training.rows import Row
@@ -55,7 +55,7 @@ def knowing(three_authors, tmp_path, monkeypatch):
     def fit(config: TrainConfig) -> Run:
         folder = tmp_path / config.name
         folder.mkdir()
-        chosen = {label: {"threshold": cut} for label, cut in zip(labels.ids, sigmoid(middle).tolist(), strict=True)}
+        chosen = {label: {"threshold": cut} for label, cut in zip(labels.ids, expit(middle).tolist(), strict=True)}
         (folder / "thresholds.json").write_text(json.dumps(chosen), encoding="utf-8")
         return Run(folder, {})
 
@@ -177,7 +177,7 @@ def test_learning_rates_rise_over_the_share_of_steps_that_the_configuration_name
 def places_of(tokens: list[str], buckets: int) -> list[int]:
     """Where each character and each pair of neighbours of a text stands."""
     codes = [code(character) for character in "".join(tokens)]
-    return [place(0, c, buckets) for c in codes] + [place(a, b, buckets) for a, b in itertools.pairwise(codes)]
+    return [bucket(0, c, buckets) for c in codes] + [bucket(a, b, buckets) for a, b in itertools.pairwise(codes)]
 
 
 def test_a_training_counts_characters_and_pairs_as_serving_does():

@@ -11,9 +11,8 @@ from zhenyan.training.splits import load_splits
 
 
 def test_the_committed_corpus_is_sound(root, monkeypatch):
-    monkeypatch.setattr(
-        corpus_check, "plain_text", functools.cache(corpus_check.plain_text)
-    )  # both checks read the corpus
+    # Both checks read the corpus.
+    monkeypatch.setattr(corpus_check, "plain_text", functools.cache(corpus_check.plain_text))
     rows, splits, schema = read_rows([root / "data/corpus"]), load_splits(root / "data/splits.yaml"), load_schema()
     found = check_corpus(rows, schema, splits)
     assert found.faults == []

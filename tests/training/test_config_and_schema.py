@@ -164,10 +164,8 @@ def test_the_law_is_said_in_both_languages(root):
     marked = {one.law.split(" ")[0] for label in schema.labels for one in label.articles if one.check}
     review = "药品、医疗器械、保健食品、特殊医学用途配方食品广告审查管理暂行办法"  # a replacement was in draft in 2026
     contracts = "合同行政监督管理办法"  # read as of 2023; amended in March 2025
-    food, rights = (
-        "食品安全法",
-        "侵害消费者权益行为处罚办法",
-    )  # read before their amendments of December 2025 and of 2020
+    # Read before their amendments of December 2025 and of 2020.
+    food, rights = "食品安全法", "侵害消费者权益行为处罚办法"
     assert (unsaid, marked) == ([], {"价格法", "商标法", review, contracts, food, rights})  # the first two: LEGAL_BASIS
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from rich.console import Console
+from scipy.special import expit
 from transformers import BertConfig, BertModel
 from zhenyan.inference.bundle import DEFAULT_BUNDLE
 from zhenyan.inference.errors import ConfigError
@@ -21,7 +22,7 @@ from zhenyan.training.config import DistilConfig, LossConfig, WrittenLessonsConf
 from zhenyan.training.dataset import SPLICE_CHARS, crossed, crossed_rows, labels_alone, origin
 from zhenyan.training.losses import label_loss, teacher_loss
 from zhenyan.training.modelling import MultiLabelClassifier, load_model, save_model, width_of
-from zhenyan.training.predict import predict, sigmoid
+from zhenyan.training.predict import predict
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import load_schema
 from zhenyan.training.teachers import ask, learn_from
@@ -95,7 +96,7 @@ def test_written_and_moved_rows_can_have_teachers_of_their_own(teachers, small_c
     for row, folder in enumerate((plain, surer, surer)):
         model, tokenizer, _ = load_model(folder, schema.ids)
         logits, _ = predict(model, tokenizer, [LINES[row]], 64)
-        assert np.allclose(lessons.answers[row], sigmoid(logits)[0], atol=1e-5)
+        assert np.allclose(lessons.answers[row], expit(logits)[0], atol=1e-5)
 
 
 def test_of_batches_written_against_teachers_only_labels_are_learned(teachers, small_config, monkeypatch):

@@ -12,24 +12,20 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from scipy.special import expit
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed
 from zhenyan.training.config import dump_config
 from zhenyan.training.modelling import load_model
-from zhenyan.training.predict import predict, sigmoid
+from zhenyan.training.predict import predict
 from zhenyan.training.train import train
 from zhenyan.training.trainer import EpochSampler, training_arguments
 
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(small_config, tmp_path, sample_texts):
-    plain = {
-        "probability": 0.0,
-        "speech": 0.0,
-        "splice": 0.0,
-        "asides": 0.0,
-        "punctuation": 0.0,
-    }  # disguises are drawn for each batch of each process
+    # Disguises are drawn for each batch of each process.
+    plain = dict.fromkeys(("probability", "speech", "splice", "asides", "punctuation"), 0.0)
     config = small_config.model_copy(
         update={
             "evasion": small_config.evasion.model_copy(update=plain),
@@ -54,7 +50,7 @@ def test_two_processes_learn_what_one_learns(small_config, tmp_path, sample_text
     scores = []
     for run in (alone.folder, folder):
         model, tokenizer, meta = load_model(run / "model")
-        scores.append(sigmoid(predict(model, tokenizer, sample_texts[:50], meta["max_tokens"])[0]))
+        scores.append(expit(predict(model, tokenizer, sample_texts[:50], meta["max_tokens"])[0]))
     assert np.abs(scores[0] - scores[1]).max() < 0.02
     a, b = (json.loads((run / "metrics.json").read_text())["core_micro"]["f1"] for run in (alone.folder, folder))
     assert abs(a - b) < 0.02

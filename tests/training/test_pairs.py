@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from scipy.special import expit
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 from zhenyan.inference import Classifier
@@ -19,8 +20,8 @@ from zhenyan.training.config import PairsConfig, VoiceConfig
 from zhenyan.training.export import export_run
 from zhenyan.training.modelling import load_model
 from zhenyan.training.pair_weights import add_pairs, surfaces
-from zhenyan.training.pairs import CharacterPairs, code, place
-from zhenyan.training.predict import predict, sigmoid
+from zhenyan.training.pairs import CharacterPairs, bucket, code
+from zhenyan.training.predict import predict
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Change
 from zhenyan.training.teachers import ask
@@ -45,7 +46,7 @@ def by_hand(tokens, weights):
     """The logits by the definition: every character and every neighbouring pair of the tokens' characters, over the root of their number."""
     codes = [code(character) for token in tokens for character in token]
     buckets = len(weights)
-    places = [place(0, c, buckets) for c in codes] + [place(a, b, buckets) for a, b in itertools.pairwise(codes)]
+    places = [bucket(0, c, buckets) for c in codes] + [bucket(a, b, buckets) for a, b in itertools.pairwise(codes)]
     return sum(weights[p] for p in places) / len(places) ** 0.5
 
 
@@ -152,7 +153,7 @@ def test_a_bundle_with_pairs_teaches_what_both_of_it_say(with_pairs, small_confi
     scores = Classifier.load(tmp_path / "bundle", explain=False).score(LINES)
     assert np.abs(said - scores).max() < 0.02, "but for what int8 rounds"
     alone, tokenizer, _ = load_model(tmp_path / "bundle", pairs=False)
-    assert np.abs(said - sigmoid(predict(alone, tokenizer, LINES, 64)[0])).max() > 0.02
+    assert np.abs(said - expit(predict(alone, tokenizer, LINES, 64)[0])).max() > 0.02
 
 
 def test_a_voice_is_no_affair_of_the_pairs(trained):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy.special import expit
 from zhenyan.inference import windows
 from zhenyan.inference.bundle import DEFAULT_BUNDLE
 from zhenyan.training import train as module
@@ -13,7 +14,7 @@ from zhenyan.training.dataset import load_corpus
 from zhenyan.training.decisions import decisions_of
 from zhenyan.training.export import decide_anew
 from zhenyan.training.modelling import load_model
-from zhenyan.training.predict import predict, predict_as_read, sigmoid
+from zhenyan.training.predict import predict, predict_as_read
 from zhenyan.training.schema import load_schema
 
 LONG = (
@@ -26,10 +27,10 @@ def test_a_long_text_is_read_as_the_classifier_reads_it(classifier):
     """int8 moves a score by some hundredths."""
     model, tokenizer, meta = load_model(DEFAULT_BUNDLE)
     texts = [LONG, "全网销量第一", ""]
-    read = sigmoid(predict_as_read(model, tokenizer, texts, meta["max_tokens"]))
+    read = expit(predict_as_read(model, tokenizer, texts, meta["max_tokens"]))
     claim = meta["labels"].index("food_safety")
     assert np.abs(read[:2] - classifier.score(texts)[:2]).max() < 0.1
-    assert sigmoid(predict(model, tokenizer, texts, meta["max_tokens"])[0])[0, claim] < read[0, claim] - 0.2
+    assert expit(predict(model, tokenizer, texts, meta["max_tokens"])[0])[0, claim] < read[0, claim] - 0.2
 
 
 def test_thresholds_are_those_of_scores_as_they_are_read(small_config, monkeypatch):

@@ -151,9 +151,8 @@ def test_any_version_is_put_back_and_the_list_tells_who_was_champion(shelf, meas
     listed = called("versions")
     rows = [line for line in listed.splitlines() if line.startswith("│") and line[2:4].strip()]
     assert [row[2] for row in rows] == ["3", "2", "1"] and "previous" in rows[0] and "champion" in rows[2]
-    assert (
-        listed.count("promoted 20") == 2 and listed.count("put back 20") == 1
-    )  # the fixture records nothing of the first
+    # The fixture records nothing of the first.
+    assert listed.count("promoted 20") == 2 and listed.count("put back 20") == 1
     for number, why in (
         (1, "nothing to roll back to: it is the champion"),
         (9, "zhenyan has versions 1, 2, 3; aliases"),
@@ -244,9 +243,8 @@ def test_a_champion_that_is_lost_or_altered_stops_promote_with_the_way_out(
 
 def test_a_version_is_pulled_into_a_folder_whole(shelf, bundle, called, tmp_path):
     noted = bundle("noted")
-    (noted / "notes.txt").write_text(
-        "kept with it", encoding="utf-8"
-    )  # no part of a bundle: it would refuse the next pull
+    # No part of a bundle: it would refuse the next pull.
+    (noted / "notes.txt").write_text("kept with it", encoding="utf-8")
     shelf.promote(shelf.add(noted))
     output = tmp_path / "serving/model"
     for address, name in (("models:/zhenyan@champion", "noted"), ("models:/zhenyan/1", "first")):

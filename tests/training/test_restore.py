@@ -10,6 +10,7 @@ import onnx
 import pytest
 import torch
 from rich.console import Console
+from scipy.special import expit
 from tiny_checkpoints import CHECKPOINTS
 from zhenyan.inference import Classifier
 from zhenyan.inference.bundle import DEFAULT_BUNDLE, MANIFEST
@@ -20,7 +21,7 @@ from zhenyan.training.encoders.onnx_weights import parameters
 from zhenyan.training.encoders.origin import encoder_origin
 from zhenyan.training.export import export_run, to_onnx
 from zhenyan.training.modelling import MultiLabelClassifier, load_model
-from zhenyan.training.predict import predict, sigmoid
+from zhenyan.training.predict import predict
 from zhenyan.training.quantise import quantise_weights
 from zhenyan.training.train import train
 
@@ -30,11 +31,8 @@ def test_weights_of_every_architecture_come_back_by_name(name, tmp_path):
     CHECKPOINTS[name](tmp_path, sorted(set("喝这个茶三高就降下来了今天全网第一")))
     encoder, _ = load_encoder(str(tmp_path), trim=False)
     model = MultiLabelClassifier(encoder, ["a", "b"])
-    for value in (
-        *model.parameters(),
-        model.centre,
-        model.spread,
-    ):  # the exporter merges equal constants, such as zeros
+    # The exporter merges equal constants, such as zeros.
+    for value in (*model.parameters(), model.centre, model.spread):
         torch.nn.init.normal_(value, std=0.02)
     to_onnx(model, tmp_path / "fp32.onnx")
     quantise_weights(tmp_path / "fp32.onnx", tmp_path / "int8.onnx")
@@ -49,7 +47,7 @@ def test_the_released_bundle_scores_as_it_did():
     model, tokenizer, meta = load_model(DEFAULT_BUNDLE)
     probes = json.loads((DEFAULT_BUNDLE / "probes.json").read_text(encoding="utf-8"))
     classifier = Classifier.load(explain=False)
-    restored = sigmoid(predict(model, tokenizer, probes["texts"], meta["max_tokens"])[0])
+    restored = expit(predict(model, tokenizer, probes["texts"], meta["max_tokens"])[0])
     given, thresholds = classifier.score(probes["texts"]), classifier.thresholds
     assert np.abs(restored - given).mean() < 1e-3
     assert ((restored >= thresholds) != (given >= thresholds)).any(1).mean() <= 0.01

@@ -168,9 +168,8 @@ def test_a_trial_that_is_cut_off_is_tried_again_with_its_values(
     monkeypatch.setattr(logging.getLogger("optuna"), "handlers", [caplog.handler])
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # else a sweep that doesn't hear it would end the tests
     request.addfinalizer(lambda: signal.signal(signal.SIGTERM, before))
-    asleep = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # ignored where a shell started the tests behind it
+    # Ignored where a shell started the tests behind it.
+    asleep = signal.signal(signal.SIGINT, signal.default_int_handler)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, asleep))
     with pytest.raises(KeyboardInterrupt):
         search(files())

@@ -115,8 +115,6 @@ class _Graph:
         gathers = [node for node in self.nodes if node.op_type == "Gather" and node.input[1] == "input_ids"]
         names = [node.input[0] for node in gathers if _BESIDE not in node.input[0]]
         tables = [self.constants[name] for name in names if name in self.constants]
-        if not any(
-            np.issubdtype(table.dtype, np.floating) for table in tables
-        ):  # integers whose scale stands elsewhere
-            return None
+        if not any(np.issubdtype(table.dtype, np.floating) for table in tables):
+            return None  # integers whose scale stands elsewhere
         return functools.reduce(np.multiply, (table.astype(np.float32) for table in tables))

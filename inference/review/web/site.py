@@ -48,6 +48,11 @@ class Site:
     bundle: Bundle
     settings: Settings = field(default_factory=Settings)
     accounts: Accounts = field(init=False)
+    logins: Logins = field(init=False)
+    desk: Desk = field(init=False)
+    memory: Memory = field(init=False)
+    transcript: Transcript = field(init=False)
+    guard: Guard = field(init=False, repr=False)  # its secret is nobody's business
 
     def __post_init__(self) -> None:
         self.accounts = Accounts(self.database, self.settings)

@@ -15,7 +15,7 @@ from zhenyan.inference.review.outcome import REVIEWER, WITHDRAWN
 from zhenyan.inference.review.schema import finding
 from zhenyan.inference.review.web.guard import Reviewer, field
 from zhenyan.inference.review.web.site import Site, render, site_of
-from zhenyan.inference.review.web.work import Number
+from zhenyan.inference.review.web.work import Number, whole
 from zhenyan.inference.runs.transcript import PAGE
 
 router = APIRouter()
@@ -25,9 +25,9 @@ router = APIRouter()
 def transcript(request: Request, user: Reviewer, number: Number) -> Response:
     """A page of a stream's lines: the one asked for, else that of the output's row asked for, else the first."""
     site, name = site_of(request), _name(request, number)
-    row = _whole(request.query_params.get("row", ""))
+    row = whole(request.query_params.get("row", ""), 0)
     pages = max(1, -(-site.transcript.count(name) // PAGE))
-    page = _whole(request.query_params.get("page", "")) or (site.transcript.page_of(name, row) if row else 1)
+    page = whole(request.query_params.get("page", ""), 0) or (site.transcript.page_of(name, row) if row else 1)
     page = min(page, pages)
     return render(
         request, "stream.html.jinja", user=user, number=number, stream=name, page=page, pages=pages, row=row,
@@ -41,10 +41,6 @@ def _name(request: Request, number: int) -> str:
     if not 1 <= number <= len(streams):
         raise HTTPException(404, "no such stream in this run")
     return streams[number - 1]
-
-
-def _whole(given: str) -> int:
-    return int(given) if given.isdecimal() and len(given) < 10 else 0
 
 
 def _marks(site: Site, name: str) -> dict[int, list[sa.Row[Any]]]:
@@ -63,7 +59,7 @@ def _marks(site: Site, name: str) -> dict[int, list[sa.Row[Any]]]:
 @router.post("/stream/{number}/mark")
 def mark_line(request: Request, user: Reviewer, number: Number) -> Response:
     """Keep a line as a finding under the chosen label; Conflict when it is one already."""
-    site, row, label = site_of(request), _whole(field(request, "row")), field(request, "label")
+    site, row, label = site_of(request), whole(field(request, "row"), 0), field(request, "label")
     _name(request, number)
     offered = list(site.folder.manifest["thresholds"])
     if label not in offered:

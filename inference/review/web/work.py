@@ -45,6 +45,11 @@ def _filter(request: Request) -> Filter:
     )  # fmt: skip
 
 
+def whole(given: str, otherwise: int) -> int:
+    """The number that a form or an address gives, `otherwise` where it is none, or has more digits than any here."""
+    return int(given) if given.isdecimal() and len(given) < 10 else otherwise
+
+
 def _query(shown: Filter, **changes: object) -> str:
     return urlencode(asdict(shown) | changes)
 
@@ -121,8 +126,7 @@ def _decided_labels(request: Request) -> list[str] | None:
 
 
 def _version(request: Request) -> int:
-    given = field(request, "version")
-    return int(given) if given.isdecimal() and len(given) < 10 else -1
+    return whole(field(request, "version"), -1)
 
 
 def _next(request: Request, user: User, wanted: Wanted, done: tuple[str, str]) -> Response:
