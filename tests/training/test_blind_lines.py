@@ -1,4 +1,4 @@
-"""The lines of the two writers who knew only the guide: sound rows that nothing was or will be trained on."""
+"""The lines of writers who knew only the guide: sound rows that nothing was or will be trained on."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from zhenyan.training.splits import Splits
 @pytest.fixture(scope="module")
 def blind(root):
     return read_rows(root / "data/labels/held_out/blind.jsonl")
+
+
+@pytest.fixture(scope="module")
+def disguised(root):
+    return read_rows(root / "data/labels/held_out/disguised.jsonl")
 
 
 def test_rows_are_labelled_by_the_schema_and_say_who_wrote_them(blind, root):
@@ -35,6 +40,16 @@ def test_pairs_have_a_violating_and_a_lawful_side(blind):
     assert len(sides) == 60 and all(sorted(each) == [False, True] for each in sides.values())
 
 
-def test_no_line_stands_among_the_rows_that_are_trained_on(blind, root):
+def test_no_line_stands_among_the_rows_that_are_trained_on(blind, disguised, root):
     written = read_rows([root / "data/corpus/*.jsonl", root / "data/rooms/*.jsonl"])
-    assert len(written) > 80_000 and not {letters(row.text) for row in blind} & {letters(row.text) for row in written}
+    held = {letters(text) for row in [*blind, *disguised] for text in (row.text, row.meta.get("plain", row.text))}
+    assert len(written) > 80_000 and not held & {letters(row.text) for row in written}
+
+
+def test_the_bundled_model_reads_disguises_that_nobody_told_it(classifier, disguised):
+    """Of 200 it found 186 when they were written, and 200 of their plain forms."""
+    violating = [row for row in disguised if row.labels]
+    found = sum(bool(one.labels) for one in classifier.classify(row.text for row in violating))
+    plain = sum(bool(one.labels) for one in classifier.classify(row.meta["plain"] for row in violating))
+    assert len(disguised) == 260 and len(violating) == 200
+    assert plain >= 190 and found >= 0.9 * plain
