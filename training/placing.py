@@ -25,10 +25,12 @@ def check_output(run: Path | None, output: Path) -> None:
         raise ConfigError(f"{output}: can't be a bundle folder ({error}); give a new folder") from None
     if there and (here.is_relative_to(there) or there.is_relative_to(here)):
         raise ConfigError(f"{output}: is, holds or lies in the run {run}; give a folder beside it")
-    # It would no longer be a bundle alone, and the next one for its folder be refused.
-    if whole := next((one for one in here.parents if _is_bundle(one)), None):
-        raise ConfigError(f"{output}: lies in the bundle {whole}, which holds nothing else; give a folder beside it")
     try:
+        # It would no longer be a bundle alone, and the next one for its folder be refused.
+        if whole := next((one for one in here.parents if _is_bundle(one)), None):
+            raise ConfigError(
+                f"{output}: lies in the bundle {whole}, which holds nothing else; give a folder beside it"
+            )
         here.parent.mkdir(parents=True, exist_ok=True)
         names = {path.name for path in here.iterdir()} - set(_LITTER) if here.exists() else set()
     except OSError as error:

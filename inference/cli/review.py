@@ -80,6 +80,14 @@ def check_elsewhere(folder: RunFolder) -> None:
         )
 
 
+def _tell_of_others(folder: RunFolder, known: Run | None) -> None:
+    """Say so where a review is about to begin in this database, which doesn't know the run, though another has decisions."""
+    if known is None and _was_reviewed(folder):
+        typer.echo(
+            f"note: {reviewed_where(folder)}; the review in this database begins without those decisions", err=True
+        )
+
+
 @contextmanager
 def review_database(folder: RunFolder | None, url: str | None, make: bool = False) -> Iterator[Database]:
     """The review database, closed at the end; with `make`, a file that isn't there is made.
@@ -141,10 +149,7 @@ def review(
         from zhenyan.inference.review.web.site import Site
 
         check_labels(folder, bundle.id, bundle.label_ids)
-        if run_in(opened, folder, url) is None and _was_reviewed(folder):
-            typer.echo(
-                f"note: {reviewed_where(folder)}; the review in this database begins without those decisions", err=True
-            )
+        _tell_of_others(folder, run_in(opened, folder, url))
         settings = Settings(lease=timedelta(minutes=lease), second_share=second, https=https)
         site = Site(opened, take_in(opened, folder, settings), folder, bundle, settings)
         if not any(person.active and person.password for person in site.accounts.all()):
@@ -181,6 +186,7 @@ def review_export(
         if to != "rows":  # the others name and cite labels
             check_labels(folder, bundle.id, bundle.label_ids)
         if begins:
+            _tell_of_others(folder, taken)
             taken = take_in(opened, folder, Settings())
         if taken is None:
             check_elsewhere(folder)
@@ -207,7 +213,7 @@ def review_import(
         from zhenyan.inference.review.labelstudio import Unclear, read_annotations
         from zhenyan.inference.review.settings import Settings
 
-        run_in(opened, folder, url)
+        _tell_of_others(folder, run_in(opened, folder, url))
         found, unclear = take_in(opened, folder, Settings()), Unclear()
         labels = list(folder.manifest["thresholds"])
         done = take_annotations(Desk(opened, found), labels, read_annotations(file, found, unclear))

@@ -2,7 +2,7 @@
 
 A run's folder holds manifest.json (inputs with digests, bundle, options), parts/ (a fixed number of rows each, written
 atomically), rejects.jsonl, notes.txt, findings.jsonl, streams.jsonl and summary.json; a review adds review.db and reviewed.txt, a
-table of the findings tables.txt.
+table of the findings or an export of decisions tables.txt.
 """
 
 from zhenyan.inference.runs.job import Job, local_engine, run_job

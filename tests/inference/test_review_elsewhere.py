@@ -141,14 +141,20 @@ def test_an_export_from_a_database_without_the_run_names_the_one_with_its_decisi
 
 
 @pytest.mark.parametrize("decided", [True, False])
-def test_a_review_that_begins_anew_in_another_database_says_so_once(tmp_path, monkeypatch, decided):
+@pytest.mark.parametrize("command", [
+    ("review", "RUN", "--model", "BUNDLE"), ("review-import", "RUN", "none.json"),
+    ("review-export", "RUN", "--model", "BUNDLE", "-o", "tasks.json", "--to", "labelstudio"),
+])  # fmt: skip
+def test_a_review_that_begins_anew_in_another_database_says_so_once(tmp_path, monkeypatch, command, decided):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "none.json").write_text("[]", encoding="utf-8")
     monkeypatch.setattr("zhenyan.inference.review.web.server.serve", lambda *_: None)
     site, other = make_site(tmp_path), f"sqlite:///{tmp_path}/other.db"
     if decided:
         decide(site, "f000001", None)
     site.database.close()
-    words = ("review", site.folder.path, "--model", site.bundle.folder, "--database", other)
-    told = [zhenyan(*words).output for _ in range(2)]
+    given = {"RUN": site.folder.path, "BUNDLE": site.bundle.folder}
+    told = [zhenyan(*(given.get(word, word) for word in command), "--database", other).output for _ in range(2)]
     assert ["begins without those decisions" in each for each in told] == [decided, False]
 
 

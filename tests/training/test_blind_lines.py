@@ -32,6 +32,13 @@ def test_rows_are_labelled_by_the_schema_and_say_who_wrote_them(blind, root):
     assert {label for row in blind for label in row.labels} == set(schema.ids)
 
 
+def test_so_are_the_disguised_ones(disguised, root):
+    schema = load_schema(root / "configs/labels.yaml")
+    assert check_corpus(disguised, schema, Splits(validation=[], test=["t03"])).faults == []
+    assert all(bool(row.labels) == (row.meta["kind"] == "violation") for row in disguised)
+    assert len({row.meta["disguise"] for row in disguised}) == 36 and all(row.meta["plain"] for row in disguised)
+
+
 def test_pairs_have_a_violating_and_a_lawful_side(blind):
     sides: dict[str, list[bool]] = {}
     for row in blind:

@@ -174,3 +174,8 @@ def test_only_an_earlier_bundle_is_replaced(tmp_path, names, allowed):
     refused = pytest.raises(ConfigError, match="holds something else than a bundle, which would be lost")
     with contextlib.nullcontext() if allowed else refused:
         check_output(tmp_path / "run", output)
+
+
+def test_a_place_that_can_not_be_looked_at_is_told(tmp_path):
+    with pytest.raises(ConfigError, match=r"can't be a bundle folder \(File name too long\)"):
+        check_output(tmp_path / "run", tmp_path / ("x" * 300) / "out")
