@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -83,7 +84,10 @@ def test_paces_of_thousands_of_entries_are_those_counted_one_by_one(long_site, r
     paces = numbers.throughput(long_site.database, long_site.run, long_site.settings)
     assert [(pace.who, pace.decisions, pace.hours, pace.days) for pace in paces] == expected
     (lea,) = numbers.throughput(long_site.database, long_site.run, long_site.settings, "lea")
-    assert lea == next(pace for pace in paces if pace.who == "lea")
+    same = next(pace for pace in paces if pace.who == "lea")
+    assert lea == replace(
+        same, hours=pytest.approx(same.hours, rel=1e-12)
+    )  # PostgreSQL may add them up in another order
 
 
 def decided(site, *moments, who="ann", seconds=5.0):
