@@ -176,7 +176,9 @@ def check(
 def evaluate(
     model: Annotated[
         str | None,
-        typer.Option(help="Bundle folder, runs:/ID or models:/zhenyan@champion; the bundled model by default."),
+        typer.Option(
+            help="Folder of a bundle or an exported run, runs:/ID or models:/zhenyan@champion; the bundled model by default."
+        ),
     ] = None,
     rows: Annotated[
         list[str] | None,

@@ -64,7 +64,9 @@ def _measure(
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="Bundle folder, runs:/ID or models:/zhenyan@champion.")],
+    a: Annotated[
+        str, typer.Argument(help="Folder of a bundle or an exported run, runs:/ID or models:/zhenyan@champion.")
+    ],
     b: Annotated[str, typer.Argument(help="The other one.")],
     rows: _ROWS = None,
     config: _CONFIG = _DEFAULT,
@@ -98,7 +100,9 @@ def compare(
 
 
 def promote(
-    candidate: Annotated[str, typer.Argument(help="Bundle folder, runs:/ID or models:/zhenyan@challenger.")],
+    candidate: Annotated[
+        str, typer.Argument(help="Folder of a bundle or an exported run, runs:/ID or models:/zhenyan@challenger.")
+    ],
     rows: _ROWS = None,
     config: _CONFIG = _DEFAULT,
     gates: Annotated[

@@ -32,7 +32,7 @@ from zhenyan.training.evaluate import Labelled, labelled
 from zhenyan.training.metrics import f1_score
 from zhenyan.training.model_card import changelog_entry, model_card
 from zhenyan.training.modelling import MultiLabelClassifier, load_model
-from zhenyan.training.placing import check_output, place, tidy
+from zhenyan.training.placing import BUNDLE, check_output, place, tidy
 from zhenyan.training.predict import predict_as_read
 from zhenyan.training.provenance import git_commit, read_journal, rows_digest, use_threads
 from zhenyan.training.quantise import quantise, quantise_weights
@@ -43,7 +43,6 @@ from zhenyan.training.thresholds import thresholds_table
 from zhenyan.training.tracking import Tracker, check_kept
 from zhenyan.training.train import CONFIG, METRICS, MODEL, THRESHOLDS, decide
 
-BUNDLE = "bundle"  # the exported bundle, in the run's folder and among its artifacts, where runs:/ID leads to
 OPSET = 20
 # Of the flips that `zhenyan doctor` allows: other processors and runtimes round a line or two otherwise.
 PROBE_ROOM = 0.75
@@ -108,7 +107,7 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
     check_kept(run)
     use_threads(config.optim)
     check_output(run, output)
-    check_output(None, run / BUNDLE)  # where it is kept, too
+    check_output(None, run / BUNDLE, "move it away, for the run's bundle is kept there")
     for folder in (output, run / BUNDLE):
         tidy(folder)
     schema = load_schema(config.data.label_schema)

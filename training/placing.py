@@ -10,14 +10,16 @@ from pathlib import Path
 from zhenyan.inference.bundle import CARD, FILES, MANIFEST
 from zhenyan.inference.errors import ConfigError
 
+BUNDLE = "bundle"  # the exported bundle in its run's folder, and among the run's artifacts, where runs:/ID leads to
 _LITTER = (".gitkeep", ".DS_Store")
 _BUNDLE = {*FILES, MANIFEST, CARD}
 
 
-def check_output(run: Path | None, output: Path) -> None:
+def check_output(run: Path | None, output: Path, remedy: str = "give a new folder") -> None:
     """Make the folder that `output` lies in; ConfigError unless a bundle may stand there, apart from `run`.
 
-    That is a new or empty folder, or that of an earlier bundle, and not in another bundle's.
+    That is a new or empty folder, or that of an earlier bundle, and not in another bundle's. `remedy`: what to do about
+    something else that is there.
     """
     try:
         here, there = output.resolve(), run and run.resolve()
@@ -36,7 +38,7 @@ def check_output(run: Path | None, output: Path) -> None:
     except OSError as error:
         raise ConfigError(f"{output}: can't be a bundle folder ({error.strerror}); give a new folder") from None
     if names and (MANIFEST not in names or names - _BUNDLE):  # other models have files of these names
-        raise ConfigError(f"{output}: holds something else than a bundle, which would be lost; give a new folder")
+        raise ConfigError(f"{output}: holds something else than a bundle, which would be lost; {remedy}")
 
 
 def _is_bundle(folder: Path) -> bool:

@@ -22,6 +22,7 @@ from zhenyan.inference.bundle import MANIFEST, Bundle, bundle_id, load_bundle
 from zhenyan.inference.errors import BundleError, ConfigError
 from zhenyan.training.config import TrackingConfig
 from zhenyan.training.journal import JOURNAL
+from zhenyan.training.placing import BUNDLE
 from zhenyan.training.tracking import connect, experiment_id, reason, shown_uri, tracking_uri
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -90,7 +91,7 @@ def log_bundle(folder: Path, config: TrackingConfig, register: str) -> Any:
     with fluent(address), mlflow.start_run(experiment_id=experiment, run_name=bundle.id):
         mlflow.set_tag("bundle_id", bundle.id)
         return mlflow.pyfunc.log_model(
-            name="bundle",
+            name=BUNDLE,
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
             artifacts={"bundle": str(bundle.folder)},
             signature=signature(bundle),
@@ -230,17 +231,19 @@ class Registry:
 
 
 def resolve(name: str, config: TrackingConfig, into: Path) -> Path:
-    """A bundle's folder for a path, `runs:/ID` or `models:/zhenyan@champion` (downloaded to `into` and verified).
+    """A bundle's folder for its path, that of a run that was exported, `runs:/ID` or `models:/zhenyan@champion` (downloaded to `into` and verified).
 
     ConfigError when there is none; BundleError when what was stored has been altered.
     """
     if (folder := Path(name)).is_dir():
         if (folder / JOURNAL).is_file() and not (folder / MANIFEST).is_file():
+            if (folder / BUNDLE / MANIFEST).is_file():
+                return folder / BUNDLE
             raise ConfigError(f"{name}: a run, which is no bundle; `zhenyan export {name} -o FOLDER` makes one of it")
         return folder
     if not name.startswith(("runs:/", "models:/")):
         raise ConfigError(f"{name}: neither a bundle folder nor runs:/ID nor models:/{MODEL_NAME}@{CHAMPION}")
-    address = f"{name}/bundle" if name.startswith("runs:/") and name.count("/") == 1 else name
+    address = f"{name}/{BUNDLE}" if name.startswith("runs:/") and name.count("/") == 1 else name
     server, client = tracking_uri(config), connected(config)
     try:
         recorded = _recorded_id(client, name)

@@ -322,6 +322,8 @@ def test_export_gate_and_bundle(run, small_config, quiet, tmp_path):
     assert "MODEL_CARD.md" in {artifact.path for artifact in artifacts}
     fetched = resolve(f"runs:/{tracked}", small_config.tracking, tmp_path / "fetched")
     assert load_bundle(fetched).id == load_bundle(run.folder / "bundle").id == manifest["bundle_id"]
+    assert resolve(str(run.folder), small_config.tracking, tmp_path) == run.folder / "bundle"
+    (run.folder / "bundle").rename(tmp_path / "before")
     with pytest.raises(
         ConfigError, match=f"^{run.folder}: a run, which is no bundle; `zhenyan export {run.folder} -o FOLDER`"
     ):
@@ -362,7 +364,7 @@ def test_export_refuses_other_folders_than_runs_and_never_deletes_any(run, small
             export_run(run.folder, output, quiet)
     assert (kept / "note").exists() and (run.folder / "model").exists()
     kept.rename(run.folder / "bundle")
-    with pytest.raises(ConfigError, match=f"^{run.folder}/bundle: holds something else than a bundle"):
+    with pytest.raises(ConfigError, match=f"^{run.folder}/bundle: holds something else than a bundle.*; move it away"):
         export_run(run.folder, tmp_path / "bundle", quiet)
     (run.folder / "bundle").rename(kept)
     described = json.loads((run.folder / "model/zhenyan.json").read_text(encoding="utf-8"))
