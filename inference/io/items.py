@@ -61,6 +61,7 @@ _TOTALS = frozenset(("合计", "总计", "小计"))
 _NUMBER = re.compile(r"-?[\d,]+(?:\.\d+)?%?")
 # A spreadsheet's, also in its CSV
 _FAULT = re.compile(r"#(?:REF!|N/A|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|SPILL!|CALC!)|Err:\d{3}")
+_LONGEST_NAME = 15  # characters; a longer one at the head of a table is likely said, not named
 _NEXT_DAY = 86400.0  # seconds
 _LISTED, _NAME_CHARS = 50, 40  # columns that a message names, and characters of each
 
@@ -247,14 +248,20 @@ def table_columns(names: Sequence[str], options: Options, path: str) -> tuple[li
     try:
         columns = find_columns(names, options, path)
     except InputError as error:
-        if sum(name not in ("", f"column{at}") for at, name in enumerate(names, 1)) > 1:
-            raise
-        raise InputError(f"{error}; if a title stands above the header, delete it") from None
+        raise InputError(f"{error}{_about_header(names)}") from None
     if names.count(columns.text) > 1:
         raise InputError(
             f"{path}: {names.count(columns.text)} columns are named {columns.text!r}; rename those that aren't the text"
         )
     return _numbered(names), columns
+
+
+def _about_header(names: Sequence[str]) -> str:
+    """What to do where the first row's cells don't look like the names of columns."""
+    alone = sum(name not in ("", f"column{at}") for at, name in enumerate(names, 1)) < 2
+    title = "; if a title stands above the header, delete it" if alone else ""
+    row = alone or any(name.isdecimal() or len(name) > _LONGEST_NAME for name in names)
+    return title + ("; if the table has no header, put one above it, such as text" if row else "")
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import re
@@ -202,12 +203,13 @@ def _opened(system: Any | None, name: str, path: str) -> BinaryIO:
         return open(local_file(name), "rb") if system is None else cast(BinaryIO, system.open(name, "rb"))
     except PermissionError as error:  # that won't pass
         raise InputError(f"{path}: {error.strerror or error}") from None
-    except OSError as error:
+    except (OSError, KeyError) as error:  # KeyError: fsspec before 2026.7, for a member that a zip lacks
         if is_in_archive(path) and inner_address(path).partition("://")[2].startswith("/"):
             raise InputError(
                 f"{path}: a member whose name begins with / can't be read by its name; unpack it and name it there"
             ) from None
-        raise Unavailable(f"{path}: {error.strerror or error}") from error
+        lacks = error if isinstance(error, OSError) else FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        raise Unavailable(f"{path}: {lacks.strerror or lacks}") from lacks
     except Exception as error:  # an archive's
         if system is None:
             raise

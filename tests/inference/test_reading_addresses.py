@@ -11,7 +11,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from zhenyan.inference.errors import InputError
+from fsspec.implementations.zip import ZipFileSystem
+from zhenyan.inference.errors import InputError, Unavailable
 from zhenyan.inference.io import Options, read_items, reading, resolve_inputs
 from zhenyan.inference.runs.inputs import input_files
 
@@ -357,3 +358,12 @@ def test_members_of_a_zip_that_cannot_be_named_are_told(tmp_path):
     with pytest.raises(InputError, match=f"^zip:///abs.txt::.*: {said}$"):
         list(read_items(files[0], Options()))
     assert [item.text for item in read_items(files[1], Options())] == ["乙"]
+
+
+def test_a_member_that_a_zip_lacks_is_missing_whatever_fsspec_raises(tmp_path, monkeypatch):
+    """fsspec before 2026.7 passes on the KeyError of Python's zipfile."""
+    monkeypatch.setattr(ZipFileSystem, "_open", lambda self, path, **_: self.zip.open(path))
+    address = packed(tmp_path / "a.zip", ("x.txt", "甲")).replace("zip://", "zip://y.txt")
+    with pytest.raises(Unavailable, match=r"zip: No such file or directory$") as error:
+        list(read_items(address, Options()))
+    assert isinstance(error.value.__cause__, FileNotFoundError)

@@ -131,6 +131,8 @@ def test_a_missing_column_tells_the_encoding_that_was_used(tmp_path):
         ("a.csv", f"时间;文案\n1;{FIRST}\n", r"separated by ';'"),
         ("a.csv", f"时间\t文案\n1\t{FIRST}\n", r"name the file \.tsv"),
         ("a.csv", f"第48周直播,\n时间,说的话\n1,{FIRST}\n", "a title stands above the header"),
+        ("a.csv", f"{FIRST}\n今天拍两盒\n", "the table has no header, put one above it, such as text"),
+        ("a.csv", f"1,{FIRST}\n2,今天拍两盒\n", "the table has no header, put one above it, such as text"),
         ("a.csv", f'"id,文案\n1,{FIRST}\n', "line 1, in the header: a quote is opened and not closed"),
         ("a.xlsx", bytes.fromhex("d0cf11e0a1b11ae1") + b"\0" * 600, "without a password"),
         ("a.csv.gz", b"text\nnot compressed\n", "gzip file is damaged.*get it again"),

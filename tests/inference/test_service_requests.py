@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -231,13 +232,14 @@ def test_a_warm_up_that_misses_the_deadline_is_no_reason_not_to_start(monkeypatc
 @pytest.mark.parametrize(("body", "status", "message"), [
     (b"", 400, "body: not JSON: it is empty; send an object"),
     (b'{"texts": ["a"], "x": NaN}', 400, "body: not JSON: NaN is no number of JSON at character 0"),
-    (b"null", 422, "body: Input should be a valid dictionary or object to extract fields from, given null"),
+    (b"null", 422, "body: .*, given null"),  # its words between differ by FastAPI's version
 ])  # fmt: skip
 def test_what_python_takes_for_json_and_isnt_is_refused(http, body, status, message):
     """FastAPI takes an empty body for null, and Python's JSON knows NaN."""
     answer = http.post("/v1/classify", content=body, headers={"content-type": "application/json"})
     error = answer.json()["error"]
-    assert (answer.status_code, error["param"], error["message"]) == (status, "body", message)
+    assert (answer.status_code, error["param"]) == (status, "body")
+    assert re.fullmatch(message, error["message"])
 
 
 def test_it_is_not_ready_while_it_cannot_read_its_keys(tmp_path, caplog):
