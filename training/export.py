@@ -209,14 +209,14 @@ def decide_anew(
 def report_bundle(run: Path, output: Path, config: TrainConfig, console: Console) -> None:
     """Keep bundle and card with the run, in its folder and in MLflow; say where the bundle is and what CHANGELOG.md should hold."""
     bundle = load_bundle(output)
+    size = sum(path.stat().st_size for path in output.iterdir()) / 2**20
+    console.print(f"bundle {bundle.id} in {output} ({size:.1f} MiB)")  # first, for it is whole whatever fails below
     shutil.copy(output / CARD, run / CARD)
     place(output, run / BUNDLE)
     tracker = Tracker(run, config.tracking, run.name, console)
     tracker.artifacts(run / CARD)
     tracker.artifacts(run / BUNDLE, BUNDLE)
     tracker.tags({"bundle_id": bundle.id})
-    size = sum(path.stat().st_size for path in output.iterdir()) / 2**20
-    console.print(f"bundle {bundle.id} in {output} ({size:.1f} MiB)")
     console.print("Its entry for CHANGELOG.md, should it be released:\n")
     console.print(changelog_entry(bundle.manifest), markup=False, highlight=False, soft_wrap=True)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
+import os
 import tempfile
 
 import numpy as np
@@ -13,12 +15,12 @@ import typer
 from rich.console import Console
 from transformers import AutoTokenizer
 from typer.testing import CliRunner
-from zhenyan.inference.bundle import CARD, FILES, MANIFEST
+from zhenyan.inference.bundle import CARD, DEFAULT_BUNDLE, FILES, MANIFEST
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli
-from zhenyan.training.config import ExportConfig
+from zhenyan.training.config import ExportConfig, TrainConfig
 from zhenyan.training.evaluate import Labelled
-from zhenyan.training.export import compare_decisions, export_run, in_one_window
+from zhenyan.training.export import compare_decisions, export_run, in_one_window, report_bundle
 from zhenyan.training.placing import check_output, place, tidy
 from zhenyan.training.train import train
 
@@ -179,3 +181,16 @@ def test_only_an_earlier_bundle_is_replaced(tmp_path, names, allowed):
 def test_a_place_that_can_not_be_looked_at_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"can't be a bundle folder \(File name too long\)"):
         check_output(tmp_path / "run", tmp_path / ("x" * 300) / "out")
+
+
+def test_a_bundle_that_its_run_has_no_room_for_is_told_of(tmp_path, monkeypatch):
+    """It is whole where it was asked for."""
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("zhenyan.training.placing.shutil.copytree", full)
+    console = Console(file=io.StringIO(), width=200)
+    with pytest.raises(ConfigError, match=r"bundle: a bundle can't be put there \(No space left on device\)"):
+        report_bundle(tmp_path, DEFAULT_BUNDLE, TrainConfig(), console)
+    assert f"bundle {read(DEFAULT_BUNDLE / MANIFEST)['bundle_id']} in {DEFAULT_BUNDLE}" in console.file.getvalue()
