@@ -60,4 +60,4 @@ def test_a_request_waits_once_though_there_was_no_room_when_it_was_looked_at(len
         await batcher.stop()
 
     asyncio.run(main())
-    assert len(told) == 4 and told == observed == sorted(told)
+    assert len(told) == 4 and sorted(told) == sorted(observed)  # those of one batch are told in any order
