@@ -397,5 +397,4 @@ def test_on_paper_stand_the_run_the_bundle_and_the_whole_line(alone, enter):
     page.goto(f"{alone.address}/finding/f000002")
     page.emulate_media(media="print")
     assert page.locator("footer").is_visible() and "nothing here judges a case" in page.locator("footer").inner_text()
-    fits = "e => e.checkVisibility() && e.scrollHeight <= e.clientHeight"
-    assert page.locator(".whole").evaluate(fits)
+    assert page.locator(".whole").evaluate("e => e.checkVisibility() && e.scrollHeight <= e.clientHeight")
