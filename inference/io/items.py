@@ -261,7 +261,7 @@ def _about_header(names: Sequence[str]) -> str:
     alone = sum(name not in ("", f"column{at}") for at, name in enumerate(names, 1)) < 2
     title = "; if a title stands above the header, delete it" if alone else ""
     row = alone or any(name.isdecimal() or len(name) > _LONGEST_NAME for name in names)
-    return title + ("; if the table has no header, put one above it, such as text" if row else "")
+    return title + ("; if the table has no header, give it one that names the text's column text" if row else "")
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

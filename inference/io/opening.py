@@ -204,6 +204,8 @@ def _opened(system: Any | None, name: str, path: str) -> BinaryIO:
     except PermissionError as error:  # that won't pass
         raise InputError(f"{path}: {error.strerror or error}") from None
     except (OSError, KeyError) as error:  # KeyError: fsspec before 2026.7, for a member that a zip lacks
+        if isinstance(error, KeyError) and not hasattr(system, "zip"):
+            raise _damaged(path, error) from None
         if is_in_archive(path) and inner_address(path).partition("://")[2].startswith("/"):
             raise InputError(
                 f"{path}: a member whose name begins with / can't be read by its name; unpack it and name it there"

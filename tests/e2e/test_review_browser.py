@@ -115,9 +115,8 @@ def shown(page) -> str:
 def begin(page) -> str:
     page.keyboard.press("s")
     page.wait_for_selector("#relabel", state="attached")
-    page.wait_for_function(
-        "document.readyState === 'complete'"
-    )  # a key pressed before the page's script has run is lost
+    # A key pressed before the page's script has run is lost.
+    page.wait_for_function("document.readyState === 'complete'")
     return shown(page)
 
 

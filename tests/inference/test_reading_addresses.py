@@ -11,6 +11,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.implementations.zip import ZipFileSystem
 from zhenyan.inference.errors import InputError, Unavailable
 from zhenyan.inference.io import Options, read_items, reading, resolve_inputs
@@ -367,3 +368,12 @@ def test_a_member_that_a_zip_lacks_is_missing_whatever_fsspec_raises(tmp_path, m
     with pytest.raises(Unavailable, match=r"zip: No such file or directory$") as error:
         list(read_items(address, Options()))
     assert isinstance(error.value.__cause__, FileNotFoundError)
+
+
+def test_what_is_no_zips_key_error_is_not_taken_for_a_missing_file(monkeypatch):
+    def without_key(*_, **__):
+        raise KeyError("token")
+
+    monkeypatch.setattr(MemoryFileSystem, "_open", without_key)
+    with pytest.raises(InputError, match=r"^memory://a\.txt: 'token'; get the file again"):
+        list(read_items("memory://a.txt", Options()))

@@ -232,10 +232,10 @@ def test_a_warm_up_that_misses_the_deadline_is_no_reason_not_to_start(monkeypatc
 @pytest.mark.parametrize(("body", "status", "message"), [
     (b"", 400, "body: not JSON: it is empty; send an object"),
     (b'{"texts": ["a"], "x": NaN}', 400, "body: not JSON: NaN is no number of JSON at character 0"),
-    (b"null", 422, "body: .*, given null"),  # its words between differ by FastAPI's version
+    (b"null", 422, "body: (Input should be a valid dictionary or object to extract fields from|Field required), given null"),
 ])  # fmt: skip
 def test_what_python_takes_for_json_and_isnt_is_refused(http, body, status, message):
-    """FastAPI takes an empty body for null, and Python's JSON knows NaN."""
+    """FastAPI takes an empty body for null, its words for which differ by version, and Python's JSON knows NaN."""
     answer = http.post("/v1/classify", content=body, headers={"content-type": "application/json"})
     error = answer.json()["error"]
     assert (answer.status_code, error["param"]) == (status, "body")
