@@ -158,8 +158,8 @@ def agreement_one_by_one(site):
     pairs = defaultdict(list)
     for _, readings in itertools.groupby(rows, key=lambda row: row.finding_id):
         for a, b in itertools.combinations(readings, 2):
-            pairs[""].append((a, b))
             a, b = sorted((a, b), key=lambda row: row.name)
+            pairs[""].append((a, b))
             pairs[f"{a.name} – {b.name}"].append((a, b))
     return [agreement_of(who, of) for who, of in pairs.items()]
 

@@ -127,7 +127,7 @@ def read_asr_json(path: str, options: Options) -> Iterator[Item | Reject]:
         raise InputError(
             f"{path}: no transcript found; known are Whisper (segments), FunASR (sentence_info), Volcengine and AssemblyAI "
             f"(utterances), Paraformer and Aliyun (sentences), Tencent (ResultDetail), Azure (recognizedPhrases, phrases), "
-            f"iFlytek (onebest, lattice), Baidu (detailed_result), Amazon (audio_segments), Bilibili (body), paragraphs of words, "
+            f"iFlytek (onebest, lattice), Baidu (detailed_result), Huawei, Amazon (audio_segments), Bilibili (body), paragraphs of words, "
             "objects with text, content or 文本, and lists of these; name another field with --text-column"
         )
 

@@ -37,7 +37,7 @@ _MEANT_AS_TIMES = re.compile(  # whatever an arrow joins, and clocks, also befor
 )
 _TIME_CHARS = 100  # no line of times is longer
 _NUMBER_CHARS = 9  # no number of a cue is longer
-_BROKEN = "a cue's times can't be read"
+_BROKEN = "a cue's times can't be read; write both like 00:01:02.000"
 _UNTIMED = "text before the first cue's times"
 _MOST_TAGS = 1000  # of a cue: pysubs2 takes the square of their number in time
 _VOICE = re.compile(r"<v(?:\.[^\s>]{1,100})?[ \t]+([^<>\n]{1,100})>")
@@ -117,7 +117,7 @@ def _cues(path: str, text: str, kind: str) -> Iterator[Item | Reject]:
     cues = _ass_cues(lines) if kind == "ass" else _text_cues(lines, kind)
     found = [(line, cue, _event(given, kind)) for line, cue, given in cues]
     if all(event == _BROKEN for *_, event in found):
-        broken = f", {_BROKEN} in line {found[0][0]}" if found else ""
+        broken = f"; line {found[0][0]}: {_BROKEN}" if found else ""
         raise InputError(f"{path}: no cue found{broken}; is it really .{kind}?")
     if kind == "srt":
         yield from _untimed(lines[: found[0][0] - 1])

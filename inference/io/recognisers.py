@@ -5,7 +5,7 @@ Known are Whisper, faster-whisper and WhisperX (`segments`), whisper.cpp (`trans
 DashScope Paraformer (`sentences`), Aliyun (`Sentences`), Tencent (`ResultDetail`, `sentence_list`, else `Result`), Azure
 (`recognizedPhrases`, `phrases`), iFlytek (`onebest`, `lattice`), Baidu (`detailed_result`), Amazon (`audio_segments`) and
 Bilibili's subtitles (`body`); beside these paragraphs of words, as Tencent Meeting (腾讯会议), Feishu (飞书) and Tingwu (听悟)
-write them, and the drafts of 剪映, an editor.
+write them, Huawei's segments, and the drafts of 剪映, an editor.
 """
 
 from __future__ import annotations
@@ -347,6 +347,14 @@ def _baidu(segment: Record) -> Record:
     return _timed(text, segment.get("begin_time"), segment.get("end_time"), _MS)
 
 
+def _huawei(segment: Record) -> Record:
+    """Huawei's segments, whose times stand around their text: {"start_time", "end_time", "result": {"text"}}."""
+    said = segment.get("result")
+    return _timed(
+        said.get("text") if isinstance(said, dict) else None, segment.get("start_time"), segment.get("end_time"), _MS
+    )
+
+
 def _lattice(segment: Record) -> Record:
     """iFlytek's segments with words: {"st": {"bg", "ed", "rt": [{"ws": [{"cw": [{"w"}]}]}]}}, often as a text of JSON."""
     best: Any = segment.get("json_1best")
@@ -379,4 +387,7 @@ FORMS: dict[str, Form] = {
 }
 # What tells a transcript that has none of the usual names of a text
 SIGNS = frozenset(FORMS) | {"Result", "onebest", "SentenceId"}
-_NAMELESS = (Form(_named("onebest", "bg", "ed", _MS), ({"onebest"},)),)  # iFlytek's
+_NAMELESS = (
+    Form(_named("onebest", "bg", "ed", _MS), ({"onebest"},)),  # iFlytek's
+    Form(_huawei, ({"start_time", "end_time", "result"},)),
+)

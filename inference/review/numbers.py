@@ -103,8 +103,9 @@ def agreement(database: Database, run: Run) -> list[Agreement]:
         rows = connection.execute(_read_twice(run)).all()
     for row in rows:
         one, other = _answer(row.label, row.one_labels), _answer(row.label, row.other_labels)
-        every[one, other] += row.many
+        # By name, in `every` too: who came first is chance, and one pair alone would have two kappas.
         (a, of_a), (b, of_b) = sorted([(row.one_name, one), (row.other_name, other)], key=lambda named: named[0])
+        every[of_a, of_b] += row.many
         pairs[f"{a} – {b}"][of_a, of_b] += row.many
     return [_agreement(who, of) for who, of in {"": every, **pairs}.items() if of]
 

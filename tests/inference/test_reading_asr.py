@@ -67,6 +67,11 @@ def named(text, start, end, unit=1000, of=str):
     ]
 
 
+def around(rows):
+    """Huawei's segments, which have the text in an object beside its times."""
+    return [row | {"result": {"text": row.pop("text"), "score": 0.9}} for row in rows]
+
+
 def lattice(packed):
     """iFlytek's, whose words stand one by one; of the raw answer every level is a text of JSON."""
     found = [
@@ -129,6 +134,9 @@ FORMS = {
     "iFlytek, raw": {"code": "000000", "content": {"orderInfo": {"status": 4}, "orderResult": lattice(True)}},
     "Baidu": {"log_id": 1, "tasks_info": [{"task_status": "Success", "task_result": {"result": [LINE + OTHER],
               "detailed_result": [row | {"res": [row["res"], "x"]} for row in named("res", "begin_time", "end_time", of=int)]}}]},
+    "Huawei": {"status": "FINISHED", "segments": around(named("text", "start_time", "end_time", of=int))},
+    "Huawei, fast": {"audio_duration": 9, "flash_result": [
+        {"channel_id": 0, "sentences": around(named("text", "start_time", "end_time", of=int))}]},
     "Amazon": amazon(audio_segments=named("transcript", "start_time", "end_time", 1)),
     "AssemblyAI": {"id": "x", "text": LINE + OTHER, "words": [{"text": "喝", "start": 0, "end": 9}],
                    "utterances": named("text", "start", "end", of=int)},

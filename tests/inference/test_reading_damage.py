@@ -25,7 +25,7 @@ def outline(path, **options):
     return [(i.place, i.reason) if isinstance(i, Reject) else i.text for i in items]
 
 
-TIMES = "a cue's times can't be read"
+TIMES = "a cue's times can't be read; write both like 00:01:02.000"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_quote_left_open_takes_no_more_lines_than_a_cell_has(tmp_path):
 
 
 def test_subtitles_without_one_readable_time_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"a\.srt: no cue found, a cue's times can't be read in line 2"):
+    with pytest.raises(InputError, match=rf"a\.srt: no cue found; line 2: {TIMES}"):
         outline(given(tmp_path / "a.srt", f"1\n0:0:1 -> 0:0:3\n{FIRST}\n"))
 
 

@@ -7,6 +7,7 @@ from zhenyan.inference.io import Options, Reject, read_items
 from zhenyan.inference.io.documents import stream_name
 
 LINE, OTHER = "喝这个茶三高就降下来了", "今天二号链接拍两盒"
+TIMES = "a cue's times can't be read; write both like 00:01:02.000"
 
 
 def outline(path, content):
@@ -50,7 +51,7 @@ def test_entities_of_srt_stay_as_they_are_written(tmp_path):
 )
 def test_times_of_srt(tmp_path, times, want):
     found = outline(tmp_path / "a.srt", f"1\n{times}\n{LINE}\n\n2\n200:00:00,000 --> 200:00:01,000\n{OTHER}\n")
-    assert found[0] == ((LINE, *want) if want else ("line 2", "a cue's times can't be read"))
+    assert found[0] == ((LINE, *want) if want else ("line 2", TIMES))
     assert found[1] == (OTHER, 720000.0, 720001.0)
 
 
@@ -73,7 +74,7 @@ def test_times_that_cannot_be_read_begin_a_cue_of_their_own(tmp_path, name, time
     content = f"{head}{first}{OTHER}\n{above}{times}\n{LINE}\n\n{third}{OTHER}\n"
     line = content.splitlines().index(times) + 1
     assert outline(tmp_path / name, content) == [
-        (OTHER, 1.0, 1.9), (f"line {line}", "a cue's times can't be read"), (OTHER, 8.0, 8.9)
+        (OTHER, 1.0, 1.9), (f"line {line}", TIMES), (OTHER, 8.0, 8.9)
     ]  # fmt: skip
     (reject,) = (one for one in read_items(str(tmp_path / name), Options()) if isinstance(one, Reject))
     assert reject.value == f"{times}\n{LINE}"

@@ -270,6 +270,12 @@ def test_of_a_range_the_first_time_is_read_and_what_a_start_held_is_kept(tmp_pat
     assert [item.record["input.start"] for item in found] == given
 
 
+@pytest.mark.parametrize("column", ["时间段", "起止时间"])
+def test_a_column_of_ranges_holds_times(tmp_path, column):
+    found = lines(tmp_path, {column: "00:01:02-00:01:05"}, {column: "00:02:02至00:02:05"})
+    assert [item.record.get("start") for item in found] == [62.0, 122.0]
+
+
 @pytest.mark.parametrize("column", ["直播间", "stream"])
 def test_a_room_is_named_without_the_spaces_around_it(tmp_path, column):
     rooms = [

@@ -85,6 +85,17 @@ def test_numbers_of_a_review(tmp_path):
     assert [p.who for p in numbers.throughput(site.database, site.run, site.settings, "ben")] == ["ben"]
 
 
+def test_of_one_pair_all_agree_as_it_does_whoever_read_first(tmp_path):
+    site = make_site(tmp_path, second_share=1.0)
+    answers = {"f000001": ("ann", None, []), "f000002": ("ben", [], None), "f000003": ("ann", None, None)}
+    for key, (first, of_ann, of_ben) in answers.items():
+        for name in sorted(("ann", "ben"), key=lambda name: name != first):
+            item = site.desk.open(user(site, name), key)
+            site.desk.decide(user(site, name), item.reading, item.version, of_ann if name == "ann" else of_ben)
+    every, pair = numbers.agreement(site.database, site.run)
+    assert (every.kappa, every.pairs) == (pair.kappa, pair.pairs)
+
+
 def test_a_mark_is_work_until_it_is_taken_back(tmp_path):
     site = make_site(tmp_path)
     decide(site, "f000001", None)
