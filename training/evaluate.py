@@ -117,7 +117,7 @@ def curves(data: Labelled, scores: np.ndarray, decided: np.ndarray, labels: list
         if positives := int(data.truth[seen, column].sum()):
             curve = precision_recall(data.truth[seen, column], scores[seen, column])
             found[label] = {"positives": positives, **curve}
-    table = confusion(data.truth, decided & data.seen)
+    table = confusion(data.truth[data.told], (decided & data.seen)[data.told])  # nobody knows whether other rows comply
     return {
         "precision_recall": found,
         "reliability": reliability(data.truth[rated], scores[rated]),
@@ -183,11 +183,11 @@ def false_alarms(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
 
 
 def minimal_pairs(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
-    """Share of pairs of which both sides are right about there being a violation."""
+    """Share of pairs, both sides of which were read for some label, that are right about there being a violation on both."""
     right = decided.any(1) == data.truth.any(1)
     pairs: dict[str, list[bool]] = {}
-    for row, good in zip(data.rows, right, strict=True):
-        if pair := row.meta.get("pair"):
+    for row, good, told in zip(data.rows, right, data.told, strict=True):
+        if told and (pair := row.meta.get("pair")):
             pairs.setdefault(pair, []).append(bool(good))
     complete = [all(sides) for sides in pairs.values() if len(sides) == 2]
     return {"pairs": len(complete), "both_right": float(np.mean(complete)) if complete else 0.0}

@@ -306,7 +306,8 @@ def gate(
 
 def in_one_window(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[int]:
     """Numbers of the texts that are read whole at once: of longer ones torch reads the first `max_tokens` tokens only."""
-    encoded = tokenizer([normalise.normalise(text) for text in texts])["input_ids"]
+    # Else transformers warns of texts that are too long, which is what is asked.
+    encoded = tokenizer([normalise.normalise(text) for text in texts], verbose=False)["input_ids"]
     return [number for number, ids in enumerate(encoded) if len(ids) <= max_tokens]
 
 

@@ -27,7 +27,7 @@ class Table:
     """The rows of a labelled table, what was left out of them and what to tell."""
 
     rows: list[Row] = field(default_factory=list)
-    repeated: int = 0  # lines that say what an earlier one says, with its labels
+    repeated: int = 0  # lines that say what an earlier one says, with its labels, looked for alike
     unread: list[str] = field(default_factory=list)  # places and reasons of lines without a text and the like
     notes: list[str] = field(default_factory=list)  # of the readers: which column is the text, the encoding
 
@@ -51,10 +51,13 @@ def import_table(path: Path, schema: Schema, labels_column: str, batch: str | No
             same = first.setdefault(plain_text(row.text), row)
             if same is row:
                 done.rows.append(row)
-            elif same.labels == row.labels:
+            elif (same.labels, same.annotated) == (row.labels, row.annotated):
                 done.repeated += 1
             else:
-                faults.append(f"{place}: the text of {same.origin} with other labels; keep one line with all that hold")
+                other = "labels" if same.labels != row.labels else "labels in `annotated`"
+                faults.append(
+                    f"{place}: the text of {same.origin} with other {other}; keep one line with all that hold"
+                )
     if faults:
         refuse(faults, schema)
     if not done.rows:

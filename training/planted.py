@@ -48,13 +48,11 @@ def plant(cells: Cells, share: float = SHARE, seed: int = 0) -> Planted:
 
     A compliant row is given a label. A row with labels loses one of them, and half of these rows get another one
     instead. Labels are drawn by how often they are given, so that frequent, and therefore likely, ones come most.
-    InputError when the rows are too few for one error.
+    InputError when the rows are too few for one error, or nobody read those that are drawn for any label.
     """
     rng = np.random.default_rng(seed)
     given, kinds = cells.given.copy(), [""] * len(cells.given)
     weight = (cells.given & cells.seen).sum(0) + 1e-9
-    if not round(share * len(given)):
-        raise InputError(f"{share:.0%} of {len(given):,} rows is no row to plant an error in; give more rows")
     for row in rng.choice(len(given), round(share * len(given)), replace=False):
         own, free = (np.flatnonzero(cells.seen[row] & side) for side in (given[row], ~given[row]))
         if not len(free):
@@ -65,6 +63,8 @@ def plant(cells: Cells, share: float = SHARE, seed: int = 0) -> Planted:
             given[row, rng.choice(own)] = False
         if kinds[row] != "dropped":
             given[row, other] = True
+    if not any(kinds):
+        raise InputError(f"{share:.0%} of {len(given):,} rows is no row to plant an error in; give more that were read")
     return Planted(replace(cells, given=given), kinds)
 
 

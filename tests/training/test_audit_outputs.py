@@ -55,9 +55,10 @@ def test_a_report_is_not_written_over_something_else(audit, tmp_path, held):
     assert "give another name" in str(refused) and (tmp_path / "mine.jsonl").read_bytes() == held
 
 
-def test_rows_too_few_for_a_planted_error_are_told():
-    rows = [Row(f"第{number}句话", labels) for number, labels in enumerate([(), ("food_safety",)] * 4)]
-    with pytest.raises(InputError, match=r"^5% of 8 rows is no row to plant an error in"):
+@pytest.mark.parametrize(("count", "annotated"), [(8, None), (40, ())])
+def test_rows_too_few_for_a_planted_error_or_read_by_nobody_are_told(count, annotated):
+    rows = [Row(f"第{number}句话", annotated=annotated) for number in range(count)]
+    with pytest.raises(InputError, match=rf"^5% of {count} rows is no row to plant an error in"):
         plant(Cells.of(rows, ["food_safety"]))
 
 

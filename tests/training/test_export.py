@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import json
+import logging
 import os
 import tempfile
 
@@ -54,12 +55,13 @@ def test_thresholds_are_chosen_anew_without_training(small_config, tmp_path):
     assert manifest["bundle_id"] != read(plain / "manifest.json")["bundle_id"] and "review load" in out.getvalue()
 
 
-def test_texts_that_are_longer_as_they_are_read_are_not_compared_with_torch(tiny_encoder):
+def test_texts_that_are_longer_as_they_are_read_are_not_compared_with_torch(tiny_encoder, monkeypatch, caplog):
     """Pictographs that stand for a number: 62 characters and two specials are more than 64 tokens once they are digits."""
-    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder, model_max_length=64)
     texts = ["同款" * 31, "🔟" * 62, "🔟" * 10]
     assert [len(ids) for ids in tokenizer(texts)["input_ids"]] == [64, 64, 12]
-    assert in_one_window(tokenizer, texts, 64) == [0, 2]
+    assert in_one_window(tokenizer, texts, 64) == [0, 2] and "longer than the specified" not in caplog.text
 
 
 FLIPS, MICRO, OF_A = "rows with a flipped decision", "fall of micro F1", "fall of F1, a"

@@ -125,6 +125,8 @@ def test_a_repeated_line_comes_in_once_and_a_line_without_a_text_is_named(tmp_pa
         (["text,标签,annotated", "甲,,假货"], ("--batch", "mine"), "line 2, column 'annotated': unknown label 假货"),
         (["text,标签", "甲,"], (), "line 2: no batch and no room; name who wrote or labelled these lines with --batch$"),
         (["text,标签", "甲,", "甲！,food_safety"], ("--batch", "mine"), r"line 3: the text of .*mine\.csv line 2 with other labels; keep"),
+        (["text,标签,annotated", "甲,,food_safety", "甲！,,"], ("--batch", "mine"),
+         r"line 3: the text of .*mine\.csv line 2 with other labels in `annotated`; keep"),
         (["text,标签,kind", "甲,food_safety,plain"], ("--batch", "mine"), "line 2: kind plain is of compliant rows"),
         (["text,标签,domain", '甲,,"tea "'], ("--batch", "mine"), "line 2: field 'domain' must not begin or end with a space"),
         (["text,标签", ",food_safety"], ("--batch", "mine"), r"no line with a text\n.*line 2: column 'text' is empty$"),

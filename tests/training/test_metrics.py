@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from zhenyan.training import metrics
 from zhenyan.training.calibration import fit_scaling
 from zhenyan.training.config import ThresholdConfig
+from zhenyan.training.evaluate import evaluate, labelled
 from zhenyan.training.metrics import (
     average_precision,
     bounds,
@@ -19,6 +20,8 @@ from zhenyan.training.metrics import (
     resamples,
     score,
 )
+from zhenyan.training.rows import Row
+from zhenyan.training.schema import load_schema
 from zhenyan.training.thresholds import choose, choose_all
 
 
@@ -226,6 +229,16 @@ def test_confusion_counts_hits_swaps_misses_and_false_alarms():
     truth = np.array([[1, 0], [1, 0], [0, 0], [0, 1], [0, 0], [1, 1], [0, 1]], dtype=bool)
     decided = np.array([[1, 0], [0, 1], [1, 0], [0, 0], [0, 0], [1, 0], [1, 1]], dtype=bool)
     assert confusion(truth, decided).tolist() == [[2, 1, 0], [0, 1, 2], [2, 0, 1]]
+
+
+def test_rows_that_nobody_read_are_neither_compliant_ones_left_alone_nor_right_pairs():
+    labels = load_schema().ids
+    unread = [Row(f"第{i}行", annotated=(), meta={"pair": "p"}) for i in range(2)]
+    read = [Row(f"第{i}句", annotated=("food_safety",), meta={"pair": "q"}) for i in range(2)]
+    data = labelled([*unread, *read], labels)
+    nothing = np.zeros(data.truth.shape)
+    found = evaluate(data, nothing, nothing > 0, load_schema())
+    assert found["minimal_pairs"]["pairs"] == 1 and found["confusion"]["table"][-1][-1] == 2
 
 
 def test_thresholds_and_calibration_ignore_what_nobody_annotated():
