@@ -23,10 +23,11 @@ from transformers import TrainerCallback
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed
 from zhenyan.training.config import TrainConfig, as_record, dump_config, load_config
+from zhenyan.training.journal import JOURNAL, entries
 from zhenyan.training.outputs import make_folders
 from zhenyan.training.progress import Stopped
 from zhenyan.training.sweep_config import SweepConfig, Values
-from zhenyan.training.tracking import JOURNAL, Tracker
+from zhenyan.training.tracking import Tracker
 from zhenyan.training.train import CONFIG, finished, train
 from zhenyan.training.trainer import BEST, Diverged
 
@@ -80,7 +81,7 @@ def sweep(config: SweepConfig, base: TrainConfig, fixed: dict[str, Any], console
     make_folders(f"runs {base.runs}", folder)
     try:
         with FileLock(folder / "lock", timeout=0):
-            study = open_study(folder, config, base)
+            study = open_study(folder, config, base, console)
             _search(study, folder, config, base, fixed, console)
     except Timeout:
         raise ConfigError(
@@ -89,8 +90,8 @@ def sweep(config: SweepConfig, base: TrainConfig, fixed: dict[str, Any], console
     return folder
 
 
-def open_study(folder: Path, config: SweepConfig, base: TrainConfig) -> optuna.Study:
-    """The study in `folder`, new or gone on with; trials that were cut off are queued again."""
+def open_study(folder: Path, config: SweepConfig, base: TrainConfig, console: Console) -> optuna.Study:
+    """The study in `folder`, new or gone on with; trials that were cut off are queued again, and their runs closed."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=f"sqlite:///{folder / STUDY}", study_name=config.name, direction="maximize", load_if_exists=True
@@ -102,12 +103,21 @@ def open_study(folder: Path, config: SweepConfig, base: TrainConfig) -> optuna.S
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         study.enqueue_trial(trial.params)
+        if run := trial.user_attrs.get("run"):
+            _close(Tracker(folder / run, base.tracking, run, console, folder))
     # The same seed again would draw the same first trials again.
     study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(study.trials))
     study.pruner = optuna.pruners.NopPruner()
     if config.pruning:
         study.pruner = optuna.pruners.MedianPruner(config.pruning.startup_trials, config.pruning.warmup_evaluations)
     return study
+
+
+def _close(tracker: Tracker) -> None:
+    """Mark the run of a trial that was killed so; one that Ctrl-C ended has said it itself, and one may be gone."""
+    said = [entry["kind"] for entry in entries(tracker.folder)]
+    if said and said[-1] != "finish":
+        tracker.finish("KILLED")
 
 
 def _search(

@@ -22,6 +22,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import sweep as sweeping
 from zhenyan.training.config import dump_config, load_config
 from zhenyan.training.sweep_config import load_sweep
+from zhenyan.training.tracking import Tracker
 from zhenyan.training.trainer import BEST, selection_metrics
 
 QUIET = Console(quiet=True)
@@ -135,12 +136,19 @@ def test_weak_trials_are_pruned_and_cut_off_ones_tried_again(files, small_config
     space = {key: [good, bad]}
     folder = small_config.runs / "small"
     folder.mkdir(parents=True)
-    study = sweeping.open_study(folder, *load_sweep(files(space=space), {}))
+    study = sweeping.open_study(folder, *load_sweep(files(space=space), {}), QUIET)
     study.enqueue_trial({key: good})
-    study.ask().suggest_categorical(key, [good, bad])  # a process that was killed here leaves it running
+    killed = study.ask()  # a process that was killed here leaves it running
+    killed.suggest_categorical(key, [good, bad])
+    killed.set_user_attr("run", "trial-000-killed")
+    (folder / "trial-000-killed").mkdir()
+    Tracker(folder / "trial-000-killed", small_config.tracking, "trial-000-killed").params({key: good})
+    assert [run.info.status for run in runs_of(small_config)] == ["RUNNING"]
     search(files(space=space, trials=1))
     study.enqueue_trial({key: bad})
     search(files(space=space, trials=2))
+    of_killed, of_sweep = sorted(runs_of(small_config), key=lambda run: run.info.start_time)
+    assert (of_killed.info.status, of_sweep.info.status) == ("KILLED", "FINISHED")
     cut, *rest = study_of(folder).trials
     assert cut.state == TrialState.FAIL and cut.params == {key: good}
     found = {trial.params[key]: (trial.state, trial.value) for trial in rest}
