@@ -1,7 +1,7 @@
 """Transcripts in running text: which layout a file has, and who says what when in it.
 
-A time stands above the words, with who speaks (飞书妙记, 通义听悟, 讯飞听见, 腾讯会议), or begins their line (腾讯会议, Whisper,
-faster-whisper, lyrics). Copy and chats name times too: only where a layout goes through the whole file is it one.
+A time stands above the words, with who speaks (飞书妙记, 通义听悟, 讯飞听见, 腾讯会议, 微信), or begins their line (腾讯会议, Whisper,
+faster-whisper, lyrics, logs). Copy and chats name times too: only where a layout goes through the whole file is it one.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ _NAME = r"[^:：,，。!！?？;；\[\]【】()（）<>|]{1,24}?"
 _GENERIC = r"(?:说话人|說話人|发言人|發言人|讲话人|[Ss]peaker|SPEAKER)[\s_]*\d{1,3}"
 _START, _END = rf"(?P<start>{_TIME})", rf"(?P<end>{_TIME})"
 _UNTIL = rf"(?:(?:{_TO}|\t){_END})?"
+_DATED = (  # of the clock, to the second: a day's minutes are in copy, too
+    r"(?P<start>20\d\d[-/.年]\d\d?[-/.月]\d\d?(?:日T?|[T\s])\s*\d\d?[:：][0-5]\d[:：][0-5]\d(?:[.,]\d{1,3})?)(?!\d|[:：]\d)"
+)
 _START_OR_SECONDS, _END_OR_SECONDS = rf"(?P<start>{_TIME_OR_SECONDS})", rf"(?P<end>{_TIME_OR_SECONDS})"
 _SPEAKER, _TEXT = rf"(?P<speaker>{_GENERIC})", r"\s*(?P<text>.*)"
 _SAYS = re.compile(rf"{_SPEAKER}\s*[:：]\s*(?=\S)")
@@ -114,6 +117,9 @@ _LAYOUTS = (  # of two that have as many times the first is taken
     Layout(re.compile(rf"{_SPEAKER}\s+{_START}{_UNTIL}(?:\s*[:：]\s*|\s+)(?=\S){_TEXT}"), 0.5),
     Layout(re.compile(rf"{_START}{_UNTIL}\s+{_SPEAKER}\s*[:：](?=\s*\S){_TEXT}"), 0.5),
     Layout(re.compile(rf"{_START}{_UNTIL}(?:\s*[:：]\s*|\s+)(?=\S){_TEXT}"), 0.5, precise=True),
+    # 李敏 2026-11-24 20:15:03 above the words; 2026-11-24 20:15:03 words, [2026-11-24 20:15:03] words
+    Layout(re.compile(rf"(?P<speaker>{_NAME})(?:\s+|(?={_OPEN}))(?:{_OPEN})?{_DATED}(?:{_CLOSE})?[:：]?$"), 0.2, above=True),
+    Layout(re.compile(rf"(?:{_OPEN})?{_DATED}(?:{_CLOSE}[:：]?|\s*[:：]|\s+)(?=\s*\S){_TEXT}"), 0.5),
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Transcripts in text files: times and speakers of the layouts that tools export, and copy that only names times."""
 
 import time
+from datetime import UTC, datetime
 from operator import length_hint
 
 import pytest
@@ -35,6 +36,8 @@ def rows(*times, speakers=(None, None, None), lines=(1, 2, 3)):
 
 
 APART = ((5.0, None), (25.0, None), (75.0, None))  # too far from one another for so few words
+_EVENING = datetime(2026, 11, 24, 20, 14, tzinfo=UTC).timestamp()
+DATED = tuple((_EVENING + start, None) for start, _ in APART)
 S1, S2 = "说话人 1", "说话人 2"
 
 
@@ -93,6 +96,22 @@ S1, S2 = "说话人 1", "说话人 2"
             rows((0.0, 4.2), (4.2, 3609.0)),
         ),
         (f"[0.00s -> 4.20s] {ONE}\n[4.20s -> 9.00s] {TWO}\n", rows((0.0, 4.2), (4.2, 9.0))),
+        *(
+            (
+                f"{day}:05{after}{ONE}\n{day}:25{after}{TWO}\n{day.replace('14', '15', 1)}:15{after}{THREE}\n",
+                rows(*DATED),
+            )
+            for day, after in (
+                ("2026-11-24 20:14", " "),
+                ("[2026/11/24 20:14", "] "),
+                ("2026年11月24日20:14", "："),
+                ("2026-11-24T20:14", "\t"),
+            )
+        ),
+        (
+            f"李敏 2026-11-24 20:14:05\n{ONE}\n王强（2026-11-24 20:14:25）\n{TWO}\n李敏  2026-11-24 20:15:15\n{THREE}\n",
+            rows(*DATED, speakers=("李敏", "王强", "李敏"), lines=(2, 4, 6)),
+        ),
         (f"[ti:直播]\n[00:05.00]{ONE}\n[00:25.00]{TWO}\n[01:15.00]{THREE}\n", rows(*APART, lines=(2, 3, 4))),
     ],
 )
@@ -110,6 +129,9 @@ def test_layouts_give_times_and_speakers(tmp_path, content, want):
         f"第一场 20:00\n{ONE}\n第二场 20:30\n{TWO}\n第三场 21:00\n{THREE}\n",  # a programme
         f"开场 20:03\n{ONE}\n秒杀 20:17\n{TWO}\n抽奖 20:31\n{THREE}\n",
         f"2026-11-24 20:15\n{ONE}\n2026-11-25 20:17\n{TWO}\n2026-11-26 20:31\n{THREE}\n",
+        f"2026-11-24 20:15:03\n{ONE}\n2026-11-25 20:17:13\n{TWO}\n2026-11-26 20:31:23\n{THREE}\n",  # articles
+        f"{ONE}\n2026-11-24 20:15:03 开播\n{TWO}\n",
+        "".join(f"2026年11月{day}日20:14:05，{ONE}\n" for day in (24, 25, 26)),
         "福袋 00:20:03\n秒杀 00:20:17\n抽奖 00:20:31\n",  # no words of anybody
         f"距结束 02:13:45\n{ONE}\n{TWO}\n",
         f"倒计时 02:13:45\n{ONE}\n倒计时 01:13:45\n{TWO}\n倒计时 00:13:45\n{THREE}\n",  # back
