@@ -156,12 +156,12 @@ class Classifier:
         """`classify` for texts that fit in memory; `explain` overrides whether evidence is found.
 
         `deciders`: for each text the classifier by whose thresholds it is decided, which `with_thresholds` of this one gave;
-        all texts are scored together.
+        all texts are scored together. InputError when there are fewer than texts, or one is no Classifier.
         """
         wanted = self.explain if explain is None else explain
         each = itertools.repeat(self) if deciders is None else iter(deciders)
         parts = groups(_checked(texts), CHARS, sys.maxsize)
-        decided = ((group, list(itertools.islice(each, len(group)))) for group in parts)
+        decided = ((group, _next_deciders(each, len(group))) for group in parts)
         return [prediction for group, own in decided for prediction in self._predict(group, wanted, own)]
 
     def score(self, texts: Iterable[str]) -> np.ndarray:
@@ -321,6 +321,18 @@ def _load_again(
         )
     classifier.thresholds = thresholds
     return classifier
+
+
+def _next_deciders(deciders: Iterator[Classifier], number: int) -> list[Classifier]:
+    """As many of `deciders` as there are texts; InputError when there are fewer, or for what is no Classifier."""
+    taken = list(itertools.islice(deciders, number))
+    if len(taken) < number:
+        raise InputError("deciders: expected one for each text, given fewer")
+    if wrong := [each for each in taken if not isinstance(each, Classifier)]:
+        raise InputError(
+            f"deciders: expected Classifier, given {type(wrong[0]).__name__}; give what with_thresholds gave"
+        )
+    return taken
 
 
 def _checked_chunk(chunk: int) -> int:

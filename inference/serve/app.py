@@ -121,7 +121,8 @@ def _add_errors(app: FastAPI) -> None:
         parts = first["loc"][1:] if first["loc"][:1] == ("body",) else first["loc"]
         place = ".".join(str(part) or '""' for part in parts)[:100] or "body"
         if first["type"] == "json_invalid":
-            text = f"body: not JSON: {first['ctx']['error']} at character {first['loc'][-1]}"
+            why = first["ctx"]["error"].removesuffix(" at")  # Python ends some with it, for the place to follow
+            text = f"body: not JSON: {why} at character {first['loc'][-1]}"
             return refusal(400, text, "invalid_request_error", "body")
         if first["loc"][:2] == ("body", "input") and len(first["loc"]) > 2:
             text, place = wrong_input(faults)

@@ -21,7 +21,7 @@ class _JsonRequest(Request):
 
 def _no_number(name: str) -> Any:
     """What Python's JSON takes for a number and JSON doesn't."""
-    raise json.JSONDecodeError(f"{name} is no number of JSON", name, 0)
+    raise Refused(400, f"body: not JSON: {name} is no number of JSON", "body")  # where it stands, Python doesn't tell
 
 
 class JsonRoute(APIRoute):

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from zhenyan.inference.errors import ConfigError
+from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.inference.runs import RunFolder
 
 BOTH = "这个茶我婆婆天天喝 精神好多了"  # near the thresholds of food_safety and illegal_endorsement, over both
@@ -73,6 +73,12 @@ def test_one_text_decided_by_several_has_the_evidence_of_each(classifier):
     alone = [decider.predict([text], True)[0] for text, decider in zip(texts, deciders, strict=True)]
     assert [(one.labels, one.evidence) for one in together] == [(one.labels, one.evidence) for one in alone]
     assert [{span.label for span in one.evidence} for one in together[:2]] == [{"food_safety"}, {"false_propaganda"}]
+
+
+@pytest.mark.parametrize(("more", "said"), [([], "one for each text, given fewer"), ([None], "given NoneType")])
+def test_deciders_that_are_too_few_or_none_are_told(classifier, more, said):
+    with pytest.raises(InputError, match=f"^deciders: expected .*{said}"):
+        classifier.predict([BOTH, LAWFUL], deciders=[classifier, *more])
 
 
 def test_classify_decides_by_the_thresholds_given(answers):
