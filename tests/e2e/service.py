@@ -82,28 +82,26 @@ class Service:
         return total
 
 
-def start(folder: Path, *arguments: str, before: str = "", **settings: Any) -> Service:
+def start(folder: Path, *arguments: str, before: str = "", program: Path = ZHENYAN, **settings: Any) -> Service:
     """Start the service with these settings; ZHENYAN_MODEL names the model, the bundled one by default.
 
-    `before`: Python that is run in its process first.
+    `before`: Python that is run in its process first; `program`: the `zhenyan` to run.
     """
-    program = (
-        [sys.executable, "-c", f"{before}\nfrom zhenyan.inference.cli import main\nmain()"] if before else [ZHENYAN]
-    )
+    words = [sys.executable, "-c", f"{before}\nfrom zhenyan.inference.cli import main\nmain()"] if before else [program]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ZHENYAN_") or k == "ZHENYAN_MODEL"}
     environment |= {f"ZHENYAN_{name.upper()}": str(value) for name, value in settings.items()}
     environment.setdefault("ZHENYAN_THREADS", "1")
     environment["TMPDIR"] = str(folder)  # where one that is killed leaves the folder of its metrics
     log_file = folder / f"service-{time.monotonic_ns()}.log"
     with log_file.open("wb") as log:
-        process = subprocess.Popen([*program, "serve", "--port", "0", *arguments], env=environment, stderr=log)
+        process = subprocess.Popen([*words, "serve", "--port", "0", *arguments], env=environment, stderr=log)
     return Service(process, log_file)
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *arguments: str, code: int = 0, before: str = "", **settings: Any) -> Iterator[Service]:
-    """A service that listens; it is stopped at the end, and must have ended with this code."""
-    service = start(folder, *arguments, before=before, **settings)
+def serving(folder: Path, *arguments: str, code: int = 0, **options: Any) -> Iterator[Service]:
+    """A service that listens, with options of `start`; it is stopped at the end, and must have ended with this code."""
+    service = start(folder, *arguments, **options)
     try:
         service.url = service.wait_for("listening", seconds=300)["address"]
         yield service
