@@ -54,7 +54,7 @@ def penalty(stated: Mapping[str, Any]) -> Bilingual:
     known = marks(stated)
     chinese = f"：{stated['states_zh']}" if stated.get("states_zh") else ""
     return (
-        f"{basis}{known[0]}{chinese}",
+        f"{basis.replace('; ', '；')}{known[0]}{chinese}",
         f"{f'{english} ({basis})' if english else basis}{known[1]}: {stated['states']}",
     )
 

@@ -242,6 +242,15 @@ def test_undo_of_a_skip_that_someone_else_has_taken(site):
     site.desk.open(ben, "f000001")
     assert undo(site.desk, ann) == "f000001"
     assert site.desk.current(ann) is None
+    site.desk.claim(ann, Wanted())
+    item = site.desk.current(ann)
+    site.desk.skip(ann, item.reading, item.version)
+    site.desk.release(ben)
+    mine = site.desk.open(ann, "f000001")
+    site.desk.open(ben, "f000002")
+    assert undo(site.desk, ann) == "f000002"
+    kept = site.desk.current(ann)  # what is open stays open
+    assert (kept.finding.key, kept.version) == ("f000001", mine.version)
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ _WHOLE, _IN_PARTS = 1 << 26, "save it in several files"  # characters of subtitl
 _WEBVTT = re.compile(r"WEBVTT(?:\s.*)?")
 _CUE_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}\s*")
 _TIMES = re.compile(rf"\s*(?:\d+\s+)?{_TIME}[\s,=~>→–—-]{{1,12}}{_TIME}")
+_SECONDS = r"(\d{1,4}):(\d{1,2}):(\d{1,2})(?:[.,](\d+))?"  # with hours, without which 00:01 may be a minute
+_WHOLE_TIMES = re.compile(rf"\s*(?:\d+\s+)?{_SECONDS}\s*-->\s*{_SECONDS}(?!\S)")
 _NOT_CUES = ("NOTE", "STYLE", "REGION")  # blocks of WebVTT
 _MEANT_AS_TIMES = re.compile(  # whatever an arrow joins, and clocks, also before 0, in the marks of Chinese keyboards
     rf"(?!{'|'.join(_NOT_CUES)}).*?-->"
@@ -217,10 +219,16 @@ def _webvtt_times(line: str) -> str:
 
     Also for SRT, because pysubs2 reads 100:00:01,000 as 0:00:01 there, and no times without hours.
     """
-    if not (found := _TIMES.match(line[:_TIME_CHARS])):
+    if not (found := _times(line)):
         return ""
     parts = found.groups("0")
     return " --> ".join("{:0>2}:{:0>2}:{:0>2}.{:0<3.3}".format(*time) for time in (parts[:4], parts[4:]))
+
+
+def _times(line: str) -> re.Match[str] | None:
+    """A cue's times that begin a line; parts of a second may be left out where there are hours and an arrow."""
+    begin = line[:_TIME_CHARS]
+    return _TIMES.match(begin) or _WHOLE_TIMES.match(begin)
 
 
 def _words_end(lines: Sequence[str], at: int, end: int, named: bool) -> int:
@@ -249,7 +257,7 @@ def _number(line: str) -> int | None:
 
 def _is_time_line(lines: Sequence[str], at: int, kind: str) -> bool:
     """Whether a cue's times stand here, or what was meant as them: those only where no cue's words can stand."""
-    if _TIMES.match(lines[at][:_TIME_CHARS]):
+    if _times(lines[at]):
         return True
     if not (found := _MEANT_AS_TIMES.match(lines[at][:_TIME_CHARS])):
         return False
@@ -261,6 +269,6 @@ def _is_time_line(lines: Sequence[str], at: int, kind: str) -> bool:
 def _has_name(lines: Sequence[str], at: int, kind: str) -> bool:
     """Whether the line before is the cue's number, or in WebVTT its name: a line alone after a blank one."""
     before = lines[at - 1].strip() if at else ""
-    alone = not before.startswith(_NOT_CUES) and not _TIMES.match(before[:_TIME_CHARS])
+    alone = not before.startswith(_NOT_CUES) and not _times(before)
     named = kind == "vtt" and alone and (at == 1 or not lines[at - 2].strip())
     return before.isdecimal() or bool(before and named)

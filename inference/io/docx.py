@@ -14,6 +14,7 @@ from zhenyan.inference.io.documents import stream_name
 from zhenyan.inference.io.items import Item, Options, Reject
 from zhenyan.inference.io.opening import OLE, open_seekable
 from zhenyan.inference.io.transcripts import Line, running_text
+from zhenyan.inference.io.word_tables import timed_rows
 
 if TYPE_CHECKING:
     from docx.document import Document
@@ -36,7 +37,7 @@ _COMMENTS = "its comments aren't read, for they are its editors'; what is to be 
 def read_docx(path: str, options: Options) -> Iterator[Item | Reject]:
     """One utterance a line of a paragraph, in order, as `read_txt` has those of lines; InputError without python-docx.
 
-    Notes, headers and footers come last, without the times of a transcript; of comments a note says that there are some.
+    Tables that are transcripts come after it, then notes, headers and footers, without times; of comments a note says that there are some.
     """
     # What python-docx and lxml make of damage: no zip, a part that isn't there, XML that isn't (a SyntaxError)
     broken = (
@@ -53,13 +54,16 @@ def read_docx(path: str, options: Options) -> Iterator[Item | Reject]:
     with open_seekable(path, options) as raw:
         try:
             document = _document(raw, path)
-            lines, beside = list(_lines(_read(document.element).body)), list(_beside(document.part))
+            body = _read(document.element).body
+            tables = _timed_tables(body, path, options)
+            lines, beside = list(_lines(body)), list(_beside(document.part))
             commented = any(True for _ in _elements(document.part, "comment"))
         except broken as error:
             raise InputError(f"{path}: not a readable .docx ({error}); get it again, or save it as .txt") from None
     if commented:
         options.notes.append(f"{path}: {_COMMENTS}")
     yield from running_text(lines, path, stream_name(path), options)
+    yield from tables
     for place, text in beside:
         yield Item({"text": text, "stream": stream_name(path)}, place)
 
@@ -120,6 +124,23 @@ def _lines(body: BaseOxmlElement) -> Iterator[Line]:
             counts[paragraph] += around is None
             place = places.get(around, f"paragraph {counts[paragraph]}")
             yield from ((place, line.strip()) for line in _text(node).splitlines() if line.strip())
+
+
+def _timed_tables(body: BaseOxmlElement, path: str, options: Options) -> list[Item | Reject]:
+    """The rows of tables that are transcripts, which are emptied: their cells are no lines."""
+    found: list[Item | Reject] = []
+    for number, table in enumerate(list(body.iter(_tag("w:tbl"))), 1):
+        if next(table.iterancestors(_tag("w:tbl")), None) is None and len(list(table.iter(_tag("w:tbl")))) == 1:
+            items = timed_rows([_cells(row) for row in table.iter(_tag("w:tr"))], number, path, options)
+            found += items
+            if items:
+                table.clear()
+    return found
+
+
+def _cells(row: BaseOxmlElement) -> list[str]:
+    paragraph = _tag("w:p")
+    return ["\n".join(map(_text, cell.iter(paragraph))).strip() for cell in row.iter(_tag("w:tc"))]
 
 
 def _beside(part: Part) -> Iterator[Line]:

@@ -34,7 +34,7 @@ TEXT_COLUMNS = tuple(dict.fromkeys((
     "asr_result_para", *PLATFORM_COLUMNS, *TITLE_COLUMNS,
 )))  # fmt: skip
 START_COLUMNS = ("start", "begin", "start_time", "begin_time", "开始", "开始时间", "起始时间", "时间", "时间戳", "时间点", "时间轴",
-                 "time", "timestamp", "评论时间", "发布时间", "发言时间", "讲解时间", "时间段", "起止时间")  # fmt: skip
+                 "time", "timestamp", "评论时间", "发布时间", "发言时间", "讲解时间", "时间段", "起止时间", "ts")  # fmt: skip
 END_COLUMNS = ("end", "end_time", "结束", "结束时间", "终止时间")
 DAY_COLUMNS = ("日期", "直播日期", "date")
 ROOM_COLUMNS = (

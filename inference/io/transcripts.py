@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from zhenyan.inference.io.bounds import beginning
 from zhenyan.inference.io.items import Item, Options
-from zhenyan.inference.io.times import seconds
+from zhenyan.inference.io.times import FIRST_DATE, seconds
 
 _LOOKED_AT, _SAMPLE_CHARS = 200, 1 << 18  # lines, and characters of them, that tell the layout
 _FEWEST = 3  # times of a layout that copy might have as well
@@ -32,10 +32,12 @@ _NAME = r"[^:：,，。!！?？;；\[\]【】()（）<>|]{1,24}?"
 _GENERIC = r"(?:说话人|說話人|发言人|發言人|讲话人|[Ss]peaker|SPEAKER)[\s_]*\d{1,3}"
 _START, _END = rf"(?P<start>{_TIME})", rf"(?P<end>{_TIME})"
 _UNTIL = rf"(?:(?:{_TO}|\t){_END})?"
-_DATED = (  # of the clock, to the second: a day's minutes are in copy, too
-    r"(?P<start>20\d\d[-/.年]\d\d?[-/.月]\d\d?(?:日T?|[T\s])\s*\d\d?[:：][0-5]\d[:：][0-5]\d(?:[.,]\d{1,3})?)(?!\d|[:：]\d)"
+_DATED = (  # of the clock
+    r"(?P<start>20\d\d[-/.年]\d\d?[-/.月]\d\d?(?:日T?|[T\s])\s*\d\d?[:：][0-5]\d(?:[:：][0-5]\d(?:[.,]\d{1,3})?)?)(?!\d|[:：]\d)"
 )
+_QQ_NAME = r"(?P<speaker>\S.{0,40}?(?:\(\d{5,12}\)$|(?=<[^<>@\s]+@\S+$)))"  # with a number, or before an address
 _START_OR_SECONDS, _END_OR_SECONDS = rf"(?P<start>{_TIME_OR_SECONDS})", rf"(?P<end>{_TIME_OR_SECONDS})"
+_AGAIN = rf"(?:\s*\[{_TIME}\])*"  # when the same words are sung once more
 _SPEAKER, _TEXT = rf"(?P<speaker>{_GENERIC})", r"\s*(?P<text>.*)"
 _SAYS = re.compile(rf"{_SPEAKER}\s*[:：]\s*(?=\S)")
 _NO_NAME = re.compile(r"20\d\d[-/.年]|\d\s*[月日]|周[一二三四五六日]|星期|时长|時長|时间|時間|日期|[上下]午|^[\W\d_]*$")
@@ -68,7 +70,7 @@ class Layout:
     """How a transcript writes its times; `share`: of the lines that have one.
 
     `precise`: they are, so that another is among the words. `nameless`: they name nobody, or 说话人 1 and the like, so
-    that another name is.
+    that another name is. `repeated`: only names that come again tell it, for few words would stand where these do.
     """
 
     pattern: re.Pattern[str]
@@ -76,6 +78,7 @@ class Layout:
     above: bool = False  # the words, on a line of its own
     precise: bool = False
     nameless: bool = False
+    repeated: bool = False
 
     def mark(self, line: str) -> Mark | None:
         """The time with which a line begins an utterance."""
@@ -109,14 +112,17 @@ _LAYOUTS = (  # of two that have as many times the first is taken
     Layout(re.compile(rf"{_START}\s+{_SPEAKER}\s*[:：]?$"), 0.2, above=True),
     # [00:00.000 --> 00:04.200] words, [0.00s -> 4.20s] words, 00:00:05 -> 00:00:09 words
     Layout(re.compile(rf"(?:{_OPEN})?{_START_OR_SECONDS}(?P<arrow>{_ARROW}){_END_OR_SECONDS}(?:{_CLOSE})?{_TEXT}"), 0.5),
-    # [00:00:05] words, [00:00:05-00:00:09] words, [00:12.34]words
-    Layout(re.compile(rf"(?P<open>{_OPEN}){_START}(?:{_TO}{_END})?{_CLOSE}[:：]?{_TEXT}"), 0.5),
+    # [00:00:05] words, [00:00:05-00:00:09] words, [00:12.34]words, [00:12.34][01:12.34]words
+    Layout(re.compile(rf"(?P<open>{_OPEN}){_START}(?:{_TO}{_END})?{_CLOSE}[:：]?{_AGAIN}{_TEXT}"), 0.5),
     # 李敏(00:00:12): words
     Layout(re.compile(rf"(?P<speaker>{_NAME}){_OPEN}{_START}(?:{_TO}{_END})?{_CLOSE}[:：](?=\s*\S){_TEXT}"), 0.5),
     # 说话人1 00:05 words; 00:05 说话人1：words; 00:00:05 words, 00:00:05 - 00:00:09 words
     Layout(re.compile(rf"{_SPEAKER}\s+{_START}{_UNTIL}(?:\s*[:：]\s*|\s+)(?=\S){_TEXT}"), 0.5),
     Layout(re.compile(rf"{_START}{_UNTIL}\s+{_SPEAKER}\s*[:：](?=\s*\S){_TEXT}"), 0.5),
     Layout(re.compile(rf"{_START}{_UNTIL}(?:\s*[:：]\s*|\s+)(?=\S){_TEXT}"), 0.5, precise=True),
+    # 2026-11-24 20:15:03 李敏(12345) above the words, as QQ writes groups, and without the number chats of two
+    Layout(re.compile(rf"{_DATED}\s+{_QQ_NAME}"), 0.2, above=True),
+    Layout(re.compile(rf"{_DATED}\s+(?P<speaker>{_NAME})$"), 0.2, above=True, repeated=True),
     # 李敏 2026-11-24 20:15:03 above the words; 2026-11-24 20:15:03 words, [2026-11-24 20:15:03] words
     Layout(re.compile(rf"(?P<speaker>{_NAME})(?:\s+|(?={_OPEN}))(?:{_OPEN})?{_DATED}(?:{_CLOSE})?[:：]?$"), 0.2, above=True),
     Layout(re.compile(rf"(?:{_OPEN})?{_DATED}(?:{_CLOSE}[:：]?|\s*[:：]|\s+)(?=\s*\S){_TEXT}"), 0.5),
@@ -132,7 +138,8 @@ def speaker_of(text: str) -> tuple[str | None, str]:
 def layout_of(lines: Sequence[str]) -> Layout | None:
     """The layout that goes through the first lines of a file, if there is one: that with the most times."""
     found = [(_regular([layout.mark(line) for line in lines], layout.share), layout) for layout in _LAYOUTS]
-    marks, layout = max(found, key=lambda one: len(one[0]))
+    kept = [(marks, layout) for marks, layout in found if not layout.repeated or _come_again(marks)]
+    marks, layout = max(kept, key=lambda one: len(one[0]))
     return replace(layout, precise=marks[0].precise, nameless=_nameless(marks)) if marks else None
 
 
@@ -161,10 +168,14 @@ def _nameless(marks: Sequence[Mark]) -> bool:
     return 2 * len(names) <= len(marks) and len({*names}) == len(names)
 
 
+def _come_again(marks: Sequence[Mark]) -> bool:
+    return 2 * len({mark.speaker for mark in marks}) <= len(marks)
+
+
 def _rises(marks: Sequence[Mark]) -> bool:
-    """Whether nearly every time is later than the one before; times with hours may be the same."""
+    """Whether nearly every time is later than the one before; times with hours, and dates, may be the same."""
     steps = [
-        before.start < after.start or (after.precise and before.start == after.start)
+        before.start < after.start or (before.start == after.start and (after.precise or after.start >= FIRST_DATE))
         for before, after in pairwise(marks)
     ]
     return sum(steps) >= _RISE * len(steps)
@@ -182,7 +193,8 @@ def _of_a_day(marks: Sequence[Mark]) -> bool:
     if minutes[0] > 0 and max(minutes) < 24:  # the first, because a chat may go on after midnight
         return True
     names = [mark.speaker for mark in marks if mark.speaker]
-    return all(mark.start % 5 == 0 for mark in marks) or len({*names}) == len(marks)
+    round_hours = marks[0].start < FIRST_DATE and all(mark.start % 5 == 0 for mark in marks)
+    return round_hours or len({*names}) == len(marks)
 
 
 def running_text(lines: Iterable[Line], path: str, stream: str, options: Options) -> Iterator[Item]:

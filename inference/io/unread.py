@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from zhenyan.inference.io.items import HOST_COLUMNS, TITLE_COLUMNS, Item, Options, Reject, plain_name
+from zhenyan.inference.io.items import HOST_COLUMNS, MEDIA, TITLE_COLUMNS, Item, Options, Reject, plain_name
 from zhenyan.inference.io.recognisers import form_of, is_word, nameless_form, unpacked
 from zhenyan.inference.json_objects import RepeatedKey
 from zhenyan.inference.normalise import letters
@@ -29,8 +29,10 @@ _JUDGED = re.compile(r"evidence|labels|scores?|model|source|input\..*")
 
 
 def is_line(name: str, text: str) -> bool:
-    """Whether a field's text may be what somebody said: no name, no JSON, and not too short."""
+    """Whether a field's text may be what somebody said: no name, also of a recording, no JSON, and not too short."""
     if len(text) < _FEWEST or text.lstrip().startswith(("{", "[")) or _JUDGED.fullmatch(name):
+        return False
+    if text.rstrip().lower().endswith(MEDIA):
         return False
     plain = plain_name(name)
     if plain in _NO_TEXTS or _NAMES.search(plain):

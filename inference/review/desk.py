@@ -204,11 +204,13 @@ class Desk:
         return state
 
     def take_again(self, connection: Connection, user: User, about: Row[Any], reading_id: int | None = None) -> None:
-        """Hand a finding (or one reading of it) back to the user, unless someone else has it."""
-        self._release(connection, user)
+        """Hand a finding (or one reading of it) back to the user, unless someone else has it: then they keep what they hold."""
         free = self._free(user, Wanted(settle=about.state == DISPUTED), about.id)
         if reading_id is not None:
             free = sa.select(reading.c.id).where(reading.c.id == reading_id)
+        if connection.scalar(free.limit(1)) is None:
+            return
+        self._release(connection, user)
         self._take(connection, user, free)
 
     def _held(self, connection: Connection, user: User) -> Item | None:

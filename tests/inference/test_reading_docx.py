@@ -51,6 +51,23 @@ def test_copy_is_read_in_order_with_the_cells_of_tables(tmp_path):
     assert notes == []
 
 
+def test_a_transcript_in_a_table_has_its_times(tmp_path):
+    rows = [("时间", "主播", "话术"), ("00:00:05", "李敏", ONE), ("00:00:25", "李敏", TWO), ("", "", "")]
+    data = document("直播记录", tables=[[("品名", "牛初乳")], rows])
+    items, notes = read(tmp_path / "a.docx", data)
+    assert [(i.place, i.text, i.record.get("start"), i.record["stream"]) for i in items] == [
+        ("paragraph 1", "直播记录", None, "a"), ("table 1 row 1", "品名", None, "a"), ("table 1 row 1", "牛初乳", None, "a"),
+        ("table 2 row 2", ONE, 5.0, "李敏"), ("table 2 row 3", TWO, 25.0, "李敏"),
+    ]  # fmt: skip
+    assert notes == []
+
+
+def test_a_form_in_a_table_is_read_cell_by_cell(tmp_path):
+    rows = [("时间", "11月24日", "内容", ONE), ("地点", "杭州", "备注", TWO)]
+    items, notes = read(tmp_path / "a.docx", document(tables=[rows]))
+    assert [i.text for i in items] == [*rows[0], *rows[1]] and notes == []
+
+
 def test_a_merged_cell_is_told_once(tmp_path):
     import docx as word
 

@@ -55,6 +55,7 @@ def test_longer_chinese_beside_a_title_is_noted(tmp_path, title):
         assert read(path)[1] == not_from(title, "摘要")
         assert read(path, text_column=title)[1] == []
     assert table(tmp_path / "a.csv", "文案,摘要", "茶,说明")[1] == []  # a text that is no title may be short
+    assert table(tmp_path / "a.csv", "文案,录像文件", f"{LINE},养生堂官方直播间_2026-11-27.mp4")[1] == []
 
 
 @pytest.mark.parametrize(
@@ -65,12 +66,19 @@ def test_longer_chinese_beside_a_title_is_noted(tmp_path, title):
         ("发布时间", "end"),
         ("发言时间", "end"),
         ("讲解时间", "end"),
+        ("ts", "end"),
         ("起始時間", "終止時間"),
     ],
 )
 def test_platforms_names_of_times(tmp_path, start, end):
     (item,), _ = table(tmp_path / "a.csv", f"文案,{start},{end}", f"{LINE},00:00:05,00:00:09")
     assert (item.record["start"], item.record["end"]) == (5.0, 9.0)
+
+
+@pytest.mark.parametrize("session", ["2026-11-27", "2026-11-27 20:00-23:00"])
+def test_when_a_session_was_on_is_no_time_of_its_lines(tmp_path, session):
+    (item,), notes = table(tmp_path / "a.csv", "话术,直播时间", f"{LINE},{session}")
+    assert "start" not in item.record and not item.mistimed and notes == []
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def rows(*times, speakers=(None, None, None), lines=(1, 2, 3)):
 APART = ((5.0, None), (25.0, None), (75.0, None))  # too far from one another for so few words
 _EVENING = datetime(2026, 11, 24, 20, 14, tzinfo=UTC).timestamp()
 DATED = tuple((_EVENING + start, None) for start, _ in APART)
+MINUTES = tuple((_EVENING + start, None) for start in (0, 0, 60))
 S1, S2 = "说话人 1", "说话人 2"
 
 
@@ -112,6 +113,20 @@ S1, S2 = "说话人 1", "说话人 2"
             f"李敏 2026-11-24 20:14:05\n{ONE}\n王强（2026-11-24 20:14:25）\n{TWO}\n李敏  2026-11-24 20:15:15\n{THREE}\n",
             rows(*DATED, speakers=("李敏", "王强", "李敏"), lines=(2, 4, 6)),
         ),
+        (
+            f"2026-11-24 20:14:05 小王(12345)\n{ONE}\n\n2026-11-24 20:14:25 【管理员】阿强<a@qq.com>\n{TWO}\n\n"
+            f"2026-11-24 20:15:15 小王(12345)\n{THREE}\n",
+            rows(*DATED, speakers=("小王(12345)", "【管理员】阿强", "小王(12345)"), lines=(2, 5, 8)),
+        ),
+        (
+            f"2026-11-24 20:14:05 小王\n{ONE}\n\n2026-11-24 20:14:25 小王\n{TWO}\n\n2026-11-24 20:15:15 小王\n{THREE}\n",
+            rows(*DATED, speakers=("小王", "小王", "小王"), lines=(2, 5, 8)),
+        ),
+        (
+            f"李敏 2026/11/24 20:14\n{ONE}\n王强 2026年11月24日 20:14\n{TWO}\n李敏 2026-11-24 20:15\n{THREE}\n",
+            rows(*MINUTES, speakers=("李敏", "王强", "李敏"), lines=(2, 4, 6)),
+        ),
+        (f"2026-11-24 20:14 {ONE}\n2026-11-24 20:14 {TWO}\n[2026-11-24 20:15] {THREE}\n", rows(*MINUTES)),
         (f"[ti:直播]\n[00:05.00]{ONE}\n[00:25.00]{TWO}\n[01:15.00]{THREE}\n", rows(*APART, lines=(2, 3, 4))),
     ],
 )
@@ -131,6 +146,7 @@ def test_layouts_give_times_and_speakers(tmp_path, content, want):
         f"2026-11-24 20:15\n{ONE}\n2026-11-25 20:17\n{TWO}\n2026-11-26 20:31\n{THREE}\n",
         f"2026-11-24 20:15:03\n{ONE}\n2026-11-25 20:17:13\n{TWO}\n2026-11-26 20:31:23\n{THREE}\n",  # articles
         f"{ONE}\n2026-11-24 20:15:03 开播\n{TWO}\n",
+        f"首场 2026-11-24 20:00\n{ONE}\n秒杀 2026-11-25 20:00\n{TWO}\n抽奖 2026-11-26 20:00\n{THREE}\n",  # a programme
         "".join(f"2026年11月{day}日20:14:05，{ONE}\n" for day in (24, 25, 26)),
         "福袋 00:20:03\n秒杀 00:20:17\n抽奖 00:20:31\n",  # no words of anybody
         f"距结束 02:13:45\n{ONE}\n{TWO}\n",
@@ -182,6 +198,16 @@ def test_words_last_until_the_next_time_where_they_are_long_enough(tmp_path):
         ("line 5", S2, 24.0, None, TWO),
         ("line 7", S1, 600.0, None, THREE),
     ]
+
+
+def test_few_words_after_a_date_are_no_name(tmp_path):
+    content = f"2026-11-24 20:14:05 开播\n{ONE}\n2026-11-24 20:14:25 抽奖\n{TWO}\n2026-11-24 20:15:15 下播\n{THREE}\n"
+    assert [text for *_, text in outline(tmp_path / "a.txt", content)] == ["开播", ONE, "抽奖", TWO, "下播", THREE]
+
+
+def test_other_times_of_a_lyrics_line_are_no_words(tmp_path):
+    content = f"[00:05.00][00:45.00]{ONE}\n[00:25.00] [01:05.00] {TWO}\n[01:15.00]{THREE}\n"
+    assert outline(tmp_path / "a.txt", content) == rows(*APART)
 
 
 def test_a_long_paragraph_of_a_transcript_is_cut(tmp_path):

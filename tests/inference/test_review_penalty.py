@@ -20,6 +20,7 @@ def tell(site: Site, **fields) -> None:
     [("zh", {"states_zh": "处以罚款。"}, f"{BASIS}：处以罚款。"), ("en", {"states_zh": "处以罚款。"}, f"{BASIS}: A fine."),
      ("zh", {}, BASIS), ("en", {}, f"{BASIS}: A fine."),
      ("en", {"basis_en": "Food Safety Law 140"}, f"Food Safety Law 140 ({BASIS}): A fine."),
+     ("zh", {"basis": f"{BASIS}; 广告法第五十五条"}, f"{BASIS}；广告法第五十五条"),
      ("zh", {"verified": "case", "check": True}, f"{BASIS}（仅见于案例，引用前请核对）")],
 )  # fmt: skip
 def test_the_penalty_is_stated_in_the_language_shown(site, language, more, stated):
@@ -51,6 +52,14 @@ def test_articles_and_definition_are_in_the_language_shown(site, language, field
     page = Browser(site, "ann", language=language).get("/finding/f000001").text
     assert [part for part in said if part not in page] == []
     assert [part for part in unsaid if part in page] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "shown"), [("zh", "指导意见第3、9、13条"), ("en", "Guiding Opinions, section 3, 9, 13")]
+)
+def test_sections_of_the_guiding_opinions_are_in_the_language_shown(site, language, shown):
+    tell(site, section="3, 9, 13")
+    assert shown in Browser(site, "ann", language=language).get("/finding/f000001").text
 
 
 @pytest.mark.parametrize(("language", "shown"), [("zh", "第18行"), ("en", "line 18")])
