@@ -30,9 +30,9 @@ TEXTS = (
 )  # fmt: skip
 
 
-def write_input(path: Path, rows: int, seed: int = 0) -> None:
-    """`rows` JSON lines of short, repeated texts."""
-    rng = random.Random(seed)
+def write_input(path: Path, rows: int) -> None:
+    """`rows` JSON lines of short, repeated texts, the same each time."""
+    rng = random.Random(0)
     with path.open("w", encoding="utf-8") as out:
         for number in range(rows):
             stream, line = divmod(number, STREAM_ROWS)

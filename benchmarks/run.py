@@ -31,6 +31,7 @@ ROOT = HERE.parent
 CORPUS = ROOT / "data" / "corpus"
 TOKENS_PER_STREAM_HOUR = 18_000  # an hour of selling speech, 4 to 5 characters a second
 TEXTS, MILLION = 3000, 1_000_000
+STARTS = 3  # processes that are started to measure a start
 START_OURS = "from zhenyan.inference import Classifier; Classifier.load({path!r})"
 START_THEIRS = "from transformers import pipeline; pipeline('text-classification', model={path!r}, device='cpu')"
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "true"}
@@ -87,7 +88,7 @@ def mark_sound(rows: list[dict[str, Any]], bundle: Bundle) -> None:
             row["sound"] = examine(bundle, runtime, seconds=0.1).sound
 
 
-def start_seconds(code: str, runs: int = 3) -> float:
+def start_seconds(code: str) -> float:
     """Median seconds of a fresh process running `code`, less an empty interpreter's; the first, cold run is left out."""
 
     def once(source: str) -> float:
@@ -96,7 +97,7 @@ def start_seconds(code: str, runs: int = 3) -> float:
         return time.perf_counter() - began
 
     once(code)
-    return statistics.median(once(code) for _ in range(runs)) - statistics.median(once("pass") for _ in range(runs))
+    return statistics.median(once(code) for _ in range(STARTS)) - statistics.median(once("pass") for _ in range(STARTS))
 
 
 def ratios(rows: list[dict[str, Any]], starts: dict[str, float]) -> dict[str, float]:

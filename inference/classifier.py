@@ -93,8 +93,10 @@ class Classifier:
         texts with hits). `spin`: ONNX Runtime's threads wait for work awake, which suits a file on a machine of its own; False
         where scoring comes now and then or others compute beside it, as in a service.
         BundleError when the folder is incomplete, altered or too new, or the runtime can't run its model;
-        ConfigError for an unknown runtime or a number of threads that is none; MissingExtra when the runtime isn't installed.
+        ConfigError for an unknown runtime, a number of threads that is none, or an `explain` or `spin` that is neither True nor
+        False; MissingExtra when the runtime isn't installed.
         """
+        _check_switches(explain=explain, spin=spin)
         bundle = load_bundle(folder)
         if runtime == "auto":
             from zhenyan.inference.doctor import saved_choice
@@ -157,8 +159,10 @@ class Classifier:
 
         `deciders`: for each text the classifier by whose thresholds it is decided, which `with_thresholds` of this one gave;
         all texts are scored together. InputError when there are fewer than texts, or one is no Classifier.
+        ConfigError when `explain` is neither True nor False.
         """
         wanted = self.explain if explain is None else explain
+        _check_switches(explain=wanted)
         each = itertools.repeat(self) if deciders is None else iter(deciders)
         parts = groups(_checked(texts), CHARS, sys.maxsize)
         decided = ((group, _next_deciders(each, len(group))) for group in parts)
@@ -333,6 +337,13 @@ def _next_deciders(deciders: Iterator[Classifier], number: int) -> list[Classifi
             f"deciders: expected Classifier, given {type(wrong[0]).__name__}; give what with_thresholds gave"
         )
     return taken
+
+
+def _check_switches(**switches: bool) -> None:
+    """ConfigError for one that is neither True nor False: "no" would count as True."""
+    for name, value in switches.items():
+        if type(value) is not bool:
+            raise ConfigError(f"{name}: expected True or False, given {value!r}")
 
 
 def _checked_chunk(chunk: int) -> int:

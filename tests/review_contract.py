@@ -146,7 +146,7 @@ def test_decisions_and_their_log(site, clock, labels, action, after):
     assert entry.at == clock.now
 
 
-def test_filters(tmp_path, database):
+def test_a_label_and_a_stream_narrow_what_is_handed_out(tmp_path, database):
     records = [
         finding(1),
         finding(2, label="price_fraud"),

@@ -78,7 +78,7 @@ def test_tries_made_at_once_do_not_outrun_the_limit(tmp_path, database):
     assert (answers.count(LoginRefused), answers.count(LoginLocked)) == (5, 7)
 
 
-def test_logins_end(site, clock):
+def test_a_login_ends_when_idle_when_old_and_with_its_reviewer(site, clock):
     cookie = site.logins.enter("ann", "correct horse battery", "10.0.0.1")
     assert site.logins.who(cookie).name == "ann"
     clock.forward(minutes=50)

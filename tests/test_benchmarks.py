@@ -87,7 +87,7 @@ def test_ratios_without_openvino(run):
     }  # fmt: skip
 
 
-def test_table_and_plot(bench, results, tmp_path):
+def test_results_become_a_table_and_the_same_plot_each_time(bench, results, tmp_path):
     made = bench("table").table(results)
     assert "| zhenyan bundle, OpenVINO | 1,500 | 52,500 |" in made and "not measured: RuntimeError: no" in made
     assert "| the bundle, each in its best sound runtime |" in made

@@ -75,7 +75,7 @@ def test_means_ranges_and_folds_ahead(labelling):
     assert found["gain"]["micro_f1"]["folds_ahead"] == 0
 
 
-def test_table_and_plot(labelling, tmp_path):
+def test_rounds_become_a_table_and_the_same_plot_each_time(labelling, tmp_path):
     curves = {way: [[[point(0.2, 300), point(value, 600)]]] for way, value in (("chosen", 0.4), ("random", 0.3))}
     results = {"sets": {"few": {"rows": 9, "rounds": labelling.summary(curves)}}}
     assert "| 600 | 50% / 50% | 0.400 / 0.300 (1 of 1) |" in labelling.table(results)

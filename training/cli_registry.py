@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from zhenyan.inference.errors import BundleError, ConfigError, OtherRelease
 from zhenyan.training.extras import need_extra
+
+if TYPE_CHECKING:
+    from zhenyan.training.compare import Comparison
+    from zhenyan.training.config import TrainConfig
+    from zhenyan.training.evaluate import Labelled
+    from zhenyan.training.export import Check
+    from zhenyan.training.promote import Gates
+    from zhenyan.training.registry import Version
+    from zhenyan.training.schema import Schema
 
 _CONFIG = Annotated[Path, typer.Option(help="Configuration with the label schema, rows and MLflow address.")]
 _ROWS = Annotated[
@@ -28,39 +38,46 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _rows(config: Path, sets: list[str] | None) -> tuple[Any, Any, Any]:
-    """The configuration, the label schema and the labelled rows to measure on."""
-    from zhenyan.training.config import load_config
+@dataclass(frozen=True)
+class _Terms:
+    """What a promotion holds its candidate to; `alone`: to those bounds that need no champion."""
+
+    settings: TrainConfig
+    sets: list[str] | None
+    file: Path
+    bounds: Gates
+    alone: bool
+
+
+def _rows(settings: TrainConfig, sets: list[str] | None) -> tuple[Schema, Labelled]:
+    """The label schema and the labelled rows to measure on."""
     from zhenyan.training.dataset import load_corpus
     from zhenyan.training.evaluate import labelled
     from zhenyan.training.evaluation_run import read_sets
     from zhenyan.training.schema import load_schema
 
-    settings = load_config(config)
     schema = load_schema(settings.data.label_schema)
     rows = (
         read_sets(sets, settings.data.public_cache, schema)
         if sets
         else load_corpus(settings.data, schema, ("test",)).test
     )
-    return settings, schema, labelled(rows, schema.ids)
+    return schema, labelled(rows, schema.ids)
 
 
-def _measure(
-    a: str, b: str, config: Path, sets: list[str] | None, evasion: bool, other: bool = False
-) -> tuple[Any, Any]:
-    """The comparison of two models on the labelled rows, and the label schema; `other`: ConfigError when they are one."""
+def _measure(a: str, b: str, settings: TrainConfig, sets: list[str] | None, evasion: bool) -> Comparison:
+    """The comparison of two models on the labelled rows; ConfigError when they are one."""
     from zhenyan.inference.bundle import load_bundle
     from zhenyan.training.compare import compare as measure
     from zhenyan.training.registry import resolve
 
-    settings, schema, data = _rows(config, sets)
+    schema, data = _rows(settings, sets)
     with TemporaryDirectory(prefix="zhenyan-") as scratch:
         folders = [resolve(name, settings.tracking, Path(scratch) / side) for side, name in (("a", a), ("b", b))]
         first, second = (load_bundle(folder).id for folder in folders)
-        if other and first == second:
+        if first == second:
             raise ConfigError(f"{a} and {b}: both are {first}; give two models")
-        return measure(*folders, data, schema, evasion), schema
+        return measure(folders[0], folders[1], data, schema, evasion)
 
 
 def compare(
@@ -80,13 +97,14 @@ def compare(
     """Compare two models on the same rows: per-label differences with paired bootstrap intervals, flips, slices, speed."""
     need_extra()
     from zhenyan.training.compare import comparison_view, write_comparison
+    from zhenyan.training.config import load_config
     from zhenyan.training.outputs import keep_inputs, make_folder
     from zhenyan.training.rows import expand
 
     if record:
         keep_inputs("--json", record, expand(rows or []))
         make_folder("--json", record)
-    found, _ = _measure(a, b, config, rows, evasion, other=True)
+    found = _measure(a, b, load_config(config), rows, evasion)
     if record:
         write_comparison(record, found, flips)
     console = Console(width=140)
@@ -128,21 +146,22 @@ def promote(
         )
     settings = load_config(config)
     file = gates or GATES
-    bounds = None if challenger else load_gates(file)  # its faults are told though there may be no champion yet
+    # The gates' faults are told though there may be no champion yet.
+    terms = None if challenger else _Terms(settings, rows, file, load_gates(file), absolute_gates)
     shelf = registry.Registry(settings.tracking, name)
     champion = shelf.version(registry.CHAMPION)
     chosen = shelf.registered(candidate)  # looked up once: an alias may be moved while the gates are measured
-    checks: list[Any] = []
+    checks: list[Check] = []
     held_to = "nothing, as the first champion"
     with TemporaryDirectory(prefix="zhenyan-") as scratch:
         folder = registry.resolve(chosen.address if chosen else candidate, settings.tracking, Path(scratch))
         measured = load_bundle(folder).id
-        if champion and not challenger:
+        if champion and terms:
             if measured == champion.bundle_id:
                 raise ConfigError(
                     f"{candidate} is {name} version {champion.number}, the champion already; nothing was changed"
                 )
-            checks, held_to = _pass_gates(candidate, champion, folder, config, rows, file, bounds, absolute_gates)
+            checks, held_to = _pass_gates(candidate, folder, champion, terms)
             if shelf.version(registry.CHAMPION) != champion:
                 raise ConfigError(f"{name}: another version became champion meanwhile; run promote again")
             if load_bundle(folder).id != measured:
@@ -159,35 +178,28 @@ def promote(
     typer.echo(f"{name} version {version.number} ({version.bundle_id}) is champion{before}")
 
 
-def _pass_gates(
-    candidate: str,
-    champion: Any,
-    folder: Path,
-    config: Path,
-    sets: list[str] | None,
-    file: Path,
-    bounds: Any,
-    alone: bool,
-) -> tuple[list[Any], str]:
-    """Print every bound with what was measured; returns them and, in words, what they held it to. ConfigError names those that fail."""
-    from zhenyan.training.config import load_config
+def _pass_gates(candidate: str, folder: Path, champion: Version, terms: _Terms) -> tuple[list[Check], str]:
+    """Print every bound with what was measured of the candidate's `folder`; returns them and, in words, what they held it to.
+
+    ConfigError names those that fail.
+    """
+    from zhenyan.training.compare import compare as measure
     from zhenyan.training.export import gate_table
     from zhenyan.training.promote import checks, checks_alone
 
     against = f"{champion.name} version {champion.number} ({champion.bundle_id})"
     with TemporaryDirectory(prefix="zhenyan-") as scratch:
-        there = _champion(champion, load_config(config).tracking, Path(scratch), candidate, bounds, alone)
+        there = _champion_folder(champion, candidate, terms, Path(scratch))
+        schema, data = _rows(terms.settings, terms.sets)
         if there is None:
-            _, schema, data = _rows(config, sets)
-            results = checks_alone(folder, data, bounds, schema)
+            results = checks_alone(folder, data, terms.bounds, schema)
             held_to = (
-                f"{len(results)} checks of {file} on itself alone; against {against}, which another zhenyan reads, not "
-                f"checked: {', '.join(bounds.relative)}"
+                f"{len(results)} checks of {terms.file} on itself alone; against {against}, which another zhenyan reads, not "
+                f"checked: {', '.join(terms.bounds.relative)}"
             )
         else:
-            found, schema = _measure(str(there), str(folder), config, sets, bounds.evasion)
-            results = checks(found, bounds, schema)
-            held_to = f"{len(results)} checks of {file} against {against}"
+            results = checks(measure(there, folder, data, schema, terms.bounds.evasion), terms.bounds, schema)
+            held_to = f"{len(results)} checks of {terms.file} against {against}"
     Console(width=140).print(gate_table(results))
     typer.echo(f"held to {held_to}")
     if failed := [check.name for check in results if not check.passed]:
@@ -195,21 +207,21 @@ def _pass_gates(
     return results, held_to
 
 
-def _champion(champion: Any, tracking: Any, into: Path, candidate: str, bounds: Any, alone: bool) -> Path | None:
-    """The champion's folder, to compare with; None where another version of zhenyan reads it and `alone` is asked for.
+def _champion_folder(champion: Version, candidate: str, terms: _Terms, into: Path) -> Path | None:
+    """The champion's files, to compare with; None where another version of zhenyan reads them and the candidate is held `alone`.
 
     ConfigError with the remedy where that doesn't go together, and when the champion is lost or was altered.
     """
     from zhenyan.training.registry import resolve
 
     try:
-        found = resolve(champion.address, tracking, into)
+        found = resolve(champion.address, terms.settings.tracking, into)
     except OtherRelease as error:  # the candidate was loaded before
-        if alone:
+        if terms.alone:
             return None
         raise ConfigError(
             f"{error}. So nothing can be compared with the champion: promote with --absolute-gates holds {candidate} to the "
-            f"bounds that need none, and leaves out {', '.join(bounds.relative)}"
+            f"bounds that need none, and leaves out {', '.join(terms.bounds.relative)}"
         ) from None
     except (BundleError, ConfigError) as error:
         raise ConfigError(
@@ -217,7 +229,7 @@ def _champion(champion: Any, tracking: Any, into: Path, candidate: str, bounds: 
             "`zhenyan rollback --to NUMBER`; `zhenyan versions` lists them, and `zhenyan promote FOLDER --challenger` makes "
             "a bundle one, also the champion's own once more"
         ) from None
-    if alone:
+    if terms.alone:
         raise ConfigError(f"{champion.address} can be compared with: leave --absolute-gates out")
     return found
 

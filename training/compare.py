@@ -13,7 +13,7 @@ from rich.table import Table
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.runs.store import object_bytes
-from zhenyan.training.evaluate import SLICES, Labelled, decider, evasion_table, label_columns
+from zhenyan.training.evaluate import SLICES, Labelled, decider, evasion_table, judged
 from zhenyan.training.metrics import calibration, f1_samples, f1_score, interval, label_errors, resamples
 from zhenyan.training.schema import Schema
 
@@ -75,8 +75,8 @@ def difference(truth: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarr
 def compare(a: Path, b: Path, data: Labelled, schema: Schema, evasion: bool = True) -> Comparison:
     """Measure both bundles on `data`."""
     pair = [Classifier.load(folder, explain=False) for folder in (a, b)]
-    scores = [label_columns(c, schema.ids, c.score(data.texts), schema.changes) for c in pair]
-    decided = [decider(c, schema.ids, schema.changes)(data.texts) & data.seen for c in pair]
+    scores, found = zip(*(judged(c, c.score(data.texts), schema.ids, schema.changes) for c in pair), strict=True)
+    decided = [each & data.seen for each in found]
     core = [schema.ids.index(label) for label in schema.core]
     parts = {"core labels, micro": (data.truth[:, core], decided[0][:, core], decided[1][:, core])}
     for i, label in enumerate(schema.ids):

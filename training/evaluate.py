@@ -90,11 +90,19 @@ def label_columns(
     return result
 
 
+def judged(
+    classifier: Classifier, raw: np.ndarray, labels: list[str], changes: Sequence[Change] = ()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and the decisions by them, (rows, labels) each, laid out as `label_columns` does; `raw`: as the bundle gave them."""
+    scores, decided = (
+        label_columns(classifier, labels, values, changes) for values in (raw, raw >= classifier.thresholds)
+    )
+    return scores, decided
+
+
 def decider(classifier: Classifier, labels: list[str], changes: Sequence[Change] = ()) -> Decide:
     """Decisions of a bundle, in columns of the schema's labels, its renames followed."""
-    return lambda texts: label_columns(
-        classifier, labels, classifier.score(list(texts)) >= classifier.thresholds, changes
-    )
+    return lambda texts: judged(classifier, classifier.score(list(texts)), labels, changes)[1]
 
 
 def quality(data: Labelled, scores: np.ndarray, decided: np.ndarray, schema: Schema) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from zhenyan.training.evaluate import (
     decider,
     evaluate,
     evasion_table,
-    label_columns,
+    judged,
     labelled,
 )
 from zhenyan.training.evaluation_page import write_page
@@ -131,13 +131,12 @@ def measure(
     """
     # Before the bundle, which may take long: it is here that a faulty word list, or too few rows, are found.
     baselines = measure_baselines(data, apart, corpus.validation, config, schema) if options.baselines else {}
-    scores = label_columns(classifier, schema.ids, classifier.score(data.texts), schema.changes)
-    decide = decider(classifier, schema.ids, schema.changes)
-    bundle = evaluate(data, scores, decide(data.texts), schema)
+    raw = classifier.score(data.texts)
+    bundle = evaluate(data, *judged(classifier, raw, schema.ids, schema.changes), schema)
     if options.evasion:
-        bundle["evasion"] = evasion_table(data, decide)
+        bundle["evasion"] = evasion_table(data, decider(classifier, schema.ids, schema.changes))
     if options.explains:
-        bundle["errors"] = error_records(classifier, data, schema.ids, corpus.train, options.errors, schema.changes)
+        bundle["errors"] = error_records(classifier, data, raw, schema, corpus.train, options.errors)
     columns = bundle_columns(classifier, schema.ids, schema.changes)
     return {
         "bundle": classifier.bundle.id,

@@ -74,6 +74,23 @@ class Check:
         return self.measured <= self.bound
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A finished run as it is exported: its model, `meta` that was saved with it, and the rows of today."""
+
+    run: Path
+    config: TrainConfig
+    schema: Schema
+    corpus: Corpus
+    model: MultiLabelClassifier
+    tokenizer: Any
+    meta: dict[str, Any]
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """What the model itself says of texts, (texts, labels), read as `Classifier` reads them."""
+        return expit(predict_as_read(self.model, self.tokenizer, texts, self.config.encoder.max_tokens))
+
+
 def to_onnx(model: MultiLabelClassifier, path: Path) -> None:
     """Export with symbolic batch and width, without traces of this machine; raises if the exporter fixed either of them."""
     model.eval()
@@ -118,6 +135,7 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
         )
     corpus = load_corpus(config.data, schema)
     model, tokenizer, meta = load_model(run / MODEL)
+    trained = Trained(run, config, schema, corpus, model, tokenizer, meta)
     anew = any(key.startswith("thresholds.") for key in changes or {})
     decisions = decide_anew(model, tokenizer, corpus, schema, config) if anew else decisions_of(run)
     if anew:
@@ -130,20 +148,18 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
         fp32.mkdir()
         to_onnx(model, fp32 / "model.onnx")
         save_tokenizer(fp32, tokenizer, meta["max_tokens"])
-        write_metadata(fp32, run, config, schema, model, meta | network(model, tokenizer), corpus, decisions)
+        write_metadata(fp32, trained, decisions)
+        write_probes(fp32, trained)
         shutil.copytree(fp32, final)
         if config.export.precision == "int8":
             thresholds = np.array([decisions.thresholds[label]["threshold"] for label in model.labels])
-            left = to_int8(
-                fp32 / "model.onnx", final / "model.onnx", tokenizer, corpus, model.labels, thresholds, config
-            )
+            left = to_int8(fp32 / "model.onnx", final / "model.onnx", trained, thresholds)
             console.print(f"int8: {len(left)} matrix products stay in float")
         elif config.export.precision == "weights":
             quantise_weights(fp32 / "model.onnx", final / "model.onnx")
         for folder in (fp32, final):
-            write_probes(folder, model, tokenizer, corpus.validation, config)
             write_manifest(folder, config.export.precision if folder is final else "fp32")
-        checks = gate(model, tokenizer, fp32, final, corpus.validation, config)
+        checks = gate(trained, fp32, final)
         console.print(gate_table(checks))
         if not all(check.passed for check in checks):
             console.print("[red]the gate failed: no bundle was written[/]")
@@ -157,11 +173,12 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
     return True
 
 
-def to_int8(
-    source: Path, target: Path, tokenizer: Any, corpus: Corpus, labels: list[str], thresholds: np.ndarray,
-    config: TrainConfig,
-) -> list[str]:  # fmt: skip
-    """Write `source` (fp32) as int8 to `target`; returns the products that stay in float: no more than the gate asks for."""
+def to_int8(source: Path, target: Path, trained: Trained, thresholds: np.ndarray) -> list[str]:
+    """Write `source` (fp32) as int8 to `target`; returns the products that stay in float: no more than the gate asks for.
+
+    `thresholds`: the labels', (labels,).
+    """
+    config, corpus, labels = trained.config, trained.corpus, trained.model.labels
     data, probes = labelled(corpus.validation, labels), probe_rows(corpus.validation)
 
     def sound(exact: np.ndarray, given: np.ndarray) -> bool:
@@ -172,7 +189,7 @@ def to_int8(
         return all(check.passed for check in checks)
 
     train = [row.text for row in corpus.train]
-    return quantise(source, target, tokenizer, train, data.texts, sound, config)
+    return quantise(source, target, trained.tokenizer, train, data.texts, sound, config)
 
 
 def config_of(run: Path, changes: dict[str, Any] | None = None) -> TrainConfig:
@@ -239,22 +256,20 @@ def save_tokenizer(folder: Path, tokenizer: Any, max_tokens: int) -> None:
     stated.save(str(folder / "tokenizer.json"))
 
 
-def write_metadata(
-    folder: Path, run: Path, config: TrainConfig, schema: Schema, model: MultiLabelClassifier, meta: dict[str, Any],
-    corpus: Corpus, decisions: Decisions,
-) -> None:  # fmt: skip
+def write_metadata(folder: Path, trained: Trained, decisions: Decisions) -> None:
     """labels.json, thresholds.json, and the manifest without its hashes."""
-    labels = [schema.record(label) for label in meta["labels"]]
-    tags, shape = read_journal(run).tags, model.encoder.config
-    origin = encoder_origin(config, tags)
+    meta = trained.meta | network(trained.model, trained.tokenizer)
+    labels = [trained.schema.record(label) for label in meta["labels"]]
+    tags, shape = read_journal(trained.run).tags, trained.model.encoder.config
+    origin = encoder_origin(trained.config, tags)
     manifest = {
-        "format": FORMAT, "name": config.name, "labels": meta["labels"], "activation": "sigmoid",
+        "format": FORMAT, "name": trained.config.name, "labels": meta["labels"], "activation": "sigmoid",
         "max_tokens": meta["max_tokens"], "normaliser": normalise.VERSION,
         **{key: meta[key] for key in ("pad_id", "specials", "pooling", "architecture")},
-        "training_run": run.name, "encoder": origin.name, "encoder_licence": origin.licence,
+        "training_run": trained.run.name, "encoder": origin.name, "encoder_licence": origin.licence,
         "layers": shape.num_hidden_layers, "hidden": shape.hidden_size,
-        "data_sha256": tags.get("data.train") or rows_digest(corpus.train), "commit": git_commit(),
-        "schema_version": schema.version, "validation": decisions.metrics,
+        "data_sha256": tags.get("data.train") or rows_digest(trained.corpus.train), "commit": git_commit(),
+        "schema_version": trained.schema.version, "validation": decisions.metrics,
     }  # fmt: skip
     for name, value in (("labels.json", labels), ("thresholds.json", decisions.thresholds), (MANIFEST, manifest)):
         (folder / name).write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -266,13 +281,12 @@ def probe_rows(rows: Sequence[Row]) -> list[int]:
     return written[:: max(1, len(written) // PROBES)][:PROBES]
 
 
-def write_probes(
-    folder: Path, model: MultiLabelClassifier, tokenizer: Any, rows: list[Row], config: TrainConfig
-) -> None:
+def write_probes(folder: Path, trained: Trained) -> None:
     """Written validation lines with the fp32 model's probabilities: `zhenyan doctor` compares runtimes with them."""
+    rows = trained.corpus.validation
     texts = [rows[number].text for number in probe_rows(rows)]
-    texts = [texts[number] for number in in_one_window(tokenizer, texts, config.encoder.max_tokens)]
-    probabilities = expit(predict_as_read(model, tokenizer, texts, config.encoder.max_tokens)) if texts else []
+    texts = [texts[number] for number in in_one_window(trained.tokenizer, texts, trained.config.encoder.max_tokens)]
+    probabilities = trained.probabilities(texts) if texts else np.zeros((0, 0))
     record = {"texts": texts, "probabilities": [[round(float(p), 6) for p in row] for row in probabilities]}
     (folder / "probes.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
@@ -286,21 +300,20 @@ def write_manifest(folder: Path, precision: str, **extra: Any) -> dict[str, Any]
     return manifest
 
 
-def gate(
-    model: MultiLabelClassifier, tokenizer: Any, fp32: Path, final: Path, rows: list[Row], config: TrainConfig
-) -> list[Check]:
+def gate(trained: Trained, fp32: Path, final: Path) -> list[Check]:
     """Compare torch with ONNX fp32, and fp32 with the final file, on the validation rows."""
-    data = labelled(rows, model.labels)
+    config, rows, labels = trained.config, trained.corpus.validation, trained.model.labels
+    data = labelled(rows, labels)
     texts = data.texts
-    reference = expit(predict_as_read(model, tokenizer, texts, config.encoder.max_tokens))
+    reference = trained.probabilities(texts)
     plain, shipped = Classifier.load(fp32, explain=False), Classifier.load(final, explain=False)
-    short = in_one_window(tokenizer, texts, config.encoder.max_tokens)
+    short = in_one_window(trained.tokenizer, texts, config.encoder.max_tokens)
     exact, given = plain.score(texts), shipped.score(texts)
     # Where no text fits, nothing was compared, and the check fails.
     parity = float(np.abs(exact[short] - reference[short]).max()) if short else math.inf
     return [Check("torch against ONNX fp32, largest probability difference", parity,
                   config.export.max_probability_difference),
-            *compare_decisions(data, exact, given, plain.thresholds, model.labels, config.export,
+            *compare_decisions(data, exact, given, plain.thresholds, labels, config.export,
                                config.thresholds.min_positives, probe_rows(rows))]  # fmt: skip
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.normalise import normalise
 from zhenyan.training.baselines import ngram_vectorizer
-from zhenyan.training.evaluate import Labelled, bundle_columns, label_columns
+from zhenyan.training.evaluate import Labelled, bundle_columns, judged
 from zhenyan.training.nearest import NEAREST, nearest
 from zhenyan.training.rows import Row
-from zhenyan.training.schema import Change
+from zhenyan.training.schema import Schema
 
 MISSED, FALSE_ALARM = "missed", "false alarm"
 
@@ -66,20 +66,19 @@ def nearest_rows(texts: Sequence[str], known: Sequence[Row], count: int = NEARES
 def error_records(
     classifier: Classifier,
     data: Labelled,
-    labels: list[str],
+    raw: np.ndarray,
+    schema: Schema,
     train: Sequence[Row],
     limit: int,
-    changes: Sequence[Change] = (),
 ) -> list[dict[str, Any]]:
     """The hardest errors of a bundle: text, true and decided labels, evidence for the label in question, nearest rows.
 
-    Evidence of a miss is what spoke for the label most, though not enough. Labels are named as the schema does, whose
-    `changes` tell what the bundle calls them.
+    Evidence of a miss is what spoke for the label most, though not enough. `raw`: the bundle's scores of the rows. Labels are
+    named as the schema does, whose `changes` tell what the bundle calls them.
     """
-    raw = classifier.score(data.texts)
-    scores = label_columns(classifier, labels, raw, changes)
-    decided = label_columns(classifier, labels, raw >= classifier.thresholds, changes)
-    columns = bundle_columns(classifier, labels, changes)
+    labels = schema.ids
+    scores, decided = judged(classifier, raw, labels, schema.changes)
+    columns = bundle_columns(classifier, labels, schema.changes)
     thresholds = np.array([np.inf if there is None else classifier.thresholds[there] for there in columns])
     found = hardest(data, scores, thresholds, limit)
     texts = [data.rows[one.row].text for one in found]

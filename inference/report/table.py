@@ -10,7 +10,7 @@ from zhenyan.inference.bundle import Bundle, Label
 from zhenyan.inference.io.writing import write_table
 from zhenyan.inference.law import citation
 from zhenyan.inference.report import chinese_place, when
-from zhenyan.inference.runs.beside import check_table, note_own
+from zhenyan.inference.runs.beside import check_own_table, note_own
 from zhenyan.inference.runs.store import RunFolder
 
 COLUMNS = {  # of `table_row`, each with its width in a workbook, in characters
@@ -42,11 +42,11 @@ def _near(finding: Mapping[str, Any]) -> str:
 
 
 def write_findings(folder: RunFolder, bundle: Bundle, path: Path) -> list[str]:
-    """Write the findings of a finished run as a table, atomically; InputError as of `check_table`.
+    """Write the findings of a finished run as a table, atomically; InputError as of `check_own_table`.
 
     Notes of what the format couldn't hold come back, each with its place.
     """
-    check_table(path, folder)
+    check_own_table(path, folder)
     labels = {label.id: label for label in bundle.labels}
     notes = write_table(path, COLUMNS, (table_row(finding, labels, bundle.id) for finding in folder.findings()))
     note_own(path, folder)

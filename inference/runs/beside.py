@@ -9,8 +9,8 @@ from pathlib import Path
 
 from zhenyan.inference.bundle import sha256
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io import writing
 from zhenyan.inference.io.jsonlines import write_atomic
+from zhenyan.inference.io.writing import check_table
 from zhenyan.inference.runs.store import RunFolder
 
 _TABLES = "tables.txt"  # in the run's folder: SHA-256 of each table and export that was written, one a line
@@ -28,9 +28,9 @@ def check_place(option: str, path: Path, folder: RunFolder) -> None:
         raise InputError(f"{option} {path}: is a folder or lies in none that exists; make the folder, or name a file")
 
 
-def check_table(path: Path, folder: RunFolder) -> None:
+def check_own_table(path: Path, folder: RunFolder) -> None:
     """InputError when the ending is no table's, or as of `check_own`."""
-    writing.check_table(path)
+    check_table(path)
     check_own(path, folder)
 
 

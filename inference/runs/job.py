@@ -18,7 +18,7 @@ from zhenyan.inference.errors import InputError, ZhenyanError
 from zhenyan.inference.io.items import Options
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.writing import check_output
-from zhenyan.inference.runs.beside import check_apart, check_place, check_table
+from zhenyan.inference.runs.beside import check_apart, check_own_table, check_place
 from zhenyan.inference.runs.finish import finish, is_finished, keep_changed, keep_foreign
 from zhenyan.inference.runs.inputs import (
     PART_ROWS,
@@ -154,7 +154,7 @@ def run_job(job: Job, bundle: Bundle, engine: Engine, say: Callable[[Progress], 
         check_place("--report", job.report, folder)
     if job.table:
         check_place("--findings", job.table, folder)
-        check_table(job.table, folder)
+        check_own_table(job.table, folder)
         check_apart(job.table, job.inputs)
     files = input_files(job.inputs, [job.output, *filter(None, [job.report, job.table])], job.reading.notes)
     before = stamps(files)

@@ -124,7 +124,7 @@ def test_a_mark_leads_to_a_card_that_the_bar_leaves_free(tmp_path, chromium, wid
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast(tmp_path, chromium, scheme):
+def test_text_stands_out_from_its_ground_in_both_colour_schemes(tmp_path, chromium, scheme):
     labels = [label.id for label in load_bundle().labels]
     found = [finding(n, label=label, stream=f"s{n % 3}") for n, label in enumerate(labels, 1)]
     streams = [stream_record(f"s{n}", found[n - 1 :: 3]) | {"verdict": verdict}

@@ -278,7 +278,7 @@ def test_hostile_text_is_shown_harmless(alone, enter, width):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast(alone, enter, scheme):
+def test_text_of_every_page_stands_out_in_both_colour_schemes(alone, enter, scheme):
     """WCAG 1.4.3: 4.5 to 1 for all text, in both colour schemes."""
     page = enter(alone, "adm", color_scheme=scheme)
     begin(page)

@@ -40,7 +40,7 @@ def http(service: Service):
         yield opened
 
 
-def test_openapi(tmp_path):
+def test_every_answer_is_as_the_openapi_document_says(tmp_path):
     """Generated requests, valid and not: what is answered is what the document says, and never a 5xx."""
     with serving(tmp_path, max_texts=20, max_chars=500) as running:
         run = subprocess.run(
@@ -59,7 +59,7 @@ def refusal(response: httpx.Response, status: int) -> dict:
     return error
 
 
-def test_classify(http, own):
+def test_classify_answers_as_the_library_predicts(http, own):
     answer = http.post("/v1/classify", json={"texts": [LINE, "大家好", ""]}).json()
     assert answer["model"] == own.bundle.id
     expected = own.predict([LINE, "大家好", ""])
@@ -213,7 +213,7 @@ def test_broken_moderations(http, body, place):
     "\0", "a\0降血压\0b", "\ud800", "降\udfff血压", "\ud83d", "‮压血降‬", "مرحبا 降血压", "长" * 20_000,
     "三天治好糖尿病" * 2857, "👨‍👩‍👧‍👦" * 1000, " \t\r\n", "﻿降血压", "\u2028\u2029", "a" * 20_000,
 ])  # fmt: skip
-def test_hostile_texts(http, text):
+def test_hostile_texts_are_scored_with_evidence_in_its_place(http, text):
     body = json.dumps({"texts": [text, LINE + text[:200]]})  # escapes what UTF-8 can't hold
     answer = http.post("/v1/classify", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 200, answer.text
@@ -256,7 +256,7 @@ def test_logs_hold_texts_only_when_asked(tmp_path):
         assert (secret in running.log_file.read_text(encoding="utf-8")) is log_texts
 
 
-def test_metrics(service, http):
+def test_metrics_count_requests_texts_and_stages(service, http):
     def read() -> dict:
         families = text_string_to_metric_families(http.get("/metrics").text)
         return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}

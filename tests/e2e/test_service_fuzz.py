@@ -36,7 +36,7 @@ def http(tmp_path_factory):
 
 @given(texts=st.lists(_hostile, min_size=_BATCH, max_size=_BATCH), evidence=st.sampled_from([False] * 9 + [True]))
 @settings(max_examples=_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-def test_hostile_texts(http, texts, evidence):
+def test_generated_texts_are_scored_with_evidence_in_its_place(http, texts, evidence):
     body = json.dumps({"texts": texts, "evidence": evidence})  # ASCII: escapes what UTF-8 can't hold
     answer = http.post("/v1/classify", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 200, answer.text

@@ -39,7 +39,7 @@ def loop(path: Path) -> None:
     path.symlink_to(path)
 
 
-def test_keys(tmp_path):
+def test_texts_are_scored_for_who_has_a_key_alone(tmp_path):
     file = tmp_path / "keys.json"
     first, second = key(file, "first"), key(file, "second")
     assert file.stat().st_mode & 0o777 == 0o600

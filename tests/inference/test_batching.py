@@ -19,7 +19,7 @@ def test_every_row_once_within_budget(lengths, budget):
         assert width % PAD_MULTIPLE == 0
 
 
-def test_pad():
+def test_rows_are_padded_to_a_multiple_of_eight_and_masked():
     ids, mask = pad([[5, 6, 7], [8]], pad_id=1)
     assert ids.shape == (2, 8)
     assert ids.tolist() == [[5, 6, 7, 1, 1, 1, 1, 1], [8, 1, 1, 1, 1, 1, 1, 1]]

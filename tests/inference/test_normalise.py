@@ -134,7 +134,7 @@ BITS = (*"代谢某母小和氵台疒了女子衣袋压吸收高减肥医生返�
 
 
 @given(st.one_of(st.text(max_size=200), st.lists(st.sampled_from(BITS), max_size=60).map("".join)))
-def test_idempotent(text):
+def test_normalising_again_changes_nothing(text):
     once = normalise(text)
     assert normalise(once) == once
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import Options, Reject, read_items, resolve_inputs
 from zhenyan.inference.io.opening import detect_encoding
-from zhenyan.inference.io.times import seconds
 from zhenyan.inference.io.utterances import split_utterances
 
 LINE = "喝这个茶三高就降下来了"
@@ -223,7 +222,7 @@ def test_parquet_with_nulls_numbers_and_lists(tmp_path):
         list(read_items(str(write(tmp_path / "c.parquet", "not")), Options()))
 
 
-def test_xlsx(tmp_path):
+def test_rows_of_a_workbook_are_read_and_another_file_is_refused(tmp_path):
     import openpyxl
 
     book = openpyxl.Workbook()
@@ -272,10 +271,3 @@ def test_inputs_are_found_in_order_and_missing_ones_named(tmp_path):
         resolve_inputs([str(tmp_path / "c.doc")])
     with pytest.raises(InputError, match="no such file"):
         resolve_inputs([str(tmp_path / "nothing")])
-
-
-@pytest.mark.parametrize(
-    ("value", "want"), [("01:02:03.5", 3723.5), ("02:03,5", 123.5), (7, 7.0), ("x", None), (True, None), (None, None)]
-)
-def test_seconds(value, want):
-    assert seconds(value) == want

@@ -31,6 +31,7 @@ def lines(tmp_path, *rows, **options):
 @pytest.mark.parametrize(
     ("value", "want"),
     [
+        ("01:02:03.5", 3723.5), ("02:03,5", 123.5), (7, 7.0), ("x", None), (True, None), (None, None),
         (DATE, AT), ("2026/11/27 20:15", AT - 3), ("2026-11-27T20:15:03.5Z", AT + 0.5), ("2026年11月27日 20:15:03", AT),
         ("2026-11-27T20:15:03+08:00", AT), (datetime.datetime(2026, 11, 27, 20, 15, 3), AT), (datetime.time(0, 1, 2), 62.0),
         (datetime.timedelta(days=1), 86400.0), ("2026-11-27", None), ("2026-13-27 20:15:03", None),
@@ -51,7 +52,7 @@ def lines(tmp_path, *rows, **options):
         ("20261127 ", None), ("20261327 20:15", None),
     ],
 )  # fmt: skip
-def test_seconds_of_dates_and_of_what_is_no_time(value, want):
+def test_seconds_of_times_dates_and_of_what_is_no_time(value, want):
     assert seconds(value) == want
 
 

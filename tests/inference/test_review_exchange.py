@@ -186,7 +186,7 @@ def test_decisions_travel_from_one_database_to_another(site, tmp_path):
         (["price_fraud", {"choices": ["food_safety"]}], ["food_safety", "price_fraud"]),
     ],
 )
-def test_json_min(site, tmp_path, value, labels):
+def test_labels_of_a_json_min_export_are_taken(site, tmp_path, value, labels):
     path = tmp_path / "min.json"
     row = {"id": 1, "finding": "f000001", "run": site.run.digest, "text": "x", "annotator": 4, "labels": value}
     path.write_text(json.dumps([row]), encoding="utf-8")

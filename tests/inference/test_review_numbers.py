@@ -23,7 +23,7 @@ def test_kappa_at_its_ends():
     assert numbers.kappa(Counter([(True, False), (False, True)])) == -1
 
 
-def test_wilson():
+def test_wilson_intervals_stay_between_0_and_1():
     low, high = numbers.wilson(8, 10)
     assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
     assert numbers.wilson(0, 0) == (0.0, 1.0)
@@ -34,7 +34,7 @@ def test_wilson():
 @pytest.mark.parametrize(
     ("labels", "expected"), [(["a"], "accepted"), ([], "rejected"), (["b"], "relabelled"), (["a", "b"], "relabelled")]
 )
-def test_verdicts(labels, expected):
+def test_labels_that_stand_accept_reject_or_relabel(labels, expected):
     assert verdict("a", labels) == expected
 
 
@@ -51,7 +51,7 @@ def test_verdicts(labels, expected):
         ([Reading(False, ("a",)), Reading(False), Reading(True, ())], ("rejected", [])),
     ],
 )
-def test_outcomes(readings, expected):
+def test_the_state_of_a_finding_follows_from_its_readings(readings, expected):
     assert outcome("a", readings) == expected
 
 

@@ -92,7 +92,7 @@ def test_htmx_is_sent_to_the_login_when_the_login_ended(site, ann, clock):
 
 
 @pytest.mark.parametrize(("path", "role"), [(path, "lead") for path in OF_LEADS] + [("/reviewers", "admin")])
-def test_roles(still, path, role):
+def test_pages_of_leads_and_admins_are_closed_to_lower_roles(still, path, role):
     ranks = ["reviewer", "lead", "admin"]
     for name, has in PEOPLE.items():
         expected = 200 if ranks.index(has) >= ranks.index(role) else 403
@@ -133,7 +133,7 @@ def test_an_address_that_tries_many_names_is_locked_out(tmp_path):
 @pytest.mark.parametrize(
     ("scheme", "cookie", "secure"), [("http", "zhenyan", False), ("https", "__Host-zhenyan", True)]
 )
-def test_cookies(site, scheme, cookie, secure):
+def test_the_login_cookie_is_secure_over_https_and_never_for_scripts(site, scheme, cookie, secure):
     browser = Browser(site, base_url=f"{scheme}://testserver")
     answer = browser.post("/login", data={"csrf": browser.token("/login"), "name": "ann", "password": PASSWORD},
                           follow_redirects=False)  # fmt: skip
@@ -238,7 +238,7 @@ def test_relabelling(site, ann):
     assert (row.state, row.labels) == ("relabelled", ["false_propaganda", "price_fraud"])
 
 
-def test_skipping(site, ann):
+def test_a_skipped_finding_makes_room_for_the_next(site, ann):
     _, action, version = start(ann)
     page = ann.submit(f"{action}/skip", version=version, key="f000001", hx=True)
     assert "f000001 skipped" in page.text

@@ -1,4 +1,4 @@
-"""ONNX Runtime as it is imported here: it neither writes nor sends anything of its own, and its threads."""
+"""ONNX Runtime as it is imported here: it neither writes nor sends anything of its own; its threads, and switches of `load`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from zhenyan.inference import Classifier
+from zhenyan.inference.errors import ConfigError
 
 _VARIABLE = "ORT_DISABLE_TELEMETRY"
 
@@ -63,3 +64,15 @@ def test_threads_of_a_service_sleep_between_requests_and_those_of_a_run_do_not(m
     assert os.environ["RAYON_NUM_THREADS"] == "2"
     assert spins(Classifier.load(threads=2))
     assert not spins(pickle.loads(pickle.dumps(Classifier.load(threads=2, spin=False))))
+
+
+@pytest.mark.parametrize("asked", [{"explain": "no"}, {"explain": 0}, {"spin": None}])
+def test_switches_that_are_neither_true_nor_false_are_refused(asked):
+    ((name, value),) = asked.items()
+    with pytest.raises(ConfigError, match=f"^{name}: expected True or False, given {value!r}$"):
+        Classifier.load(**asked)
+
+
+def test_whether_to_explain_is_asked_with_true_or_false(classifier):
+    with pytest.raises(ConfigError, match=r"^explain: expected True or False, given 'no'$"):
+        classifier.predict(["好"], explain="no")

@@ -98,6 +98,22 @@ def test_what_nobody_looked_for_decides_nothing(tmp_path, monkeypatch):
     assert found.facts["a"]["calibration_error"] == found.facts["b"]["calibration_error"]
 
 
+def test_each_row_is_scored_once_beside_the_speeds(tmp_path, monkeypatch):
+    data = labelled([Row("降压茶", ("food_safety",)), Row("两盒")], SCHEMA.ids)
+    asked = []
+
+    class Counting(Stub):
+        def score(self, texts: list[str]) -> np.ndarray:
+            asked.append(self.bundle.id)
+            return super().score(texts)
+
+    models = {name: Counting(name, tmp_path, np.zeros((2, len(SCHEMA.ids)))) for name in ("a", "b")}
+    monkeypatch.setattr(comparing.Classifier, "load", lambda folder, explain: models[folder])
+    monkeypatch.setattr(comparing, "speeds", lambda pair, texts: [{}, {}])
+    comparing.compare("a", "b", data, SCHEMA, evasion=False)
+    assert asked == ["a", "b"]
+
+
 def test_labels_that_a_bundle_lacks_are_no_well_calibrated_zeros(tmp_path, monkeypatch):
     data = labelled([Row("降压茶", ("food_safety",)), Row("两盒")], SCHEMA.ids)
     right = np.zeros((2, len(SCHEMA.ids)))

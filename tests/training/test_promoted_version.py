@@ -53,9 +53,7 @@ def promote(tmp_path, monkeypatch):
     """Runs `zhenyan promote`; every gate passes, and `meanwhile` is done with the folder that is measured."""
 
     def run(candidate: str, meanwhile=lambda folder: None):
-        monkeypatch.setattr(
-            cli_registry, "_pass_gates", lambda _, champion, folder, *rest: ([], str(meanwhile(folder)))
-        )
+        monkeypatch.setattr(cli_registry, "_pass_gates", lambda _, folder, *rest: ([], str(meanwhile(folder))))
         app = typer.Typer()
         cli_registry.register(app)
         command = ["promote", str(candidate), "--config", str(tmp_path / "config.yaml")]

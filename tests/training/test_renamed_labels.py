@@ -71,7 +71,7 @@ def test_a_renamed_label_is_known_and_its_errors_are_explained(bundles):
     )
     assert measured["unknown_labels"] == []
     assert measured["models"][classifier.bundle.id]["labels"]["food_law"]["recall"] == pytest.approx(30 / 31)
-    (miss,) = error_records(classifier, data, NEW.ids, data.rows, 5, NEW.changes)
+    (miss,) = error_records(classifier, data, classifier.score(data.texts), NEW, data.rows, 5)
     assert (miss["kind"], miss["label"], miss["true"], miss["decided"]) == (MISSED, "food_law", ["food_law"], [])
     assert {span["label"] for span in miss["evidence"]} == {"food_law"}
 
