@@ -14,7 +14,7 @@ from zhenyan.training.extras import need_extra
 
 _DEFAULT = Path("configs/train/default.yaml")
 data = typer.Typer(
-    help="Corpus: fetch public lines, check, sample what to label next, import labels, audit, hash, migrate.",
+    help="Corpus: fetch public lines, check, sample what to label next, import labels, audit, fix, hash, migrate.",
     no_args_is_help=True,
 )
 cli_data.register(data)

@@ -193,12 +193,13 @@ def _opinion(
     from zhenyan.training.audit import bundle_opinion
     from zhenyan.training.splits import load_splits
 
-    if absent := sorted(set(unseen) - set(cells.groups)):
+    names = {*cells.groups, *cells.authors}  # a batch's rows may name rooms, and these are their groups
+    if absent := sorted(set(unseen) - names):
         raise ConfigError(
-            f"--unseen {', '.join(absent)}: no row is of this group; there are {', '.join(sorted(set(cells.groups)))}"
+            f"--unseen {', '.join(absent)}: no row is of this batch or room; there are {', '.join(sorted(names))}"
         )
     classifier, held_out = Classifier.load(bundle, explain=False), load_splits(splits)
-    fresh = np.array([row.group in unseen or held_out.of(row) != "train" for row in rows])
+    fresh = np.array([row.group in unseen or row.author in unseen or held_out.of(row) != "train" for row in rows])
     console.print(
         f"{bundle}: asked on {fresh.sum():,} of {len(rows):,} rows, those that it was not trained on", markup=False
     )

@@ -11,6 +11,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training.extras import need_extra
 
 if TYPE_CHECKING:
+    from zhenyan.inference.io import Options
     from zhenyan.training.annotated_tasks import Imported
     from zhenyan.training.rows import Row
     from zhenyan.training.schema import Schema
@@ -36,17 +37,19 @@ def import_labelled(
     text_column: Annotated[
         str | None, typer.Option(help="Column, or field of your own tasks, that holds the text.")
     ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of a table instead of the detected one.")] = None,
     schema: Annotated[Path, typer.Option(help="Label schema.")] = Path("configs/labels.yaml"),
 ) -> None:
     """Turn labelled lines into rows: a table, annotated tasks of `zhenyan data sample`, or with --batch those of your own project.
 
-    Labels are ids or Chinese names, several with ; , 、 | or spaces between them or as a list; 合规, compliant or nothing means
+    Labels are ids or Chinese names, several with ; , 、 | / or spaces between them or as a list; 合规, compliant or nothing means
     none. All unknown ones are listed, and nothing is written.
 
     Skipped tasks are left out. Where annotators of one line differ about a label, the row teaches nothing about it. How far
     each two agree is printed, of the lines that just these two read.
     """
     need_extra()
+    from zhenyan.inference.io import Options
     from zhenyan.training.edits import corpus_line, replace_files
     from zhenyan.training.rows import row_to_json
     from zhenyan.training.schema import load_schema
@@ -57,7 +60,9 @@ def import_labelled(
         raise ConfigError(f"--output {output}: is there already and may hold labels; give another name")
     labels = load_schema(schema)
     if labels_column is not None and file.suffix.lower() != ".json":
-        rows, said = _of_table(file, labels, labels_column, batch, text_column)
+        rows, said = _of_table(file, labels, labels_column, batch, Options(text_column, encoding=encoding, split=False))
+    elif encoding is not None:
+        raise ConfigError(f"--encoding {encoding}: is of tables; Label Studio's JSON is UTF-8")
     else:
         rows, said = _of_tasks(file, labels, labels_column, batch, text_column)
     replace_files({output: [corpus_line(row_to_json(row)) for row in rows]})
@@ -65,13 +70,13 @@ def import_labelled(
 
 
 def _of_table(
-    file: Path, schema: Schema, labels_column: str, batch: str | None, text_column: str | None
+    file: Path, schema: Schema, labels_column: str, batch: str | None, options: Options
 ) -> tuple[list[Row], str]:
     """Rows of a table, and what to say of them."""
     from zhenyan.training.labelled_tables import import_table
 
-    done = import_table(file, schema, labels_column, batch, text_column)
-    compliant = sum(not row.labels for row in done.rows)
+    done = import_table(file, schema, labels_column, batch, options)
+    compliant = sum(row.compliant for row in done.rows)
     counts = (
         f"{len(done.rows):,} rows, {compliant:,} of them compliant; left out: {done.repeated:,} repeated lines, "
         f"{len(done.unread):,} that could not be read"

@@ -31,7 +31,9 @@ def edit_lines(path: Path, change: Change) -> tuple[list[bytes], int]:
         new = change(record, origin)
         if new != record:
             changed += 1
-            lines[int(origin.rpartition(":")[2]) - 1] = corpus_line(new)
+            at = int(origin.rpartition(":")[2]) - 1
+            ending = b"\r\n" if lines[at].endswith(b"\r\n") else b"\n"  # as the file's other lines have it
+            lines[at] = corpus_line(new).removesuffix(b"\n") + ending
     return lines, changed
 
 

@@ -12,7 +12,7 @@ from zhenyan.inference.errors import InputError
 from zhenyan.training.schema import Schema
 
 _COMPLIANT = ("合规", "compliant")
-_BETWEEN = re.compile(r"""[\s;；,，、|\[\]"']+""")  # brackets and quotes: of a list as Python writes it
+_BETWEEN = re.compile(r"""[\s;；,，、|/／\[\]"']+""")  # brackets and quotes: of a list as Python writes it
 _TOLD = 20  # faults that a message names
 
 
@@ -25,9 +25,9 @@ def read_labels(cell: Any, schema: Schema, place: str, faults: list[str]) -> lis
     given = [str(one).strip() for one in _listed(cell) if one is not None]
     names = [name for one in given for name in ([one] if one in known else _BETWEEN.split(one)) if name]
     labels = {known[name] for name in names if name in known}
-    if unknown := [name for name in names if name not in known and name not in _COMPLIANT]:
+    if unknown := [name for name in names if name not in known and name.lower() not in _COMPLIANT]:
         faults.append(f"{place}: unknown label {', '.join(unknown)}")
-    elif labels and any(name in _COMPLIANT for name in names):
+    elif labels and any(name.lower() in _COMPLIANT for name in names):
         faults.append(f"{place}: both compliant and {', '.join(sorted(labels))}; take one out")
     return [label for label in schema.ids if label in labels]
 

@@ -30,24 +30,29 @@ class Table:
     repeated: int = 0  # lines that say what an earlier one says, with its labels, looked for alike
     unread: list[str] = field(default_factory=list)  # places and reasons of lines without a text and the like
     notes: list[str] = field(default_factory=list)  # of the readers: which column is the text, the encoding
+    judgements: set[str] = field(default_factory=set)  # columns left out, as a model's opinion
 
     @property
     def told(self) -> tuple[str, ...]:
-        """The first lines that could not be read, and the notes."""
-        return (*first_few(self.unread, len(self.unread)), *self.notes)
+        """The first lines that could not be read, the notes, and the columns that were left out."""
+        left_out = (
+            f"left out, as what a model said of the lines: column {', '.join(sorted(self.judgements))}; "
+            "give a column of your own another name"
+        )
+        return (*first_few(self.unread, len(self.unread)), *self.notes, *([left_out] if self.judgements else []))
 
 
-def import_table(path: Path, schema: Schema, labels_column: str, batch: str | None, text_column: str | None) -> Table:
+def import_table(path: Path, schema: Schema, labels_column: str, batch: str | None, options: Options) -> Table:
     """Rows of a table whose column `labels_column` names each line's labels; `batch` is whose rows those without a batch are.
 
     InputError lists the lines with unknown labels or other faults, or says that there is no such column or no line.
     """
-    options = Options(text_column, split=False)
     done, faults, first = Table(notes=options.notes), list[str](), dict[str, Row]()
     for place, item in _lines(path, options):
         if isinstance(item, Reject):
             done.unread.append(f"{place}: {item.reason}")
         elif row := _row(item, place, schema, labels_column, batch, faults):
+            done.judgements |= _judgements(item, labels_column)
             same = first.setdefault(plain_text(row.text), row)
             if same is row:
                 done.rows.append(row)
@@ -70,6 +75,13 @@ def _lines(path: Path, options: Options) -> Iterator[tuple[str, Item | Reject]]:
     for file in resolve_inputs([str(path)]):
         for item in read_items(file, options):
             yield f"{file} {item.place}", item
+
+
+def _judgements(item: Item, labels_column: str) -> set[str]:
+    """Columns of a line that hold a model's opinion; those of each label's score under one name."""
+    own = {labels_column, "annotated"}
+    told = {key for key, value in item.record.items() if key not in own and value not in (None, "")}
+    return {"score.LABEL" if key.startswith("score.") else key for key in told if is_judgement(key)}
 
 
 def _row(

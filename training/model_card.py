@@ -55,7 +55,7 @@ def _counts(rows: list[Row]) -> dict[str, int]:
         "rows": len(rows),
         "real": sum(origin(row) == "real" for row in rows),
         "copy": sum(row.channel == "copy" for row in rows),
-        "compliant": sum(not row.labels for row in rows),
+        "compliant": sum(row.compliant for row in rows),
         "groups": len({row.group for row in rows}),
     }
 

@@ -11,10 +11,11 @@ from zhenyan.training.corpus_check import Findings
 def print_check(found: Findings, console: Console, notes: bool) -> None:
     """Counts, repeated phrases, faults, and the notes when asked."""
     counts = found.counts
+    waiting = f", {counts['waiting']:,} whose labels wait for a person" if counts["waiting"] else ""
     console.print(
         f"{counts['rows']:,} rows in {counts['batches']} batches and {counts['domains']} domains: "
         f"{counts['compliant']:,} compliant ({counts['hard']:,} hard), {counts['violating']:,} violating "
-        f"({counts['multi_label']:,} with several labels), {counts['minimal_pairs']} minimal pairs; channels {counts['channels']}"
+        f"({counts['multi_label']:,} with several labels){waiting}, {counts['minimal_pairs']} minimal pairs; channels {counts['channels']}"
     )
     table = Table("label", "train", "validation", "test", "all")
     for label, by in counts["labels"].items():

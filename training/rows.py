@@ -6,6 +6,7 @@ import functools
 import glob
 import json
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,11 @@ class Row:
     def author(self) -> str:
         """What is held out together: the writer's batch, or the group of a row that nobody wrote."""
         return self.writer or self.group
+
+    @property
+    def compliant(self) -> bool:
+        """Whether it was looked at and has no label. A violation without one waits for a person to choose the part of a split."""
+        return not self.labels and self.annotated != () and self.meta.get("kind") != "violation"
 
     def _first(self, *names: str) -> str:
         return str(next((self.meta[name] for name in names if self.meta.get(name)), ""))
@@ -177,7 +183,7 @@ def expand(patterns: str | Path | Sequence[str | Path]) -> list[Path]:
             first = ", once it is saved as .xlsx" if table.suffix.lower() == ".xls" else ""
             raise InputError(
                 f"{table}: is a table; labelled rows are read from .jsonl, one JSON object a line: `zhenyan data import "
-                f"{table} --labels-column NAME --batch NAME -o rows.jsonl` makes them{first}"
+                f"{shlex.quote(str(table))} --labels-column NAME --batch NAME -o rows.jsonl` makes them{first}"
             )
         found += hits
     return found

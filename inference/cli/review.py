@@ -173,9 +173,14 @@ def review_export(
     model: _MODEL = None,
 ) -> None:
     """Write decisions out: rows for training, tasks for Label Studio, or a table."""
+    from zhenyan.inference.review.kinds import check_kind
+
     folder = RunFolder.existing(run)
+    check_kind(to, output)
     keep_from(folder, output)
     begins = to == "labelstudio"  # a review may begin with its tasks; the other kinds write what was decided
+    if begins:  # not for a file that may not be written
+        check_own(output, folder)
     url, bundle = named_database(folder, database), load_bundle(model)
     with folder.in_review(), review_database(folder, url, make=begins) as opened:
         from zhenyan.inference.review.exports import write_export
@@ -191,7 +196,8 @@ def review_export(
         if taken is None:
             check_elsewhere(folder)
             raise InputError(f"{run}: no review of this run in the database; `zhenyan review {run}` starts one")
-        check_own(output, folder)
+        if not begins:
+            check_own(output, folder)
         said = write_export(opened, taken, to, output, bundle.labels)
         with suppress(InputError):  # a run's folder that can only be read: then no export is written over
             note_own(output, folder)

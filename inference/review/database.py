@@ -111,8 +111,9 @@ def open_database(url: URL, make: bool = True) -> Database:
 
     `make`: whether an SQLite file that isn't there is made.
     """
-    shown = url.render_as_string(hide_password=True)
     file = url.database if url.get_backend_name() == "sqlite" else None
+    # A file's name as it is, for SQLAlchemy writes Chinese in percent signs
+    shown = url.render_as_string(hide_password=True) if file is None else f"sqlite:///{file}"
     if not make and file is not None and not Path(file).exists():
         raise ConfigError(f"{shown}: no such review database; `zhenyan reviewers add` or `zhenyan review` makes one")
     try:

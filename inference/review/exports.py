@@ -9,31 +9,22 @@ from typing import Any
 
 import sqlalchemy as sa
 from zhenyan.inference.bundle import Label
-from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.writing import write_output, write_table
 from zhenyan.inference.review import log
 from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.exchange import TABLE, Held, corpus_rows, reviewed, table_rows
 from zhenyan.inference.review.intake import Run
+from zhenyan.inference.review.kinds import check_kind
 from zhenyan.inference.review.labelstudio import beside, configuration, keep_configuration, tasks
 from zhenyan.inference.review.listing import find
 from zhenyan.inference.review.outcome import ACCEPTED, RELABELLED
 from zhenyan.inference.review.schema import finding
 
-ENDINGS = {"rows": ".jsonl", "labelstudio": ".json", "csv": ".csv", "xlsx": ".xlsx"}
-
 
 def write_export(database: Database, run: Run, kind: str, path: Path, labels: Sequence[Label]) -> list[str]:
-    """Write one kind of export, whole or not at all; returns what should be said about it.
-
-    ConfigError: unknown kind, or the path ends otherwise than that kind does.
-    """
-    if kind not in ENDINGS:
-        raise ConfigError(f"--to {kind}: unknown; there are {', '.join(ENDINGS)}")
-    if path.suffix.lower() != ENDINGS[kind]:
-        raise ConfigError(f"{path}: --to {kind} writes {ENDINGS[kind]}, not {path.suffix or 'a name without ending'}; "
-                          "change the output's ending or --to")  # fmt: skip
+    """Write one kind of export, whole or not at all; returns what should be said about it. ConfigError as of `check_kind`."""
+    check_kind(kind, path)
     if kind == "rows":
         held = Held()
         write_output(path, lambda: corpus_rows(run, reviewed(database, run), held))

@@ -16,7 +16,7 @@ from zhenyan.inference.errors import BundleError, ConfigError, InputError, Zheny
 from zhenyan.inference.evidence_file import read_case
 from zhenyan.inference.review.accounts import check_password
 from zhenyan.inference.review.errors import AccountError
-from zhenyan.inference.review.exports import ENDINGS
+from zhenyan.inference.review.kinds import ENDINGS
 
 
 def zhenyan(*words, stdin=""):
@@ -163,6 +163,16 @@ def test_an_export_is_written_over_its_own_earlier_one_alone(site, tmp_path, kin
     assert isinstance(zhenyan(*words).exception, InputError) and path.read_bytes().endswith(b"remark")
 
 
+@pytest.mark.parametrize("name", ["tasks.jsonl", "notes.json"])
+def test_a_refused_export_begins_no_review(tmp_path, name):
+    bundle = load_bundle(make_bundle(tmp_path / "bundle"))
+    run = make_run(tmp_path, [finding(1)], bundle.id).path
+    (tmp_path / "notes.json").write_bytes(b"something else")
+    words = ["review-export", run, "--to", "labelstudio", "-o", tmp_path / name, "--model", bundle.folder]
+    assert isinstance(zhenyan(*words).exception, ZhenyanError)
+    assert not (run / "review.db").exists()
+
+
 @pytest.mark.parametrize("target", ["out.jsonl", "out.jsonl.run/findings.jsonl", "out.jsonl.run/new.jsonl"])
 @pytest.mark.parametrize("words", [["review-export", "RUN"], ["evidence", "RUN", "f000001"]])
 def test_no_export_destroys_its_run(site, tmp_path, words, target):
@@ -198,6 +208,12 @@ def test_a_run_that_has_not_finished_is_said(site, words):
     result = zhenyan(*(site.folder.path if word == "RUN" else word for word in words))
     assert isinstance(result.exception, InputError)
     assert "hasn't finished; repeat its command" in str(result.exception)
+
+
+def test_a_folder_with_a_chinese_name_is_told_as_it_is(tmp_path):
+    (tmp_path / "直播 一").mkdir()
+    run = make_run(tmp_path / "直播 一", [finding(1)], "test-1").path
+    assert f"{run}/review.db: no such review database" in str(zhenyan("reviewers", "list", "--run", run).exception)
 
 
 @pytest.mark.parametrize("words", [["list"], ["remove", "王"], ["role", "王", "lead"]])

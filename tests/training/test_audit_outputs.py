@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 from zhenyan.inference.errors import ConfigError, InputError, ZhenyanError
+from zhenyan.training import audit as auditing
 from zhenyan.training import cli_data, confidence
 from zhenyan.training.cli import data
 from zhenyan.training.confidence import Cells
@@ -20,13 +21,13 @@ class Reached(Exception):
     """The rows would be read now: nothing was refused."""
 
 
+def reach(*_):
+    raise Reached
+
+
 @pytest.fixture
 def audit(tmp_path, monkeypatch):
     """The command, as far as its outputs are looked at; gives what it raised."""
-
-    def reach(*_):
-        raise Reached
-
     monkeypatch.setattr(cli_data, "_read", reach)
     arguments = ["audit", "data/corpus/b01.jsonl", "-o", str(tmp_path / "f.jsonl")]
     return lambda *more: CliRunner().invoke(data, [*arguments, *more]).exception
@@ -74,3 +75,15 @@ def test_what_is_wrong_is_told_before_the_audit(tmp_path, monkeypatch, option, v
     refused = CliRunner().invoke(data, list(map(str, arguments))).exception
     assert isinstance(refused, ZhenyanError) and said.format(tmp_path / value) in str(refused)
     assert not (tmp_path / "f.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["b1", "r1"])
+def test_a_batch_whose_rows_name_rooms_may_be_unseen(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(auditing, "bundle_opinion", lambda classifier, cells, fresh, changes: seen.append(fresh))
+    monkeypatch.setattr(confidence, "out_of_fold", reach)
+    seen: list = []
+    rows = [{"text": f"第{n}句话", "labels": [], "batch": f"b{n % 2}", "room": f"r{n % 2}"} for n in range(4)]
+    (tmp_path / "rows.jsonl").write_bytes(b"".join(map(corpus_line, rows)))
+    words = ["--features", "inference/model", "--unseen", name]
+    CliRunner().invoke(data, ["audit", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "f.jsonl"), *words])
+    assert [fresh.tolist() for fresh in seen] == [[False, True, False, True]]

@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training import dataset, public
@@ -12,6 +13,7 @@ from zhenyan.training.cli import data
 from zhenyan.training.config import DataConfig
 from zhenyan.training.corpus_check import check_corpus
 from zhenyan.training.dataset import targets, weights
+from zhenyan.training.reports import print_check
 from zhenyan.training.rows import Row, expand, read_all, read_rows, row_from_json, text_key
 from zhenyan.training.schema import load_schema
 from zhenyan.training.splits import Splits, load_splits
@@ -374,3 +376,18 @@ def test_splits_must_not_overlap(tmp_path):
     with pytest.raises(ConfigError, match="both validation and test: a"):
         load_splits(write(tmp_path / "s.yaml", "validation: [a]\ntest: [a]\n"))
     assert Splits(validation=["a"], test=["b"]).of(dataclasses.replace(Row("t"), meta={"room": "b"})) == "test"
+
+
+def test_rows_whose_labels_wait_for_a_person_are_not_counted_as_compliant():
+    """After a split, and of `zhenyan data sample`."""
+    rows = [
+        Row("喝了这个茶", origin="f:1", annotated=("price_fraud",), meta={"batch": "a", "kind": "violation"}),
+        Row("两盒装今天发", origin="f:2", annotated=(), meta={"batch": "a"}),
+        Row("棉拖鞋包邮到家", origin="f:3", annotated=("price_fraud",), meta={"batch": "a"}),
+        Row("贴上膏药就不疼", ("food_safety",), origin="f:4", meta={"batch": "a"}),
+    ]
+    found = check_corpus(rows, load_schema(), Splits(validation=["v"], test=[]))
+    assert [found.counts[name] for name in ("compliant", "waiting", "violating")] == [1, 2, 1]
+    console = Console(width=300, record=True)
+    print_check(found, console, notes=False)
+    assert "1 compliant (0 hard), 1 violating (0 with several labels), 2 whose labels wait" in console.export_text()

@@ -84,12 +84,18 @@ def test_every_kind_of_table_that_is_scored_is_read(tmp_path, name, write):
 @pytest.mark.parametrize(
     "cell",
     ["food_safety;虚假宣传", "food_safety；false_propaganda", "虚假宣传,food_safety", "虚假宣传，食品安全违法宣称", "虚假宣传、food_safety",
-     "虚假宣传|food_safety", " 虚假宣传  food_safety\n", '["虚假宣传", "food_safety"]', "['food_safety', 'false_propaganda']"],
+     "虚假宣传|food_safety", "虚假宣传/food_safety", "虚假宣传／食品安全违法宣称", " 虚假宣传  food_safety\n", '["虚假宣传", "food_safety"]', "['food_safety', 'false_propaganda']"],
 )  # fmt: skip
 def test_several_labels_in_a_cell(tmp_path, cell):
     quoted = cell.replace('"', '""')
     imported(tmp_path, csv(tmp_path, "text,标签", f'{LINES[1]},"{quoted}"'), "--batch", "mine")
     assert [row.labels for row in rows(tmp_path)] == [("false_propaganda", "food_safety")]
+
+
+@pytest.mark.parametrize("cell", ["合规", "compliant", "Compliant", "COMPLIANT"])
+def test_compliant_in_any_case_is_no_label(tmp_path, cell):
+    imported(tmp_path, csv(tmp_path, "text,标签", f"{LINES[1]},{cell}"), "--batch", "mine")
+    assert [row.labels for row in rows(tmp_path)] == [()]
 
 
 def test_a_column_says_which_labels_were_looked_for(tmp_path):
@@ -155,9 +161,10 @@ def test_what_a_model_said_of_a_line_is_no_part_of_its_row(tmp_path, name):
         for text, told in zip(LINES[:2], ("food_safety", None), strict=True)
     ]  # fmt: skip
     write_output(tmp_path / name, lambda: scored)
-    called(
-        "import", tmp_path / name, "-o", tmp_path / "mine.jsonl", "--labels-column", "input.labels", "--batch", "mine"
-    )
+    arguments = ["-o", tmp_path / "mine.jsonl", "--labels-column", "input.labels", "--batch", "mine"]
+    said = called("import", tmp_path / name, *arguments).output
+    score = "score.LABEL" if name == "scored.csv" else "scores"
+    assert f"what a model said of the lines: column evidence, labels, model, {score}; give a column" in said
     assert [(row.labels, row.meta) for row in rows(tmp_path)] == [
         (("food_safety",), {"domain": "tea", "batch": "mine"}), ((), {"domain": "tea", "batch": "mine"})
     ]  # fmt: skip
@@ -169,3 +176,12 @@ def test_a_reviews_table_of_findings_is_no_table_of_labelled_lines(tmp_path):
     with pytest.raises(InputError, match="export with --to rows instead"):
         imported(tmp_path, file, "--batch", "mine", "--text-column", "原话")
     assert not (tmp_path / "mine.jsonl").exists()
+
+
+def test_an_encoding_that_was_not_detected_can_be_named(tmp_path):
+    """The note of the detected one says so."""
+    file = tmp_path / "mine.csv"
+    file.write_bytes("text,tag\n棉拖鞋包郵到家,\n".encode("big5"))
+    named = ["--labels-column", "tag", "--batch", "mine", "--encoding", "big5"]
+    called("import", file, "-o", tmp_path / "mine.jsonl", *named)
+    assert [row.text for row in rows(tmp_path)] == ["棉拖鞋包郵到家"]

@@ -14,6 +14,12 @@ from zhenyan.training.splits import Splits
 from zhenyan.training.voice import drawn
 
 
+def test_a_tables_name_with_a_space_is_quoted_in_the_command(tmp_path):
+    (tmp_path / "my table.csv").write_bytes(b"text,labels\n")
+    with pytest.raises(InputError, match=r"data import '[^']*my table\.csv' --labels-column"):
+        expand(str(tmp_path / "my table.csv"))
+
+
 @pytest.mark.parametrize("name", ["mine.csv", "mine.TSV", "mine.xlsx", "mine.parquet"])
 def test_a_table_is_named_once_with_what_makes_rows_of_it(tmp_path, name):
     (tmp_path / name).write_bytes(b"text,labels\n" * 3)

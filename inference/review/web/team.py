@@ -14,7 +14,6 @@ from zhenyan.inference.evidence_file import make_case
 from zhenyan.inference.review import log, numbers
 from zhenyan.inference.review.errors import AccountError, Conflict, Forbidden
 from zhenyan.inference.review.exports import (
-    ENDINGS,
     decisions,
     held_back,
     project_configuration,
@@ -22,6 +21,7 @@ from zhenyan.inference.review.exports import (
     write_export,
 )
 from zhenyan.inference.review.intake import known_run
+from zhenyan.inference.review.kinds import ENDINGS
 from zhenyan.inference.review.listing import find
 from zhenyan.inference.review.logins import User
 from zhenyan.inference.review.outcome import CLOSED, REVIEWER
