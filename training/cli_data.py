@@ -54,6 +54,7 @@ def sample(
     ] = None,
     cache: _CACHE = _PUBLIC,
     text_column: Annotated[str | None, typer.Option(help="Column that holds the text.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding instead of the detected one.")] = None,
     schema: _SCHEMA = _LABELS_YAML,
     seed: _SEED = 0,
 ) -> None:
@@ -72,7 +73,7 @@ def sample(
     keep_inputs("--output", output, [*candidate_files(inputs), *expand(labelled)])
     check_output(output)
     names, known = load_schema(schema), _read(labelled, cache)
-    candidates = read_candidates(inputs, Options(text_column))
+    candidates = read_candidates(inputs, Options(text_column, encoding=encoding))
     asked: list[Path | None] = [*model] if model else [] if candidates.opinions else [None]
     candidates = candidates.ask(Classifier.load(folder, explain=False) for folder in asked).named(names)
     found = choose(candidates, known, count, labels_quota, seed)

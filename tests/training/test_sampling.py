@@ -380,3 +380,12 @@ def test_what_a_person_made_of_a_sample_is_not_overwritten(run, tmp_path, output
     result = CliRunner().invoke(data, [*arguments, "2"])
     assert isinstance(result.exception, ConfigError) and re.search(words, str(result.exception))
     assert file.read_text("utf-8") == made(text)
+
+
+def test_an_encoding_can_be_named(tmp_path):
+    (tmp_path / "a.csv").write_bytes("text\n棉拖鞋包郵到家\n".encode("big5"))
+    arguments = ["sample", str(tmp_path / "a.csv"), "-o", str(tmp_path / "next.jsonl"), "--count", "1"]
+    CliRunner().invoke(
+        data, [*arguments, "--labelled", "data/corpus/b02.jsonl", "--encoding", "big5"], catch_exceptions=False
+    )
+    assert json.loads((tmp_path / "next.jsonl").read_text("utf-8"))["text"] == "棉拖鞋包郵到家"
