@@ -16,7 +16,7 @@ from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.errors import AccountError
 from zhenyan.inference.review.intake import storable
 from zhenyan.inference.review.schema import login, reviewer, throttle
-from zhenyan.inference.review.settings import MAX_PASSWORD, MIN_PASSWORD, ROLES, Settings
+from zhenyan.inference.review.settings import MAX_PASSWORD, MIN_PASSWORD, ROLE_NAMES, ROLES, Settings
 
 MAX_NAME = 60  # characters
 _HASHING = threading.BoundedSemaphore(2)  # one verification takes 64 MB: a flood of logins mustn't take all memory
@@ -51,7 +51,7 @@ def check_role(role: str) -> str:
     """The role; AccountError lists the roles there are."""
     if role not in ROLES:
         raise AccountError(f"role {role!r:.40} is unknown; there are {', '.join(ROLES)}",
-                           f"没有角色 {role!r:.40}，可用角色为 {'、'.join(ROLES)}")  # fmt: skip
+                           f"没有角色 {role!r:.40}，可用角色为 {'、'.join(ROLE_NAMES[known][0] for known in ROLES)}")  # fmt: skip
     return role
 
 

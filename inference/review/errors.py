@@ -20,6 +20,10 @@ class Conflict(Said):
     """Someone else was first, or the page is out of date; nothing was changed."""
 
 
+class NotFound(Said):
+    """What an address names isn't there."""
+
+
 class AccountError(Said, ConfigError):
     """A name, role or password that can't be taken."""
 

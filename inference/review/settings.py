@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 ROLES = ("reviewer", "lead", "admin")  # each may do what those before it may
+ROLE_NAMES = {
+    "reviewer": ("审查员", "reviewer"),
+    "lead": ("组长", "lead"),
+    "admin": ("管理员", "admin"),
+}  # in Chinese, in English
 MAX_NOTE = 500  # characters of a reason for a decision
 MIN_PASSWORD, MAX_PASSWORD = 10, 256  # characters; the upper bound keeps hashing cheap
 

@@ -266,7 +266,7 @@ def test_exports_over_http(site):
     case = lea.get("/finding/f000001/case.json")
     assert "attachment" in case.headers["content-disposition"]
     assert [entry["who"] for entry in case.json()["decisions"]] == ["ann"]
-    assert lea.get("/finding/f9/case.json").status_code == 400
+    assert lea.get("/finding/f9/case.json").status_code == 404
 
 
 def test_a_table_and_tasks_tell_the_time_of_the_text_they_hold(tmp_path):

@@ -75,6 +75,27 @@ def test_admins_do_not_change_their_own_role(site):
     assert user(site, "adm").role == "admin"
 
 
+def test_chinese_pages_name_roles_in_chinese(site):
+    adm = Browser(site, "adm", language="zh")
+    assert adm.submit("/reviewers", do="role", name="ben", role="lead").status_code == 200
+    refused = Browser(site, "ann", language="zh").get("/log").text
+    assert "此操作需要角色“组长”，您的角色为“审查员”" in refused
+    unknown = adm.submit("/reviewers", do="role", name="ben", role="boss").text
+    assert "可用角色为 审查员、组长、管理员" in unknown
+    entry = re.search(r"更改角色</td>.*", adm.get("/log").text)[0]
+    assert re.findall(r"<td>([^<]*)</td>", entry)[-2:] == ["审查员", "ben 组长"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("/finding/f999999", "f999999：本次运行中没有该发现"), ("/finding/f999999/case.json", "f999999：本次运行中没有该发现"),
+     ("/stream/99", "99：本次运行中没有该直播间"), ("/export/docx", "docx：没有这种导出，可导出 rows、")],
+)  # fmt: skip
+def test_chinese_pages_say_what_there_is_not(site, path, said):
+    answer = Browser(site, "lea", language="zh").get(path)
+    assert (answer.status_code, said in answer.text) == (404, True)
+
+
 def test_of_a_long_line_only_the_evidence_in_its_excerpt_is_marked():
     text = "".join(map(chr, range(0x4E00, 0x4E00 + 2000)))
     shown = str(excerpt(text, [{"start": at, "end": at + 4, "label": "food_safety"} for at in (1000, 1900)]))

@@ -13,7 +13,15 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from zhenyan.inference.errors import ZhenyanError
-from zhenyan.inference.review.errors import AccountError, CannotWrite, Conflict, Forbidden, LoginLocked, NotLoggedIn
+from zhenyan.inference.review.errors import (
+    AccountError,
+    CannotWrite,
+    Conflict,
+    Forbidden,
+    LoginLocked,
+    NotFound,
+    NotLoggedIn,
+)
 from zhenyan.inference.review.web import account, stream, team, work
 from zhenyan.inference.review.web.guard import confine, find_user, protected, read_form
 from zhenyan.inference.review.web.site import Site, address, render
@@ -22,7 +30,7 @@ from zhenyan.inference.serve.limits import BodyLimit
 log = logging.getLogger("zhenyan.review")
 _MAX_FORM, _MAX_FORMS = 200_000, 20_000_000  # bytes of one form, and of all that are arriving
 _FORM_SECONDS = 30.0
-_STATUS = {Forbidden: 403, Conflict: 409, AccountError: 400, LoginLocked: 429}
+_STATUS = {Forbidden: 403, NotFound: 404, Conflict: 409, AccountError: 400, LoginLocked: 429}
 _BUSY = ("someone else was first; load the page again", "其他人已先行操作，请重新载入页面")
 
 

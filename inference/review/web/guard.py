@@ -15,7 +15,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.responses import Response
 from zhenyan.inference.review.errors import Forbidden, NotLoggedIn
 from zhenyan.inference.review.logins import User
-from zhenyan.inference.review.settings import may
+from zhenyan.inference.review.settings import ROLE_NAMES, may
 
 _TOKEN_SECONDS = 24 * 3600
 _POLICY = (
@@ -142,7 +142,7 @@ def needs(role: str) -> Callable[[Request], Awaitable[User]]:
             raise NotLoggedIn
         if not may(user.role, role):
             raise Forbidden(f"this needs the role {role}; yours is {user.role}",
-                            f"此操作需要角色 {role}，您的角色为 {user.role}")  # fmt: skip
+                            f"此操作需要角色“{ROLE_NAMES[role][0]}”，您的角色为“{ROLE_NAMES[user.role][0]}”，请联系管理员")  # fmt: skip
         return user
 
     return check

@@ -26,7 +26,7 @@ from zhenyan.inference.review.likes import Memory
 from zhenyan.inference.review.log import NEWEST
 from zhenyan.inference.review.logins import Logins, User
 from zhenyan.inference.review.outcome import STATE_NAMES
-from zhenyan.inference.review.settings import MAX_NOTE, MAX_PASSWORD, MIN_PASSWORD, Settings, may
+from zhenyan.inference.review.settings import MAX_NOTE, MAX_PASSWORD, MIN_PASSWORD, ROLE_NAMES, Settings, may
 from zhenyan.inference.review.web.guard import Guard
 from zhenyan.inference.runs.store import RunFolder
 from zhenyan.inference.runs.streams import HIGH, MEDIUM
@@ -86,7 +86,7 @@ class Site:
                                 "own_time": own_time, "times": times, "citation": citation, "penalty": penalty, "says": says,
                                 "min_password": MIN_PASSWORD, "max_password": MAX_PASSWORD, "max_note": MAX_NOTE, "max_name": MAX_NAME,
                                 "whole_up_to": _SHOWN, "newest": NEWEST, "medium": MEDIUM, "high": HIGH,
-                                "state_names": STATE_NAMES}  # fmt: skip
+                                "state_names": STATE_NAMES, "role_names": ROLE_NAMES}  # fmt: skip
         return environment
 
 

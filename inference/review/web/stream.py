@@ -6,9 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Request
-from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
-from zhenyan.inference.review.errors import Conflict, Said
+from zhenyan.inference.review.errors import Conflict, NotFound, Said
 from zhenyan.inference.review.intake import known_run, listed
 from zhenyan.inference.review.marks import mark
 from zhenyan.inference.review.outcome import REVIEWER, WITHDRAWN
@@ -39,7 +38,7 @@ def transcript(request: Request, user: Reviewer, number: Number) -> Response:
 def _name(request: Request, number: int) -> str:
     streams = site_of(request).transcript.streams
     if not 1 <= number <= len(streams):
-        raise HTTPException(404, "no such stream in this run")
+        raise NotFound(f"{number}: no such stream in this run", f"{number}：本次运行中没有该直播间")
     return streams[number - 1]
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
+from sqlalchemy.engine import Row
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, RedirectResponse, Response
 from zhenyan.inference.evidence_file import make_case
 from zhenyan.inference.review import log, numbers
-from zhenyan.inference.review.errors import AccountError, Conflict, Forbidden
+from zhenyan.inference.review.errors import AccountError, Conflict, Forbidden, NotFound
 from zhenyan.inference.review.exports import (
     decisions,
     held_back,
@@ -27,7 +28,7 @@ from zhenyan.inference.review.logins import User
 from zhenyan.inference.review.outcome import CLOSED, REVIEWER
 from zhenyan.inference.review.settings import ROLES, may
 from zhenyan.inference.review.web.guard import Reviewer, field, needs
-from zhenyan.inference.review.web.site import render, site_of
+from zhenyan.inference.review.web.site import Site, render, site_of
 from zhenyan.inference.runs.store import object_bytes
 
 router = APIRouter()
@@ -39,16 +40,20 @@ Admin = Annotated[User, Depends(needs("admin"))]
 def finding(request: Request, user: Reviewer, key: str) -> Response:
     """A finding to look at. Who decided what is shown once it is decided, so that second readings stay blind."""
     site = site_of(request)
-    found = find(site.database, site.run, key)
-    if found is None:
-        raise HTTPException(404, "no such finding in this run")
-    row, readings = found
+    row, readings = _found(site, key)
     told = row.state in CLOSED or may(user.role, "lead")
     with site.database.read() as connection:
         history = log.entries(connection, site.run.id, key) if told else []
     done = [reading for reading in readings if reading.state == "done"] if told else []
     return render(request, "finding.html.jinja", user=user, row=row, record=row.record, readings=done, history=history,
                   past=site.memory.like(row.id, row.record["text"]), closed=row.state in CLOSED)  # fmt: skip
+
+
+def _found(site: Site, key: str) -> tuple[Row[Any], list[Row[Any]]]:
+    found = find(site.database, site.run, key)
+    if found is None:
+        raise NotFound(f"{key:.40}: no such finding in this run", f"{key:.40}：本次运行中没有该发现")
+    return found
 
 
 @router.post("/finding/{key}/question")
@@ -62,6 +67,7 @@ def question(request: Request, user: Lead, key: str) -> Response:
 def case(request: Request, user: Lead, key: str) -> Response:
     """The finding's evidence file, with its decisions; Conflict when the folder holds another run by now."""
     site = site_of(request)
+    _found(site, key)
     if known_run(site.database, site.folder) != site.run:
         raise Conflict(f"{key:.40}: the run was scored anew since this review began; review it again to get a file",
                        f"{key:.40}：审查开始后该运行已重新打分，请重新启动审查后再下载")  # fmt: skip
@@ -112,7 +118,10 @@ def export(request: Request, user: Lead, kind: str) -> Response:
     """A file of decisions of one of the kinds in ENDINGS."""
     site = site_of(request)
     if kind not in ENDINGS:
-        raise HTTPException(404, f"no export {kind!r:.20}; there are {', '.join(ENDINGS)}")
+        raise NotFound(
+            f"no export {kind:.20}; there are {', '.join(ENDINGS)}",
+            f"{kind:.20}：没有这种导出，可导出 {'、'.join(ENDINGS)}",
+        )
     folder = tempfile.TemporaryDirectory(prefix="zhenyan-export-")
     path = Path(folder.name) / f"{site.run.digest[:12]}-{kind}{ENDINGS[kind]}"
     write_export(site.database, site.run, kind, path, site.bundle.labels)
