@@ -26,6 +26,11 @@ def citation(articles: Iterable[Mapping[str, Any]]) -> Bilingual:
     )
 
 
+def section(numbers: str) -> Bilingual:
+    """Where a label stands in the Guiding Opinions (国市监广〔2020〕175号): "3, 9" as each language lists them."""
+    return f"指导意见第{numbers.replace(', ', '、')}条", f"Guiding Opinions, section {numbers}"
+
+
 def foremost(articles: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """What of the articles fits in a line: the first of each law, two at most, of the first laws, three at most.
 

@@ -19,7 +19,7 @@ from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.times import clock as time_text
-from zhenyan.inference.law import citation, penalty
+from zhenyan.inference.law import citation, penalty, section
 from zhenyan.inference.runs.store import RunFolder
 from zhenyan.inference.runs.streams import HIGH, MEDIUM
 
@@ -188,7 +188,7 @@ def templates() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"clock": clock, "marked": marked}
-    environment.globals |= {"when": when, "own_time": own_time, "citation": citation, "penalty": penalty,
+    environment.globals |= {"when": when, "own_time": own_time, "citation": citation, "penalty": penalty, "section": section,
                             "high": HIGH, "medium": MEDIUM}  # fmt: skip
     return environment
 

@@ -151,3 +151,9 @@ def test_what_can_not_be_read_is_named(tmp_path):
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(InputError, match=r"folder\.jsonl: Is a directory"):
         edit_lines(tmp_path / "folder.jsonl", lambda record, _: record)
+
+
+def test_a_changed_line_ends_as_it_did(tmp_path):
+    (path := tmp_path / "a.jsonl").write_bytes(b'{"a":1}\r\n{"a":2}\r\n')
+    lines, _ = edit_lines(path, lambda record, _: record | {"a": 5} if record["a"] == 2 else record)
+    assert b"".join(lines) == b'{"a":1}\r\n{"a": 5}\r\n'

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from zhenyan.inference.bundle import Bundle, Label
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.times import beijing_time
-from zhenyan.inference.law import citation, penalty, says
+from zhenyan.inference.law import citation, penalty, says, section
 from zhenyan.inference.report import RESPONSIBLE, marked, own_time, when
 from zhenyan.inference.review.accounts import MAX_NAME, Accounts
 from zhenyan.inference.review.database import Database
@@ -83,7 +83,7 @@ class Site:
         environment.filters |= {"marked": marked, "plain": lambda text: marked(text, []),
                                 "when": lambda at: beijing_time(at)[:16], "excerpt": excerpt}  # fmt: skip
         environment.globals |= {"responsible": RESPONSIBLE, "may": may, "keys": KEYS, "spoken": when,
-                                "own_time": own_time, "times": times, "citation": citation, "penalty": penalty, "says": says,
+                                "own_time": own_time, "times": times, "citation": citation, "penalty": penalty, "says": says, "section": section,
                                 "min_password": MIN_PASSWORD, "max_password": MAX_PASSWORD, "max_note": MAX_NOTE, "max_name": MAX_NAME,
                                 "whole_up_to": _SHOWN, "newest": NEWEST, "medium": MEDIUM, "high": HIGH,
                                 "state_names": STATE_NAMES, "role_names": ROLE_NAMES}  # fmt: skip
