@@ -11,8 +11,9 @@ from typing import Any
 from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import write_atomic
+from zhenyan.inference.io.notes import chinese_place
 from zhenyan.inference.io.times import beijing_time
-from zhenyan.inference.report import chinese_place, is_page, templates
+from zhenyan.inference.report import is_page, templates
 from zhenyan.inference.review.outcome import OPEN, STATE_NAMES
 
 

@@ -11,6 +11,7 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import Options, read_items, resolve_inputs
 from zhenyan.inference.io.items import Item, Reject
 from zhenyan.inference.io.jsonlines import dump_line
+from zhenyan.inference.io.notes import Note
 from zhenyan.inference.normalise import plain_text
 from zhenyan.training.annotated_tasks import number, with_channel
 from zhenyan.training.candidates import first_few, is_judgement
@@ -19,6 +20,7 @@ from zhenyan.training.label_names import read_labels, refuse
 from zhenyan.training.rows import Row, row_from_json
 from zhenyan.training.schema import Schema
 
+_OPTIONS = ("--text-column", "--encoding")  # of `zhenyan data import`; its readers' notes name others, too
 _OF_REVIEW = {"决定", "决定类别", "触发词语"}  # columns that tables of findings have, open ones among them
 
 
@@ -29,7 +31,7 @@ class Table:
     rows: list[Row] = field(default_factory=list)
     repeated: int = 0  # lines that say what an earlier one says, with its labels, looked for alike
     unread: list[str] = field(default_factory=list)  # places and reasons of lines without a text and the like
-    notes: list[str] = field(default_factory=list)  # of the readers: which column is the text, the encoding
+    notes: list[Note] = field(default_factory=list)  # of the readers: which column is the text, the encoding
     judgements: set[str] = field(default_factory=set)  # columns left out, as a model's opinion
 
     @property
@@ -39,7 +41,8 @@ class Table:
             f"left out, as what a model said of the lines: column {', '.join(sorted(self.judgements))}; "
             "give a column of your own another name"
         )
-        return (*first_few(self.unread, len(self.unread)), *self.notes, *([left_out] if self.judgements else []))
+        notes = (note.advice(_OPTIONS) for note in self.notes)
+        return (*first_few(self.unread, len(self.unread)), *notes, *([left_out] if self.judgements else []))
 
 
 def import_table(path: Path, schema: Schema, labels_column: str, batch: str | None, options: Options) -> Table:

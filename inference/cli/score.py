@@ -171,7 +171,7 @@ def write_findings(folder: RunFolder, bundle: Bundle, path: Path, console: Conso
     from zhenyan.inference.report import table
 
     for note in table.write_findings(folder, bundle, path):
-        console.print(f"note: {printable(note, '')}", markup=False)
+        console.print(f"note: {printable(str(note), '')}", markup=False)
     console.print(printable(f"findings: {path}"), markup=False)
 
 

@@ -34,6 +34,7 @@ from zhenyan.inference.io.items import (
     make_item,
     recording_of,
 )
+from zhenyan.inference.io.note_kinds import MILLISECONDS, ROWS_INSIDE
 from zhenyan.inference.io.opening import open_text
 from zhenyan.inference.io.recognisers import (
     FORMS,
@@ -46,7 +47,6 @@ from zhenyan.inference.io.recognisers import (
     has_segments,
     is_word,
     leave_out,
-    milliseconds_note,
     nameless_form,
     objects_in,
     result_lines,
@@ -284,9 +284,7 @@ def _says_all(text: str, inside: Sequence[_Found]) -> bool:
 
 def _note_heading(name: str, file: _File) -> None:
     file.options.unread.add(name)
-    file.options.note_once(
-        f"{file.path}: the text is read from the rows inside, not from {name} above them; name another with --text-column"
-    )
+    file.options.note_once(ROWS_INSIDE.of(file.path, name=name))
 
 
 def _in_list(values: Sequence[Any], room: str | None, file: _File) -> Iterator[_Found]:
@@ -311,7 +309,7 @@ def _with_units(values: Sequence[Any], file: _File) -> Sequence[Any]:
     """The values; of FunASR's sentences saved without what is around them the names of times say milliseconds."""
     if file.options.start_column or file.options.end_column or not (found := bare_sentences(values)):
         return values
-    file.options.note_once(milliseconds_note(file.path))
+    file.options.note_once(MILLISECONDS.of(file.path))
     return found
 
 

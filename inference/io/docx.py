@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from zhenyan.inference.errors import InputError, MissingExtra
 from zhenyan.inference.io.documents import stream_name
 from zhenyan.inference.io.items import Item, Options, Reject
+from zhenyan.inference.io.note_kinds import COMMENTS
 from zhenyan.inference.io.opening import OLE, open_seekable
 from zhenyan.inference.io.transcripts import Line, running_text
 from zhenyan.inference.io.word_tables import timed_rows
@@ -31,7 +32,6 @@ _LEFT_OUT = ("mc:Fallback", "w:moveFrom", "w:rt")
 _WORDS = ("w:t", "w:br", "w:cr", "w:tab", "w:ptab", "w:noBreakHyphen")
 _NOTES, _AROUND = ("footnote", "endnote"), ("header", "footer")  # of a part each note, and a part, is one place
 _PAGE = re.compile(r"(?:[\W\d_]|[第共总總页頁]|page|of)*", re.IGNORECASE)  # a header that only counts pages
-_COMMENTS = "its comments aren't read, for they are its editors'; what is to be scored there belongs in its text"
 
 
 def read_docx(path: str, options: Options) -> Iterator[Item | Reject]:
@@ -61,7 +61,7 @@ def read_docx(path: str, options: Options) -> Iterator[Item | Reject]:
         except broken as error:
             raise InputError(f"{path}: not a readable .docx ({error}); get it again, or save it as .txt") from None
     if commented:
-        options.notes.append(f"{path}: {_COMMENTS}")
+        options.notes.append(COMMENTS.of(path))
     yield from running_text(lines, path, stream_name(path), options)
     yield from tables
     for place, text in beside:

@@ -14,39 +14,41 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from zhenyan.inference.io.names import shown
+from zhenyan.inference.io.note_kinds import LEFT_OUT
+from zhenyan.inference.io.notes import Note, Words
 
 _ENDING = re.compile(r"\.[a-z0-9]{1,8}$")
 _OF_SYSTEMS = ("desktop.ini", "thumbs.db")
 _LINKED, _BROKEN, _OTHER, _CHAINED = "linked folder", "broken link", "other file", "::-name"
 _KINDS = 8  # of endings that a note names one by one
 _MORE, _NAMES = 12, 3  # other endings, and names of files without one, that it lists behind these
+_DOCUMENTS = Words("save documents as .txt", "请将文档另存为 .txt")
+_WORKBOOKS = Words("save .xlsm, .xlsb, .ods and .et as .xlsx", "请将 .xlsm、.xlsb、.ods、.et 另存为 .xlsx")
+_ARCHIVES = Words("unpack archives", "请先解压压缩包")
+_ANNOTATED = Words("export .eaf and .TextGrid as .srt", "请将 .eaf、.TextGrid 导出为 .srt")
 REMEDIES = {
-    ".zip": "read a zip by zip://::FILE.zip",
-    ".xls": "save .xls as .xlsx",
-    ".xlsm": "save .xlsm, .xlsb, .ods and .et as .xlsx",
-    ".xlsb": "save .xlsm, .xlsb, .ods and .et as .xlsx",
-    ".ods": "save .xlsm, .xlsb, .ods and .et as .xlsx",
-    ".et": "save .xlsm, .xlsb, .ods and .et as .xlsx",
-    ".ndjson": "rename .ndjson to .jsonl",
-    ".sbv": "convert .sbv to .srt in a subtitle editor",
-    ".doc": "save documents as .txt",
-    ".rtf": "save documents as .txt",
-    ".wps": "save documents as .txt",
-    ".pdf": "save documents as .txt",
-    ".md": "rename .md to .txt",
-    ".lrc": "convert .lrc to .srt in a subtitle editor, or rename it to .txt",
-    ".ssa": "rename .ssa to .ass",
-    ".textgrid": "export .eaf and .TextGrid as .srt",
-    ".eaf": "export .eaf and .TextGrid as .srt",
-    ".xml": "convert .xml (弹幕) to .ass or .csv",
-    ".rar": "unpack archives",
-    ".7z": "unpack archives",
-    ".tgz": "unpack archives",
-    ".tar": "unpack archives",
-    _LINKED: "name linked folders themselves",
-    _CHAINED: "rename what has :: in its name",
+    ".zip": Words("read a zip by zip://::FILE.zip", "zip 压缩包请以 zip://::FILE.zip 读取"),
+    ".xls": Words("save .xls as .xlsx", "请将 .xls 另存为 .xlsx"),
+    **dict.fromkeys((".xlsm", ".xlsb", ".ods", ".et"), _WORKBOOKS),
+    ".ndjson": Words("rename .ndjson to .jsonl", "请将 .ndjson 改名为 .jsonl"),
+    ".sbv": Words("convert .sbv to .srt in a subtitle editor", "请用字幕软件将 .sbv 转为 .srt"),
+    **dict.fromkeys((".doc", ".rtf", ".wps", ".pdf"), _DOCUMENTS),
+    ".md": Words("rename .md to .txt", "请将 .md 改名为 .txt"),
+    ".lrc": Words(
+        "convert .lrc to .srt in a subtitle editor, or rename it to .txt",
+        "请用字幕软件将 .lrc 转为 .srt，或改名为 .txt",
+    ),
+    ".ssa": Words("rename .ssa to .ass", "请将 .ssa 改名为 .ass"),
+    ".textgrid": _ANNOTATED,
+    ".eaf": _ANNOTATED,
+    ".xml": Words("convert .xml (弹幕) to .ass or .csv", "请将 .xml（弹幕）转为 .ass 或 .csv"),
+    **dict.fromkeys((".rar", ".7z", ".tgz", ".tar"), _ARCHIVES),
+    _LINKED: Words("name linked folders themselves", "链接的文件夹请直接指定"),
+    _CHAINED: Words("rename what has :: in its name", "名称中含 :: 的请改名"),
 }
-_IN_ARCHIVE = {".zip": "unpack a zip that lies in an archive first"}  # zip://::FILE.zip names none there
+# zip://::FILE.zip names none there
+_IN_ARCHIVE = {".zip": Words("unpack a zip that lies in an archive first", "压缩包中的 zip 请先解压")}
+_CHINESE = {_LINKED: "个链接的文件夹", _BROKEN: "个失效的链接", _OTHER: "个其他文件", _CHAINED: "个名称含 :: 的文件"}
 
 IsReadable = Callable[[str], bool]
 
@@ -70,27 +72,35 @@ class Found:
         """The files in order; a folder that can't be listed is an input that can't be read."""
         return sorted({*self.files, *self.unlisted})
 
-    def left_out(self, in_archive: bool = False) -> str:
-        """What isn't read and how it could be, in words, first the kinds that could; empty when there is nothing."""
+    def left_out(self, place: str, in_archive: bool = False) -> list[Note]:
+        """A note of what isn't read and how it could be, first the kinds that could; none when there is nothing."""
         known = REMEDIES | (_IN_ARCHIVE if in_archive else {})
         named = [(kind, count) for kind, count in self.left.most_common() if kind != _OTHER]
         named.sort(key=lambda one: one[0] not in REMEDIES)
-        words = [f"{count:,} {kind}{_plural(kind, count)}" for kind, count in named[:_KINDS]]
+        words = [_counted(kind, count) for kind, count in named[:_KINDS]]
         if more := sum(count for _, count in named[_KINDS:]) + self.left[_OTHER]:
-            words.append(f"{more:,} {_OTHER}{_plural(_OTHER, more)} ({self._others(named[_KINDS:])})")
-        remedies = "; ".join(dict.fromkeys(known[kind] for kind, _ in named if kind in known))
-        return f"left out {', '.join(words)}" + (f"; {remedies}" if remedies else "") if words else ""
+            (english, chinese), others = _counted(_OTHER, more), self._others(named[_KINDS:])
+            words.append(Words(f"{english} ({others})", f"{chinese}（{others}）"))
+        remedies = list(dict.fromkeys(known[kind] for kind, _ in named if kind in known))
+        what = _joined(words, Words(", ", "、"))
+        return [LEFT_OUT.of(place, what=what, remedies=_joined(remedies, Words("; ", "；")))] if words else []
 
     def _others(self, endings: Sequence[tuple[str, int]]) -> str:
         """Which files stand behind the endings that are named one by one: more endings, and the first names."""
         first = sorted(endings[:_MORE], key=lambda one: (-one[1], one[0]))
-        words = [f"{count:,} {kind}{_plural(kind, count)}" for kind, count in first] + sorted(self.nameless)
+        words = [_counted(kind, count).english for kind, count in first] + sorted(self.nameless)
         unsaid = len(endings) > _MORE or self.left[_OTHER] > len(self.nameless)
         return ", ".join(words) + " …" * unsaid
 
 
-def _plural(kind: str, count: int) -> str:
-    return "s" if count > 1 and not kind.startswith(".") else ""
+def _counted(kind: str, count: int) -> Words:
+    plural = "s" if count > 1 and not kind.startswith(".") else ""
+    return Words(f"{count:,} {kind}{plural}", f"{count:,} {_CHINESE.get(kind, f'个 {kind} 文件')}")
+
+
+def _joined(words: Sequence[Words], between: Words) -> Words:
+    english, chinese = (between[language].join(one[language] for one in words) for language in range(len(between)))
+    return Words(english, chinese)
 
 
 @dataclass(frozen=True)

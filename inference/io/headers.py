@@ -15,11 +15,12 @@ from zhenyan.inference.io.items import (
     Options,
     plain_name,
 )
+from zhenyan.inference.io.note_kinds import HEADER_BELOW, HEADER_BELOW_GROUPS
+from zhenyan.inference.io.notes import Kind, Note, Words, chinese_place
 
 HEADER_ROWS = 6  # the first rows of a table, of which one may be its header
 _TEXTS = frozenset(map(plain_name, TEXT_COLUMNS))
 _KNOWN = _TEXTS.union(map(plain_name, (*START_COLUMNS, *END_COLUMNS, *STREAM_COLUMNS, *HOST_COLUMNS, *DAY_COLUMNS)))
-_GROUPS = "the row above it names groups of columns"
 
 
 def find_header(
@@ -36,13 +37,11 @@ def find_header(
     width = max(len(names), len(below))
     above, below = ([*cells, *[""] * (width - len(cells))] for cells in (names, below))
     if lower := lower_header(above, below, options):
-        options.notes.append(_note(path, f"{unit} {number}", _GROUPS))
+        options.notes.append(_note(HEADER_BELOW_GROUPS, path, f"{unit} {number}"))
         return lower, at + 2
     if at:
         groups = options.text_column is None and any(_known(_names(cells), _TEXTS) for _, cells in first[:at])
-        options.notes.append(
-            _note(path, f"{unit} {first[at][0]}", _GROUPS if groups else "no row above it names a text")
-        )
+        options.notes.append(_note(HEADER_BELOW_GROUPS if groups else HEADER_BELOW, path, f"{unit} {first[at][0]}"))
     return names, at + 1
 
 
@@ -77,8 +76,8 @@ def lower_header(above: Sequence[str], below: Sequence[Any], options: Options) -
     return [name or group for name, group in pairs] if spans or _known(names, _KNOWN) > 1 else None
 
 
-def _note(path: str, place: str, why: str) -> str:
-    return f"{path}: the header is read from {place}, for {why}"
+def _note(kind: Kind, path: str, row: str) -> Note:
+    return kind.of(path, row=Words(row, chinese_place(row)))
 
 
 def _names(cells: Sequence[Any]) -> list[str]:

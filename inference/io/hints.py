@@ -18,6 +18,8 @@ from zhenyan.inference.io.items import (
     note_others,
     plain_name,
 )
+from zhenyan.inference.io.note_kinds import HOURS_AND_MINUTES, MINUTES, NO_ROOM, UNDATED
+from zhenyan.inference.io.notes import Words
 from zhenyan.inference.io.times import begun, on_day
 from zhenyan.inference.io.unread import CHINESE, is_line, note_unread, texts_in, unread_in
 
@@ -26,6 +28,11 @@ _TEXTS, _TITLES = frozenset(map(plain_name, TEXT_COLUMNS)), frozenset(map(plain_
 _SHORT_TIME = re.compile(r"(\d{1,3}):[0-5]\d")
 _HOURS = 24  # of a day
 _ROOMLIKE = re.compile("房|直播间|店|主播|达人|账号|频道|room|channel|shop|account")
+
+
+def _minutes(time: str) -> Words:
+    minutes, seconds = map(int, time.split(":"))
+    return Words(f"{minutes} min {seconds} s", f" {minutes} 分 {seconds} 秒")
 
 
 class Hints:
@@ -64,27 +71,23 @@ class Hints:
             others = dict.fromkeys((*self._lines[text], *longer))
             note_others(text, [name for name in others if plain_name(name) not in _TEXTS], self._options, self._path)
         if self._short:
-            minutes, second = self._short.split(":")
-            self._options.notes.append(
-                f"{self._path}: column {self._columns.start}: {self._short}, as all its values are written, is read as "
-                f"{int(minutes)} min {int(second)} s; such rows need seconds too, as h:mm:ss, where hours are meant"
-            )
+            column, read = self._columns.start or "", _minutes(self._short)
+            self._options.notes.append(MINUTES.of(self._path, column=column, hour=self._short, read=read))
         self._tell_beside()
 
     def _tell_beside(self) -> None:
+        column = self._columns.day or ""
         if self._undated:
             hour, day = self._no_day
-            minutes, second = hour.split(":")
+            said = Words(day or "(blank)", f"“{day}”" if day else "空白")
             self._options.notes.append(
-                f"{self._path}: column {self._columns.day}: {day or '(blank)'} is no date that can be read, so {hour} beside it is read as "
-                f"{int(minutes)} min {int(second)} s ({self._undated:,} such rows); write dates as 2026-11-27 where hours are meant"
+                UNDATED.of(self._path, column=column, day=said, hour=hour, read=_minutes(hour), count=self._undated)
             )
         if len(self._beside) > 1:
             self._options.notes.append(
-                f"{self._path}: column {self._columns.start}: times that no day has, such as {self._no_hour} "
-                f"({self._beside['minutes']:,} of them), are read as minutes and seconds, others ({self._beside['hours']:,}) as hours "
-                f"and minutes of the date in {self._columns.day}; rename {self._columns.day} if all are times of a recording, "
-                "else write hours as 0:00 to 23:59"
+                HOURS_AND_MINUTES.of(
+                    self._path, column=self._columns.start or "", hour=self._no_hour, day=column, **self._beside
+                )
             )
 
     def _note_room(self, names: Sequence[str]) -> None:
@@ -92,9 +95,7 @@ class Hints:
         others = (name for name in names if name not in self._columns.own.values())
         like = next((name for name in others if _ROOMLIKE.search(plain_name(name))), None)
         if like and self._columns.start and self._columns.stream is None:
-            self._options.notes.append(
-                f"{self._path}: no column is read as the room; where {like} names it, add --stream-column {like}"
-            )
+            self._options.notes.append(NO_ROOM.of(self._path, column=like))
 
     def _see_time(self, value: Any) -> None:
         """One that begins at minute 0, or is over the hours of a day, is of a recording."""

@@ -10,6 +10,8 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.note_kinds import OTHER_TEXTS
+from zhenyan.inference.io.notes import Note
 from zhenyan.inference.io.times import (
     FIRST_DATE,
     begun,
@@ -130,12 +132,12 @@ class Options:
     stream_column: str | None = None
     encoding: str | None = None
     split: bool | None = None
-    notes: list[str] = field(default_factory=list, compare=False)  # what readers want said (encodings)
+    notes: list[Note] = field(default_factory=list, compare=False)  # what readers want said
     meter: Meter = field(default_factory=Meter, compare=False)
     damage: Damage | None = field(default=None, compare=False)  # of the file that is being read
     unread: set[str] = field(default_factory=set, compare=False)  # fields of that file which `notes` name as not read
 
-    def note_once(self, note: str) -> None:
+    def note_once(self, note: Note) -> None:
         """Have a note said, unless it is already."""
         if note not in self.notes:
             self.notes.append(note)
@@ -235,9 +237,7 @@ def note_others(text: str, known: Iterable[str], options: Options, path: str) ->
     """Say once which columns that could be the text aren't read as it."""
     if others := [name for name in known if name != text]:
         options.unread.update(others)
-        options.note_once(
-            f"{path}: the text is read from {text}, not from {', '.join(others)}; name another with --text-column"
-        )
+        options.note_once(OTHER_TEXTS.of(path, text=text, others=others))
 
 
 def table_columns(names: Sequence[str], options: Options, path: str) -> tuple[list[str], Columns]:

@@ -16,6 +16,8 @@ from typing import Any, BinaryIO, TextIO, cast
 from zhenyan.inference.errors import InputError, Unavailable
 from zhenyan.inference.io.items import Damage, Meter, Options
 from zhenyan.inference.io.names import local_file, real_path
+from zhenyan.inference.io.note_kinds import READ_AS, READ_AS_ASKED
+from zhenyan.inference.io.notes import Words
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _ARCHIVES = ("zip", "tar", "libarchive")  # schemes whose filesystems are one file
@@ -36,7 +38,6 @@ _FEWEST = 8  # of them, below which a file might be either
 _USUAL_BIG5 = re.compile(rb"[\xa1-\xc6]")
 _USUAL_GB = re.compile(rb"[\xa1-\xa9\xb0-\xd7][\xa1-\xfe]|\xa8[\x40-\x95]")
 _MORE_USUAL = 0.35  # of all pairs: takes none of 140,000 lines of GB 18030 for Big5, and knows 99 of 100 lines of Big5
-_OR_NAME = "; name --encoding if that is wrong"
 _USUAL = ("utf-8", "utf-8-sig")
 LOST = "\ufffd"  # what stands for bytes that the encoding can't hold
 ZIP, OLE = b"PK\x03\x04", bytes.fromhex("d0cf11e0a1b11ae1")  # what begins .xlsx; .xls and encrypted workbooks
@@ -138,14 +139,14 @@ def is_in_archive(address: str) -> bool:
     return bool(archive) and member.partition("://")[0] in _ARCHIVES
 
 
-def repeated_members(system: Any, names: Iterable[str]) -> str:
-    """Says which of these members a zip holds more than once, for nobody can name but the last; empty for other systems."""
+def repeated_members(system: Any, names: Iterable[str]) -> Iterator[Words]:
+    """Says which of these members a zip holds more than once, for nobody can name but the last; none for other systems."""
     listed = system.zip.infolist() if hasattr(system, "zip") else ()
     known = set(names)
     counts = Counter(one.filename for one in listed if one.filename in known)
-    said = (f"{count} members are called {name}" for name, count in counts.items() if count > 1)
-    told = ", ".join(said)
-    return told and f"{told}, of which the last alone is read; unpack the others under other names"
+    for name, count in counts.items():
+        if count > 1:
+            yield Words(f"{count} members are called {name}", f"{count} 个文件同名 {name}")
 
 
 def inner_address(path: str) -> str:
@@ -316,7 +317,7 @@ def open_text(path: str, options: Options) -> Iterator[TextIO]:
         complete = len(sample) < _SAMPLE
         used = _past_mark(options.encoding, sample) if options.encoding else detect_encoding(sample, complete)
         if used not in _USUAL:
-            options.notes.append(f"{path}: read as {used}" + ("" if options.encoding else _OR_NAME))
+            options.notes.append((READ_AS_ASKED if options.encoding else READ_AS).of(path, encoding=used))
         checked = io.BufferedReader(_Checked(buffered, used, options.damage or Damage()))
         try:
             yield io.TextIOWrapper(checked, encoding=used, errors="replace", newline="")

@@ -18,6 +18,8 @@ from zhenyan.inference.io.bounds import LINE, too_long, within_memory
 from zhenyan.inference.io.folders import REMEDIES, in_folder, of_glob, of_listing
 from zhenyan.inference.io.items import TEXT_COLUMNS, Damage, Item, Options, Reject
 from zhenyan.inference.io.names import local_file, real_path, shown
+from zhenyan.inference.io.note_kinds import DAMAGED, EMPTY, LONG_ROWS, MEMBERS_OF_ONE_NAME, UNREAD_ENDS, UNREAD_TIMES
+from zhenyan.inference.io.notes import Note, Words, chinese_place
 from zhenyan.inference.io.opening import (
     COMPRESSIONS,
     LOST,
@@ -66,7 +68,7 @@ _BY_PROGRAMS = ("~$", ".~lock.", "._")
 __all__ = ["READERS", "Item", "Options", "Reject", "read_items", "resolve_inputs"]
 
 
-def resolve_inputs(inputs: Sequence[str | PathLike[str]], notes: list[str] | None = None) -> list[str]:
+def resolve_inputs(inputs: Sequence[str | PathLike[str]], notes: list[Note] | None = None) -> list[str]:
     """Files that the given files, folders (searched through), globs and addresses name, in a fixed order.
 
     A folder that can't be listed stands among them, so that whoever reads them says so. What a folder holds and no
@@ -80,16 +82,16 @@ def resolve_inputs(inputs: Sequence[str | PathLike[str]], notes: list[str] | Non
         if not found:
             raise InputError(
                 f"{shown(name)}: no such file, folder or glob with readable files "
-                f"({' '.join(READERS)}, also .gz .zst){left_out and f'; {left_out}'}"
+                f"({' '.join(READERS)}, also .gz .zst){''.join(f'; {note.text.english}' for note in left_out)}"
             )
-        if left_out and notes is not None:
-            notes.append(f"{shown(name)}: {left_out}")
+        if notes is not None:
+            notes += left_out
         files += map(shown, found)
     return list(dict.fromkeys(files))
 
 
-def _resolve(name: str) -> tuple[list[str], str]:
-    """What an input names, and what it holds that isn't read, in words."""
+def _resolve(name: str) -> tuple[list[str], list[Note]]:
+    """What an input names, and notes of what it holds that isn't read."""
     if not name.strip():
         raise InputError("an input's name is empty; name a file, a folder, a glob or an address")
     if name.startswith("file://"):
@@ -100,17 +102,17 @@ def _resolve(name: str) -> tuple[list[str], str]:
     try:
         if path.is_dir():
             found = in_folder(str(path), _is_readable)
-            return found.inputs(), found.left_out()
+            return found.inputs(), found.left_out(shown(name))
         if path.exists():
             _check_file(path, name)
             _check_ending(name)
-            return [name], ""
+            return [name], []
     except OSError as error:
         raise InputError(f"{shown(name)}: {error.strerror or error}") from None
-    return of_glob(name, _is_readable).inputs(), ""
+    return of_glob(name, _is_readable).inputs(), []
 
 
-def _resolve_remote(name: str) -> tuple[list[str], str]:
+def _resolve_remote(name: str) -> tuple[list[str], list[Note]]:
     """As `_resolve`; of a glob nothing is left out, as on this machine."""
     if _PASSWORD.search(name):  # addresses stand in manifests, findings and evidence files
         raise InputError(
@@ -130,9 +132,9 @@ def _resolve_remote(name: str) -> tuple[list[str], str]:
     except Exception as error:  # every filesystem has errors of its own
         raise InputError(f"{name}: {_cause(error)}; check the address and what it names") from None
     found = of_listing(paths, path, _is_readable)
-    left_out = "" if is_glob else found.left_out(is_in_archive(name))
-    unread = filter(None, (left_out, repeated_members(system, found.files)))
-    return sorted(_address(name, path, p) for p in found.files), "; ".join(unread)
+    notes = [] if is_glob else found.left_out(shown(name), is_in_archive(name))
+    notes += [MEMBERS_OF_ONE_NAME.of(shown(name), members=said) for said in repeated_members(system, found.files)]
+    return sorted(_address(name, path, p) for p in found.files), notes
 
 
 def _cause(error: Exception) -> str:
@@ -172,7 +174,7 @@ def _check_file(path: Path, name: str) -> None:
 def _check_ending(name: str) -> None:
     if plain_suffix(name) not in READERS:
         ending = plain_suffix(name)
-        other = f"; {REMEDIES[ending]}" if ending in REMEDIES else ""
+        other = f"; {REMEDIES[ending].english}" if ending in REMEDIES else ""
         raise InputError(
             f"{name}: ending {ending or '(none)'!r} is not known; "
             f"readable are {' '.join(READERS)}, each also with {' or '.join(COMPRESSIONS)}{other}"
@@ -199,20 +201,21 @@ class _Times:
 
     given: Counter[str] = field(default_factory=Counter)
     unread: Counter[tuple[str, str]] = field(default_factory=Counter)
-    first: dict[tuple[str, str], str] = field(default_factory=dict)
+    first: dict[tuple[str, str], Words] = field(default_factory=dict)
 
     def add(self, item: Item) -> None:
         self.given.update(_TIMES & item.record.keys())
         for one in item.untimed:
             self.given[one.name] += 1
             self.unread[one[:2]] += 1
-            self.first.setdefault(one[:2], f"{item.place} {one.value!r}")
+            told = Words(f"{item.place} {one.value!r}", f"{chinese_place(item.place)}“{one.value}”")
+            self.first.setdefault(one[:2], told)
 
-    def notes(self) -> Iterator[str]:
+    def notes(self, path: str) -> Iterator[Note]:
         for (name, column), count in self.unread.items():
-            early = " or lie before their start" if name == "end" else ""
-            told = f"{count:,} of {self.given[name]:,} values aren't times{early}, e.g. {self.first[name, column]}"
-            yield f"column {column}: {told}; such rows are scored without that time"
+            kind = UNREAD_ENDS if name == "end" else UNREAD_TIMES
+            first = self.first[name, column]
+            yield kind.of(path, column=column, count=count, given=self.given[name], first=first)
 
 
 def _noted(items: Iterable[Item | Reject], path: str, options: Options) -> Iterator[Item | Reject]:
@@ -223,8 +226,7 @@ def _noted(items: Iterable[Item | Reject], path: str, options: Options) -> Itera
         if isinstance(item, Item):
             times.add(item)
         yield item
-    said = ["no rows in it: nothing of it is scored"] if empty else times.notes()
-    options.notes.extend(f"{path}: {note}" for note in said)
+    options.notes.extend([EMPTY.of(path)] if empty else times.notes(path))
 
 
 def _unpacked(items: Iterable[Item | Reject]) -> Iterator[Item | Reject]:
@@ -259,11 +261,7 @@ def _in_seconds(items: Iterator[Item | Reject], path: str, options: Options) -> 
             long += item.record["end"] - item.record["start"] > max(_LONG, _SILENCE + len(item.text))
         yield item
     if 2 * long > timed:
-        options.notes.append(
-            f"{path}: its times look like milliseconds: most rows last over {_LONG // 60} minutes and have few words; "
-            "times are read as seconds, and lines with a pause between them not read together: call their columns start_ms "
-            "and end_ms, or divide them by 1,000"
-        )
+        options.notes.append(LONG_ROWS.of(path, minutes=str(_LONG // 60)))
 
 
 def _undamaged(items: Iterator[Item | Reject], path: str, options: Options, damage: Damage) -> Iterator[Item | Reject]:
@@ -272,16 +270,12 @@ def _undamaged(items: Iterator[Item | Reject], path: str, options: Options, dama
     for item in items:
         if damage.encoding and LOST in str(vars(item)):
             if not noted:
-                options.notes.append(_damage_note(path, damage, item.place))
+                where = Words(item.place, chinese_place(item.place))
+                options.notes.append(DAMAGED.of(path, encoding=damage.encoding, where=where))
                 noted = True
             if isinstance(item, Item) and LOST in item.text:
                 reason = f"the text has bytes that are not {damage.encoding}; save the file in one encoding"
                 item = Reject(item.place, reason, item.text[:80])
         yield item
     if damage.encoding and not noted:
-        options.notes.append(_damage_note(path, damage, "a part"))
-
-
-def _damage_note(path: str, damage: Damage, place: str) -> str:
-    remedy = "save the file in one encoding, or name --encoding if that is wrong"
-    return f"{path}: read as {damage.encoding}, of which {place} has damaged bytes; {remedy}"
+        options.notes.append(DAMAGED.of(path, encoding=damage.encoding, where=Words("a part", "一部分")))

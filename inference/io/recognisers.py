@@ -280,14 +280,6 @@ def _is_whole(time: Any) -> bool:
     return (digits := str(time)).isdecimal() and len(digits) < 16  # a longer one is no time
 
 
-def milliseconds_note(path: str) -> str:
-    """What is said where times were found to be milliseconds."""
-    told = "start and end are whole numbers, too far apart for seconds"
-    return (
-        f"{path}: {told}, and read as milliseconds; if they are seconds, name them with --start-column and --end-column"
-    )
-
-
 def result_lines(record: Record) -> list[Record]:
     """Tencent's segments where it gives no ResultDetail: lines "[0:1.020,0:2.380]  ..." of Result."""
     result = record.get("Result")

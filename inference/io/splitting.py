@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from zhenyan.inference.io.items import Item, Options, Reject, recording_of
+from zhenyan.inference.io.note_kinds import CUT_SPEECH
 from zhenyan.inference.io.utterances import MAX_CHARS, Span, split_utterances
 
 _TAG = re.compile(r"<\|[^|>]*\|>")  # what SenseVoice and Whisper write about the sound: <|zh|><|NEUTRAL|>
@@ -30,9 +31,7 @@ def split_items(items: Iterable[Item | Reject], path: str, options: Options, asr
         else:
             yield item
     if cut and options.split is None:
-        options.notes.append(
-            f"{path}: {cut:,} rows of running speech are cut into utterances, a row each; --no-split keeps them whole"
-        )
+        options.notes.append(CUT_SPEECH.of(path, count=cut))
 
 
 def _without_tags(item: Item | Reject) -> Item | Reject:

@@ -16,8 +16,9 @@ from zhenyan.inference.io.bounds import COLUMNS, LINE, LongLine, beginning, line
 from zhenyan.inference.io.headers import HEADER_ROWS, find_header
 from zhenyan.inference.io.hints import Hints, LineHints
 from zhenyan.inference.io.items import Columns, Item, Options, Reject, find_columns, make_item, table_columns
+from zhenyan.inference.io.note_kinds import MILLISECONDS
 from zhenyan.inference.io.opening import LOST, open_text, plain_suffix, read_as
-from zhenyan.inference.io.recognisers import IN_MILLISECONDS, are_milliseconds, milliseconds_note
+from zhenyan.inference.io.recognisers import IN_MILLISECONDS, are_milliseconds
 from zhenyan.inference.json_objects import RepeatedKey, distinct
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
@@ -161,7 +162,7 @@ def _with_units(rows: Iterator[Record], options: Options, path: str) -> tuple[li
     fields = [row[1] for row in first if isinstance(row, tuple) and len(row[1]) == len(_WHISPERS)]
     if not are_milliseconds([(start, end, text) for start, end, text in fields]):
         return _WHISPERS, rows
-    options.notes.append(milliseconds_note(path))
+    options.notes.append(MILLISECONDS.of(path))
     return [IN_MILLISECONDS.get(name, name) for name in _WHISPERS], rows
 
 

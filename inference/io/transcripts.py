@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from zhenyan.inference.io.bounds import beginning
 from zhenyan.inference.io.items import Item, Options
+from zhenyan.inference.io.note_kinds import BEFORE_FIRST_TIME
+from zhenyan.inference.io.notes import Words, chinese_place
 from zhenyan.inference.io.times import FIRST_DATE, seconds
 
 _LOOKED_AT, _SAMPLE_CHARS = 200, 1 << 18  # lines, and characters of them, that tell the layout
@@ -213,11 +215,10 @@ def _timed(lines: Iterable[Line], layout: Layout, path: str, options: Options) -
     groups = _groups(lines, layout)
     _, head = next(groups)  # a layout has a time
     if head:
-        lines_of = "1 line" if len(head) == 1 else f"{len(head):,} lines"
-        options.notes.append(
-            f"{path}: before the first time: {lines_of}, from {head[0][0]} {head[0][1][:40]!r} on; not scored, as a title "
-            "or a summary: what is to be scored there belongs in a file of its own"
-        )
+        (place, text), count = head[0], len(head)
+        lines_of = Words("1 line" if count == 1 else f"{count:,} lines", f" {count:,} 行")
+        first = Words(f"{place} {text[:40]!r}", f"{chinese_place(place)}“{text[:40]}”")
+        options.notes.append(BEFORE_FIRST_TIME.of(path, lines=lines_of, first=first))
     for (mark, said), (after, _) in pairwise(chain(groups, [(None, [])])):
         if mark and said:
             yield from _rows(mark, said, _until(mark, said, after))

@@ -8,6 +8,8 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 
 from zhenyan.inference.io.items import HOST_COLUMNS, MEDIA, TITLE_COLUMNS, Item, Options, Reject, plain_name
+from zhenyan.inference.io.note_kinds import OTHER_FIELDS
+from zhenyan.inference.io.notes import Words
 from zhenyan.inference.io.recognisers import form_of, is_word, nameless_form, unpacked
 from zhenyan.inference.json_objects import RepeatedKey
 from zhenyan.inference.normalise import letters
@@ -104,8 +106,9 @@ def _grams(text: str) -> set[str]:
 def note_unread(names: Sequence[str], options: Options, path: str) -> None:
     """Say which fields of a JSON file hold Chinese texts that no row is read from; not those that other notes name."""
     if left := [name for name in names if name not in options.unread]:
-        more = f" and {len(left) - _LISTED:,} more" if len(left) > _LISTED else ""
-        listed = ", ".join(left[:_LISTED]) + more
-        options.note_once(
-            f"{path}: the text is read from other fields, not from {listed}; name another with --text-column"
+        first, more = left[:_LISTED], len(left) - _LISTED
+        listed = Words(
+            ", ".join(first) + (f" and {more:,} more" if more > 0 else ""),
+            "、".join(first) + (f"等 {len(left):,} 个字段" if more > 0 else ""),
         )
+        options.note_once(OTHER_FIELDS.of(path, names=listed))

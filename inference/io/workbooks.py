@@ -18,6 +18,8 @@ from zhenyan.inference.io.bounds import ROWS
 from zhenyan.inference.io.headers import HEADER_ROWS, find_header, header_at
 from zhenyan.inference.io.hints import Hints
 from zhenyan.inference.io.items import Columns, Item, Options, Reject, make_item, table_columns
+from zhenyan.inference.io.note_kinds import NO_SHEET, SHEET
+from zhenyan.inference.io.notes import Words
 from zhenyan.inference.io.opening import OLE, ZIP, open_seekable
 
 _LOOKED_AT = 100  # rows of a sheet that isn't read, to tell whether it holds anything
@@ -79,8 +81,9 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
     sheet = _chosen(book.worksheets, options)
     others = [other for other in book.worksheets if other is not sheet and next(_rows(other, _LOOKED_AT), None)]
     if others:
-        read = f"sheet {sheet.title}" if sheet else "no sheet"
-        options.notes.append(f"{path}: read {read}; not read: {_titles(others)}")
+        left = _titles(others)
+        note = SHEET.of(path, sheet=sheet.title, others=left) if sheet else NO_SHEET.of(path, others=left)
+        options.notes.append(note)
     if sheet is None:
         return
     rows = _rows(sheet)
@@ -156,11 +159,14 @@ def _columns(header: Sequence[str], options: Options, path: str, others: Sequenc
             if shown
             else "show the one to be read, hide this one"
         )
-        raise InputError(f"{error}; other sheets: {_titles(others)} - {remedy}") from None
+        raise InputError(f"{error}; other sheets: {_titles(others).english} - {remedy}") from None
 
 
-def _titles(sheets: Sequence[Any]) -> str:
-    return ", ".join(f"{s.title}{'' if s.sheet_state == 'visible' else ' (hidden)'}" for s in sheets)
+def _titles(sheets: Sequence[Any]) -> Words:
+    hidden = {False: Words("", ""), True: Words(" (hidden)", "（隐藏）")}
+    named = [(sheet.title, hidden[sheet.sheet_state != "visible"]) for sheet in sheets]
+    english, chinese = (", ".join(t + h.english for t, h in named), "、".join(t + h.chinese for t, h in named))
+    return Words(english, chinese)
 
 
 def _check_size(raw: BinaryIO, path: str) -> None:

@@ -18,6 +18,8 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.bounds import COLUMNS
 from zhenyan.inference.io.jsonlines import dump_line, replacing
 from zhenyan.inference.io.names import is_text, shown
+from zhenyan.inference.io.note_kinds import CUT_CELL
+from zhenyan.inference.io.notes import Note, Words
 from zhenyan.inference.io.opening import LOST
 
 _PARQUET_ROWS = 1024  # converted at once: rows of Python take ten times the memory of Arrow's
@@ -40,7 +42,7 @@ _TOO_LONG = f"XLSX table: a sheet holds {_XLSX_ROWS:,} rows and this table has m
 
 Row = Mapping[str, Any]
 Rows = Callable[[], Iterable[Row]]  # a new iterator over all rows each time
-Writer = Callable[[Path, Rows, Rows], list[str] | None]  # rows, and others that have all of their fields
+Writer = Callable[[Path, Rows, Rows], list[Words] | None]  # rows, and others that have all of their fields
 
 
 def flat(row: Row) -> dict[str, Any]:
@@ -182,21 +184,21 @@ def _arrow_schema(rows: Iterable[Row]) -> Any:
     return pa.schema([(key, fixed.get(key) or _arrow_type(seen)) for key, seen in kinds.items()])
 
 
-def _write_xlsx(path: Path, rows: Rows, shapes: Rows) -> list[str]:
+def _write_xlsx(path: Path, rows: Rows, shapes: Rows) -> list[Words]:
     return _write_xlsx_columns(path, rows, _columns(shapes()))
 
 
-def _write_xlsx_columns(path: Path, rows: Rows, names: Sequence[str], widths: Sequence[int] = ()) -> list[str]:
-    """Notes of the texts that a cell can't hold whole. With `widths`, one for each column, the sheet is laid out to be read."""
+def _write_xlsx_columns(path: Path, rows: Rows, names: Sequence[str], widths: Sequence[int] = ()) -> list[Words]:
+    """The cells that can't hold their texts whole. With `widths`, one for each column, the sheet is laid out to be read."""
     import openpyxl
     from openpyxl.writer.excel import ExcelWriter
 
     book = openpyxl.Workbook(write_only=True)
-    notes = _fill_sheet(book.create_sheet("zhenyan"), rows, names, widths)
+    cut = _fill_sheet(book.create_sheet("zhenyan"), rows, names, widths)
     # Closed by us: one that openpyxl leaves open on a full disk prints a traceback when it is let go.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         ExcelWriter(book, archive).save()
-    return notes
+    return cut
 
 
 @contextlib.contextmanager
@@ -219,12 +221,12 @@ def _unwritten() -> tuple[type[Exception], ...]:
     return (OSError, SerialisationError)
 
 
-def _fill_sheet(sheet: Any, rows: Rows, names: Sequence[str], widths: Sequence[int]) -> list[str]:
+def _fill_sheet(sheet: Any, rows: Rows, names: Sequence[str], widths: Sequence[int]) -> list[Words]:
     if len(names) > COLUMNS:
         raise InputError(
             f"XLSX output: a sheet holds {COLUMNS:,} columns and these rows have {len(names):,} fields; write them as .jsonl or .parquet"
         )
-    notes: list[str] = []
+    cut: list[Words] = []
     cell = _laid_out(sheet, widths) if widths else _cell
     guarded = _in_temporary_folder()
     append, close = guarded(sheet.append), guarded(sheet.close)
@@ -236,14 +238,14 @@ def _fill_sheet(sheet: Any, rows: Rows, names: Sequence[str], widths: Sequence[i
             if number > _XLSX_ROWS:
                 raise InputError(_TOO_LONG if widths else _TOO_MANY)
             append([cell(record.get(name)) for name in names])
-            notes += [
-                f"row {number + 1}, column {name}: text cut after {_XLSX_CHARS:,} characters, what a cell of XLSX holds"
+            cut += [
+                Words(f"row {number + 1}, column {name}", f"第{number + 1}行“{name}”列")
                 for name, value in record.items()
                 if isinstance(value, str) and len(value) > _XLSX_CHARS
             ]
         if widths:  # it stands behind the rows, and has to name the last
             sheet.auto_filter.ref = f"A1:{_letter(len(names))}{number + 1}"
-    return notes
+    return cut
 
 
 def _laid_out(sheet: Any, widths: Sequence[int]) -> Callable[[Any], Any]:
@@ -312,7 +314,7 @@ def check_table(path: Path) -> None:
         raise InputError(f"{path}: ending {path.suffix!r} is no table's; name it {' or '.join(TABLES)}")
 
 
-def write_table(path: Path, columns: Mapping[str, int], rows: Iterable[Row]) -> list[str]:
+def write_table(path: Path, columns: Mapping[str, int], rows: Iterable[Row]) -> list[Note]:
     """Write rows whose columns are known as .csv or .xlsx, in one pass over them, atomically.
 
     `columns`: their names in order, each with its width in a workbook, in characters. A workbook has a frozen header, a
@@ -323,11 +325,10 @@ def write_table(path: Path, columns: Mapping[str, int], rows: Iterable[Row]) -> 
         if path.suffix.lower() == ".csv":
             _write_csv_columns(part, lambda: rows, list(columns))
             return []
-        notes = _write_xlsx_columns(part, lambda: rows, list(columns), list(columns.values()))
-        return [f"{path} {note}" for note in notes]
+        return _cut(path, _write_xlsx_columns(part, lambda: rows, list(columns), list(columns.values())))
 
 
-def write_output(path: Path, rows: Rows, labels: Sequence[str] = ()) -> list[str]:
+def write_output(path: Path, rows: Rows, labels: Sequence[str] = ()) -> list[Note]:
     """Write all rows (`rows()` gives a new iterator over them each time) in the format of the ending, atomically.
 
     `labels`: those of the scores' columns where there is no row.
@@ -336,6 +337,10 @@ def write_output(path: Path, rows: Rows, labels: Sequence[str] = ()) -> list[str
     """
     check_output(path)
     with replacing(path) as part:
-        return [
-            f"{path} {note}" for note in WRITERS[path.suffix.lower()](part, rows, lambda: _or_one(rows(), labels)) or ()
-        ]
+        return _cut(path, WRITERS[path.suffix.lower()](part, rows, lambda: _or_one(rows(), labels)) or ())
+
+
+def _cut(path: Path, cells: Iterable[Words]) -> list[Note]:
+    """Notes of texts that a cell couldn't hold whole."""
+    limit = f"{_XLSX_CHARS:,}"
+    return [CUT_CELL.of(Words(f"{path} {cell.english}", f"{path} {cell.chinese}"), limit=limit) for cell in cells]

@@ -18,6 +18,7 @@ from markupsafe import Markup, escape
 from zhenyan.inference.bundle import Bundle
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import write_atomic
+from zhenyan.inference.io.notes import chinese_place
 from zhenyan.inference.io.times import clock as time_text
 from zhenyan.inference.law import citation, penalty, section
 from zhenyan.inference.runs.store import RunFolder
@@ -38,11 +39,6 @@ RESPONSIBLE = {
 _EMOJI_JOIN = re.compile(
     "(?<=[\ufe0f\u2600-\u27bf\U0001f000-\U0001faff])\u200d(?=[\u2600-\u27bf\U0001f000-\U0001faff])"
 )
-_PLACES = (
-    (r"footnote (\d+)", r"脚注\1"), (r"endnote (\d+)", r"尾注\1"), (r"header (\d+)", r"页眉\1"), (r"footer (\d+)", r"页脚\1"),
-    (r" utterance (\d+)", r"第\1句"), (r"(?:line|row) (\d+)", r"第\1行"), (r"table (\d+)", r"表\1"),
-    (r"(?:cue|segment|paragraph) (\d+)", r"第\1段"),
-)  # fmt: skip
 
 
 @dataclass
@@ -99,13 +95,6 @@ def _is_shown(character: str) -> bool:
 def clock(seconds: float | None) -> str:
     """Seconds as h:mm:ss or as a date; a dash for None."""
     return "–" if seconds is None else time_text(seconds)
-
-
-def chinese_place(place: str) -> str:
-    """A place inside a file, such as "line 3 utterance 2", in Chinese."""
-    for pattern, words in _PLACES:
-        place = re.sub(pattern, words, place)
-    return place
 
 
 def when(times: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
@@ -207,6 +196,13 @@ def write_report(folder: RunFolder, bundle: Bundle, path: Path) -> None:
         summary=folder.summary, inputs=folder.manifest["inputs"], streams=streams, timelines=timelines,
         findings=itertools.compress(folder.findings(), shown), shown=shown, hidden=hidden.most_common(),
         by_label=by_label.most_common(), most=max(by_label.values(), default=1),
-        most_notes=MAX_NOTES, folder=folder.path.name,
+        notes=_notes(folder.summary), most_notes=MAX_NOTES, folder=folder.path.name,
     )  # fmt: skip
     write_atomic(path, (chunk.encode("utf-8", "replace") for chunk in page))
+
+
+def _notes(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What readers noted, in Chinese and in English; runs of before notes were Chinese have these as they are."""
+    english = summary.get("notes", [])
+    chinese = summary.get("notes_zh", [])
+    return list(zip(chinese if len(chinese) == len(english) else english, english, strict=True))

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.bundle import Bundle, Label
+from zhenyan.inference.io.notes import Note, chinese_place
 from zhenyan.inference.io.writing import write_table
 from zhenyan.inference.law import citation
-from zhenyan.inference.report import chinese_place, when
+from zhenyan.inference.report import when
 from zhenyan.inference.runs.beside import check_own_table, note_own
 from zhenyan.inference.runs.store import RunFolder
 
@@ -41,7 +42,7 @@ def _near(finding: Mapping[str, Any]) -> str:
     )
 
 
-def write_findings(folder: RunFolder, bundle: Bundle, path: Path) -> list[str]:
+def write_findings(folder: RunFolder, bundle: Bundle, path: Path) -> list[Note]:
     """Write the findings of a finished run as a table, atomically; InputError as of `check_own_table`.
 
     Notes of what the format couldn't hold come back, each with its place.

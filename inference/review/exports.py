@@ -30,7 +30,7 @@ def write_export(database: Database, run: Run, kind: str, path: Path, labels: Se
         write_output(path, lambda: corpus_rows(run, reviewed(database, run), held))
         return [f"{held.given:,} rows", *filter(None, str(held).split("\n"))]
     if kind in ("csv", "xlsx"):
-        return write_table(path, TABLE, table_rows(run, reviewed(database, run), labels))
+        return list(map(str, write_table(path, TABLE, table_rows(run, reviewed(database, run), labels))))
     keep_configuration(beside(path))
     write_atomic(path, _json_list(tasks(run, reviewed(database, run))))
     write_atomic(beside(path), [project_configuration(labels)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from zhenyan.inference.bundle import Bundle, sha256
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.items import keep_aside
 from zhenyan.inference.io.jsonlines import dump_line, write_atomic
+from zhenyan.inference.io.note_kinds import READ_IN_PART
+from zhenyan.inference.io.notes import Note, Words, by_kind
 from zhenyan.inference.io.writing import write_output
 from zhenyan.inference.runs.findings import collect
-from zhenyan.inference.runs.notes import by_kind, note_lines
 from zhenyan.inference.runs.store import (
     FINDINGS,
     HIT,
@@ -43,7 +44,7 @@ def finish(
     output: Path,
     files: Sequence[str],
     counts: Mapping[str, int],
-    notes: Sequence[str],
+    notes: Sequence[Note],
 ) -> None:
     """Write everything that comes of the parts; the summary last, for it marks the run as finished.
 
@@ -52,28 +53,30 @@ def finish(
     labels: Counter[str] = Counter()
     try:
         write_atomic(folder.path / FINDINGS, collect(folder, bundle, labels))
-        more: list[str] = []
+        more: list[Note] = []
         write_atomic(folder.path / STREAMS, stream_lines(folder, more.append))
         write_atomic(folder.path / REJECTS, reject_lines(folder, files) if counts["rejects"] else ())
         more += _cut_notes(folder, files)
         (folder.path / SUMMARY).unlink(missing_ok=True)  # of an output that is gone; it would call the new one changed
         more += _write_rows(folder, output, files, bundle.label_ids)
-        notes = list(dict.fromkeys([*notes, *more]))
+        notes = list({note.words: note for note in (*notes, *more)}.values())  # each once
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{folder.path / 'parts'}: a part is damaged ({error}); score anew with --restart") from None
     if notes:
         write_atomic(folder.path / NOTES, note_lines(notes))
+    told = by_kind(notes)
     summary = {
         "rows": counts["rows"], "hits": counts["hits"], "rejects": counts["rejects"],
         "findings": _line_count(folder.path / FINDINGS),
         "labels": {label: labels[label] for label in sorted(labels)}, "streams": _verdicts(folder),
-        "notes": by_kind(notes, frozenset(files)), "noted": len(notes), "lost": _lost(folder),
+        "notes": [words.english for words in told], "notes_zh": [words.chinese for words in told], "noted": len(notes),
+        "lost": _lost(folder),
         "output_sha256": sha256(output),
     }  # fmt: skip
     write_atomic(folder.path / SUMMARY, [object_bytes(summary)])
 
 
-def _write_rows(folder: RunFolder, output: Path, files: Sequence[str], labels: Sequence[str]) -> list[str]:
+def _write_rows(folder: RunFolder, output: Path, files: Sequence[str], labels: Sequence[str]) -> list[Note]:
     """Write the output; returns what should be said of it."""
     if output.suffix.lower() != ".jsonl":
         return write_output(output, lambda: map(json.loads, output_lines(folder, files)), labels)
@@ -81,15 +84,23 @@ def _write_rows(folder: RunFolder, output: Path, files: Sequence[str], labels: S
     return []
 
 
-def _cut_notes(folder: RunFolder, files: Sequence[str]) -> Iterator[str]:
+def _cut_notes(folder: RunFolder, files: Sequence[str]) -> Iterator[Note]:
     """What should be said of texts that were read in part."""
     for line in folder.lines():
         if line.endswith(_CUT) and line.startswith((ROW, HIT)):
             entry = json.loads(line)
             text = entry["row"]["text"]
             left = len(text) - len(readable(text).part)
-            what = f"{left:,} of {len(text):,} characters" if left else "some of the marks stacked on its characters"
-            yield f"{files[entry['file']]} {entry['place']}: read in part, left out {what}; cut it, or score with --split"
+            counted = Words(f"{left:,} of {len(text):,} characters", f"其 {len(text):,} 个字符中的 {left:,} 个")
+            what = counted if left else Words("some of the marks stacked on its characters", "叠加在字符上的部分符号")
+            yield READ_IN_PART.of(f"{files[entry['file']]} {entry['place']}", what=what)
+
+
+def note_lines(notes: Iterable[Note]) -> Iterator[bytes]:
+    """Every note on a line of its own, in English and behind a tab in Chinese, whatever characters a name has."""
+    for note in notes:
+        told = (" ".join(words.replace("\t", " ").splitlines()) for words in note.words)
+        yield "\t".join(told).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _lost(folder: RunFolder) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from typing import Any
 from zhenyan.inference.errors import InputError, Unavailable
 from zhenyan.inference.io.items import Item, Options, Reject
 from zhenyan.inference.io.names import real_path
+from zhenyan.inference.io.note_kinds import SAME_FILE
+from zhenyan.inference.io.notes import Note
 from zhenyan.inference.io.opening import filesystem, is_remote, open_raw
 from zhenyan.inference.io.reading import read_items, resolve_inputs
 
@@ -37,7 +39,7 @@ class Work:
     items: tuple[Placed, ...]
 
 
-def input_files(inputs: Sequence[str], written: Sequence[Path], notes: list[str]) -> list[str]:
+def input_files(inputs: Sequence[str], written: Sequence[Path], notes: list[Note]) -> list[str]:
     """Files that the inputs name, each once, less what a run wrote; InputError when `written` holds one of them.
 
     An output may lie in a folder that is scored: its own rows and parts must not become input when the run goes on.
@@ -55,14 +57,14 @@ def input_files(inputs: Sequence[str], written: Sequence[Path], notes: list[str]
     return files
 
 
-def _each_once(files: Sequence[str], notes: list[str]) -> Iterator[str]:
+def _each_once(files: Sequence[str], notes: list[Note]) -> Iterator[str]:
     first: dict[Path, str] = {}
     for path in files:
         known = path if is_remote(path) else first.setdefault(Path(path).resolve(), path)
         if known == path:
             yield path
         else:
-            notes.append(f"{path}: the same file as {known}, scored once")
+            notes.append(SAME_FILE.of(path, other=known))
 
 
 def _written_by_run(path: str) -> bool:

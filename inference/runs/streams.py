@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from zhenyan.inference.io.jsonlines import dump_line
+from zhenyan.inference.io.note_kinds import TWO_CLOCKS
+from zhenyan.inference.io.notes import Note, Words
 from zhenyan.inference.io.times import FIRST_DATE
 from zhenyan.inference.runs.naming import StreamNames
 from zhenyan.inference.runs.scratch import scratch
@@ -15,7 +17,6 @@ from zhenyan.inference.runs.store import PART, RunFolder
 
 HIGH, MEDIUM = 0.8, 0.5  # risk of a stream's riskiest finding from which it is looked at first, and second
 VERDICTS = ("high", "medium", "low", "none")
-_TWO_CLOCKS = "time codes in some rows and dates in others; it is shown by rows, for they have no common range"
 
 _TABLES = """
 CREATE TABLE stream (name BLOB PRIMARY KEY, lines, hits, first, last, "start", "end");
@@ -43,7 +44,7 @@ def verdict(findings: int, risk: float) -> str:
     return "high" if risk >= HIGH else "medium" if risk >= MEDIUM else "low"
 
 
-def stream_lines(folder: RunFolder, note: Callable[[str], None]) -> Iterator[bytes]:
+def stream_lines(folder: RunFolder, note: Callable[[Note], None]) -> Iterator[bytes]:
     """Lines of streams.jsonl, by falling risk; the findings must be written already.
 
     A stream with time codes in some rows and dates in others has no range of times, which is noted.
@@ -57,7 +58,8 @@ def stream_lines(folder: RunFolder, note: Callable[[str], None]) -> Iterator[byt
         for row in store.execute(_READ):
             record = _record(row, store)
             if record.get("start", FIRST_DATE) < FIRST_DATE <= record.get("end", 0):
-                note(f"stream {record['stream']}: {_TWO_CLOCKS}")
+                name = record["stream"]
+                note(TWO_CLOCKS.of(Words(f"stream {name}", f"直播“{name}”")))
                 del record["start"], record["end"]
             yield dump_line(record)
 

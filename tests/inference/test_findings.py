@@ -173,7 +173,7 @@ def test_time_codes_and_dates_of_one_stream_have_no_common_range(tmp_path):
     parts = [part(605.0, 610.0)], [part(1.7958e9, 1.7958e9)]
     (stream,) = map(json.loads, stream_lines(folder_of(tmp_path, *parts), noted.append))
     assert stream["lines"] == 2 and not stream.keys() & {"start", "end"}
-    assert [note.split(";")[0] for note in noted] == ["stream s: time codes in some rows and dates in others"]
+    assert [str(note).split(";")[0] for note in noted] == ["stream s: time codes in some rows and dates in others"]
 
 
 def test_a_source_of_the_rows_own_is_kept_beside_the_one_that_is_added(tmp_path):

@@ -33,7 +33,7 @@ def test_encodings_are_detected_and_said(tmp_path, encoding):
     path = write(tmp_path / "a.csv", f"文本,价格\n{LINE},九块九\n", encoding)
     (item,) = read_items(str(path), options)
     assert item.text == LINE and item.record["价格"] == "九块九"
-    assert any(encoding in n for n in options.notes) == (encoding in ("gb18030", "utf-16", "utf-32"))
+    assert any(encoding in n for n in map(str, options.notes)) == (encoding in ("gb18030", "utf-16", "utf-32"))
 
 
 def test_paths_are_inputs_and_a_single_one_is_no_list(tmp_path):
@@ -142,7 +142,7 @@ def test_json_keeps_a_rows_own_fields_and_takes_named_ones(tmp_path):
     options = Options(text_column="said", stream_column="where")
     (item,) = read_items(str(path), options)
     assert item.record == {"text": LINE, **value[0], "stream": "某店"}
-    assert options.notes == [f"{path}: read as gb18030; name --encoding if that is wrong"]
+    assert [*map(str, options.notes)] == [f"{path}: read as gb18030; name --encoding if that is wrong"]
 
 
 MINUTE = (

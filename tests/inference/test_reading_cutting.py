@@ -84,7 +84,9 @@ def test_a_long_row_of_a_table_stays_one_and_of_a_recording_in_json_is_cut_with_
     }
     cut, whole = [1] * 12 + [2], [1, 2]
     assert found == {"a.csv": cut if split else whole, "a.jsonl": whole if split is False else cut}
-    assert notes == [] if split is not None else len(notes) == 1 and "a.jsonl: 1 rows of running speech" in notes[0]
+    assert (
+        notes == [] if split is not None else len(notes) == 1 and "a.jsonl: 1 rows of running speech" in str(notes[0])
+    )
 
 
 def spoken(text):

@@ -30,7 +30,7 @@ def document(*paragraphs, tables=()):
 def read(path, data, **options):
     path.write_bytes(data)
     asked = Options(**options)
-    return list(read_items(str(path), asked)), asked.notes
+    return list(read_items(str(path), asked)), [*map(str, asked.notes)]
 
 
 def test_a_transcript_has_times_and_speakers(tmp_path):
@@ -276,4 +276,4 @@ def test_comments_are_not_read_which_a_note_says(tmp_path, some):
     inside = note("comment", 0, paragraph(run("这句要删掉"))) if some else ""
     items, told = read(tmp_path / "a.docx", with_part(document(ONE), "comments", inside))
     assert [i.text for i in items] == [ONE]
-    assert [one.partition(": ")[2] for one in told] == [docx._COMMENTS] * some
+    assert [one.partition(": ")[2].partition(",")[0] for one in told] == ["its comments aren't read"] * some

@@ -29,7 +29,7 @@ def table(path, rows):
 
 def read(path, **asked):
     options = Options(**asked)
-    return list(read_items(path, options)), options.notes
+    return list(read_items(path, options)), [*map(str, options.notes)]
 
 
 def test_of_two_rows_of_header_the_lower_is_read(tmp_path):

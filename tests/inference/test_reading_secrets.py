@@ -71,7 +71,7 @@ def test_a_members_name_leads_nowhere_else(tmp_path, end):
             out.writestr(f"y.srt{end}", "1\n00:00:01,000 --> 00:00:02,000\n" + LINE)
         notes = []
         assert resolve_inputs([f"zip://::{tmp_path}/a.zip"], notes) == [f"zip://x.txt::{tmp_path}/a.zip"]
-        assert notes == [f"zip://::{tmp_path}/a.zip: left out 2 ::-names; rename what has :: in its name"]
+        assert [*map(str, notes)] == [f"zip://::{tmp_path}/a.zip: left out 2 ::-names; rename what has :: in its name"]
         listener.settimeout(0.2)
         with pytest.raises(TimeoutError):
             listener.accept()

@@ -23,7 +23,9 @@ def table(path, *rows, **asked):
 def read(path, **asked):
     options = Options(**asked)
     items = list(read_items(str(path), options))
-    return items, [note.removeprefix(f"{path}: ").removeprefix(f"{path} sheet Sheet: ") for note in options.notes]
+    return items, [
+        note.removeprefix(f"{path}: ").removeprefix(f"{path} sheet Sheet: ") for note in map(str, options.notes)
+    ]
 
 
 def not_from(text, others):

@@ -15,7 +15,7 @@ def read(path, content, **options):
     """Items of a file of this content, and the notes."""
     path.write_text(content, encoding="utf-8")
     asked = Options(**options)
-    return list(read_items(str(path), asked)), asked.notes
+    return list(read_items(str(path), asked)), [*map(str, asked.notes)]
 
 
 def outline(path, content):

@@ -13,7 +13,9 @@ def read(path, **asked):
     """Texts, with the reasons of rejects, and notes."""
     options = Options(**asked)
     texts = [i.reason if isinstance(i, Reject) else i.text for i in read_items(str(path), options)]
-    return texts, [note.removeprefix(f"{path}: ").removeprefix(f"{path} sheet Sheet: ") for note in options.notes]
+    return texts, [
+        note.removeprefix(f"{path}: ").removeprefix(f"{path} sheet Sheet: ") for note in map(str, options.notes)
+    ]
 
 
 def given(path, value):
@@ -138,7 +140,10 @@ def test_what_a_note_tells_of_a_file_is_not_taken_for_another_whose_name_begins_
     given(tmp_path / "a.json", {"segments": [{"start": 0, "end": 2, "text": ASKED}], "intro": LINE})
     for name in ("a.jsonl", "a.json"):
         list(read_items(str(tmp_path / name), options))
-    assert [note.partition(": ")[2] for note in options.notes] == [*not_from("text", "intro"), *other_fields("intro")]
+    assert [note.partition(": ")[2] for note in map(str, options.notes)] == [
+        *not_from("text", "intro"),
+        *other_fields("intro"),
+    ]
 
 
 def aws(words, text=None):

@@ -123,7 +123,9 @@ def test_a_note_that_comes_up_again_is_told_once(tmp_path, score):
         f"{inputs[1]}: left out 1 .xls, 1 .doc; save .xls as .xlsx; save documents as .txt",
     ]
     assert (folder.summary["notes"], folder.summary["noted"]) == (told, 2)
-    assert (folder.path / "notes.txt").read_text(encoding="utf-8").splitlines() == told
+    lines = (folder.path / "notes.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.split("\t") for line in lines] == list(map(list, zip(told, folder.summary["notes_zh"], strict=True)))
+    assert folder.summary["notes_zh"][0] == f"{inputs[0]}：未读取 1 个 .doc 文件；请将文档另存为 .txt"
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from zhenyan.inference import load_bundle, windows
 from zhenyan.inference.cli.score import say_notes, unscored
 from zhenyan.inference.cli.table import findings_table, printable
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.note_kinds import READ_AS_ASKED
 from zhenyan.inference.runs import RunFolder
-from zhenyan.inference.runs.notes import by_kind, note_lines
+from zhenyan.inference.runs.finish import note_lines
 from zhenyan.inference.runs.store import object_bytes
 
 STEERING = "房间\x1b]0;taken\x07\x1b[2J\u202e倒着\x9b31m"
@@ -118,36 +119,6 @@ def test_notes_are_told_by_kind_and_none_is_lost(tmp_path, score, texts, monkeyp
     assert (folder.summary["noted"], len(folder.summary["notes"])) == (13, 2)
 
 
-@pytest.mark.parametrize(
-    ("notes", "told"),
-    [
-        ([], []),
-        (["no place"], ["no place"]),
-        (["a.xlsx: read sheet 一; not read: 二", "b.xlsx: read sheet 三; not read: 四, 五 (hidden)"],
-         ["2 files: read sheet …; not read: …: a.xlsx, b.xlsx"]),
-        (["l: the same file as a, scored once", "m: the same file as a, scored once"],
-         ["2 files: the same file as a, scored once: l, m"]),
-        ([f"{n}.txt: read as utf-8, of which line {n} has damaged bytes; save" for n in range(4)],
-         ["4 files: read as utf-8, of which … has damaged bytes; save: 0.txt, 1.txt, 2.txt …"]),
-        (["x: y.txt: read as gb18030", "z.txt: read as gb18030"], ["2 files: read as gb18030: x: y.txt, z.txt"]),
-        (["d: left out 3 .zip; unpack", "e: left out 1 .zip, 2 others; unpack", "f: left out 1 .docx"],
-         ["2 folders: left out …; unpack: d, e", "f: left out 1 .docx"]),
-        ([f"o.xlsx row {n}, column a: text cut after 32,767 characters" for n in range(2, 4)],
-         ["2 cells: text cut after 32,767 characters: o.xlsx row 2, column a, o.xlsx row 3, column a"]),
-        ([f"a.csv line {n}: read in part, left out {n} of 9 characters; cut it" for n in (2, 3)],
-         ["2 texts: read in part, left out …; cut it: a.csv line 2, a.csv line 3"]),
-        ([f"{n}.csv: column 时间: {n} of 9 values aren't times, e.g. line {n} 'x'; such rows" for n in (2, 3)],
-         ["2 files: column …; such rows: 2.csv, 3.csv"]),
-        ([f"{n}.txt: before the first time: {n} lines, from line 1 '{n}' on; not scored" for n in (2, 3)],
-         ["2 files: before the first time: …; not scored: 2.txt, 3.txt"]),
-        ([f"stream {n}: time codes in some rows" for n in (2, 3)], ["2 streams: time codes in some rows: stream 2, stream 3"]),
-        (["a.txt: read as gb18030", "a.txt: read as utf-16"], ["a.txt: read as gb18030", "a.txt: read as utf-16"]),
-    ],
-)  # fmt: skip
-def test_kinds_of_notes(notes, told):
-    assert by_kind(notes, {"x: y.txt", "z.txt"}) == told
-
-
 def test_texts_that_are_read_in_part_are_noted_everywhere(tmp_path, command, monkeypatch):
     monkeypatch.setattr(windows, "MAX_CHARS", 50)
     source, report = tmp_path / "a.csv", tmp_path / "out.html"
@@ -161,8 +132,11 @@ def test_texts_that_are_read_in_part_are_noted_everywhere(tmp_path, command, mon
     for _ in range(2):
         code, told = command(*words)
         assert code == 0 and "note: 2 texts: read in part, left out …;" in " ".join(told.split())
-        assert (folder.path / "notes.txt").read_text("utf-8").splitlines() == wanted
-        assert "note</span>: 2 texts: read in part, left out" in report.read_text("utf-8")
+        lines = (folder.path / "notes.txt").read_text("utf-8").splitlines()
+        assert [line.split("\t")[0] for line in lines] == wanted
+        page = report.read_text("utf-8")
+        assert '<span lang="en">2 texts: read in part, left out' in page
+        assert '<span lang="zh">2 条文本：只读取了一部分，略去' in page
         (folder.path / "summary.json").unlink()  # the second time the run ends anew from its parts
 
 
@@ -205,7 +179,8 @@ def test_a_file_name_that_is_not_utf8_is_scored_like_any_other(tmp_path, command
 def test_a_summary_holds_notes_of_any_name():
     assert json.loads(object_bytes({"notes": ["坏\udcff.txt"]})) == {"notes": ["坏\udcff.txt"]}
     assert "好".encode() in object_bytes({"notes": ["好"]})
-    assert list(note_lines(["坏\udcff.txt: read\nas"])) == ["坏\\udcff.txt: read as\n".encode()]
+    told = list(note_lines([READ_AS_ASKED.of("坏\udcff\t1\n.txt", encoding="gb18030")]))
+    assert told == ["坏\\udcff 1 .txt: read as gb18030\t坏\\udcff 1 .txt：按 gb18030 编码读取\n".encode()]
 
 
 def test_files_that_are_lost_are_told_apart_from_rows(tmp_path, source, command, monkeypatch):

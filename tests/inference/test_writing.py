@@ -51,7 +51,7 @@ def test_what_only_looks_like_a_number_is_guarded(tmp_path):
 def test_text_that_a_cell_cuts_is_noted(tmp_path):
     rows = [{"text": "好"}, {"text": "好" * 32_767}, {"text": "好" * 32_768}]
     (note,) = write_output(tmp_path / "a.xlsx", lambda: rows)
-    assert "a.xlsx row 4, column text: text cut after 32,767 characters" in note
+    assert "a.xlsx row 4, column text: text cut after 32,767 characters" in str(note)
     assert write_output(tmp_path / "a.csv", lambda: rows) == []
 
 

@@ -185,3 +185,10 @@ def test_an_encoding_that_was_not_detected_can_be_named(tmp_path):
     named = ["--labels-column", "tag", "--batch", "mine", "--encoding", "big5"]
     called("import", file, "-o", tmp_path / "mine.jsonl", *named)
     assert [row.text for row in rows(tmp_path)] == ["棉拖鞋包郵到家"]
+
+
+def test_notes_name_no_option_that_this_command_lacks(tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("店铺,时间,text,tag\n甲,00:00:01,棉拖鞋包邮到家,\n", encoding="utf-8")
+    told = called("import", file, "-o", tmp_path / "mine.jsonl", "--labels-column", "tag", "--batch", "mine").output
+    assert "no column is read as the room" in told and "--stream-column" not in told
