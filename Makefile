@@ -25,7 +25,9 @@ test: $(VENV)/installed
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy inference training
+	mkdir -p $(VENV)/types
+	ln -sfn "$(CURDIR)" $(VENV)/types/zhenyan
+	MYPYPATH=$(VENV)/types $(VENV)/bin/mypy -p zhenyan.inference -p zhenyan.training
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -64,7 +64,8 @@ def agreement(rows: Sequence[Row], labels: list[str]) -> dict[str, Contingency]:
     first, second = (np.array([[label in pair[n] for label in labels] for pair in readings]) for n in (0, 1))
     seen = targets(twice, labels)[1] > 0.5
     told = seen.any(1)  # asked for all labels, rows of before a new one would count only where they agree to violate
-    found = {ANY: count((first & seen)[told].any(1), (second & seen)[told].any(1))}
+    any_first, any_second = (np.asarray((reading & seen)[told].any(1)) for reading in (first, second))
+    found = {ANY: count(any_first, any_second)}
     for column, label in enumerate(labels):
         where = seen[:, column]
         found[label] = count(first[where, column], second[where, column])

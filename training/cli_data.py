@@ -134,7 +134,9 @@ def audit(
     cells = Cells.of(rows, labels.ids)
     planted = None if precision_report is None else _plant(precision_report, cells, seed)
     # Asked first: a faulty bundle is told of before minutes of work.
-    opinion = features and _opinion(features, rows, cells, labels.changes, splits, unseen or [], console)
+    opinion = None
+    if features is not None:
+        opinion = _opinion(features, rows, cells, labels.changes, splits, unseen or [], console)
     probabilities = out_of_fold(cells, folds, seed)
     if opinion is not None:
         probabilities = blend(probabilities, opinion)

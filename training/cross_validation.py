@@ -87,7 +87,7 @@ def decide(run: Run, texts: list[str], schema: Schema) -> tuple[np.ndarray, np.n
 
 def by_group(data: Labelled, decided: np.ndarray) -> dict[str, Any]:
     """Quartiles over groups with at least five violating rows of the F1 of any violation."""
-    truth, found = data.truth.any(1), (decided & data.seen).any(1)
+    truth, found = (np.asarray(one.any(1)) for one in (data.truth, decided & data.seen))
     each = {}
     for group in sorted(set(data.groups)):
         where = data.groups == group

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from accelerate import PartialState
@@ -43,13 +43,13 @@ def group() -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def first_says(value: T) -> T:
-    """The first process's value, in every process; also a meeting point: nobody goes on before it is told."""
+def first_says(value: T | None) -> T:
+    """The first process's value, in every process (others may give None); also a meeting point: nobody goes on before it is told."""
     if processes() == 1:
-        return value
+        return cast(T, value)
     said = [value]
     distributed.broadcast_object_list(said, src=0)
-    return said[0]
+    return cast(T, said[0])
 
 
 def share(batch_size: int, key: str) -> int:

@@ -156,8 +156,8 @@ def _edited(migration: Migration, path: Path, today: str) -> str:
         if step.kind == "rename":
             text = text.rename(step.labels[0], step.into[0])
             continue
-        for label in step.define:
-            text = text.append(label.model_dump(mode="json", exclude_unset=True))
+        for defined in step.define:
+            text = text.append(defined.model_dump(mode="json", exclude_unset=True))
         for label in step.labels if step.kind != "add" else []:
             text = text.remove(label) if label in step.gone else text
     changes = [

@@ -65,7 +65,8 @@ def suggest(trial: Trial, key: str, values: Values) -> Any:
     if isinstance(values, list):
         return trial.suggest_categorical(key, values)
     if values.whole:
-        return trial.suggest_int(key, values.low, values.high, step=values.step or 1, log=values.log)
+        low, high, step = map(int, (values.low, values.high, values.step or 1))
+        return trial.suggest_int(key, low, high, step=step, log=values.log)
     return trial.suggest_float(key, values.low, values.high, step=values.step, log=values.log)
 
 
@@ -146,7 +147,7 @@ def _search(
         return watch.best
 
     def told(study: optuna.Study, trial: FrozenTrial) -> None:
-        if trial.state == TrialState.COMPLETE:
+        if trial.state == TrialState.COMPLETE and trial.value is not None:
             tracker.metrics({BEST: trial.value, "best": study.best_value}, trial.number)
 
     with finished(tracker):

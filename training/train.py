@@ -283,14 +283,16 @@ def start_encoder(config: TrainConfig, schema: Schema) -> tuple[Any, Any]:
 
 def pretrained(config: TrainConfig, schema: Schema) -> Path:
     """Folder of the encoder after `config.pretrain`, from the cache where it is there already."""
+    if (asked := config.pretrain) is None:
+        raise ValueError("`pretrain` is null: there is no such encoder")
     texts = pretraining_texts(config, schema)
-    cached = config.cache / "pretrain" / digest(texts, config.pretrain, config.encoder)
+    cached = config.cache / "pretrain" / digest(texts, asked, config.encoder)
     if not distributed.first_says(is_whole(cached)):
         encoder, tokenizer = load_encoder(config.encoder.source, config.encoder.trim_vocabulary)
-        check_length(encoder, config.pretrain.max_tokens, "pretrain.max_tokens")
+        check_length(encoder, asked.max_tokens, "pretrain.max_tokens")
         check_encoder(encoder, config.encoder)
         encoder.set_attn_implementation("eager")
-        continue_pretraining(encoder, tokenizer, texts, config.pretrain, cached, config.seed)
+        continue_pretraining(encoder, tokenizer, texts, asked, cached, config.seed)
     return cached
 
 
@@ -303,7 +305,7 @@ def check_encoder(encoder: Any, config: EncoderConfig) -> None:
 
 def pretraining_texts(config: TrainConfig, schema: Schema) -> list[str]:
     """What the encoder reads before the labels, in a fixed order: texts of training rows and unlabelled lines."""
-    written = config.pretrain.written or config.data.written
+    written = (config.pretrain and config.pretrain.written) or config.data.written
     corpus = load_corpus(config.data.model_copy(update={"written": written}), schema, needed=())
     return sorted({row.text for row in corpus.train} | set(corpus.unlabelled))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import datasets
 import numpy as np
@@ -116,14 +116,14 @@ class ClassifierTrainer(Trainer):
     def create_optimizer(self, *_: Any, **__: Any) -> torch.optim.Optimizer:
         """AdamW: the head faster, each encoder layer slower the deeper it lies, no decay on biases and norms."""
         if self.optimizer is None:
-            groups = parameter_groups(self.model, self.config.optim)
+            groups = parameter_groups(cast(MultiLabelClassifier, self.model), self.config.optim)
             self.optimizer = torch.optim.AdamW(groups, lr=self.config.optim.learning_rate, fused=True)
         return self.optimizer
 
 
 def parameter_groups(model: MultiLabelClassifier, config: OptimConfig) -> list[dict[str, Any]]:
     """Optimiser groups by learning rate and weight decay."""
-    layers = len(model.encoder.encoder.layer)
+    layers: int = model.encoder.config.num_hidden_layers
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if name.startswith("head."):

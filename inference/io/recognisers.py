@@ -270,10 +270,9 @@ def word_times(stamps: Any) -> tuple[tuple[float, float], ...]:
     """Seconds of every word, from FunASR's [[start, end], ...] in milliseconds; none where it isn't that."""
     if not isinstance(stamps, list):
         return ()
-    pairs = [tuple(seconds(time, _MS) for time in pair) for pair in stamps if isinstance(pair, list) and len(pair) == 2]
-    if len(pairs) != len(stamps) or any(time is None for pair in pairs for time in pair):
-        return ()
-    return tuple(pairs)
+    pairs = [[seconds(time, _MS) for time in pair] for pair in stamps if isinstance(pair, list) and len(pair) == 2]
+    found = [(start, end) for start, end in pairs if start is not None and end is not None]
+    return tuple(found) if len(found) == len(stamps) else ()
 
 
 def _is_whole(time: Any) -> bool:

@@ -189,7 +189,7 @@ class Desk:
 
     def settle_state(self, connection: Connection, finding_id: int) -> str:
         """Work out a finding's state from its readings and write it down; a dispute gets a reading for a lead."""
-        label = connection.scalar(sa.select(finding.c.label).where(finding.c.id == finding_id))
+        label = connection.execute(sa.select(finding.c.label).where(finding.c.id == finding_id)).scalar_one()
         rows = connection.execute(
             sa.select(reading).where(reading.c.finding_id == finding_id).order_by(reading.c.number)
         ).all()

@@ -6,8 +6,9 @@ import hashlib
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from zhenyan.inference.errors import InputError, Unavailable
 from zhenyan.inference.io.items import Item, Options, Reject
@@ -28,6 +29,11 @@ class Placed:
 
     file: int
     item: Item | Reject
+
+    @property
+    def row(self) -> Item:
+        """The item, where it is known to be no reject."""
+        return cast(Item, self.item)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,8 @@ def _written_by_run(path: str) -> bool:
 def sha256(path: str) -> str:
     """SHA-256 of a file's bytes as they lie there; InputError, OSError or an archive's own when they can't be read."""
     with open_raw(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        # typeshed wants a readinto, which BinaryIO lacks and every file here has
+        return hashlib.file_digest(cast(BufferedReader, file), "sha256").hexdigest()
 
 
 def digest(path: str) -> str | None:

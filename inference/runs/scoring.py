@@ -48,7 +48,7 @@ def score_part(classifier: Classifier, work: Work, context: bool) -> bytes:
     lines, scored = [], []
     for placed in work.items:
         if isinstance(placed.item, Reject):
-            lines.append(dump_line(_reject(placed)))
+            lines.append(dump_line(_reject(placed.item, placed.file)))
         else:
             text = placed.item.text
             scored.append((placed, found[text]))
@@ -63,7 +63,7 @@ def _streams(scored: Sequence[tuple[Placed, Prediction]]) -> dict[str, Any]:
     """How much of each stream is in a part; `first` and `last` are places among the part's rows, from 1."""
     streams: dict[tuple[int, Any], dict[str, Any]] = {}
     for number, (placed, prediction) in enumerate(scored, 1):
-        own = placed.item.record
+        own = placed.row.record
         named = {"stream": own["stream"]} if own.get("stream") else {}
         known = streams.setdefault(
             (placed.file, str(named)), {"file": placed.file, **named, "lines": 0, "hits": 0, "first": number}
@@ -84,11 +84,10 @@ def predict_distinct(classifier: Classifier, texts: Sequence[str]) -> dict[str, 
     return found | explained(classifier, [text for text, p in found.items() if p.labels])
 
 
-def _reject(placed: Placed) -> dict[str, Any]:
-    reject = placed.item
+def _reject(reject: Reject, file: int) -> dict[str, Any]:
     return {
         "kind": "reject",
-        "file": placed.file,
+        "file": file,
         "place": reject.place,
         "reason": reject.reason,
         "value": reject.value,
@@ -157,7 +156,7 @@ def context_hits(
     """Labels that two neighbouring lines carry together and neither carries alone."""
     earlier = 0
     if before is not None and scored and neighbours(before, scored[0][0]):
-        scored, earlier = [(before, classifier.predict([before.item.text], explain=False)[0]), *scored], 1
+        scored, earlier = [(before, classifier.predict([before.row.text], explain=False)[0]), *scored], 1
     placed = [one for one, _ in scored]
     predictions = [prediction for _, prediction in scored]
     found = pair_hits(classifier, predictions, lambda i: neighbours(placed[i], placed[i + 1]))
@@ -167,7 +166,7 @@ def context_hits(
 
 def _context_hit(first: Placed, second: Placed, hit: ContextHit) -> dict[str, Any]:
     """A hit of two lines; `index`, added by the caller, is the second one's place among the part's rows, from 1."""
-    before, after = first.item.record, second.item.record
+    before, after = first.row.record, second.row.record
     recording = recording_of(after)
     return {
         "kind": "context", "file": second.file, "places": [first.item.place, second.item.place],

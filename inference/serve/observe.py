@@ -13,7 +13,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,12 +118,12 @@ class Observed:
         scope.setdefault("state", {}).update(id=identity, fields={})
         started, status = time.perf_counter(), 0
 
-        async def answer(message: dict[str, Any]) -> None:
+        async def answer(message: MutableMapping[str, Any]) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 own = _headers(scope, identity, time.perf_counter() - started)
-                message = message | {"headers": [*message["headers"], *own]}
+                message = {**message, "headers": [*message["headers"], *own]}
             await send(message)
 
         try:

@@ -218,7 +218,7 @@ def result(prediction: Prediction) -> Result:
 
 def stream_result(prediction: Prediction, context: ContextHit | None) -> StreamResult:
     """One line's result; `context`: its hit with the line before."""
-    found = context and ContextResult.model_validate(context, from_attributes=True)
+    found = None if context is None else ContextResult.model_validate(context, from_attributes=True)
     return StreamResult(**dict(result(prediction)), context=found)
 
 

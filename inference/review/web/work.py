@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Request
@@ -86,7 +86,7 @@ def show(request: Request, user: User, item: Item | None, wanted: Wanted, done: 
     site = site_of(request)
     name = "work_part.html.jinja" if "hx-request" in request.headers else "work.html.jinja"
     waiting = site.desk.waiting(user, wanted)
-    values = {
+    values: dict[str, Any] = {
         "item": item, "wanted": wanted, "waiting": waiting, "many": f"{waiting:,}{'+' if waiting == COUNTED else ''}", "done": done, "fault": fault,
         "said": _SAID, "record": None, "past": [], "readings": [], "alike": 0, "note": field(request, "note") if fault else "",
     }  # fmt: skip
