@@ -17,7 +17,10 @@ _PLACES = (
 )  # fmt: skip
 # Behind a file's name, which itself stays as it is
 _INSIDE = re.compile(r"(?: (?:table|line|row|cue|segment|paragraph|utterance) \d+)+$")
-_SHEET = re.compile(r"(\.xlsx(?:\.gz|\.zst)?) sheet (.+)$", re.IGNORECASE)
+_PARTS = (
+    (re.compile(r"(\.xlsx(?:\.gz|\.zst)?) sheet (.+)$", re.IGNORECASE), r"\1 工作表“\2”"),
+    (re.compile(r" \(read as ([\w.-]+)\)$"), r"（按 \1 编码读取）"),
+)
 
 
 class Words(NamedTuple):
@@ -42,11 +45,10 @@ def chinese_place(place: str) -> str:
 
 def _placed(path: str) -> Words:
     """A file's name, or that of a part of it."""
-    inside = _INSIDE.search(path)
-    chinese = (
-        path[: inside.start()] + " " + chinese_place(inside[0][1:]) if inside else _SHEET.sub(r"\1 工作表“\2”", path)
-    )
-    return Words(path, chinese)
+    chinese = path
+    for pattern, words in _PARTS:
+        chinese = pattern.sub(words, chinese)
+    return Words(path, _INSIDE.sub(lambda found: f" {chinese_place(found[0][1:])}", chinese))
 
 
 @dataclass(frozen=True)

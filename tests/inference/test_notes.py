@@ -89,6 +89,7 @@ def test_notes_of_a_kind_are_told_together(notes, english, chinese):
         ("a row 3.csv", "a row 3.csv"),
         ("a.XLSX sheet 话术 一", "a.XLSX 工作表“话术 一”"),
         ("a.xlsx.gz sheet 1", "a.xlsx.gz 工作表“1”"),
+        ("a.csv (read as gb18030)", "a.csv（按 gb18030 编码读取）"),
         ("a.docx table 2 row 3 utterance 1", "a.docx 表2 第3行第1句"),
     ],
 )
