@@ -32,9 +32,9 @@ _CUE_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}\s*")
 _TIMES = re.compile(rf"\s*(?:\d+\s+)?{_TIME}[\s,=~>→–—-]{{1,12}}{_TIME}")
 _SECONDS = r"(\d{1,4}):(\d{1,2}):(\d{1,2})(?:[.,](\d+))?"  # with hours, without which 00:01 may be a minute
 _WHOLE_TIMES = re.compile(rf"\s*(?:\d+\s+)?{_SECONDS}\s*-->\s*{_SECONDS}(?!\S)")
-_NOT_CUES = ("NOTE", "STYLE", "REGION")  # blocks of WebVTT
+_NO_CUE = r"(?:(?:NOTE|WEBVTT)(?:\s|$)|(?:STYLE|REGION)\s*$)"  # what begins other blocks of WebVTT
 _MEANT_AS_TIMES = re.compile(  # whatever an arrow joins, and clocks, also before 0, in the marks of Chinese keyboards
-    rf"(?!{'|'.join(_NOT_CUES)}).*?-->"
+    rf"(?!{_NO_CUE}).*?-->"
     r"|\s*-?[\d:.,;：．，；XxOo]*\d\s*[:：][\d:.,;：．，；XxOo\s]*->|\s*->\s*-?\d+\s*[:：]|\s*-?\d+[:：]\d+[:：]\S+\s*$"
 )
 _TIME_CHARS = 100  # no line of times is longer
@@ -204,6 +204,7 @@ def _in_usual_order(event: str, fields: Sequence[str]) -> str:
 
 def _text_cues(lines: Sequence[str], kind: str) -> Iterator[tuple[int, str, str]]:
     """Line of the times, from 1, and text of every cue of SRT and WebVTT, and what pysubs2 is given for it."""
+    lines = _without_comments(lines) if kind == "vtt" else lines
     times = [at for at in range(len(lines)) if _is_time_line(lines, at, kind)]
     for at, after in itertools.zip_longest(times, times[1:], fillvalue=len(lines)):
         named = after < len(lines) and _has_name(lines, after, kind)
@@ -212,6 +213,22 @@ def _text_cues(lines: Sequence[str], kind: str) -> Iterator[tuple[int, str, str]
         words = _TIME_TAG.sub("", words) if kind == "vtt" else words
         words = _BRACE.sub(_KEPT_BRACE, words)
         yield at + 1, "\n".join(written), f"{_webvtt_times(lines[at])}\n{_NO_TIMES}{words}"
+
+
+def _without_comments(lines: Sequence[str]) -> list[str]:
+    """WebVTT's lines, those of comments, styles and further headers (of pieces in one file) empty.
+
+    Such a block begins after a blank line and ends before one, or before a cue's times.
+    """
+    kept: list[str] = []
+    within = after_blank = False
+    for line in lines:
+        blank = not line.strip()
+        begins = after_blank and re.match(_NO_CUE, line)
+        within = bool(within or begins) and not blank and not _times(line)
+        kept.append("" if within else line)
+        after_blank = blank
+    return kept
 
 
 def _webvtt_times(line: str) -> str:
@@ -269,6 +286,5 @@ def _is_time_line(lines: Sequence[str], at: int, kind: str) -> bool:
 def _has_name(lines: Sequence[str], at: int, kind: str) -> bool:
     """Whether the line before is the cue's number, or in WebVTT its name: a line alone after a blank one."""
     before = lines[at - 1].strip() if at else ""
-    alone = not before.startswith(_NOT_CUES) and not _times(before)
-    named = kind == "vtt" and alone and (at == 1 or not lines[at - 2].strip())
+    named = kind == "vtt" and not _times(before) and (at == 1 or not lines[at - 2].strip())
     return before.isdecimal() or bool(before and named)

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from zhenyan.inference.bundle import read_json
 from zhenyan.inference.classifier import Classifier, Prediction
@@ -257,7 +258,7 @@ def _add_probes(app: FastAPI, classifier: Classifier, batcher: Batcher, keys: Ke
             response.status_code = 503
         return Health(status=f"not ready: {why}" if why else "ready", model=classifier.bundle.id)
 
-    @app.get("/metrics", response_class=Response)
+    @app.get("/metrics", response_class=PlainTextResponse)
     def metrics() -> Response:
         """Prometheus metrics of all workers."""
         page, kind = observe.metrics_page()

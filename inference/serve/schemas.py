@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -24,12 +25,12 @@ class _Given(_Model):
     @model_validator(mode="before")
     @classmethod
     def _one_unknown(cls, data: Any) -> Any:
-        """Of several unknown keys only the first; the others needn't be told."""
+        """Of several unknown keys only the first; the others needn't be told. Lone surrogates in it, which pydantic can't name, are escaped."""
         if not isinstance(data, dict):
             return data
-        known = cls.model_fields
-        unknown = next((key for key in data if key not in known), None)
-        return {key: data[key] for key in (*known, unknown) if key in data}
+        known = {key: data[key] for key in cls.model_fields if key in data}
+        unknown = itertools.islice((key for key in data if key not in known), 1)
+        return known | {key.encode("utf-8", "backslashreplace").decode(): data[key] for key in unknown}
 
 
 class _Wanted(_Given):

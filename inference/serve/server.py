@@ -9,12 +9,12 @@ finishes has `stop_seconds` for it, then it is answered 503.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import tempfile
 import time
 
+from zhenyan.inference import locks
 from zhenyan.inference.errors import ConfigError
 from zhenyan.inference.serve import sockets
 from zhenyan.inference.serve.keys import KeyFile
@@ -191,6 +191,5 @@ def _hold(folder: str, held: int | None) -> int:
     handle = os.open(folder, os.O_RDONLY)
     if held is not None:
         os.close(held)
-    with contextlib.suppress(OSError):  # not every network disk has locks
-        fcntl.flock(handle, fcntl.LOCK_SH)
+    locks.take(handle, alone=False, wait=True)
     return handle

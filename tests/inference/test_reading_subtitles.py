@@ -33,6 +33,22 @@ def test_webvtt_markup_is_not_speech(tmp_path, words, want):
     assert outline(tmp_path / "a.vtt", content) == [(want, 1.0, 3.5), (OTHER, 4.0, 5.0)]
 
 
+@pytest.mark.parametrize("block", [
+    f"NOTE {OTHER}\n\n", f"NOTE\n{OTHER}\n{LINE}\n\n", "STYLE\n::cue { color: red }\n\n", "REGION\nid:a\nlines:3\n\n",
+    f"NOTE {OTHER}\n", f"NOTE\t{OTHER}\n{LINE}\n",  # the cue behind it ends it, too
+    "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:900000,LOCAL:00:00:00.000\n\n",  # pieces of a stream in one file
+])  # fmt: skip
+def test_comments_and_styles_of_webvtt_are_not_speech(tmp_path, block):
+    cues = [f"00:0{at}.000 --> 00:0{at}.900\n{LINE}\n\n" for at in (1, 2)]
+    content = "WEBVTT\n\n" + "".join(block + cue for cue in cues) + block
+    assert outline(tmp_path / "a.vtt", content) == [(LINE, 1.0, 1.9), (LINE, 2.0, 2.9)]
+
+
+def test_a_word_of_a_webvtt_cue_like_those_that_begin_comments_is_said(tmp_path):
+    content = "WEBVTT\n\nNOTE1\n00:01.000 --> 00:02.000\n新款\nNOTE 50\n\nSTYLE 款\n\nNOTEBOOK\n"
+    assert outline(tmp_path / "a.vtt", content) == [("新款 NOTE 50 STYLE 款 NOTEBOOK", 1.0, 2.0)]
+
+
 def test_entities_of_srt_stay_as_they_are_written(tmp_path):
     assert outline(tmp_path / "a.srt", "1\n00:00:01,000 --> 00:00:02,000\n{\\an8}甲 &amp; 3<4\\N乙\n") == [
         ("甲 &amp; 3<4 乙", 1.0, 2.0)

@@ -70,6 +70,9 @@ def test_of_many_faults_few_are_gathered(model, body):
     ("classify", ["a"], "body",
      "body: Input should be a valid dictionary or object to extract fields from, given a list of 1"),
     ("classify", {"texts": ["a"], "input.": 1}, "input.", "input.: Extra inputs are not permitted, given 1"),
+    ("classify", {"texts": ["a"], "\ud800": 1}, r"\ud800", r"\ud800: Extra inputs are not permitted, given 1"),
+    ("stream", {"lines": [{"text": "a", "\ud800": 1}]}, r"lines.0.\ud800",
+     r"lines.0.\ud800: Extra inputs are not permitted, given 1"),
     ("classify", {"texts": ["a"], "thresholds": {"a": 0.5, "c": 0.5} | dict.fromkeys(map(str, range(MANY)), 1)}, "thresholds.c",
      "thresholds.c: unknown label; this model has a, b"),
     ("classify", {"texts": ["a"], "thresholds": {"a": 1, "b": 0}}, "thresholds.b",
@@ -174,6 +177,12 @@ def test_labels_are_told_with_law_and_threshold():
         assert (one["citation_zh"], one["citation"]) == citation(label.articles)
         assert one["articles"] == [dict(article) for article in label.articles]
         assert one["penalty"] == dict(label.penalty) and one["law_as_of_zh"] == label.law_as_of_zh
+
+
+def test_the_openapi_document_says_that_metrics_are_plain_text(http):
+    answers = http.get("/openapi.json").json()["paths"]["/metrics"]["get"]["responses"]
+    assert answers["200"]["content"] == {"text/plain": {"schema": {"type": "string"}}}
+    assert http.get("/metrics").headers["content-type"].startswith("text/plain")
 
 
 def test_labels_need_a_key_where_keys_are_asked_for(tmp_path):

@@ -98,6 +98,7 @@ def test_each_line_of_a_live_transcript_is_answered_before_the_next_is_taken(cla
     coming = (taken.append(line) or line for line in STREAM)
     for number, one in enumerate(classifier.classify_stream(coming, chunk=1), 1):
         assert len(taken) == number and one.text == taken[-1].text
+    assert taken == STREAM
 
 
 @pytest.mark.parametrize(("before", "after", "together"), [

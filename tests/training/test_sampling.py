@@ -95,6 +95,7 @@ def test_spread_takes_the_product_of_doubt_and_distance():
     )
     doubt = rng.random((30, 2))
     picked = [place for place, *_ in spread(vectors, known, doubt, [1], 8)]
+    assert len(picked) == 8
     seen = list(known)
     for turn, place in enumerate(picked):
         weight = doubt[:, 1] if turn == 0 else doubt.max(1)
