@@ -17,7 +17,7 @@ from zhenyan.training.modelling import MultiLabelClassifier, blend, lacking, loa
 from zhenyan.training.provenance import describe, use_threads
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.tracking import Tracker
-from zhenyan.training.train import Run, finish_run, finished, flatten, new_folder
+from zhenyan.training.train import OpenRun, Run, finish_run, finished, flatten, new_folder
 from zhenyan.training.voice import drawn
 
 
@@ -64,7 +64,7 @@ def average(config: TrainConfig, shares: Mapping[Path, float], console: Console)
     tracker.params(flatten(as_record(config)))
     tracker.tags(tags)
     with finished(tracker):
-        return Run(folder, finish_run(folder, config, schema, corpus, model, tokenizer, tracker))
+        return Run(folder, finish_run(OpenRun(folder, config, schema, corpus, tracker), model, tokenizer))
 
 
 def mean_model(shares: Mapping[Path, float], schema: Schema) -> tuple[MultiLabelClassifier, PreTrainedTokenizerFast]:

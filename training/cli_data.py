@@ -150,11 +150,12 @@ def audit(
 
 def _check_audit_outputs(paths: list[str], output: Path, precision_report: Path | None) -> None:
     """Make the outputs' folders; ConfigError where one would be written over rows, the other or decisions."""
-    from zhenyan.training.outputs import keep_inputs, keep_work, make_folder
+    from zhenyan.training.outputs import check_lines, keep_inputs, keep_work, make_folder
     from zhenyan.training.rows import expand, iter_records
 
     keep_inputs("--output", output, expand(paths))
     make_folder("--output", output)
+    check_lines("--output", output, "fixes")
     keep_work("--output", output, iter_records(output), lambda one: one.get("apply") is False and "applied" not in one)
     if precision_report is not None:
         keep_inputs("--precision-report", precision_report, [*expand(paths), output])

@@ -51,11 +51,11 @@ def import_labelled(
     need_extra()
     from zhenyan.inference.io import Options
     from zhenyan.training.edits import corpus_line, replace_files
+    from zhenyan.training.outputs import check_lines
     from zhenyan.training.rows import row_to_json
     from zhenyan.training.schema import load_schema
 
-    if output.suffix != ".jsonl":
-        raise ConfigError(f"--output {output}: ending {output.suffix or '(none)'!r}; rows are written as .jsonl")
+    check_lines("--output", output, "rows")
     if output.exists():
         raise ConfigError(f"--output {output}: is there already and may hold labels; give another name")
     labels = load_schema(schema)

@@ -62,7 +62,7 @@ def check_corpus(written: Sequence[Row], schema: Schema, splits: Splits, public:
             found.notes.append(f"{row.origin}: no room, batch, rewriter or source, so no split can hold it out")
     filled = {splits.of(row) for row in rows}
     found.empty_splits += [splits.lacking(name) for name in ("validation", "test") if name not in filled]
-    groups = {row.group for row in rows}
+    groups = {name for row in rows for name in (row.group, row.writer)}
     found.absent_groups += [name for name in (*splits.validation, *splits.test) if name not in groups]
     found.faults += _repeated_ids(rows)
     texts = [plain_text(row.text) for row in rows]  # once for all checks: it takes longest

@@ -115,6 +115,16 @@ def crossed(lines: Sequence[str], count: int, seed: int | str) -> list[str]:
     return made
 
 
+def training_rows(config: TrainConfig, corpus: Corpus) -> list[Row]:
+    """The training rows; with teachers also unlabelled lines, all or as many at random, and crossed ones, whose mask is all 0."""
+    if config.distil is None:
+        return corpus.train
+    lines, most = corpus.unlabelled, config.distil.unlabelled
+    if most is not None:
+        lines = random.Random(config.seed).sample(lines, min(most, len(lines)))
+    return corpus.train + [unlabelled(text) for text in lines] + crossed_rows(corpus.train, config.distil, config.seed)
+
+
 def crossed_rows(rows: Sequence[Row], config: DistilConfig, seed: int) -> list[Row]:
     """Rows without labels made of two real ones, and of two written or two moved ones, as many as `config` asks for.
 
@@ -193,7 +203,7 @@ def weights(rows: Sequence[Row], config: DataConfig) -> list[float]:
 
 def looks_dangerous(row: Row) -> bool:
     """Whether a compliant row was written to be mistaken for a violation."""
-    return not row.labels and (row.meta.get("kind") == "hard" or "pair" in row.meta)
+    return row.compliant and (row.meta.get("kind") == "hard" or "pair" in row.meta)
 
 
 def to_dataset(rows: Sequence[Row], labels: list[str], config: DataConfig) -> datasets.Dataset:

@@ -63,7 +63,7 @@ class Options:
 def read_sets(sets: list[str], cache: Path, schema: Schema) -> list[Row]:
     """Rows of files that hold texts or hashes.
 
-    ConfigError when a hashed line isn't in `cache` (a part would mislead), when there is no row, and for a label that the schema lacks.
+    ConfigError when a hashed line isn't in `cache` (a part would mislead), when there is no row or none that was read, and for a label that the schema lacks.
     """
     rows, missing = read_labelled(sets, cache)
     if missing:
@@ -72,6 +72,11 @@ def read_sets(sets: list[str], cache: Path, schema: Schema) -> list[Row]:
         )
     if not rows:
         raise ConfigError(f"{', '.join(sets)}: no labelled row to measure on; write one JSON object a line")
+    if all(row.annotated == () for row in rows):
+        raise ConfigError(
+            f"{', '.join(sets)}: nobody looked for a label in any of the {len(rows):,} rows (`annotated` is []), so they measure "
+            "nothing; where you have read a row, take `annotated` out or name there what you looked for"
+        )
     for row in rows:
         schema.check_row(row)
     return rows

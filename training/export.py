@@ -24,7 +24,7 @@ from zhenyan.inference.bundle import CARD, FILES, FORMAT, MANIFEST, bundle_id, l
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.doctor import MAX_FLIPS
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training.config import ExportConfig, ThresholdConfig, TrainConfig, load_config
+from zhenyan.training.config import ThresholdConfig, TrainConfig, load_config
 from zhenyan.training.dataset import Corpus, load_corpus
 from zhenyan.training.decisions import Decisions, decisions_of
 from zhenyan.training.encoders.origin import encoder_origin
@@ -182,10 +182,8 @@ def to_int8(source: Path, target: Path, trained: Trained, thresholds: np.ndarray
     data, probes = labelled(corpus.validation, labels), probe_rows(corpus.validation)
 
     def sound(exact: np.ndarray, given: np.ndarray) -> bool:
-        scores = expit(exact), expit(given)
-        checks = compare_decisions(
-            data, *scores, thresholds, labels, config.export, config.thresholds.min_positives, probes
-        )
+        before, after = (expit(logits) >= thresholds for logits in (exact, given))
+        checks = compare_decisions(data, before, after, labels, config, probes)
         return all(check.passed for check in checks)
 
     train = [row.text for row in corpus.train]
@@ -309,12 +307,12 @@ def gate(trained: Trained, fp32: Path, final: Path) -> list[Check]:
     plain, shipped = Classifier.load(fp32, explain=False), Classifier.load(final, explain=False)
     short = in_one_window(trained.tokenizer, texts, config.encoder.max_tokens)
     exact, given = plain.score(texts), shipped.score(texts)
+    before, after = (scores >= plain.thresholds for scores in (exact, given))
     # Where no text fits, nothing was compared, and the check fails.
     parity = float(np.abs(exact[short] - reference[short]).max()) if short else math.inf
     return [Check("torch against ONNX fp32, largest probability difference", parity,
                   config.export.max_probability_difference),
-            *compare_decisions(data, exact, given, plain.thresholds, labels, config.export,
-                               config.thresholds.min_positives, probe_rows(rows))]  # fmt: skip
+            *compare_decisions(data, before, after, labels, config, probe_rows(rows))]  # fmt: skip
 
 
 def in_one_window(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[int]:
@@ -325,14 +323,18 @@ def in_one_window(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list
 
 
 def compare_decisions(
-    data: Labelled, exact: np.ndarray, given: np.ndarray, thresholds: np.ndarray, labels: list[str],
-    bounds: ExportConfig, min_positives: int, probes: Sequence[int] = (),
-) -> list[Check]:  # fmt: skip
-    """Flip rate, and the fall of F1 over all labels and for each label with enough positives.
+    data: Labelled,
+    before: np.ndarray,
+    after: np.ndarray,
+    labels: list[str],
+    config: TrainConfig,
+    probes: Sequence[int] = (),
+) -> list[Check]:
+    """Flip rate, and the fall of F1 over all labels and for each label with enough positives; decisions are bool (rows, labels).
 
     Of the `probes` among the rows no more may flip than three quarters of what `zhenyan doctor` allows, or `max_flip_rate`, if that is more.
     """
-    before, after = exact >= thresholds, given >= thresholds
+    bounds = config.export
     flipped = (before != after).any(1)
     checks = [Check("rows with a flipped decision", float(flipped.mean()), bounds.max_flip_rate)]
     if len(probes):
@@ -342,7 +344,7 @@ def compare_decisions(
     fall = f1_score(truth, before) - f1_score(truth, after)
     checks.append(Check("fall of micro F1", fall, bounds.max_f1_drop))
     for i, label in enumerate(labels):
-        if truth[:, i].sum() >= min_positives:
+        if truth[:, i].sum() >= config.thresholds.min_positives:
             fall = f1_score(truth[:, i], before[:, i]) - f1_score(truth[:, i], after[:, i])
             one = 1 / truth[:, i].sum()  # a bound below one row's worth can't be met or broken sensibly
             checks.append(Check(f"fall of F1, {label}", fall, max(bounds.max_f1_drop, float(one))))

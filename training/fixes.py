@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from zhenyan.inference.errors import InputError
 from zhenyan.training.edits import Change, edit_lines, kind_for, replace_files
-from zhenyan.training.rows import expand, is_ids, iter_records, row_id, text_key
+from zhenyan.training.rows import TABLES, expand, is_ids, iter_records, row_id, text_key
 from zhenyan.training.schema import Schema, explain
 
 
@@ -76,8 +76,12 @@ def apply_fixes(path: Path, schema: Schema, dry_run: bool = False) -> Applied:
     """Apply a fix file's decided entries to the files they name, all or none, and mark them as applied there.
 
     Applying twice changes nothing more. InputError names the entry when its row is gone or has other labels now,
-    when the entry isn't complete, when a label is unknown to the schema, or when there is no entry at all.
+    when the entry isn't complete, when a label is unknown to the schema, when there is no entry at all, or for a table.
     """
+    if path.suffix.lower() in TABLES:
+        raise InputError(
+            f"{path}: is a table; give the .jsonl that `zhenyan data audit` wrote, with `apply` set to true in it"
+        )
     done = Applied()
     path, *others = expand(path)
     if others:

@@ -24,6 +24,10 @@ def read_labels(cell: Any, schema: Schema, place: str, faults: list[str]) -> lis
     known = {name: label.id for label in schema.labels for name in (label.id, label.name_zh)}
     given = [str(one).strip() for one in _listed(cell) if one is not None]
     names = [name for one in given for name in ([one] if one in known else _BETWEEN.split(one)) if name]
+    for name in dict.fromkeys(names):
+        bearers = [label.id for label in schema.labels if label.name_zh == name]
+        if len(bearers) > 1 and name not in schema.ids:
+            faults.append(f"{place}: {name} is the name of {', '.join(bearers)}; write the id")
     labels = {known[name] for name in names if name in known}
     if unknown := [name for name in names if name not in known and name.lower() not in _COMPLIANT]:
         faults.append(f"{place}: unknown label {', '.join(unknown)}")

@@ -180,7 +180,11 @@ def _migrate_file(path: Path, plan: Plan, layouts: Sequence[list[str]]) -> None:
             if needs_relabelling(record, step):
                 plan.relabel.append(_to_relabel(record, step, path))
             record = migrate_record(record, step, before, after)
-        if loses_all_labels(old, record) and len(plan.relabel) == awaiting:
+        if loses_all_labels(old, record):
+            if (
+                len(plan.relabel) > awaiting
+            ):  # a violation, of which part a person has to say: `Row.compliant` knows it so
+                return record | {"kind": "violation"}
             plan.bared.append(origin)
             record |= kind_for(old, [])
         return record

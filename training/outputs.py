@@ -9,6 +9,12 @@ from typing import Any
 from zhenyan.inference.errors import ConfigError, InputError
 
 
+def check_lines(option: str, output: Path, what: str) -> None:
+    """ConfigError unless an output ends in .jsonl, as commands that take `what` up again know it by."""
+    if output.suffix != ".jsonl":
+        raise ConfigError(f"{option} {output}: ending {output.suffix or '(none)'!r}; {what} are written as .jsonl")
+
+
 def make_folder(option: str, output: Path) -> None:
     """Make an output's folder before minutes of work; ConfigError when it can't be made or a folder is in the file's place."""
     if output.is_dir():

@@ -17,6 +17,7 @@ from zhenyan.training.metrics import label_errors
 from zhenyan.training.schema import Schema, load_as
 
 GATES = Path("configs/gates.yaml")
+ANY, CORE = "any violation", "core labels, micro"  # as a comparison names them
 # Bounds that hold a candidate against the champion; the others are of the candidate alone.
 RELATIVE = (
     "any_violation_drop",
@@ -61,11 +62,10 @@ def load_gates(path: Path = GATES) -> Gates:
 
 def checks(found: Comparison, gates: Gates, schema: Schema) -> list[Check]:
     """Every bound with what was measured; A is the champion, B the candidate. ConfigError when the rows can't tell anything."""
-    _enough({name: found.scores[name].positives for name in ("any violation", "core labels, micro")}, gates)
-    falls = [
-        ("fall of any-violation F1", _fall(found, "any violation"), gates.any_violation_drop),
-        ("fall of core micro F1", _fall(found, "core labels, micro"), gates.core_micro_drop),
-    ]
+    _enough({name: found.scores[name].positives for name in _pooled(schema)}, gates)
+    falls = [("fall of any-violation F1", _fall(found, ANY), gates.any_violation_drop)]
+    if schema.core:
+        falls.append(("fall of core micro F1", _fall(found, CORE), gates.core_micro_drop))
     for label in schema.ids:
         if label in found.scores and found.scores[label].positives >= gates.min_positives:
             bound = gates.core_label_drop if label in schema.core else gates.other_label_drop
@@ -81,12 +81,17 @@ def checks(found: Comparison, gates: Gates, schema: Schema) -> list[Check]:
 def checks_alone(candidate: Path, data: Labelled, gates: Gates, schema: Schema) -> list[Check]:
     """The bounds that need no champion, with what was measured of the bundle `candidate`. ConfigError as `checks`."""
     core = [schema.ids.index(label) for label in schema.core]
-    positives = {"any violation": data.truth.any(1).sum(), "core labels, micro": data.truth[:, core].sum()}
-    _enough({name: int(count) for name, count in positives.items()}, gates)
+    positives = {ANY: data.truth.any(1).sum(), CORE: data.truth[:, core].sum()}
+    _enough({name: int(positives[name]) for name in _pooled(schema)}, gates)
     classifier = Classifier.load(candidate, explain=False)
     scores = label_columns(classifier, schema.ids, classifier.score(data.texts), schema.changes)
     errors = label_errors(data.truth, scores, data.rated(scores), gates.min_positives)
     return _absolute(facts(classifier, data, scores, schema, gates.evasion), list(errors.values()), gates)
+
+
+def _pooled(schema: Schema) -> list[str]:
+    """What enough rows must tell of: core labels only where the schema has any."""
+    return [ANY, CORE] if schema.core else [ANY]
 
 
 def _enough(positives: Mapping[str, int], gates: Gates) -> None:

@@ -64,7 +64,7 @@ class Row:
 
 
 _OWN_FIELDS = {"text", "labels", "id", "channel", "annotated", "contested"}
-_TABLES = (".csv", ".tsv", ".xlsx", ".xls", ".parquet")
+TABLES = (".csv", ".tsv", ".xlsx", ".xls", ".parquet")
 _NAMES = ("room", "batch", "rewriter", "source", "pair", "domain", "kind")  # what rows are grouped and counted by
 
 
@@ -179,7 +179,7 @@ def expand(patterns: str | Path | Sequence[str | Path]) -> list[Path]:
         if not hits:
             lacking = "holds no .jsonl file" if Path(pattern).is_dir() else "no such file"
             raise InputError(f"{pattern}: {lacking}; give a .jsonl file, a folder of them or a glob")
-        if table := next((path for path in hits if path.suffix.lower() in _TABLES), None):
+        if table := next((path for path in hits if path.suffix.lower() in TABLES), None):
             first = ", once it is saved as .xlsx" if table.suffix.lower() == ".xls" else ""
             raise InputError(
                 f"{table}: is a table; labelled rows are read from .jsonl, one JSON object a line: `zhenyan data import "

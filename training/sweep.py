@@ -1,13 +1,14 @@
 """Hyperparameter search: each trial is an ordinary run, nested under the sweep's own in MLflow.
 
 A sweep's folder holds the Optuna study (study.db), the runs of its trials and the best configuration (best.yaml).
-Started again, a sweep goes on where it was; what was cut off is tried again from its start.
+Started again, a sweep goes on where it was; what was cut off is tried again from its start, so no checkpoint is kept.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from zhenyan.training.outputs import make_folders
 from zhenyan.training.progress import Stopped
 from zhenyan.training.sweep_config import SweepConfig, Values
 from zhenyan.training.tracking import Tracker
-from zhenyan.training.train import CONFIG, finished, train
+from zhenyan.training.train import CONFIG, TRAINER, finished, train
 from zhenyan.training.trainer import BEST, Diverged
 
 STUDY, SWEEP, BEST_CONFIG = "study.db", "sweep.yaml", "best.yaml"
@@ -105,6 +106,7 @@ def open_study(folder: Path, config: SweepConfig, base: TrainConfig, console: Co
         study.tell(trial.number, state=TrialState.FAIL)
         study.enqueue_trial(trial.params)
         if run := trial.user_attrs.get("run"):
+            _drop_checkpoints(folder / run)
             _close(Tracker(folder / run, base.tracking, run, console, folder))
     # The same seed again would draw the same first trials again.
     study.sampler = optuna.samplers.TPESampler(seed=config.seed + len(study.trials))
@@ -112,6 +114,11 @@ def open_study(folder: Path, config: SweepConfig, base: TrainConfig, console: Co
     if config.pruning:
         study.pruner = optuna.pruners.MedianPruner(config.pruning.startup_trials, config.pruning.warmup_evaluations)
     return study
+
+
+def _drop_checkpoints(run: Path) -> None:
+    """Of a trial's run: no trial is gone on with, and they are several times as large as its model."""
+    shutil.rmtree(run / TRAINER, ignore_errors=True)
 
 
 def _close(tracker: Tracker) -> None:
@@ -144,6 +151,9 @@ def _search(
         except Diverged as error:
             console.print(f"trial {trial.number}: {error}", highlight=False, markup=False)
             raise optuna.TrialPruned from None
+        finally:
+            if run := trial.user_attrs.get("run"):  # else it came to no step
+                _drop_checkpoints(folder / run)
         return watch.best
 
     def told(study: optuna.Study, trial: FrozenTrial) -> None:

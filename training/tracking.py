@@ -147,12 +147,14 @@ class Tracker:
         if gone := self.gone():
             self.console.print(
                 f"[yellow]MLflow lacks what is gone: {escape(', '.join(map(str, gone)))}. To send it, too, put it back and: "
-                f"zhenyan sync {escape(str(self.folder))}[/]"
+                f"zhenyan sync {escape(str(self.folder))}[/]",
+                soft_wrap=True,
             )
         if not done:
             self.console.print(
                 f"[yellow]MLflow at {shown_uri(self.config)} could not be reached; everything is kept in "
-                f"{self.folder}. When it is back: zhenyan sync {self.folder}[/]"
+                f"{escape(str(self.folder))}. When it is back: zhenyan sync {escape(str(self.folder))}[/]",
+                soft_wrap=True,
             )
         return done and not gone
 

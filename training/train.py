@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import random
 import shutil
 import signal
 import threading
@@ -28,7 +27,7 @@ from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.checkpoints import START, check_start, faults, keep_start, newest_checkpoint
 from zhenyan.training.config import DistilConfig, EncoderConfig, ThresholdConfig, TrainConfig, as_record, dump_config
-from zhenyan.training.dataset import Corpus, crossed_rows, load_corpus, origin, to_dataset, unlabelled
+from zhenyan.training.dataset import Corpus, load_corpus, origin, to_dataset, training_rows
 from zhenyan.training.encoders.load import (
     check_frozen,
     check_layers,
@@ -48,15 +47,15 @@ from zhenyan.training.predict import predict, predict_as_read
 from zhenyan.training.pretrain import continue_pretraining, digest, is_whole
 from zhenyan.training.progress import ProgressBar, Stopped, TrackMetrics
 from zhenyan.training.provenance import describe, learned, read_journal, use_threads
-from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.teachers import learn_from
 from zhenyan.training.thresholds import choose_all
 from zhenyan.training.tracking import NoTracker, Tracker, check_kept
-from zhenyan.training.trainer import build_trainer, check_machine
+from zhenyan.training.trainer import TrainerData, build_trainer, check_machine
 from zhenyan.training.voice import add_voice, drawn
 
 MODEL, THRESHOLDS, METRICS, CONFIG = "model", "thresholds.json", "metrics.json", "config.yaml"
+TRAINER = "trainer"  # checkpoints, until the run is finished
 CONDITIONING_ROWS = 512
 
 
@@ -66,6 +65,17 @@ class Run:
 
     folder: Path
     metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run that isn't finished: its folder, by what and on which rows it is made, and who tracks it."""
+
+    folder: Path
+    config: TrainConfig
+    schema: Schema
+    corpus: Corpus
+    tracker: Tracker
 
 
 def train(
@@ -96,7 +106,7 @@ def train(
         check_kept(resume)
         checkpoint, warm_start = checkpoint_of(resume), began_with(resume, warm_start)
         if config.optim.blend < 1:
-            check_start(resume / "trainer")
+            check_start(resume / TRAINER)
     fresh = check_models(config, schema, warm_start)
     corpus = load_corpus(config.data, schema)
     if config.voice:
@@ -121,7 +131,7 @@ def train(
         bar = ProgressBar(console)
         callbacks = [bar, TrackMetrics(tracker), *callbacks]
         with finished(tracker), contextlib.closing(bar):
-            metrics = fit(folder, config, schema, corpus, warm_start, checkpoint, tracker, callbacks)
+            metrics = fit(OpenRun(folder, config, schema, corpus, tracker), warm_start, checkpoint, callbacks)
         return Run(folder, metrics)
 
 
@@ -142,13 +152,13 @@ def finished(tracker: Tracker) -> Iterator[None]:
 
 
 def fit(
-    folder: Path, config: TrainConfig, schema: Schema, corpus: Corpus, warm_start: Path | None,
-    checkpoint: str | None, tracker: Tracker, callbacks: list[TrainerCallback],
-) -> dict[str, Any]:  # fmt: skip
-    """Train in `folder`, from `checkpoint` on where there is one, and finish the run there.
+    run: OpenRun, warm_start: Path | None, checkpoint: str | None, callbacks: list[TrainerCallback]
+) -> dict[str, Any]:
+    """Train, from `checkpoint` on where there is one, and finish the run.
 
     Returns what was measured on validation rows, in every process.
     """
+    folder, config, schema, corpus = run.folder, run.config, run.schema, run.corpus
     model, tokenizer = start_model(config, schema, warm_start)
     rows = training_rows(config, corpus)
     train_set = to_dataset(rows, schema.ids, config.data)
@@ -158,18 +168,18 @@ def fit(
         lessons = learn_from(config, schema, rows)
     if warm_start is None and not checkpoint:
         condition_model(model, tokenizer, train_set, config)
-    validation = to_dataset(corpus.validation, schema.ids, config.data)
-    trainer = build_trainer(model, tokenizer, train_set, validation, config, folder / "trainer", callbacks, lessons)
+    data = TrainerData(train_set, to_dataset(corpus.validation, schema.ids, config.data), lessons)
+    trainer = build_trainer(model, tokenizer, data, config, folder / TRAINER, callbacks)
     blends = config.optim.blend < 1 and distributed.is_first()
     if blends and not checkpoint:
-        keep_start(model, folder / "trainer")
+        keep_start(model, folder / TRAINER)
     trainer.train(resume_from_checkpoint=checkpoint)
     if blends:
-        blend(model, load_file(folder / "trainer" / START), config.optim.blend)
+        blend(model, load_file(folder / TRAINER / START), config.optim.blend)
     metrics = None
     if distributed.is_first():
-        metrics = finish_run(folder, config, schema, corpus, model, tokenizer, tracker)
-        shutil.rmtree(folder / "trainer", ignore_errors=True)
+        metrics = finish_run(run, model, tokenizer)
+        shutil.rmtree(folder / TRAINER, ignore_errors=True)
     return distributed.first_says(metrics)
 
 
@@ -190,11 +200,11 @@ def new_folder(config: TrainConfig) -> Path:
 
 def checkpoint_of(folder: Path) -> str:
     """The newest whole checkpoint of a run that was cut off; ConfigError when there is none."""
-    if checkpoint := newest_checkpoint(folder / "trainer"):
+    if checkpoint := newest_checkpoint(folder / TRAINER):
         return str(checkpoint)
     if (folder / METRICS).exists():
         raise ConfigError(f"{folder}: this run is finished; to train on from its model: --from {folder / MODEL}")
-    damaged = "".join(f" that is whole ({fault})" for fault in faults(folder / "trainer")[:1])
+    damaged = "".join(f" that is whole ({fault})" for fault in faults(folder / TRAINER)[:1])
     raise ConfigError(
         f"{folder}: no checkpoint to resume from{damaged}; start the training again without --resume (a masked-language step "
         "that was cut off goes on from its own)"
@@ -332,25 +342,9 @@ def _ready(model: MultiLabelClassifier, config: TrainConfig) -> MultiLabelClassi
     return model
 
 
-def draw(lines: list[str], most: int, seed: int) -> list[str]:
-    """At most `most` of the lines, at random."""
-    return random.Random(seed).sample(lines, min(most, len(lines)))
-
-
-def training_rows(config: TrainConfig, corpus: Corpus) -> list[Row]:
-    """The training rows; with teachers also unlabelled and crossed lines, whose mask is all 0."""
-    if config.distil is None:
-        return corpus.train
-    most = config.distil.unlabelled
-    lines = corpus.unlabelled if most is None else draw(corpus.unlabelled, most, config.seed)
-    return corpus.train + [unlabelled(text) for text in lines] + crossed_rows(corpus.train, config.distil, config.seed)
-
-
-def finish_run(
-    folder: Path, config: TrainConfig, schema: Schema, corpus: Corpus, model: MultiLabelClassifier, tokenizer: Any,
-    tracker: Tracker,
-) -> dict[str, Any]:  # fmt: skip
+def finish_run(run: OpenRun, model: MultiLabelClassifier, tokenizer: Any) -> dict[str, Any]:
     """Calibrate, choose thresholds on validation rows, measure, plot, save."""
+    folder, config, schema, corpus = run.folder, run.config, run.schema, run.corpus
     if config.voice:
         add_voice(model, tokenizer, corpus.train, config.voice, config.encoder.max_tokens, config.seed)
     if config.pairs:
@@ -365,9 +359,9 @@ def finish_run(
     _write(folder / THRESHOLDS, chosen)
     _write(folder / METRICS, metrics)
     plots.validation_plots(folder / "plots", curves(data, scores, decided, schema.ids))
-    tracker.metrics(flat_metrics(metrics))
+    run.tracker.metrics(flat_metrics(metrics))
     for name in (CONFIG, THRESHOLDS, METRICS, "plots", MODEL):
-        tracker.artifacts(folder / name, name if (folder / name).is_dir() else None)
+        run.tracker.artifacts(folder / name, name if (folder / name).is_dir() else None)
     return metrics
 
 

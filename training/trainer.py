@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -204,27 +205,34 @@ def training_arguments(config: TrainConfig, folder: Path, rows: int) -> Training
     )
 
 
+@dataclass(frozen=True)
+class TrainerData:
+    """Rows to train on, what teachers say of them to a student, and rows to evaluate on; as `to_dataset` makes them."""
+
+    train: datasets.Dataset
+    validation: datasets.Dataset
+    lessons: Lessons | None = None
+
+
 def build_trainer(
     model: MultiLabelClassifier,
     tokenizer: Any,
-    train: datasets.Dataset,
-    validation: datasets.Dataset,
+    data: TrainerData,
     config: TrainConfig,
     folder: Path,
     callbacks: list[TrainerCallback],
-    lessons: Lessons | None = None,
 ) -> ClassifierTrainer:
-    """A trainer ready to run, with teachers' `lessons` for a student."""
+    """A trainer ready to run."""
     if config.optim.early_stopping:
         callbacks = [*callbacks, EarlyStoppingCallback(config.optim.early_stopping)]
     return ClassifierTrainer(
         config=config,
-        collator=Collator.for_training(tokenizer, config, train, lessons),
+        collator=Collator.for_training(tokenizer, config, data.train, data.lessons),
         eval_collator=Collator(tokenizer, config.encoder.max_tokens),
         model=model,
-        args=training_arguments(config, folder, len(train)),
-        train_dataset=train,
-        eval_dataset=validation,
+        args=training_arguments(config, folder, len(data.train)),
+        train_dataset=data.train,
+        eval_dataset=data.validation,
         compute_metrics=selection_metrics,
         callbacks=callbacks,
     )

@@ -42,6 +42,12 @@ def test_a_fix_file_that_was_decided_on_is_kept(audit, tmp_path, decision):
     assert (tmp_path / "f.jsonl").read_bytes() == held
 
 
+@pytest.mark.parametrize("name", ["fixes.csv", "fixes"])
+def test_fixes_are_written_where_they_can_be_put_in_from(audit, tmp_path, name):
+    refused = audit("-o", str(tmp_path / name))
+    assert isinstance(refused, ConfigError) and "; fixes are written as .jsonl" in str(refused)
+
+
 def test_what_nobody_decided_on_is_written_anew(audit, tmp_path):
     (tmp_path / "f.jsonl").write_bytes(corpus_line(UNDECIDED))
     (tmp_path / "planted.jsonl").write_bytes(corpus_line(PLANTED))

@@ -32,7 +32,7 @@ from zhenyan.training.rows import Row
 from zhenyan.training.schema import load_schema
 from zhenyan.training.thresholds import choose
 from zhenyan.training.train import Run
-from zhenyan.training.trainer import BEST, ClassifierTrainer, build_trainer, selection_metrics
+from zhenyan.training.trainer import BEST, ClassifierTrainer, TrainerData, build_trainer, selection_metrics
 
 # cross-validation
 
@@ -135,7 +135,7 @@ def build(tmp_path):
             for row in range(4)
         ])  # fmt: skip
         config = TrainConfig(optim=OptimConfig(precision="fp32", **optim))
-        return build_trainer(network, Ones(), rows, rows, config, tmp_path / "trainer", [])
+        return build_trainer(network, Ones(), TrainerData(rows, rows), config, tmp_path / "trainer", [])
 
     return make
 

@@ -367,9 +367,11 @@ def test_rows_weigh_what_the_configuration_says():
         Row("real", meta={"room": "r1"}), Row("plain", meta=written | {"kind": "plain"}),
         Row("hard", meta=written | {"kind": "hard"}), Row("violation", ("x",), meta=written | {"pair": "p1"}),
         Row("its lawful half", contested=True, meta=written | {"pair": "p1"}),
+        Row("waits for a part of a split", annotated=("y",), meta=written | {"pair": "p2", "kind": "violation"}),
+        Row("read by nobody", annotated=(), meta=written | {"pair": "p3"}),
     ]  # fmt: skip
     config = DataConfig(contested_weight=0.5, written_weight=2.0, hard_weight=3.0)
-    assert weights(rows, config) == [1.0, 2.0, 6.0, 2.0, 3.0]
+    assert weights(rows, config) == [1.0, 2.0, 6.0, 2.0, 3.0, 2.0, 2.0]
 
 
 def test_splits_must_not_overlap(tmp_path):

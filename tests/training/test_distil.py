@@ -19,7 +19,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import teachers as asking
 from zhenyan.training import train as training
 from zhenyan.training.config import DistilConfig, LossConfig, WrittenLessonsConfig
-from zhenyan.training.dataset import SPLICE_CHARS, crossed, crossed_rows, labels_alone, origin
+from zhenyan.training.dataset import SPLICE_CHARS, crossed, crossed_rows, labels_alone, origin, training_rows
 from zhenyan.training.losses import label_loss, teacher_loss
 from zhenyan.training.modelling import MultiLabelClassifier, load_model, save_model, width_of
 from zhenyan.training.predict import predict
@@ -224,7 +224,7 @@ def test_training_with_crossed_lines_and_two_kinds_of_teachers(teachers, small_c
 
     monkeypatch.setattr(training, "load_corpus", spoken)
     corpus = training.load_corpus(config.data, load_schema(config.data.label_schema))
-    rows = training.training_rows(config, corpus)
+    rows = training_rows(config, corpus)
     assert len(rows) == len(corpus.train) + 40 and all(row.annotated == () for row in rows[-40:])
     run = training.train(config, warm_start=plain, console=Console(quiet=True))
     assert (run.folder / "model").exists()
@@ -250,7 +250,7 @@ def test_written_lines_are_crossed_with_their_like_and_follow_the_teachers_of_wr
     corpus = training.load_corpus(config.data, schema)
     for row in corpus.train[:20]:
         row.meta["rewriter"] = "c01"
-    rows = training.training_rows(config, corpus)
+    rows = training_rows(config, corpus)
     made = rows[len(corpus.train) :]
     assert len(made) == 31 and all(row.annotated == () for row in made)
     assert {origin(row) for row in made} == {"written", "moved"} and {row.channel for row in made} == {"live", "copy"}

@@ -389,7 +389,11 @@ def test_a_hashed_set_is_joined_and_a_missing_text_is_said(measuring_config, tmp
     assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["rows"] == 1
 
 
-def test_a_file_of_rows_without_one_is_named(tmp_path):
-    (tmp_path / "none.jsonl").touch()
-    with pytest.raises(ConfigError, match=r"none\.jsonl: no labelled row to measure on"):
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [("", "no labelled row to measure on"), ('{"text": "两盒装", "labels": [], "annotated": []}', "nobody looked for")],
+)
+def test_rows_that_measure_nothing_are_named(tmp_path, held, said):
+    (tmp_path / "none.jsonl").write_text(held, encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"none\.jsonl: {said}"):
         read_sets([str(tmp_path / "none.jsonl")], tmp_path, SCHEMA)

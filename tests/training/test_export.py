@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from zhenyan.inference.bundle import CARD, DEFAULT_BUNDLE, FILES, MANIFEST
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import cli
-from zhenyan.training.config import ExportConfig, TrainConfig
+from zhenyan.training.config import ExportConfig, ThresholdConfig, TrainConfig
 from zhenyan.training.evaluate import Labelled
 from zhenyan.training.export import compare_decisions, export_run, in_one_window, report_bundle
 from zhenyan.training.placing import check_output, place, tidy
@@ -89,10 +89,11 @@ def test_the_gate_refuses_flips_and_falls(flipped, refused):
         given[cell] = 1 - exact[cell]
     data = Labelled([], truth, seen, np.arange(100))
     bounds = ExportConfig(max_flip_rate=0.01, max_f1_drop=0.01)
-    checks = compare_decisions(data, exact, given, np.full(2, 0.5), ["a", "b"], bounds, 20)
+    config, stricter = (TrainConfig(export=bounds, thresholds=ThresholdConfig(min_positives=n)) for n in (20, 21))
+    checks = compare_decisions(data, exact > 0.5, given > 0.5, ["a", "b"], config)
     assert [check.name for check in checks] == [FLIPS, MICRO, OF_A]
     assert [check.name for check in checks if not check.passed] == refused
-    few = compare_decisions(data, exact, given, np.full(2, 0.5), ["a", "b"], bounds, 21)
+    few = compare_decisions(data, exact > 0.5, given > 0.5, ["a", "b"], stricter)
     assert OF_A not in [check.name for check in few]
 
 
@@ -103,8 +104,8 @@ def test_no_bundle_is_exported_that_the_doctor_would_refuse(most, passed):
     given = exact.copy()
     given[7] = 0.9
     data = Labelled([], exact > 0.5, np.ones((100, 1), dtype=bool), np.arange(100))
-    bounds = ExportConfig(max_flip_rate=most)
-    rows, probes, _ = compare_decisions(data, exact, given, np.full(1, 0.5), ["a"], bounds, 20, range(10))
+    config = TrainConfig(export=ExportConfig(max_flip_rate=most))
+    rows, probes, _ = compare_decisions(data, exact > 0.5, given > 0.5, ["a"], config, range(10))
     assert (rows.measured, rows.bound, rows.passed) == (0.01, most, True)
     assert (probes.name, probes.measured, probes.bound) == ("probes with a flipped decision", 0.1, most)
     assert probes.passed is passed
@@ -113,8 +114,8 @@ def test_no_bundle_is_exported_that_the_doctor_would_refuse(most, passed):
 def test_a_quarter_of_what_the_doctor_allows_is_left_to_other_processors():
     truth = np.zeros((100, 1), dtype=bool)
     data = Labelled([], truth, ~truth, np.arange(100))
-    bounds = ExportConfig(max_flip_rate=0.005)
-    _, probes, _ = compare_decisions(data, truth * 1.0, truth * 1.0, np.full(1, 0.5), ["a"], bounds, 20, range(10))
+    config = TrainConfig(export=ExportConfig(max_flip_rate=0.005))
+    _, probes, _ = compare_decisions(data, truth, truth, ["a"], config, range(10))
     assert probes.bound == 0.0075
 
 

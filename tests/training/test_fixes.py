@@ -147,6 +147,15 @@ def test_a_row_that_is_none_is_named(tmp_path, row, decide, fields, said):
     assert json.loads((tmp_path / "rows.jsonl").read_bytes().splitlines()[0])["labels"] == ["food_safety"]
 
 
+@pytest.mark.parametrize("name", ["decided.csv", "decided.XLSX"])
+def test_a_table_of_fixes_is_refused_by_what_it_is(tmp_path, name):
+    """It was to be imported as labelled rows."""
+    (tmp_path / name).write_bytes(b"apply,file\n")
+    with pytest.raises(InputError, match=rf"{name}: is a table; .* \.jsonl that `zhenyan data audit` wrote") as refused:
+        apply_fixes(tmp_path / name, load_schema())
+    assert "import" not in str(refused.value)
+
+
 def test_what_can_not_be_read_is_named(tmp_path):
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(InputError, match=r"folder\.jsonl: Is a directory"):

@@ -8,6 +8,7 @@ from rich.console import Console
 from zhenyan.training import cross_validation
 from zhenyan.training.audit import Suspect, nearest_disagreeing
 from zhenyan.training.confidence import Cells, group_folds, out_of_fold
+from zhenyan.training.corpus_check import check_corpus
 from zhenyan.training.leaks import apart_from
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import load_schema
@@ -46,6 +47,16 @@ def test_a_split_names_one_room_of_an_author():
     assert [Splits(validation=["s01-r2"], test=[]).of(row) for row in ROWS[::12]] == ["train", "validation"] + [
         "train"
     ] * 2
+
+
+def test_a_split_names_an_author_whose_rows_name_rooms():
+    """They were trained on: rows with a room were held out by that alone."""
+    splits = Splits(validation=["s01", "c01"], test=["s01-r2", "r-1"])
+    assert [splits.of(row) for row in ROWS[::12]] == ["validation", "test", "train", "train"]
+    rewritten = [Row("两盒装", meta={"rewriter": "c01", "room": room}) for room in ("r-1", "r-2")]
+    assert [splits.of(row) for row in rewritten] == ["test", "validation"]
+    found = check_corpus(ROWS, SCHEMA, splits)
+    assert found.absent_groups == ["c01", "r-1"] and not found.empty_splits
 
 
 def test_the_audit_judges_no_row_by_another_room_of_its_author(monkeypatch):

@@ -84,6 +84,17 @@ def test_rows_that_tell_nothing_let_nothing_pass(name):
         checks(found, GATES, load_schema())
 
 
+def test_a_schema_without_core_labels_is_held_to_the_others():
+    """No row could have one, so nothing ever passed."""
+    schema = load_schema()
+    plain = schema.model_copy(update={"labels": [one.model_copy(update={"core": False}) for one in schema.labels]})
+    found = comparison({"food_safety": 0.09})
+    found.scores["core labels, micro"] = Difference(0.0, 0.0, None, None, 0)
+    held_to = {check.name: check.passed for check in checks(found, GATES, plain)}
+    assert "fall of core micro F1" not in held_to
+    assert [name for name, passed in held_to.items() if not passed] == ["fall of F1, food_safety"]
+
+
 def test_a_better_candidate_passes():
     schema = load_schema()
     better = comparison(dict.fromkeys(["any violation", "core labels, micro", *schema.ids], -0.09))

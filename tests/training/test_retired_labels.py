@@ -80,19 +80,19 @@ def test_rows_that_wait_for_a_part_of_a_split_label_stay_violations(work):
     output, rows = migrate(work, split, retire("food_safety"))
     assert "1 rows lose their last label and become compliant: data/corpus/b01.jsonl:3\n" in output
     kinds = {name: row.get("kind") for name, row in rows.items()}
-    assert kinds == {"only": "violation", "both": "violation", "other": "hard", "plain": "plain", "public": None}
-    assert (
-        check_corpus(
-            read_rows("data/corpus/b01.jsonl"), load_schema("configs/labels.yaml"), Splits(validation=[], test=[])
-        ).faults
-        == []
-    )
+    # A row without a kind counted as compliant: nothing told it from one that has none of what was looked for.
+    assert kinds == {"only": "violation", "both": "violation", "other": "hard", "plain": "plain", "public": "violation"}
+    rows_now, schema = read_rows("data/corpus/b01.jsonl"), load_schema("configs/labels.yaml")
+    found = check_corpus(rows_now, schema, Splits(validation=[], test=[]))
+    assert not found.faults and (found.counts["compliant"], found.counts["waiting"]) == (2, 3)
 
 
+@pytest.mark.parametrize("kinds", [("violation", "hard"), (None, None)])
 @pytest.mark.parametrize("change", ["split", "retire"])
-def test_a_minimal_pair_may_wait_for_its_label_but_not_lose_it(work, change):
-    rows = [corpus_line({"id": name, "text": f"{name} 字", "batch": "b01", "pair": "p1", "labels": labels, "kind": kind})
-            for name, labels, kind in (("one", ["price_fraud"], "violation"), ("two", [], "hard"))]  # fmt: skip
+def test_a_minimal_pair_may_wait_for_its_label_but_not_lose_it(work, change, kinds):
+    sides = zip(("one", "two"), (["price_fraud"], []), kinds, strict=True)
+    rows = [corpus_line({"id": name, "text": f"{name} 字", "batch": "b01", "pair": "p1", "labels": labels} | ({"kind": kind} if kind else {}))
+            for name, labels, kind in sides]  # fmt: skip
     (work / "data/corpus/b01.jsonl").write_bytes(b"".join(rows))
     split = {"kind": "split", "labels": ["price_fraud"], "into": ["x_a", "x_b"], "define": added("x_a", "x_b")}
     migrate(work, split if change == "split" else retire("price_fraud"))

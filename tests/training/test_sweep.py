@@ -83,6 +83,7 @@ def test_trials_are_nested_runs_and_a_longer_sweep_goes_on(files, small_config, 
     best = study_of(folder).best_trial
     assert {run.info.run_name: run.info.status for run in children} == {
         best.user_attrs["run"]: "FINISHED", trials[1].user_attrs["run"]: "KILLED"}  # fmt: skip
+    assert not list(folder.glob("*/trainer"))  # checkpoints of hundreds of megabytes, from which no trial goes on
     assert parent.data.metrics["best"] == pytest.approx(best.value)
     assert parent.data.tags["best.run"] == best.user_attrs["run"] and (folder / best.user_attrs["run"]).is_dir()
     chosen = load_config(folder / sweeping.BEST_CONFIG)
@@ -141,7 +142,7 @@ def test_weak_trials_are_pruned_and_cut_off_ones_tried_again(files, small_config
     killed = study.ask()  # a process that was killed here leaves it running
     killed.suggest_categorical(key, [good, bad])
     killed.set_user_attr("run", "trial-000-killed")
-    (folder / "trial-000-killed").mkdir()
+    (folder / "trial-000-killed/trainer/checkpoint-1").mkdir(parents=True)
     Tracker(folder / "trial-000-killed", small_config.tracking, "trial-000-killed").params({key: good})
     assert [run.info.status for run in runs_of(small_config)] == ["RUNNING"]
     search(files(space=space, trials=1))
@@ -149,6 +150,7 @@ def test_weak_trials_are_pruned_and_cut_off_ones_tried_again(files, small_config
     search(files(space=space, trials=2))
     of_killed, of_sweep = sorted(runs_of(small_config), key=lambda run: run.info.start_time)
     assert (of_killed.info.status, of_sweep.info.status) == ("KILLED", "FINISHED")
+    assert not (folder / "trial-000-killed/trainer").exists()  # tried again from its start
     cut, *rest = study_of(folder).trials
     assert cut.state == TrialState.FAIL and cut.params == {key: good}
     found = {trial.params[key]: (trial.state, trial.value) for trial in rest}

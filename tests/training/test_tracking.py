@@ -216,9 +216,10 @@ def test_a_relative_address_is_another_store_in_each_folder(tmp_path, monkeypatc
 
 def test_a_run_whose_files_are_gone_at_its_end_says_so(tmp_path, here):
     out = io.StringIO()
-    tracker = Tracker(made(tmp_path / "run"), here, "run", Console(file=out, width=300))
+    tracker = Tracker(made(tmp_path / "run"), here, "run", Console(file=out, width=40))
     tracker.artifacts(tmp_path / "run/plots")
     assert not tracker.finish() and f"MLflow lacks what is gone: {tmp_path}/run/plots" in out.getvalue()
+    assert f" zhenyan sync {tmp_path}/run\n" in out.getvalue()  # whole, to be copied
     assert mlflow.MlflowClient(here.uri).get_run(tracker.run_id).info.status == "FINISHED"
 
 
@@ -271,10 +272,11 @@ def test_a_login_in_the_address_is_neither_printed_nor_kept(monkeypatch, small_c
     own = small_config.model_copy(update={"tracking": TrackingConfig(uri=login)})
     out = io.StringIO()
     folder = new_folder(own)
-    tracker = Tracker(folder, own.tracking, "run", Console(file=out, width=300))
+    tracker = Tracker(folder, own.tracking, "run", Console(file=out, width=40))
     tracker.params(flatten(as_record(own)))
     assert not tracker.finish()
     assert "MLflow at http://127.0.0.1:9 could not be reached" in out.getvalue()
+    assert f" zhenyan sync {folder}\n" in out.getvalue()
     kept = "".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
     assert "http://127.0.0.1:9" in kept and "s3cr3t" not in kept + out.getvalue() + tracker.problem
     monkeypatch.setenv("MLFLOW_TRACKING_URI", login)

@@ -13,7 +13,7 @@ from transformers import BertConfig, BertModel, EarlyStoppingCallback
 from zhenyan.training.config import DistilConfig, EvasionConfig, LossConfig, OptimConfig, TrainConfig
 from zhenyan.training.losses import label_loss, positive_weights
 from zhenyan.training.modelling import MultiLabelClassifier
-from zhenyan.training.trainer import ClassifierTrainer, build_trainer, parameter_groups
+from zhenyan.training.trainer import ClassifierTrainer, TrainerData, build_trainer, parameter_groups
 
 LINE = "这个茶治疗糖尿病"
 
@@ -50,7 +50,7 @@ def build(network, tmp_path):
             optim=OptimConfig(precision="fp32", **optim),
         )
         recorder = Recorder()
-        return build_trainer(network, recorder, rows, rows, config, tmp_path / "trainer", []), recorder
+        return build_trainer(network, recorder, TrainerData(rows, rows), config, tmp_path / "trainer", []), recorder
 
     return make
 
