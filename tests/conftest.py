@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from zhenyan.training.config import TrainConfig
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
-os.environ.setdefault("OMP_NUM_THREADS", "1" if WORKER else "2")
+if WORKER:  # it has inherited what the process that started it set for itself
+    os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 ROOT = Path(__file__).resolve().parents[1]
 CPUS = os.sched_getaffinity(0)

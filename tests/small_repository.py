@@ -119,7 +119,7 @@ def _publish(folder: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _shrink_configs(configs: Path, encoder: Path) -> None:
-    """The tiny encoder, one epoch, and bounds that a model which has learnt nothing can keep."""
+    """The tiny encoder, one epoch, few trials, and bounds that a model which has learnt nothing can keep."""
     _merge(configs / "train/default.yaml", {
         "encoder": {"source": str(encoder), "trim_vocabulary": False, "max_tokens": 64},
         "pretrain": None,
@@ -138,6 +138,7 @@ def _shrink_configs(configs: Path, encoder: Path) -> None:
         _merge(configs / f"train/{name}.yaml", {"distil": {"written": {"crossed": 20}}})
     for name in ("bert-later", "bert-pages", *steady):
         _merge(configs / f"train/{name}.yaml", {"data": {"public_labels": ["data/labels/*.jsonl"]}})
+    _merge(configs / "sweep/optim.yaml", {"trials": 5})  # the fifth is the first that may end early
     _merge(configs / "train/bert.yaml", {"encoder": {"source": str(encoder), "layers": [0, 1], "frozen": 1}})
     for last in ("finish", "moved", "release"):
         _merge(configs / f"train/{last}.yaml", {"export": {"max_flip_rate": 1.0}})

@@ -101,3 +101,8 @@ def test_every_browser_that_the_tests_take_counts_as_installed(root, tmp_path, b
     command = ["/bin/sh", str(root / "tests/system_packages.sh")]
     done = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_side_by_side_tests_compute_with_one_thread_each():
+    """Two threads on the one CPU that a worker has wait for each other in loops: a second of numpy or torch becomes ten."""
+    assert "PYTEST_XDIST_WORKER" not in os.environ or os.environ["OMP_NUM_THREADS"] == "1"
