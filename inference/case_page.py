@@ -14,7 +14,7 @@ from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.notes import chinese_place
 from zhenyan.inference.io.times import beijing_time
 from zhenyan.inference.report import is_page, templates
-from zhenyan.inference.review.outcome import OPEN, STATE_NAMES
+from zhenyan.inference.review.outcome import ACTION_NAMES, OPEN, STATE_NAMES
 
 
 def write_page(case: Mapping[str, Any], bundle: Bundle, file: Path) -> Path:
@@ -33,7 +33,8 @@ def write_page(case: Mapping[str, Any], bundle: Bundle, file: Path) -> Path:
     states = [entry["after"].get("state") for entry in case["decisions"] if entry["after"]]
     text = environment.get_template("case.html.jinja").render(
         case=case, f=case["finding"], file=file.name, names={label.id: label.name_zh for label in bundle.labels},
-        states={key: chinese for key, (chinese, _) in STATE_NAMES.items()}, state=next(filter(None, states[::-1]), OPEN),
+        states={key: chinese for key, (chinese, _) in STATE_NAMES.items()},
+        actions={key: chinese for key, (chinese, _) in ACTION_NAMES.items()}, state=next(filter(None, states[::-1]), OPEN),
     )  # fmt: skip
     write_atomic(page, [text.encode("utf-8", "replace")])
     return page

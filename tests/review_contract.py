@@ -323,7 +323,7 @@ def test_a_lead_can_question_a_decision(site):
     assert state(site, "f000001") == ("rejected", [])
     site.desk.question(user(site, "lea"), "f000001")
     assert state(site, "f000001") == ("disputed", None)
-    with pytest.raises(Conflict, match="not decided"):
+    with pytest.raises(Conflict, match="a lead is to settle it already"):
         site.desk.question(user(site, "lea"), "f000001")
 
 

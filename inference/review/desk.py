@@ -172,6 +172,8 @@ class Desk:
         """Open a decided finding again, to be settled by a lead; Conflict when it isn't decided."""
         with self.database.write() as connection:
             row = self._finding(connection, key)
+            if row.state == DISPUTED:
+                raise Conflict(f"{key}: a lead is to settle it already", f"{key}：已待组长裁定")
             if row.state not in CLOSED:
                 raise Conflict(f"{key}: not decided yet", f"{key}：尚未作出决定")
             again = sa.and_(reading.c.finding_id == row.id, reading.c.kind == "settle")

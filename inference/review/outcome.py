@@ -16,6 +16,13 @@ STATE_NAMES = {  # in Chinese, in English
     OPEN: ("待审查", "open"), DISPUTED: ("有分歧", "disputed"), ACCEPTED: ("已接受", "accepted"),
     REJECTED: ("已驳回", "rejected"), RELABELLED: ("已改类", "relabelled"), WITHDRAWN: ("已撤回", "withdrawn"),
 }  # fmt: skip
+ACTION_NAMES = {  # of the log's entries, in Chinese, in English
+    "accept": ("接受", "accept"), "reject": ("驳回", "reject"), "relabel": ("改类", "relabel"), "settle": ("裁定", "settle"),
+    "skip": ("跳过", "skip"), "mark": ("标记漏判", "mark"), "undo": ("撤销", "undo"), "question": ("异议", "question"),
+    "import": ("导入", "import"), "import.skip": ("导入跳过", "import skip"), "reviewer.add": ("添加人员", "add reviewer"),
+    "reviewer.remove": ("移除人员", "remove reviewer"), "reviewer.role": ("更改角色", "set role"),
+    "reviewer.password": ("重设密码", "set password"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

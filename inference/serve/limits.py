@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
-from zhenyan.inference.serve.refusals import Json, refusal
+from starlette.responses import Response
+from zhenyan.inference.serve.refusals import refusal
+
+
+class Unread(NamedTuple):
+    """Why a body is not read on: the status, the text that names limit and value, and headers of the answer."""
+
+    status: int
+    text: str
+    headers: dict[str, str]
+
+
+async def as_json(scope: dict[str, Any], why: Unread) -> Response:
+    """The service's answer to a body that is not read on."""
+    kind = "rate_limit_error" if why.status == 429 else "invalid_request_error"
+    return refusal(why.status, why.text, kind, "body", **why.headers)
 
 
 class BodyLimit:
@@ -17,10 +33,15 @@ class BodyLimit:
 
     The connection stays open after a refusal and what still comes is discarded: closing it while the client sends
     would lose the answer to a reset. Of a client that wants it closed the rest is read first (`drain`).
+
+    `answer` makes the response, with the scope and why.
     """
 
-    def __init__(self, app: Any, limit: int, seconds: float, most: int) -> None:
-        self.app, self.limit, self.seconds, self.most = app, limit, seconds, most
+    def __init__(
+        self, app: Any, limit: int, seconds: float, most: int,
+        answer: Callable[[dict[str, Any], Unread], Awaitable[Response]] = as_json,
+    ) -> None:  # fmt: skip
+        self.app, self.limit, self.seconds, self.most, self.answer = app, limit, seconds, most, answer
         self._arriving = 0  # bytes
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -31,17 +52,19 @@ class BodyLimit:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self.limit:
             await drain(scope, receive, self.seconds)
-            await self._too_large(declared.decode())(scope, receive, send)
+            response = await self.answer(scope, self._too_large(declared.decode()))
+            await response(scope, receive, send)
             return
         body, more = await self._read(receive)
-        if isinstance(body, Json):
+        if isinstance(body, Unread):
             if more:
                 await drain(scope, receive, self.seconds)
-            await body(scope, receive, send)
+            response = await self.answer(scope, body)
+            await response(scope, receive, send)
         elif body is not None:
             await self.app(scope, _replay(body, receive), send)
 
-    async def _read(self, receive: Any) -> tuple[bytes | Json | None, bool]:
+    async def _read(self, receive: Any) -> tuple[bytes | Unread | None, bool]:
         """The body, a refusal, or None when the client has gone; and whether more of it comes that is to be read first."""
         body = bytearray()
         try:
@@ -49,11 +72,11 @@ class BodyLimit:
                 return await self._collect(body, receive)
         except TimeoutError:
             text = f"body: must arrive within {self.seconds:g} s, given {len(body)} bytes so far"
-            return refusal(408, text, "invalid_request_error", "body", connection="close"), False
+            return Unread(408, text, {"connection": "close"}), False
         finally:
             self._arriving -= len(body)
 
-    async def _collect(self, body: bytearray, receive: Any) -> tuple[bytes | Json | None, bool]:
+    async def _collect(self, body: bytearray, receive: Any) -> tuple[bytes | Unread | None, bool]:
         """As `_read`; what has come stands in `body`."""
         while (message := await receive())["type"] != "http.disconnect":
             part = message.get("body", b"")
@@ -68,12 +91,12 @@ class BodyLimit:
                 return self._too_many(), True
         return None, False
 
-    def _too_large(self, given: str) -> Json:
-        return refusal(413, f"body: at most {self.limit} bytes, given {given}", "invalid_request_error", "body")
+    def _too_large(self, given: str) -> Unread:
+        return Unread(413, f"body: at most {self.limit} bytes, given {given}", {})
 
-    def _too_many(self) -> Json:
+    def _too_many(self) -> Unread:
         text = f"body: at most {self.most} bytes of all requests may be arriving, given {self._arriving}; retry in 1 s"
-        return refusal(429, text, "rate_limit_error", "body", **{"retry-after": "1"})
+        return Unread(429, text, {"retry-after": "1"})
 
 
 async def drain(scope: dict[str, Any], receive: Any, seconds: float) -> None:

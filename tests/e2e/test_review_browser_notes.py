@@ -14,6 +14,8 @@ pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
 
 NOTE = "价格另查 a r l n u"
+PHONE = {"viewport": {"width": 390, "height": 600}}
+SEEN = "(({top, bottom}) => top >= 0 && bottom <= innerHeight)(document.querySelector('#said.fault').getBoundingClientRect())"
 WORDS = "#work .note label:has(input)"
 
 
@@ -95,6 +97,36 @@ def test_without_scripts_every_verdict_takes_the_note(server, chromium, width):
     page.click("[data-key=u]")
     assert shown(page) == "f000003"
     context.close()
+
+
+def test_a_proxys_own_answer_leaves_the_finding_and_its_note(server, enter):  # noqa: F811
+    """As while the review is started again behind it."""
+    page, answer = enter(server, "ann", locale="zh-CN", **PHONE), {"status": 502, "body": "<h1>502 Bad Gateway</h1>"}
+    page.route("**/work/*/decide", lambda route: route.fulfill(content_type="text/html", **answer), times=1)
+    begin(page)
+    page.fill("#note", NOTE)
+    page.focus("#title")
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    assert press(page, "a") == "无法连接：未保存，请重试。"
+    assert (shown(page), page.input_value("#note"), page.evaluate(SEEN)) == ("f000001", NOTE, True)
+    assert press(page, "a") == "f000001 已接受"
+    assert notes(server) == {"f000001": [NOTE]}
+
+
+def test_a_double_click_sends_a_form_once(server, enter):  # noqa: F811
+    """Else the answer is that of the second: a finding that was questioned can't be, a name that was added is in use."""
+    page, sent = enter(server, "lea"), []
+    page.route("**/question", lambda route: (sent.append(route.request.url), route.fulfill(status=204)))
+    begin(page)
+    press(page, "a")
+    page.goto(f"{server.address}/finding/f000001")
+    box = page.locator("text=Question it").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    for click in (1, 2):
+        page.mouse.down(click_count=click)
+        page.mouse.up(click_count=click)
+        page.wait_for_timeout(300)
+    assert sent == [f"{server.address}/finding/f000001/question"]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from review_helpers import HOSTILE, LABELS, decide, finding, make_bundle, make_run, user
+from review_helpers import HOSTILE, LABELS, decide, finding, make_bundle, make_run, skip, user
 from typer.testing import CliRunner
 from zhenyan.inference.bundle import bundle_id, load_bundle, sha256
 from zhenyan.inference.case_page import write_page
@@ -12,6 +12,7 @@ from zhenyan.inference.cli import app
 from zhenyan.inference.errors import BundleError, ConfigError, InputError
 from zhenyan.inference.evidence_file import digest, make_case, read_case
 from zhenyan.inference.review.marks import mark
+from zhenyan.inference.review.undo import undo
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_a_page_shows_what_a_case_file_needs(decided, zhenyan, tmp_path):
     text = text_of(page)
     for part in (
         "证据单 f000001", "证据文件 case.json", "↑ 前一句", "↓ 后一句", "茶叶直播间", "时间 0:00:05", "结束时间 0:00:09",
-        "a.jsonl 第1行", "0.90000 ≥ 0.50000", "模型标注 类别1", "审查决定：已改类", "2026-11-24 17:00:00 ben 类别1、类别2 已改类 价格&lt;b&gt;另查",
+        "a.jsonl 第1行", "0.90000 ≥ 0.50000", "模型标注 类别1", "审查决定：已改类", "2026-11-24 17:00:00 ben 改类 类别1、类别2 已改类 价格&lt;b&gt;另查",
         "类别2 · 指导意见第12条", "《食品安全法》第七十一条（视事实适用其一）", "处以罚款。", "zhenyan verify case.json",
         f"证据文件 {case['digest']}", f"输入 a.jsonl {'0' * 64}", decided.bundle.id,
         *(f"模型 {name} {value}" for name, value in decided.bundle.manifest["sha256"].items()),
@@ -94,6 +95,16 @@ def test_a_page_shows_what_a_case_file_needs(decided, zhenyan, tmp_path):
 def test_a_page_says_what_is_rejected_or_open(decided, zhenyan, tmp_path, key, said):
     assert zhenyan(key, "-o", tmp_path / "case.json", "--html").exit_code == 0
     assert all(part in text_of(tmp_path / "case.html") for part in said)
+
+
+def test_a_page_tells_steps_apart_that_leave_a_finding_open(site, zhenyan, tmp_path):
+    decide(site, "f000001", None)
+    undo(site.desk, user(site, "ann"))
+    skip(site, "f000001")
+    assert zhenyan("f000001", "-o", tmp_path / "case.json", "--html").exit_code == 0
+    text = text_of(tmp_path / "case.html")
+    for step in ("ann 接受 类别1 已接受", "ann 撤销 – 待审查", "ann 跳过 – 待审查"):
+        assert step in text, step
 
 
 def test_nothing_of_a_text_runs_and_lone_surrogates_are_no_fault(tmp_path):

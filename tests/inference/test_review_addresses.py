@@ -59,6 +59,32 @@ def test_the_login_form_says_that_a_login_ended(tmp_path, clock):
     assert said not in ann.get("/login").text
 
 
+def test_after_a_login_that_ended_under_a_form_one_is_back_at_it(tmp_path, clock):
+    site, path = make_site(tmp_path, clock=clock), "/work?label=food_safety&stream=%E8%8C%B6%26"
+    ann = Browser(site, "ann")
+    for referer, wanted in ((path, path), ("//elsewhere", "/"), ("", "/")):
+        clock.forward(hours=2)
+        ann.headers["referer"] = f"http://testserver{referer}" if referer else ""
+        form = ann.post("/undo", data={"csrf": ""})
+        ended = ann.post("/undo", data={"csrf": "", "note": "  "}, headers={"HX-Request": "true"})
+        assert (ended.status_code, ended.headers["hx-redirect"]) == (401, address(form))
+        following = html.unescape(re.search(r'name="next" value="([^"]*)">\n', form.text)[1])
+        entered = ann.submit("/login", page="/login", name="ann", password=PASSWORD, next=following)
+        assert address(entered) == wanted
+
+
+def test_a_note_that_came_after_the_login_had_ended_is_shown_with_the_way_to_log_in(tmp_path, clock):
+    ann = Browser(make_site(tmp_path, clock=clock), "ann", language="zh")
+    ann.submit("/start")
+    clock.forward(hours=2)
+    ann.headers["referer"] = "http://testserver/work?label=food_safety"
+    form = {"csrf": "", "verdict": "reject", "note": "竞品 <b>原话</b>"}
+    ended = ann.post("/work/1/decide", data=form, headers={"HX-Request": "true"})
+    assert (ended.status_code, "hx-redirect" in ended.headers) == (401, False)
+    assert "登录已失效" in ended.text and "竞品 &lt;b&gt;原话&lt;/b&gt;" in ended.text
+    assert 'href="/login?next=/work%3Flabel%3Dfood_safety"' in ended.text
+
+
 def test_reviews_on_two_ports_of_one_machine_keep_their_logins(tmp_path):
     """A browser keeps cookies by host, and each run has its own database."""
     first = Browser(make_site(tmp_path / "a"), "ann", "http://testserver:8080")

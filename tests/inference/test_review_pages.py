@@ -4,6 +4,7 @@ import re
 
 import pytest
 from review_helpers import PASSWORD, Browser, decide, disputed, finding, make_site, user
+from sqlalchemy.exc import OperationalError
 from zhenyan.inference.review.desk import Wanted
 from zhenyan.inference.review.errors import LoginLocked, LoginRefused
 from zhenyan.inference.review.listing import find
@@ -38,6 +39,15 @@ def test_a_reading_in_anothers_hands_is_refused(site, step):
     assert (answer.status_code, "another reviewer has it" in answer.text) == (409, True)
     assert find(site.database, site.run, "f000001")[0].state == "open"
     assert site.desk.current(user(site, "ann")) == item
+
+
+def test_of_two_leads_who_question_a_decision_the_later_one_reads_that_it_is_to_be_settled(site):
+    decide(site, "f000001", None)
+    lea = Browser(site, "lea", language="zh")
+    said = [lea.submit(f"/finding/{key}/question").text for key in ("f000001", "f000001", "f000002")]
+    assert [("f000001：已待组长裁定" in text, "f000002：尚未作出决定" in text) for text in said] == [
+        (False, False), (True, False), (False, True),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("step", ["decide", "skip"])
@@ -94,6 +104,40 @@ def test_chinese_pages_name_roles_in_chinese(site):
 def test_chinese_pages_say_what_there_is_not(site, path, said):
     answer = Browser(site, "lea", language="zh").get(path)
     assert (answer.status_code, said in answer.text) == (404, True)
+
+
+@pytest.mark.parametrize(("hx", "page"), [(False, "无法完成"), (True, '<div id="work"')])
+def test_a_form_that_is_too_large_is_refused_on_a_page_with_which_one_goes_on(site, hx, page):
+    ann = Browser(site, "ann", language="zh")
+    answer = ann.submit("/start", hx=hx, label="类" * 30_000)  # nine bytes each
+    assert (answer.status_code, "提交的内容超过 200,000 字节" in answer.text, page in answer.text) == (413, True, True)
+    assert answer.headers["x-frame-options"] == "DENY"
+    token = re.search(r'name="csrf" value="([^"]+)"', answer.text)[1]
+    assert ann.post("/start", data={"csrf": token}).status_code == 200
+
+
+def test_chinese_pages_say_that_a_run_cannot_be_read_and_what_ails_it(site):
+    (site.folder.path / "streams.jsonl").write_text("{", encoding="utf-8")
+    answer = Browser(site, "ann", language="zh").get("/stream/1").text
+    assert "无法读取本次运行的文件，请联系管理员检查运行文件夹：" in answer and "streams.jsonl" in answer
+
+
+@pytest.mark.parametrize("hx", [False, True])
+def test_a_database_that_cannot_be_reached_is_said_and_the_way_back_leads_on(site, monkeypatch, hx):
+    ann = Browser(site, "ann", language="zh")
+    form, headers = {"csrf": ann.token(), "verdict": "accept", "note": "竞品"}, {"HX-Request": "true"} if hx else {}
+    with monkeypatch.context() as down:
+        lost = OperationalError("SELECT", {}, Exception("connection refused"))
+        down.setattr(type(site.logins), "who", lambda *_: (_ for _ in ()).throw(lost))
+        answer = ann.post("/work/1/decide", data=form, headers=headers)
+    assert (answer.status_code, "无法连接审查数据库" in answer.text, "竞品" in answer.text) == (503, True, hx)
+    assert ann.get("/work" if hx else "/").status_code == 200
+    assert ('action="/start"' in answer.text, 'href="/work"' in answer.text) == (False, hx)
+
+
+def test_what_the_command_line_did_is_named_in_the_language_of_the_log(site):
+    for language, who in (("zh", "（命令行）"), ("en", "(command line)")):
+        assert f"<td>{who}</td>" in Browser(site, "lea", language=language).get("/log").text
 
 
 def test_of_a_long_line_only_the_evidence_in_its_excerpt_is_marked():

@@ -83,11 +83,11 @@ def test_pages_need_a_login(still, path):
 def test_htmx_is_sent_to_the_login_when_the_login_ended(site, ann, clock):
     token = ann.token()
     clock.forward(hours=2)
-    for answer in (
-        ann.post("/undo", data={"csrf": token}, headers={"HX-Request": "true"}),
-        ann.get("/work", headers={"HX-Request": "true"}),
+    for answer, there in (
+        (ann.post("/undo", data={"csrf": token}, headers={"HX-Request": "true"}), "/login"),
+        (ann.get("/work", headers={"HX-Request": "true"}), "/login?next=/work"),
     ):
-        assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/login")
+        assert (answer.status_code, answer.headers["hx-redirect"]) == (401, there)
     assert ann.submit("/login", page="/login", name="ann", password=PASSWORD).url.path == "/"
 
 

@@ -389,8 +389,7 @@ def test_calibration_improves_and_never_turns_scores_round():
 
 @pytest.mark.parametrize("source", ["no/such-model", "configs"])
 def test_unknown_encoder_is_named(source, monkeypatch):
-    # The environment variable is read when the library is imported, so too late: the real Hub was asked five times.
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # the environment is read on import
     with pytest.raises(ConfigError, match=r"encoder\.source: no encoder at (folder|folder or Hub id) "):
         load_encoder(source)
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 from zhenyan.inference.review.errors import AccountError, LoginLocked, LoginRefused
 from zhenyan.inference.review.web.guard import Reviewer, field, set_cookie
-from zhenyan.inference.review.web.site import LANGUAGES, render, site_of
+from zhenyan.inference.review.web.site import LANGUAGES, local, render, site_of
 
 router = APIRouter()
 
@@ -74,9 +74,3 @@ def change_password(request: Request, user: Reviewer) -> Response:
         status = 429 if isinstance(fault, LoginLocked) else 400
         return render(request, "account.html.jinja", status, user, fault=fault, done=False)
     return render(request, "account.html.jinja", user=user, fault=None, done=True)
-
-
-def local(target: str) -> str:
-    """A path of this site; "/" for anything that would lead elsewhere."""
-    ok = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
-    return target if ok else "/"

@@ -120,17 +120,22 @@ async def read_form(request: Request) -> None:
 
 def find_user(request: Request) -> None:
     """Runs before every route, after read_form: who is logged in, and whether a POST's token is theirs."""
-    site = request.app.state.site
-    cookie = request.cookies.get(site.guard.login_cookie(request))
-    user = site.logins.who(cookie) if cookie else None
+    guard, user = request.app.state.site.guard, known_user(request)
     if request.method not in ("GET", "HEAD"):
         try:
-            site.guard.check_token(request, user.token if user else None, request.state.csrf)
+            guard.check_token(request, user.token if user else None, request.state.csrf)
         except Forbidden:
-            if cookie and user is None:
+            if user is None and guard.login_cookie(request) in request.cookies:
                 raise NotLoggedIn from None  # the login ended while the form was open
             raise
     request.state.user = user
+
+
+def known_user(request: Request) -> User | None:
+    """Who the login cookie says is asking, whatever they ask."""
+    site = request.app.state.site
+    cookie = request.cookies.get(site.guard.login_cookie(request))
+    return site.logins.who(cookie) if cookie else None
 
 
 def needs(role: str) -> Callable[[Request], Awaitable[User]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,9 +24,9 @@ from zhenyan.inference.review.database import Database
 from zhenyan.inference.review.desk import Desk
 from zhenyan.inference.review.intake import Run
 from zhenyan.inference.review.likes import Memory
-from zhenyan.inference.review.log import NEWEST
+from zhenyan.inference.review.log import COMMAND_LINE, NEWEST
 from zhenyan.inference.review.logins import Logins, User
-from zhenyan.inference.review.outcome import STATE_NAMES
+from zhenyan.inference.review.outcome import ACTION_NAMES, STATE_NAMES
 from zhenyan.inference.review.settings import MAX_NOTE, MAX_PASSWORD, MIN_PASSWORD, ROLE_NAMES, Settings, may
 from zhenyan.inference.review.web.guard import Guard
 from zhenyan.inference.runs.store import RunFolder
@@ -34,6 +35,7 @@ from zhenyan.inference.runs.transcript import Transcript
 
 LANGUAGES = ("zh", "en")
 _FORM_PAGES = ("/login", "/account", "/reviewers")  # which answer a form that they refuse themselves
+_ORIGIN = re.compile(r"https?://[^/?#]*")
 KEYS = "1234567890qwetyiopsdfghjkzxcvb"  # what chooses a label once relabelling is open; Enter confirms
 _SHOWN = 600  # characters of a long line around its evidence; all of it is folded away below
 
@@ -85,8 +87,8 @@ class Site:
         environment.globals |= {"responsible": RESPONSIBLE, "may": may, "keys": KEYS, "spoken": when,
                                 "own_time": own_time, "times": times, "citation": citation, "penalty": penalty, "says": says, "section": section,
                                 "min_password": MIN_PASSWORD, "max_password": MAX_PASSWORD, "max_note": MAX_NOTE, "max_name": MAX_NAME,
-                                "whole_up_to": _SHOWN, "newest": NEWEST, "medium": MEDIUM, "high": HIGH,
-                                "state_names": STATE_NAMES, "role_names": ROLE_NAMES}  # fmt: skip
+                                "whole_up_to": _SHOWN, "newest": NEWEST, "command_line": COMMAND_LINE, "medium": MEDIUM, "high": HIGH,
+                                "state_names": STATE_NAMES, "action_names": ACTION_NAMES, "role_names": ROLE_NAMES}  # fmt: skip
         return environment
 
 
@@ -97,11 +99,21 @@ def site_of(request: Request) -> Site:
 
 
 def address(request: Request) -> str:
-    """Where the page that answers a request can be had again, with what was chosen on it; "/" where nothing can be."""
+    """Where the page that answers a request can be had again, with what was chosen on it; "/" where nothing can be.
+
+    For a form it is the page that the form was on, where the browser tells.
+    """
     path, query = request.url.path, request.url.query
-    if request.method != "GET":
-        return path if path in _FORM_PAGES else "/"
-    return f"{path}?{query}" if query else path
+    if request.method == "GET":
+        return f"{path}?{query}" if query else path
+    left = local(_ORIGIN.sub("", request.headers.get("referer", ""), count=1))
+    return path if left == "/" and path in _FORM_PAGES else left
+
+
+def local(target: str) -> str:
+    """A path of this site; "/" for anything that would lead elsewhere."""
+    ok = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
+    return target if ok else "/"
 
 
 def language(request: Request) -> str:

@@ -54,9 +54,9 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// The second click of a double one would decide on the next finding, which nobody has seen yet.
+// The second click of a double one would decide on the next finding, which nobody has seen yet, or send a form twice.
 document.addEventListener("click", (event) => {
-  if (event.detail > 1 && event.target.closest("#work .actions button")) {
+  if (event.detail > 1 && event.target.closest("form button")) {
     event.preventDefault();
     event.stopPropagation();
   }
@@ -79,10 +79,18 @@ document.addEventListener("htmx:afterSettle", () => {
   window.scrollTo(0, 0);
 });
 
-// The server doesn't answer: say so instead of leaving a page that seems to have taken the decision.
-document.addEventListener("htmx:sendError", () => {
+// No answer, or one of a proxy before the server: say so instead of leaving a page that seems to have taken the decision.
+function unanswered() {
   const said = document.getElementById("said");
   said.textContent = document.documentElement.lang === "en" ? "No connection: not kept. Try again." : "无法连接：未保存，请重试。";
   said.classList.remove("offscreen");
   said.classList.add("fault");
+  window.scrollTo(0, 0); // where it stands
+}
+
+document.addEventListener("htmx:sendError", unanswered);
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.serverResponse.includes('id="work"')) return;
+  event.detail.shouldSwap = false;
+  unanswered();
 });
