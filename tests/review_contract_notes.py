@@ -142,16 +142,19 @@ def test_second_readings_of_the_same_words_stay_for_others(tmp_path, database):
 
 
 def test_two_who_decide_on_the_same_words_at_once_lose_nothing(tmp_path, database):
+    """Each has opened theirs: what one opens while the other decides is theirs, and the other passes over it."""
     site = make_site(tmp_path, [finding(n, SAID) for n in range(1, 41)], database, second_share=1.0)
+    pairs = (("ann", "f000001"), ("ben", "f000040"))
+    opened = [(user(site, name), site.desk.open(user(site, name), key), key) for name, key in pairs]
     faults, done = [], []
 
-    def work(name, key):
+    def work(who, item, key):
         try:
-            done.append(decide_alike(site, name, key, None))
+            done.append(site.desk.decide_alike(who, item.reading, item.version, None, key))
         except Exception as fault:
             faults.append(fault)
 
-    threads = [threading.Thread(target=work, args=pair) for pair in (("ann", "f000001"), ("ben", "f000040"))]
+    threads = [threading.Thread(target=work, args=one) for one in opened]
     for thread in threads:
         thread.start()
     for thread in threads:
