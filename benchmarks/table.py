@@ -43,18 +43,18 @@ def _row(row: dict[str, Any]) -> str:
 def _ratios(results: dict[str, Any]) -> list[str]:
     found = results["ratios"]
     named = {name: said.format(**results["start_s"]) for name, said in _RATIOS.items() if name in found}
-    return ["| the bundle, each in its best sound runtime | times as good |", "|---|---|",
+    return ["| ratio (the bundle in its best sound runtime for each) | times better |", "|---|---|",
             *(_line([said, f"{found[name]:.1f}"]) for name, said in named.items())]  # fmt: skip
 
 
 def _once(results: dict[str, Any]) -> str:
     """A sentence each: limits of the machine, memory of a large file, size of the install."""
     limit = results["limits"]
-    said = [f"Measured limits of the machine: {limit['fp32']:,.0f} GFLOP/s in fp32, {limit['bf16']:,.0f} in bf16, "
+    said = [f"Limits of the machine, measured: {limit['fp32']:,.0f} GFLOP/s in fp32, {limit['bf16']:,.0f} in bf16, "
             f"{limit['int8']:,.0f} Gop/s in int8, {limit['memory_gb_per_s']:.0f} GB/s of memory."]  # fmt: skip
     memory, install = results["million_lines"], results["install"]
     if "error" not in memory:
-        said.append(f"{memory['rows']:,} lines through `zhenyan score`: {memory['peak_mib']:,.0f} MiB at most.")
+        said.append(f"Peak memory of `zhenyan score` on {memory['rows']:,} lines: {memory['peak_mib']:,.0f} MiB.")
     if "error" not in install:
         said.append(f"Base install: {install['wheels']} wheels, {install['mib']:.0f} MiB.")
     return " ".join(said)

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ACCURACY, SPEED = ROOT / "benchmarks" / "accuracy.json", ROOT / "benchmarks" / "results.json"
 KEPT = ("rows", "any_violation", "core_micro", "micro", "core_macro_f1", "macro_f1", "labels", "calibration_error",
         "calibration_error_any_violation", "calibration_error_labels", "false_alarms", "minimal_pairs")  # fmt: skip
+ALARMS = {"all": "all {:,} compliant lines", "hard": "the {:,} hard ones", "plain": "the {:,} plain ones"}
 LINES = {"any_violation": "any violation", "core_micro": "core labels, pooled", "micro": "all labels, pooled"}
 BLOCK = re.compile(r"(<!-- (example|accuracy|speed|notebook)( [^>]*?)? -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 NOT_YET = "Not measured yet.\n"
@@ -108,13 +109,14 @@ def _notes(found: dict[str, Any]) -> list[str]:
     """Calibration, false alarms and disguises of the first system, in a sentence each."""
     notes = [f"Calibration error: {words}."] if (words := calibration_words(found)) else []
     if alarms := found.get("false_alarms"):
-        parts = [f"{part['rate']:.1%} of the {part['rows']:,} {name}" for name, part in alarms.items()]
-        notes.append(f"False alarms on compliant lines: {', '.join(parts)}.")
+        parts = [f"{part['rate']:.1%} of {ALARMS[name].format(part['rows'])}" for name, part in alarms.items()]
+        notes.append(f"False alarms: {', '.join(parts)}.")
     if evasion := found.get("evasion"):
         falls = f"{100 * evasion['mean_fall']:.1f} points on average, {100 * evasion['worst_fall']:.1f} at worst"
-        notes.append(f"Under disguise (homophones, split characters, code words ...) F1 falls by {falls}.")
+        disguised = "With the lines disguised (homophones, split characters, code words ...)"
+        notes.append(f"{disguised}, any-violation F1 falls by {falls}.")
     if few := sum(0 < label["positives"] < FEW for label in found["labels"].values()):
-        notes.append(f"Labels with fewer than {FEW} lines ({few}) are left out (`benchmarks/accuracy.json` has them).")
+        notes.append(f"Not shown: {few} labels with fewer than {FEW} lines (they are in `benchmarks/accuracy.json`).")
     return [" ".join(notes)] if notes else []
 
 

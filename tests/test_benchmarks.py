@@ -90,9 +90,9 @@ def test_ratios_without_openvino(run):
 def test_results_become_a_table_and_the_same_plot_each_time(bench, results, tmp_path):
     made = bench("table").table(results)
     assert "| zhenyan bundle, OpenVINO | 1,500 | 52,500 |" in made and "not measured: RuntimeError: no" in made
-    assert "| the bundle, each in its best sound runtime |" in made
+    assert "| ratio (the bundle in its best sound runtime for each) | times better |" in made
     assert "| start of a fresh process, against transformers and its pipeline (0.40 s / 8.00 s) | 20.0 |" in made
-    assert "1,000,000 lines through `zhenyan score`: 180 MiB" in made and "20 wheels, 120 MiB" in made
+    assert "Peak memory of `zhenyan score` on 1,000,000 lines: 180 MiB" in made and "20 wheels, 120 MiB" in made
     pytest.importorskip("matplotlib")
     for name in ("a.svg", "b.svg"):
         bench("table").plot(results, tmp_path / name)

@@ -190,8 +190,8 @@ def label_errors(truth: np.ndarray, probabilities: np.ndarray, seen: np.ndarray,
 
 
 def calibration_words(found: Mapping[str, Any]) -> str:
-    """The calibration errors in a report as they are printed; reports of before hold the pooled one alone."""
-    names = {"_any_violation": "of any violation", "_labels": "of the labels on average", "": "pooled"}
+    """The calibration errors in a report as they are printed; old reports hold the pooled one alone."""
+    names = {"_any_violation": "any violation", "_labels": "mean over labels", "": "all decisions pooled"}
     parts = {words: found.get(f"calibration_error{key}") for key, words in names.items()}
     return ", ".join(f"{words} {value:.3f}" for words, value in parts.items() if value is not None)
 

@@ -46,9 +46,9 @@ def test_a_label_with_few_rows_and_what_nobody_looked_for_count_not():
 
 
 def test_words_for_reports_of_before_and_of_today():
-    assert calibration_words({"calibration_error": 0.0061}) == "pooled 0.006"
+    assert calibration_words({"calibration_error": 0.0061}) == "all decisions pooled 0.006"
     today = {"calibration_error": 0.005, "calibration_error_any_violation": 0.045, "calibration_error_labels": 0.0107}
-    assert calibration_words(today) == "of any violation 0.045, of the labels on average 0.011, pooled 0.005"
+    assert calibration_words(today) == "any violation 0.045, mean over labels 0.011, all decisions pooled 0.005"
 
 
 def comparison(errors: dict[str, float], positives: int = 50) -> Comparison:
@@ -128,7 +128,7 @@ def test_terminal_page_and_record_tell_all_three(tmp_path):
     scores = np.where(data.truth, 0.8, 0.0)
     found = json.loads(json.dumps(evaluate(data, scores, scores >= 0.5, SCHEMA)))
     words = calibration_words(found)
-    assert words == "of any violation 0.100, of the labels on average 0.100, pooled 0.007"
+    assert words == "any violation 0.100, mean over labels 0.100, all decisions pooled 0.007"
     out = io.StringIO()
     print_details(found, Console(file=out, width=300))
     assert f"calibration error: {words}; false alarms" in out.getvalue()

@@ -78,6 +78,8 @@ def test_tables_of_undefined_intervals_and_of_records_of_before(tables):
     report = {"rows": 20, "any_violation": none, "core_micro": none, "micro": none, "labels": labels}
     before = tables._accuracy_table("a set", {"model": report | {"calibration_error": 0.006}})
     assert "0.00 / 0.00 / **0.000** (-)" in before and before.index("food_safety") < before.index("price_fraud")
-    assert "Calibration error: pooled 0.006." in before
+    assert "Calibration error: all decisions pooled 0.006." in before
     today = tables.compact({"model": report | {"calibration_error": 0.006, "calibration_error_any_violation": 0.045}})
-    assert "Calibration error: of any violation 0.045, pooled 0.006." in tables._accuracy_table("a set", today)
+    assert "Calibration error: any violation 0.045, all decisions pooled 0.006." in tables._accuracy_table(
+        "a set", today
+    )
