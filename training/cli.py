@@ -56,11 +56,12 @@ def train(
     warm_start: Annotated[
         Path | None,
         typer.Option(
-            "--from", help="Go on from this model folder of a run, or bundle; head rows are kept by label name."
+            "--from",
+            help="Start from this model (a run's model folder, or a bundle); head rows are kept by label name.",
         ),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with this run folder, which was cut off, by its own configuration.")
+        Path | None, typer.Option(help="Continue this run folder, which was cut off, with its own configuration.")
     ] = None,
     set_: Annotated[
         list[str], typer.Option("--set", help="KEY=VALUE over the file, such as optim.epochs=2; repeatable.")
@@ -93,18 +94,21 @@ def train(
 
 def average(
     models: Annotated[
-        list[str], typer.Argument(help="FOLDER=SHARE of each model folder of a run, or bundle; the shares' sum is 1.")
+        list[str],
+        typer.Argument(help="FOLDER=SHARE for each model (a run's model folder, or a bundle); the shares add up to 1."),
     ],
-    config: Annotated[Path, typer.Option(help="Whose name and validation rows the new run has (YAML).")] = _DEFAULT,
+    config: Annotated[
+        Path, typer.Option(help="Configuration (YAML) with the new run's name and validation rows.")
+    ] = _DEFAULT,
     set_: Annotated[
         list[str], typer.Option("--set", help="KEY=VALUE over the file, such as voice.shift=1; repeatable.")
     ] = [],  # noqa: B006
 ) -> None:
     """Average the weights of models that began from the same weights, or finish one (FOLDER=1) anew.
 
-    Calibration and thresholds are fitted; character pairs are left behind, and fitted where `pairs` is set; `voice` is added.
+    Calibration and thresholds are fitted anew. Character pairs are dropped, and fitted anew where `pairs` is set; `voice` is added.
 
-    The run is written to runs/NAME-TIME (`runs` and `name` of the configuration), as a trained one.
+    The run is written to runs/NAME-TIME (`runs` and `name` of the configuration), as by `zhenyan train`.
     """
     need_extra()
     from zhenyan.training import average as averages
@@ -195,7 +199,8 @@ def evaluate(
     errors: Annotated[
         int,
         typer.Option(
-            min=0, help="Misses and false alarms of each label to explain in --report and --json; 0: no text in them."
+            min=0,
+            help="Misses and false alarms to explain for each label in --report and --json; 0 keeps texts out of them.",
         ),
     ] = 5,
     config: Annotated[
@@ -215,13 +220,13 @@ def cross_validate(
     config: Annotated[Path, typer.Option(help="Training configuration (YAML), without teachers.")] = Path(
         "configs/train/cross-validation.yaml"
     ),
-    folds: Annotated[int, typer.Option(min=2, help="Parts that authors and rooms are dealt into, whole.")] = 5,
+    folds: Annotated[int, typer.Option(min=2, help="Number of folds; authors and rooms stay whole.")] = 5,
     record: Annotated[Path | None, typer.Option("--json", help="JSON file with all that was measured.")] = None,
     set_: Annotated[
         list[str], typer.Option("--set", help="KEY=VALUE over the file, such as optim.epochs=2; repeatable.")
     ] = [],  # noqa: B006
 ) -> None:
-    """Train once for each fold of authors and rooms and measure all training rows by models that never saw theirs."""
+    """Train once for each fold of authors and rooms; measure each training row by a model that never saw its author or room."""
     need_extra()
     from zhenyan.inference.io.jsonlines import write_atomic
     from zhenyan.inference.runs.store import object_bytes

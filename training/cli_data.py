@@ -13,7 +13,7 @@ from zhenyan.training.extras import need_extra
 
 _SCHEMA = Annotated[Path, typer.Option(help="Label schema.")]
 _CACHE = Annotated[Path, typer.Option(help="Public lines that hashed labels are joined with.")]
-_FOLDS = Annotated[int, typer.Option(min=2, help="Parts that whole authors and rooms are held out in.")]
+_FOLDS = Annotated[int, typer.Option(min=2, help="Number of folds; authors and rooms are held out whole.")]
 _SEED = Annotated[int, typer.Option(help="Same seed, same result.")]
 _LABELS_YAML, _PUBLIC = Path("configs/labels.yaml"), Path("cache/public")
 _ANNOTATED = [Path(f"data/{name}") for name in ("corpus", "rooms", "labels", "labels/held_out", "labels/windows")]
@@ -46,7 +46,9 @@ def sample(
     labels_quota: Annotated[int, typer.Option(min=0, help="At least this many lines for each label.")] = 0,
     model: Annotated[
         list[Path] | None,
-        typer.Option(help="Bundle to ask, repeatable; several are compared. Without a run, the bundled model."),
+        typer.Option(
+            help="Bundle to ask; repeat to compare several. Where no run is given, the bundled model by default."
+        ),
     ] = None,
     labelled: Annotated[
         list[str] | None,
@@ -93,7 +95,9 @@ def audit(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="Fix file to write, not over a decided one: edit `apply`, then `data fix`."
+            "--output",
+            "-o",
+            help="Fix file to write (one with decisions isn't overwritten); edit `apply`, then run `data fix`.",
         ),
     ],
     limit: Annotated[int, typer.Option(min=1, help="List at most this many suspects.")] = 500,
@@ -114,7 +118,7 @@ def audit(
     folds: _FOLDS = 5,
     seed: _SEED = 0,
 ) -> None:
-    """Search for wrong labels: what rows of other authors and rooms contradict, near duplicates, two readings."""
+    """Search for wrong labels: rows that models of other authors and rooms contradict, near duplicates, rows read twice."""
     need_extra()
     from zhenyan.training import audit as auditing
     from zhenyan.training.confidence import Cells, blend, out_of_fold
@@ -234,7 +238,7 @@ def fix(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     schema: _SCHEMA = _LABELS_YAML,
 ) -> None:
-    """Put decided fixes into the corpus files, all or none; a row that has changed since the audit stops it."""
+    """Apply decided fixes to the corpus files, all or none; a row that has changed since the audit stops it."""
     need_extra()
     from zhenyan.training.fixes import apply_fixes
     from zhenyan.training.schema import load_schema
@@ -256,7 +260,7 @@ def migrate(
             help="Annotated files or folders; corpus, rooms and labels (also held out and windows) under data/ by default."
         ),
     ] = None,
-    records: Annotated[Path, typer.Option(help="Folder that remembers migrations.")] = Path("data/migrations"),
+    records: Annotated[Path, typer.Option(help="Folder for the migrations' records.")] = Path("data/migrations"),
 ) -> None:
     """Rename, merge, split, retire or add labels: in the schema and in every annotated row."""
     need_extra()

@@ -40,13 +40,13 @@ def import_labelled(
     encoding: Annotated[str | None, typer.Option(help="Encoding of a table instead of the detected one.")] = None,
     schema: Annotated[Path, typer.Option(help="Label schema.")] = Path("configs/labels.yaml"),
 ) -> None:
-    """Turn labelled lines into rows: a table, annotated tasks of `zhenyan data sample`, or with --batch those of your own project.
+    """Turn labelled lines into rows: a table, annotated tasks of `zhenyan data sample`, or (with --batch) tasks of your own project.
 
-    Labels are ids or Chinese names, several with ; , 、 | / or spaces between them or as a list; 合规, compliant or nothing means
-    none. All unknown ones are listed, and nothing is written.
+    Labels are ids or Chinese names, several separated by ; , 、 | / or spaces, or as a list. 合规, compliant or an empty cell
+    means none. If labels are unknown, all of these are listed and nothing is written.
 
-    Skipped tasks are left out. Where annotators of one line differ about a label, the row teaches nothing about it. How far
-    each two agree is printed, of the lines that just these two read.
+    Skipped tasks are left out. Where annotators of one line differ about a label, the row teaches nothing about it. For each
+    two annotators, agreement is printed on the lines that just these two read.
     """
     need_extra()
     from zhenyan.inference.io import Options

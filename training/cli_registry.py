@@ -27,7 +27,7 @@ _ROWS = Annotated[
     typer.Option(help="Labelled JSON Lines files, written or hashed; the written test split by default; repeatable."),
 ]
 _ABSOLUTE = Annotated[bool, typer.Option(
-    "--absolute-gates", help="Only the gates on itself: for a champion that another version of zhenyan reads.")]  # fmt: skip
+    "--absolute-gates", help="Check only the gates that need no champion: for one that only another version of zhenyan can read.")]  # fmt: skip
 _NAME = Annotated[str, typer.Option(help="Registered model name.")]
 _DEFAULT = Path("configs/train/default.yaml")
 
@@ -84,13 +84,15 @@ def compare(
     a: Annotated[
         str, typer.Argument(help="Folder of a bundle or an exported run, runs:/ID or models:/zhenyan@champion.")
     ],
-    b: Annotated[str, typer.Argument(help="The other one.")],
+    b: Annotated[str, typer.Argument(help="The other model.")],
     rows: _ROWS = None,
     config: _CONFIG = _DEFAULT,
     evasion: Annotated[bool, typer.Option(help="Also compare under every disguise (slow).")] = False,
     flips: Annotated[
         int,
-        typer.Option(min=0, help="Show this many rows that are decided differently; 0: no text, in --json neither."),
+        typer.Option(
+            min=0, help="Show this many rows that are decided differently; 0 keeps texts out, also of --json."
+        ),
     ] = 10,
     record: Annotated[Path | None, typer.Option("--json", help="JSON file with all that was measured.")] = None,
 ) -> None:
@@ -263,7 +265,7 @@ def rollback(
 
 
 def versions(config: _CONFIG = _DEFAULT, name: _NAME = "zhenyan") -> None:
-    """List the registered versions: aliases, bundle, when and by whom each became champion, and what the gates held it to."""
+    """List the registered versions: aliases, bundle, when and by whom each became champion, and which gates it was held to."""
     need_extra()
     from zhenyan.training.config import load_config
     from zhenyan.training.registry import Registry
@@ -295,12 +297,12 @@ def pull(
 
 
 def sync(
-    run: Annotated[Path, typer.Argument(help="Run or sweep folder whose MLflow server was away.")],
+    run: Annotated[Path, typer.Argument(help="Run or sweep folder whose MLflow server was unreachable.")],
 ) -> None:
-    """Send to MLflow what a run, or a sweep with all its trials, could not send while it went.
+    """Send to MLflow what a run, or a sweep with all its trials, could not send while it ran.
 
-    Exit codes: 0 MLflow has everything, 1 it has all but files that are gone, which are named, 2 it can't be reached, or what
-    a run keeps is damaged. Other runs are sent all the same.
+    Exit codes: 0 MLflow has everything; 1 it has everything but files that no longer exist, which are named; 2 it can't be
+    reached, or what a run keeps is damaged. Other runs are sent all the same.
     """
     need_extra()
     from zhenyan.training.tracking import JOURNAL

@@ -18,12 +18,12 @@ def register(app: typer.Typer) -> None:
 
 def sweep(
     config: Annotated[Path, typer.Option(help="What to search (YAML).")] = Path("configs/sweep/optim.yaml"),
-    trials: Annotated[int | None, typer.Option(min=1, help="So many trials instead of the file's.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Number of trials, instead of the file's.")] = None,
     set_: Annotated[
         list[str], typer.Option("--set", help="KEY=VALUE over the training configuration, in all trials; repeatable.")
     ] = [],  # noqa: B006
 ) -> None:
-    """Search training values with Optuna: one MLflow run for each trial, weak ones ended early; goes on where it was."""
+    """Search training values with Optuna: one MLflow run for each trial; weak trials end early, and a search that was cut off continues."""
     need_extra()
     need_extra("sweep")
     from zhenyan.training.sweep import BEST_CONFIG, trials_table

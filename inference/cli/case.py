@@ -42,7 +42,7 @@ def evidence(
         bool,
         typer.Option(
             "--accepted",
-            help="Write the cases of all of the model's findings that reviewers accepted, as they are or under other labels, each with its page.",
+            help="Write a case file and its page for each of the model's findings that reviewers accepted, under its own or other labels.",
         ),
     ] = False,
     html: Annotated[
@@ -136,7 +136,7 @@ def verify_case(
     case: Annotated[Path, typer.Argument(help="Case file of `zhenyan evidence`.", metavar="CASE")],
     model: _MODEL = None,
 ) -> None:
-    """Compute a case's score again and compare everything; says what differs.
+    """Compute a case's score again, compare everything and say what differs.
 
     Exit codes: 0 the score is the same to 1e-5 and the file fits its digests, 1 something differs, 2 the file can't be read.
     """

@@ -28,15 +28,17 @@ _PIPE = "pipe lines in: zhenyan classify < lines.txt"
 def classify(
     texts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TEXT]...", help="Texts; without any, or for -, the lines of standard input."),
+        typer.Argument(metavar="[TEXT]...", help="Texts; without any, or with -, the lines of standard input."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, every label's score in it.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line, with every label's score.")
+    ] = False,
     model: Annotated[Path | None, typer.Option(help="Bundle folder instead of the bundled model.")] = None,
     threshold: Thresholds = None,
 ) -> None:
-    """Classify texts given here, or lines as they come on standard input; files, streams and reports: `zhenyan score`.
+    """Classify the texts given, or lines of standard input as they come; for files, streams and reports: `zhenyan score`.
 
-    A line that comes is answered before the next is read. Blank lines are left out.
+    Each line is answered before the next is read. Blank lines are left out.
     """
     texts = [] if texts == ["-"] else texts or []
     nobody = sys.stdin is None or sys.stdin.isatty()  # None: closed

@@ -25,7 +25,7 @@ def doctor(
     """Check the bundle on this machine and measure every runtime that is installed.
 
     A runtime is sound when it decides at most 1 percent of the bundle's probes
-    otherwise than the fp32 model did, and a text's score is the same to 1e-5 alone
+    differently from the fp32 model, and scores a text the same, to 1e-5, alone
     and among others.
     """
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -60,7 +60,7 @@ def doctor(
 
 
 def bundle(model: _MODEL = None) -> None:
-    """Verify a bundle's hashes and say what it is: id, training run, each label's threshold and what it gave in validation."""
+    """Verify a bundle's hashes and describe it: id, training run, each label's threshold and its results in validation."""
     loaded = load_bundle(model)
     open_tokenizer(loaded)
     console = Console(width=None if sys.stdout.isatty() else 120)

@@ -16,7 +16,7 @@ Thresholds = Annotated[
     list[str] | None,
     typer.Option(
         "--threshold", metavar="LABEL=NUMBER",
-        help="Decide a label, by id or Chinese name, from this probability on, whatever its own threshold; may be repeated.",
+        help="Use this threshold for a label (id or Chinese name) instead of its own; may be repeated.",
     ),
 ]  # fmt: skip
 

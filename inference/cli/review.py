@@ -131,12 +131,17 @@ def review(
     second: Annotated[
         float, typer.Option(min=0, max=1, help="Share of findings that two reviewers read, to measure agreement.")
     ] = 0.0,
-    lease: Annotated[int, typer.Option(min=1, max=1440, help="Minutes a finding is kept for who opened it.")] = 15,
+    lease: Annotated[
+        int, typer.Option(min=1, max=1440, help="Minutes a finding is reserved for whoever opened it.")
+    ] = 15,
     https: Annotated[
-        bool, typer.Option("--https", help="Reached by https through a proxy: cookies are then sent over https only.")
+        bool,
+        typer.Option(
+            "--https", help="The page is reached by https through a proxy; cookies are then sent over https only."
+        ),
     ] = False,
     proxy: Annotated[
-        str | None, typer.Option(help="Address of the proxy whose X-Forwarded-For and -Proto headers are believed.")
+        str | None, typer.Option(help="Address of the proxy whose X-Forwarded-For and -Proto headers are trusted.")
     ] = None,
 ) -> None:
     """Review a run's findings in a browser. Add people first: `zhenyan reviewers add NAME --role admin --run RUN`."""
@@ -162,9 +167,7 @@ def review_export(
     run: _RUN,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", help="File to write; of what is there only this run's own earlier export is written over."
-        ),
+        typer.Option("--output", "-o", help="File to write; only this run's own earlier export is overwritten."),
     ],
     to: Annotated[
         str, typer.Option(help="rows (corpus, .jsonl), labelstudio (tasks, .json), csv or xlsx (table, .csv or .xlsx).")
@@ -209,7 +212,7 @@ def review_import(
     file: Annotated[Path, typer.Argument(help="JSON, JSON_MIN or CSV export of Label Studio.", metavar="FILE")],
     database: _DATABASE = None,
 ) -> None:
-    """Take Label Studio's annotations of this run's tasks in, each as a reading of its annotator; repeating it is safe."""
+    """Import Label Studio's annotations of this run's tasks, each as a reading by its annotator; safe to repeat."""
     folder = RunFolder.existing(run)
     url = named_database(folder, database)
     with folder.in_review(), review_database(folder, url, make=True) as opened:

@@ -45,7 +45,7 @@ MinScore = Annotated[
 Labels = Annotated[
     str | None,
     typer.Option(
-        help="Decide only these labels, by id, or by a Chinese name without commas, separated by commas; `zhenyan bundle` lists them."
+        help="Decide only these labels: ids, or Chinese names without commas, separated by commas; `zhenyan bundle` lists them."
     ),
 ]
 ColumnOfText = Annotated[str | None, typer.Option(help="Column that holds the text, where it isn't found by name.")]
@@ -54,14 +54,14 @@ ColumnOfEnd = Annotated[str | None, typer.Option(help=f"Column of end times: {_T
 ColumnOfStream = Annotated[str | None, typer.Option(help="Column that names the stream.")]
 Encoding = Annotated[str | None, typer.Option(help="Encoding of text files instead of the detected one.")]
 Split = Annotated[bool | None, typer.Option("--split/--no-split", show_default=False, help=(
-    "Cut rows of running speech into utterances; by default only long lines of .txt and .docx, and long JSON rows without "
-    "time codes that a recogniser wrote or that name a recording (file: ....mp4), never rows of tables."))]  # fmt: skip
+    "Cut rows of running speech into utterances. Default: cut long lines of .txt and .docx, and long JSON rows without "
+    "time codes that a recogniser wrote or that name a recording (file: ....mp4); never rows of tables."))]  # fmt: skip
 FindEvidence = Annotated[bool, typer.Option(help="Find the words that carried each decision.")]
 Context = Annotated[bool, typer.Option(help="Also read neighbouring lines of a stream together.")]
 Restart = Annotated[
     bool,
     typer.Option(
-        "--restart", help="Forget an earlier run with this output, or write over a file there that no run wrote."
+        "--restart", help="Discard an earlier run with this output, or overwrite a file there that no run wrote."
     ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help=(
@@ -74,7 +74,9 @@ EngineName = Annotated[Literal["local", "ray"], typer.Option("--engine", help="S
 RayAddress = Annotated[str | None, typer.Option(help=(
     "Ray cluster to join: auto or host:port; by default $RAY_ADDRESS, else one is started on this machine."))]  # fmt: skip
 Actors = Annotated[int | None, typer.Option(min=1, help="Ray actors; by default as many as the cluster has CPUs for.")]
-PartRows = Annotated[int, typer.Option(min=1, hidden=True, help="Rows in one part: what a cut-off run does again.")]
+PartRows = Annotated[
+    int, typer.Option(min=1, hidden=True, help="Rows in one part; an interrupted run repeats unfinished parts.")
+]
 
 
 def score(
@@ -104,9 +106,9 @@ def score(
     actors: Actors = None,
     part_rows: PartRows = PART_ROWS,
 ) -> None:
-    """Score archived streams, tables or copy; the same command, repeated, goes on where it was cut off.
+    """Score archived streams, tables or copy; repeat the command to continue a run that was cut off.
 
-    Exit codes: 0 done, 2 the command can't be done as given,
+    Exit codes: 0 done, 2 the command can't be run as given,
     3 done but some files or rows could not be scored,
     4 hits were found (with --fail-on-hit), 130 stopped.
     """

@@ -67,7 +67,7 @@ def serve(
 
     SIGHUP loads the model again without dropping a request.
 
-    SIGTERM finishes what is in flight.
+    SIGTERM finishes the requests in flight and ends.
     """
     _need_posix()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it serves there is nothing to load again
