@@ -108,7 +108,11 @@ def _subtitles(lines: Sequence[str]) -> str | None:
 def read_subtitles(path: str, options: Options) -> Iterator[Item | Reject]:
     """SRT, WebVTT or ASS cues with their times in seconds, without markup and drawings; broken times are a reject."""
     with open_text(path, options) as file:
-        yield from _cues(path, read_whole(file, path, _IN_PARTS, _WHOLE), plain_suffix(path).removeprefix("."))
+        text = read_whole(file, path, _IN_PARTS, _WHOLE)
+    kind = plain_suffix(path).removeprefix(".")
+    # Renamed, or so called by a converter: read as SRT its comments would be speech
+    is_webvtt = kind == "srt" and _WEBVTT.fullmatch(text[:_BEGINNING_CHARS].lstrip("\ufeff\r\n\t ").partition("\n")[0])
+    yield from _cues(path, text, "vtt" if is_webvtt else kind)
 
 
 def _cues(path: str, text: str, kind: str) -> Iterator[Item | Reject]:
@@ -133,10 +137,10 @@ def _cues(path: str, text: str, kind: str) -> Iterator[Item | Reject]:
 
 
 def _untimed(lines: Sequence[str]) -> Iterator[Reject]:
-    """A reject where words stand before an SRT file's first times; its first number, or a WebVTT file's header, are none."""
+    """A reject where words stand before an SRT file's first times; its first number is none."""
     plain = [(at, line.replace("\ufeff", "").strip()) for at, line in enumerate(lines, 1)]
     words = [(at, text) for at, text in plain if text and not text.isdecimal()]
-    if words and not words[0][1].startswith("WEBVTT"):
+    if words:
         yield Reject(f"line {words[0][0]}", _UNTIMED, " ".join(text for _, text in words)[:80])
 
 

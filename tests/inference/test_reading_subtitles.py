@@ -38,10 +38,13 @@ def test_webvtt_markup_is_not_speech(tmp_path, words, want):
     f"NOTE {OTHER}\n", f"NOTE\t{OTHER}\n{LINE}\n",  # the cue behind it ends it, too
     "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:900000,LOCAL:00:00:00.000\n\n",  # pieces of a stream in one file
 ])  # fmt: skip
-def test_comments_and_styles_of_webvtt_are_not_speech(tmp_path, block):
+@pytest.mark.parametrize(
+    ("name", "head"), [("a.vtt", ""), ("a.srt", ""), ("a.srt", "\ufeff\n")]
+)  # its header tells, too
+def test_comments_and_styles_of_webvtt_are_not_speech(tmp_path, name, head, block):
     cues = [f"00:0{at}.000 --> 00:0{at}.900\n{LINE}\n\n" for at in (1, 2)]
-    content = "WEBVTT\n\n" + "".join(block + cue for cue in cues) + block
-    assert outline(tmp_path / "a.vtt", content) == [(LINE, 1.0, 1.9), (LINE, 2.0, 2.9)]
+    content = f"{head}WEBVTT\n\n" + "".join(block + cue for cue in cues) + block
+    assert outline(tmp_path / name, content) == [(LINE, 1.0, 1.9), (LINE, 2.0, 2.9)]
 
 
 def test_a_word_of_a_webvtt_cue_like_those_that_begin_comments_is_said(tmp_path):
