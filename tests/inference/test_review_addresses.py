@@ -73,13 +73,14 @@ def test_after_a_login_that_ended_under_a_form_one_is_back_at_it(tmp_path, clock
         assert address(entered) == wanted
 
 
-def test_a_note_that_came_after_the_login_had_ended_is_shown_with_the_way_to_log_in(tmp_path, clock):
+@pytest.mark.parametrize("headers", [{"HX-Request": "true"}, {}])
+def test_a_note_that_came_after_the_login_had_ended_is_shown_with_the_way_to_log_in(tmp_path, clock, headers):
     ann = Browser(make_site(tmp_path, clock=clock), "ann", language="zh")
     ann.submit("/start")
     clock.forward(hours=2)
     ann.headers["referer"] = "http://testserver/work?label=food_safety"
     form = {"csrf": "", "verdict": "reject", "note": "竞品 <b>原话</b>"}
-    ended = ann.post("/work/1/decide", data=form, headers={"HX-Request": "true"})
+    ended = ann.post("/work/1/decide", data=form, headers=headers)
     assert (ended.status_code, "hx-redirect" in ended.headers) == (401, False)
     assert "登录已失效" in ended.text and "竞品 &lt;b&gt;原话&lt;/b&gt;" in ended.text
     assert 'href="/login?next=/work%3Flabel%3Dfood_safety"' in ended.text

@@ -15,9 +15,9 @@ from zhenyan.inference.review.listing import find
 NOTE = "主播在复述<b>顾客</b>的话"
 
 
-def decide_on_page(browser, item, note, **form):
+def decide_on_page(browser, item, note, hx=True, **form):
     form = {"verdict": "accept", "version": item.version, "key": item.finding.key} | form
-    return browser.submit(f"/work/{item.reading}/decide", hx=True, note=note, **form)
+    return browser.submit(f"/work/{item.reading}/decide", hx=hx, note=note, **form)
 
 
 def test_a_note_is_shown_with_its_decision_and_logged(site, ann):
@@ -52,10 +52,11 @@ def test_a_refused_decision_keeps_the_note_on_the_page(site, ann, form, said):
     assert find(site.database, site.run, "f000001")[0].state == "open"
 
 
-def test_a_decision_that_came_too_late_shows_its_note(site, ann):
+@pytest.mark.parametrize("hx", [True, False])
+def test_a_decision_that_came_too_late_shows_its_note(site, ann, hx):
     item = site.desk.claim(user(site, "ann"), Wanted())
-    answer = decide_on_page(ann, item, NOTE, version=item.version - 1)
-    assert (answer.status_code, "主播在复述" in answer.text) == (409, True)
+    answer = decide_on_page(ann, item, NOTE, hx=hx, version=item.version - 1)
+    assert (answer.status_code, "Your note: " in answer.text and "主播在复述" in answer.text) == (409, True)
 
 
 @pytest.fixture

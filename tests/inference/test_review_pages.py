@@ -1,5 +1,6 @@
 """The pages over HTTP: what they show of texts, progress and other runs, and what they refuse who may not."""
 
+import html
 import re
 
 import pytest
@@ -130,7 +131,7 @@ def test_a_database_that_cannot_be_reached_is_said_and_the_way_back_leads_on(sit
         lost = OperationalError("SELECT", {}, Exception("connection refused"))
         down.setattr(type(site.logins), "who", lambda *_: (_ for _ in ()).throw(lost))
         answer = ann.post("/work/1/decide", data=form, headers=headers)
-    assert (answer.status_code, "无法连接审查数据库" in answer.text, "竞品" in answer.text) == (503, True, hx)
+    assert (answer.status_code, "无法连接审查数据库" in answer.text, "竞品" in answer.text) == (503, True, True)
     assert ann.get("/work" if hx else "/").status_code == 200
     assert ('action="/start"' in answer.text, 'href="/work"' in answer.text) == (False, hx)
 
@@ -188,3 +189,18 @@ def test_an_office_behind_one_address_is_not_locked_out_by_its_own_logins(tmp_pa
         else:
             with pytest.raises(fault):
                 site.logins.enter(name, "wrong wrong", "10.0.0.1")
+
+
+def test_pages_in_chinese_have_its_marks_and_its_clock(tmp_path):
+    site = make_site(tmp_path)
+    decide(site, "f000001", ["price_fraud"], note="另案处理")
+    lea = Browser(site, "lea", language="zh")
+    for key in ("f000001", "f000002"):
+        lea.submit(f"/finding/{key}/open")
+    pages = [lea.get(f"/{name}").text for name in ("", "work", "finding/f000001", "finding/f000002", "numbers", "log")]
+    text = "\n".join(re.sub(r"<[^>]+>", "", page) for page in pages)
+    assert re.findall(r".*\w\s*:\s.*", text) == [] and "UTC" not in text
+    assert "模型标注：类别1" in text and re.search(r"ann：类别2 北京时间 2\d{3}-\d\d-\d\d \d\d:\d\d", text)
+    assert "The model's label: " in re.sub(
+        r"<[^>]+>", "", html.unescape(Browser(site, "lea").get("/finding/f000001").text)
+    )

@@ -64,10 +64,10 @@ def _add_errors(app: FastAPI) -> None:
     async def not_logged_in(request: Request, _: Exception) -> Response:
         wanted = address(request)
         login = "/login" if wanted == "/" else f"/login?next={quote(wanted)}"
-        if "hx-request" not in request.headers:
-            return RedirectResponse(login, 303)
         if request.state.form.get("note", [""])[0].strip():  # which is on no page but the one that would be left
             return _refusal(request, 401, *_ENDED, login=login)
+        if "hx-request" not in request.headers:
+            return RedirectResponse(login, 303)
         return Response(status_code=401, headers={"HX-Redirect": login})
 
     @app.exception_handler(ZhenyanError)
