@@ -19,7 +19,16 @@ class OtherRelease(BundleError):
 
 
 class InputError(ZhenyanError):
-    """An input file, column or row can't be read as asked."""
+    """An input file, column or row can't be read as asked; `chinese`: the same for reviewers, where it was said so."""
+
+    def __init__(self, message: str, chinese: str = "") -> None:
+        super().__init__(message)
+        self.chinese = chinese or message
+
+    @property
+    def both(self) -> tuple[str, str]:
+        """The message in English and in Chinese."""
+        return str(self), self.chinese
 
 
 class Unavailable(InputError):

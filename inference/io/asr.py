@@ -14,9 +14,11 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import faults
 from zhenyan.inference.io.amazon import amazon_lines
-from zhenyan.inference.io.bounds import AS_LINES, read_whole
+from zhenyan.inference.io.bounds import read_whole
 from zhenyan.inference.io.documents import file_name, stream_name
+from zhenyan.inference.io.faults import fault
 from zhenyan.inference.io.items import (
     PLATFORM_COLUMNS,
     RECORDING_COLUMNS,
@@ -35,6 +37,7 @@ from zhenyan.inference.io.items import (
     recording_of,
 )
 from zhenyan.inference.io.note_kinds import MILLISECONDS, ROWS_INSIDE
+from zhenyan.inference.io.notes import Words
 from zhenyan.inference.io.opening import open_text
 from zhenyan.inference.io.recognisers import (
     FORMS,
@@ -109,7 +112,7 @@ def read_asr_json(path: str, options: Options) -> Iterator[Item | Reject]:
     number, silent, unread = 0, False, Unread(options, path)
     try:
         with open_text(path, options) as file:
-            value = draft_texts(json.loads(read_whole(file, path, AS_LINES), object_pairs_hook=distinct))
+            value = draft_texts(json.loads(read_whole(file, path, faults.AS_LINES), object_pairs_hook=distinct))
         silent = value == []  # faster-whisper's segments, where nothing was said
         for item, _ in _transcripts(value, None, _file(value, path, options)):
             if item is None:
@@ -120,25 +123,21 @@ def read_asr_json(path: str, options: Options) -> Iterator[Item | Reject]:
         if number:
             unread.tell(value)
     except RepeatedKey as error:
-        raise InputError(f"{path}: {error}; keep one of them") from None
+        raise fault(path, faults.REPEATED.of(error=str(error), name=error.name[:80])) from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: {_no_json(path, error)}") from None
+        raise fault(path, _no_json(path, error)) from None
     if not number and not silent:
-        raise InputError(
-            f"{path}: no transcript found; known are Whisper (segments), FunASR (sentence_info), Volcengine and AssemblyAI "
-            f"(utterances), Paraformer and Aliyun (sentences), Tencent (ResultDetail), Azure (recognizedPhrases, phrases), "
-            f"iFlytek (onebest, lattice), Baidu (detailed_result), Huawei, Amazon (audio_segments), Bilibili (body), paragraphs of words, "
-            "objects with text, content or 文本, and lists of these; name another field with --text-column"
-        )
+        raise fault(path, faults.NO_TRANSCRIPT)
 
 
-def _no_json(path: str, error: Exception) -> str:
+def _no_json(path: str, error: Exception) -> Words:
     """Why a file isn't read, and what to do."""
     text = error.doc.strip() if isinstance(error, json.JSONDecodeError) else ""
     if file_name(path).startswith("draft_") and text and not re.search(r"[{\[]", text):
-        return "not JSON: 剪映 encrypts its drafts; export the subtitles there as SRT"
-    lines = "; one object a line? Then rename it to .jsonl" if "Extra data" in str(error) else ""
-    return f"not JSON ({error}){lines}"
+        return faults.ENCRYPTED
+    more = faults.PERHAPS_LINES if "Extra data" in str(error) else Words("", "")
+    said = faults.NOT_JSON.of(error=str(error))
+    return Words(said.english + more.english, said.chinese + more.chinese)
 
 
 def is_recognised(row: Record, options: Options) -> bool:
@@ -162,7 +161,7 @@ def read_row(row: Record, place: str, path: str, options: Options) -> Iterator[I
         else:
             found = list(_transcripts(row, around, file))
     except (InputError, RecursionError, RepeatedKey) as error:
-        yield Reject(place, str(error).removeprefix(f"{path}: "), repr(row)[:80])
+        yield Reject.of(place, faults.without_path(error, path), repr(row)[:80])
         return
     items = [item for item, _ in found if item is not None]
     for number, item in enumerate(items, 1):
@@ -200,7 +199,7 @@ def _placed(found: Item | Reject, place: str) -> Item | Reject:
         return replace(found, place=place)
     text = found.record.get("text")
     if not isinstance(text, str) or not text.strip():
-        return Reject(place, "the segment has no text", repr(text)[:80])
+        return Reject.of(place, faults.SILENT_SEGMENT, repr(text)[:80])
     return replace(found, record=found.record | {"text": text.strip()}, place=place)
 
 
@@ -331,7 +330,7 @@ def _is_recording(value: Any) -> bool:
 
 
 def _without_text(value: Any) -> _Found:
-    return _Found(Reject("", "the row has no text", repr(value)[:80]))
+    return _Found(Reject.of("", faults.SILENT_ROW, repr(value)[:80]))
 
 
 def _segments(segments: Sequence[Any], read: Callable[[Record], Record], more: Record) -> Iterator[_Found]:
@@ -342,7 +341,7 @@ def _segments(segments: Sequence[Any], read: Callable[[Record], Record], more: R
             record = line | _present(segment, ("id",)) | who_speaks(segment) | more
             yield _Found(Item(record, "", untimed=untimed(segment, line)), 0)
         else:
-            yield _Found(Reject("", "the segment is no object", repr(segment)[:80]))
+            yield _Found(Reject.of("", faults.NO_SEGMENT, repr(segment)[:80]))
 
 
 def _room(record: Record, around: str | None, options: Options) -> str | None:

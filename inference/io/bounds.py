@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO, TypeVar
 
-from zhenyan.inference.errors import InputError, Unavailable
+from zhenyan.inference.errors import Unavailable
+from zhenyan.inference.io.faults import OVER_CHARACTERS, fault
+from zhenyan.inference.io.notes import Words
 
 LINE = 1 << 24  # characters of a line, a record, a text
 ROWS, COLUMNS = 1_048_576, 16_384  # of a sheet in any spreadsheet program; a table of text has no more columns either
 WHOLE = 1 << 28  # characters of a text that is read whole; as JSON it may take twenty times as much memory
-AS_LINES = "write its rows as .jsonl, or in several files"
 _REST = 1 << 16  # characters of a line over the bound that are passed over at once
 _SHOWN = 80
 T = TypeVar("T")
@@ -20,9 +21,9 @@ class LongLine(str):
     """The beginning of a line over the bound; what comes after it was passed over."""
 
 
-def too_long(what: str) -> str:
+def too_long(what: Words) -> Words:
     """Why a line or a text is a reject, and what to do."""
-    return f"{what} is longer than {LINE:,} characters; cut it into shorter ones"
+    return what.of(most=LINE)
 
 
 def lines_of(file: TextIO) -> Iterator[str]:
@@ -52,7 +53,7 @@ def beginning(rows: Iterator[T], most: int, chars: int, length: Callable[[T], in
     return first
 
 
-def read_whole(file: TextIO, path: str, remedy: str, most: int | None = None) -> str:
+def read_whole(file: TextIO, path: str, remedy: Words, most: int | None = None) -> str:
     """All of a text; InputError where it has more characters than WHOLE, or than `most`."""
     most = WHOLE if most is None else most
     parts: list[str] = []
@@ -61,7 +62,7 @@ def read_whole(file: TextIO, path: str, remedy: str, most: int | None = None) ->
         parts.append(part)
         chars += len(part)
         if chars > most:
-            raise InputError(f"{path}: over {most:,} characters, compressed or not; {remedy}")
+            raise fault(path, OVER_CHARACTERS.of(most=most, remedy=remedy))
     return "".join(parts)
 
 

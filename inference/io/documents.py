@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import faults
 from zhenyan.inference.io.bounds import LongLine, beginning, lines_of, read_whole, too_long
+from zhenyan.inference.io.faults import BROKEN_CUE, fault
 from zhenyan.inference.io.items import MEDIA, Item, Options, Reject
 from zhenyan.inference.io.names import member_name
+from zhenyan.inference.io.notes import Words
 from zhenyan.inference.io.opening import COMPRESSIONS, inner_address, open_text, plain_suffix
 from zhenyan.inference.io.transcripts import Line, running_text, speaker_of
 
@@ -26,7 +28,7 @@ _ENDINGS = re.compile(
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d+)"
 # Lines of a .txt, and characters of them, of which the first that aren't blank tell whether it holds subtitles
 _BEGINNING, _BEGINNING_CHARS = 20, 1 << 20
-_WHOLE, _IN_PARTS = 1 << 26, "save it in several files"  # characters of subtitles; 400 hours have fewer
+_WHOLE = 1 << 26  # characters of subtitles; 400 hours have fewer
 _WEBVTT = re.compile(r"WEBVTT(?:\s.*)?")
 _CUE_TIMES = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}\s*")
 _TIMES = re.compile(rf"\s*(?:\d+\s+)?{_TIME}[\s,=~>→–—-]{{1,12}}{_TIME}")
@@ -39,8 +41,6 @@ _MEANT_AS_TIMES = re.compile(  # whatever an arrow joins, and clocks, also befor
 )
 _TIME_CHARS = 100  # no line of times is longer
 _NUMBER_CHARS = 9  # no number of a cue is longer
-_BROKEN = "a cue's times can't be read; write both like 00:01:02.000"
-_UNTIMED = "text before the first cue's times"
 _MOST_TAGS = 1000  # of a cue: pysubs2 takes the square of their number in time
 _VOICE = re.compile(r"<v(?:\.[^\s>]{1,100})?[ \t]+([^<>\n]{1,100})>")
 _TIME_TAG = re.compile(r"<\d+:[\d:.]*>")  # WebVTT: when the next word is said; pysubs2 leaves it in the words
@@ -71,7 +71,7 @@ def read_txt(path: str, options: Options) -> Iterator[Item | Reject]:
         lines = lines_of(file)
         first = beginning(lines, _BEGINNING, _BEGINNING_CHARS, len)
         if kind := _subtitles(first):
-            yield from _cues(path, "".join(first) + read_whole(file, path, _IN_PARTS, _WHOLE), kind)
+            yield from _cues(path, "".join(first) + read_whole(file, path, faults.IN_PARTS, _WHOLE), kind)
             return
         long: deque[Reject] = deque()
         spoken = _spoken(itertools.chain(first, lines), long)
@@ -86,7 +86,7 @@ def _spoken(lines: Iterable[str], long: deque[Reject]) -> Iterator[Line]:
     """Place and text of each line that isn't blank; one over the bound goes to `long`, as a reject."""
     for number, line in enumerate(lines, 1):
         if isinstance(line, LongLine):
-            long.append(Reject(f"line {number}", too_long("the line"), line))
+            long.append(Reject.of(f"line {number}", too_long(faults.LONG_LINE), line))
         elif text := line.strip():
             yield f"line {number}", text
 
@@ -108,7 +108,7 @@ def _subtitles(lines: Sequence[str]) -> str | None:
 def read_subtitles(path: str, options: Options) -> Iterator[Item | Reject]:
     """SRT, WebVTT or ASS cues with their times in seconds, without markup and drawings; broken times are a reject."""
     with open_text(path, options) as file:
-        text = read_whole(file, path, _IN_PARTS, _WHOLE)
+        text = read_whole(file, path, faults.IN_PARTS, _WHOLE)
     kind = plain_suffix(path).removeprefix(".")
     # Renamed, or so called by a converter: read as SRT its comments would be speech
     is_webvtt = kind == "srt" and _WEBVTT.fullmatch(text[:_BEGINNING_CHARS].lstrip("\ufeff\r\n\t ").partition("\n")[0])
@@ -122,16 +122,19 @@ def _cues(path: str, text: str, kind: str) -> Iterator[Item | Reject]:
     lines = text.split("\n")
     cues = _ass_cues(lines) if kind == "ass" else _text_cues(lines, kind)
     found = [(line, cue, _event(given, kind)) for line, cue, given in cues]
-    if all(event == _BROKEN for *_, event in found):
-        broken = f"; line {found[0][0]}: {_BROKEN}" if found else ""
-        raise InputError(f"{path}: no cue found{broken}; is it really .{kind}?")
+    if all(event == BROKEN_CUE for *_, event in found):
+        at = str(found[0][0]) if found else ""
+        broken = (
+            Words(f"; line {at}: {BROKEN_CUE.english}", f"；第{at}行：{BROKEN_CUE.chinese}") if found else Words("", "")
+        )
+        raise fault(path, faults.NO_CUE.of(broken=broken, kind=kind))
     if kind == "srt":
         yield from _untimed(lines[: found[0][0] - 1])
     for number, (line, cue, event) in enumerate(found, 1):
         if cue.startswith("Comment:"):
             continue
-        if isinstance(event, str):
-            yield Reject(f"line {line}", event, cue.strip()[:80])
+        if isinstance(event, Words):
+            yield Reject.of(f"line {line}", event, cue.strip()[:80])
         else:
             yield from _cue_items((number, line), event, event.name or _voice(cue, kind), kind, path)
 
@@ -141,7 +144,7 @@ def _untimed(lines: Sequence[str]) -> Iterator[Reject]:
     plain = [(at, line.replace("\ufeff", "").strip()) for at, line in enumerate(lines, 1)]
     words = [(at, text) for at, text in plain if text and not text.isdecimal()]
     if words:
-        yield Reject(f"line {words[0][0]}", _UNTIMED, " ".join(text for _, text in words)[:80])
+        yield Reject.of(f"line {words[0][0]}", faults.UNTIMED, " ".join(text for _, text in words)[:80])
 
 
 def _voice(cue: str, kind: str) -> str:
@@ -165,7 +168,7 @@ def _cue_items(at: tuple[int, int], event: Any, speaker: str, kind: str, path: s
         yield Item({"text": words, "start": event.start / 1000, end: event.end / 1000,
                     "stream": stream_name(path)} | ({"speaker": named} if named else {}), f"cue {number}")  # fmt: skip
     elif not drawn:
-        yield Reject(f"line {line}", "the cue is empty")  # a file's own numbers may differ from the cue's
+        yield Reject.of(f"line {line}", faults.EMPTY_CUE)  # a file's own numbers may differ from the cue's
 
 
 def _event(given: str, kind: str) -> Any:
@@ -176,12 +179,12 @@ def _event(given: str, kind: str) -> Any:
     import pysubs2
 
     if given.count("{") + given.count("<") > _MOST_TAGS:
-        return f"a cue has over {_MOST_TAGS} tags"
+        return faults.TAGS.of(most=str(_MOST_TAGS))
     try:
         events = pysubs2.SSAFile.from_string(given, format_="ass" if kind == "ass" else "vtt").events
     except ValueError:
-        return _BROKEN
-    return events[0] if events and events[0].start >= 0 else _BROKEN
+        return BROKEN_CUE
+    return events[0] if events and events[0].start >= 0 else BROKEN_CUE
 
 
 def _ass_cues(lines: Sequence[str]) -> Iterator[tuple[int, str, str]]:

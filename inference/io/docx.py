@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from zhenyan.inference.errors import InputError, MissingExtra
+from zhenyan.inference.errors import MissingExtra
+from zhenyan.inference.io import faults
 from zhenyan.inference.io.documents import stream_name
+from zhenyan.inference.io.faults import fault
 from zhenyan.inference.io.items import Item, Options, Reject
 from zhenyan.inference.io.note_kinds import COMMENTS
 from zhenyan.inference.io.opening import OLE, open_seekable
@@ -59,7 +61,7 @@ def read_docx(path: str, options: Options) -> Iterator[Item | Reject]:
             lines, beside = list(_lines(body)), list(_beside(document.part))
             commented = any(True for _ in _elements(document.part, "comment"))
         except broken as error:
-            raise InputError(f"{path}: not a readable .docx ({error}); get it again, or save it as .txt") from None
+            raise fault(path, faults.NO_DOCX.of(error=str(error))) from None
     if commented:
         options.notes.append(COMMENTS.of(path))
     yield from running_text(lines, path, stream_name(path), options)
@@ -73,9 +75,9 @@ def _document(raw: BinaryIO, path: str) -> Document:
     try:
         import docx
     except ImportError:
-        raise InputError(f"{path}: {MissingExtra('python-docx', 'docx')}, or save the document as .txt") from None
+        raise fault(path, faults.NO_READER.of(error=str(MissingExtra("python-docx", "docx")))) from None
     if raw.read(len(OLE)) == OLE:
-        raise InputError(f"{path}: is an old .doc, or has a password: save it as .docx or .txt without a password")
+        raise fault(path, faults.OLD_WORD)
     raw.seek(0)
     _check_size(raw, path)
     return docx.Document(raw)
@@ -93,9 +95,7 @@ def _check_size(raw: BinaryIO, path: str) -> None:
     size = sum(part.file_size for part in zipfile.ZipFile(raw).infolist())
     raw.seek(0)
     if size > _WHOLE:
-        raise InputError(
-            f"{path}: its texts unpack to {size >> 20:,} MiB with its pictures, over {_WHOLE >> 20}; save it as .txt"
-        )
+        raise fault(path, faults.LARGE_DOCX.of(size=size >> 20, most=_WHOLE >> 20))
 
 
 def _tag(name: str) -> str:

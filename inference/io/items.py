@@ -10,8 +10,10 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import faults
+from zhenyan.inference.io.faults import fault
 from zhenyan.inference.io.note_kinds import OTHER_TEXTS
-from zhenyan.inference.io.notes import Note
+from zhenyan.inference.io.notes import Note, Words
 from zhenyan.inference.io.times import (
     FIRST_DATE,
     begun,
@@ -103,6 +105,12 @@ class Reject:
     place: str
     reason: str
     value: str = ""
+    reason_zh: str = field(default="", compare=False)
+
+    @classmethod
+    def of(cls, place: str, why: Words, value: str = "") -> Reject:
+        """A row that could not be scored for a reason in both languages."""
+        return cls(place, why.english, value, why.chinese)
 
 
 @dataclass
@@ -174,13 +182,13 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
             if asked not in names and lenient and flag != "--text-column":
                 return None
             if asked not in names:
-                raise InputError(f"{path}: no column {asked!r} ({flag}); its columns are {_listed(names)}")
+                raise fault(path, faults.NO_SUCH_COLUMN.of(asked=asked, flag=flag, columns=_listed(names)))
             return asked
         return _first(usual, plain, *more)
 
     text = pick(options.text_column, TEXT_COLUMNS, "--text-column")
     if text is None:
-        raise InputError(f"{path}: no text column; its columns are {_listed(names)}; name one with --text-column")
+        raise fault(path, faults.NO_TEXT.of(columns=_listed(names)))
     if options.text_column is None:
         known = [
             name
@@ -197,10 +205,17 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
     return Columns(text, start, end, stream, None if start is None else _first(DAY_COLUMNS, plain))
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str]) -> Words:
     """The columns for a message: of a file that is no table, such as a picture called .csv, they would fill pages."""
-    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
-    return ", ".join(str(name)[:_NAME_CHARS] for name in names[:_LISTED]) + more or "(none)"
+    if not names:
+        return Words("(none)", "无")
+    more = (
+        Words(" and {count} more", "等，另有 {count} 列").of(count=len(names) - _LISTED)
+        if len(names) > _LISTED
+        else Words("", "")
+    )
+    shown = [str(name)[:_NAME_CHARS] for name in names[:_LISTED]]
+    return Words(", ".join(shown) + more.english, "、".join(shown) + more.chinese)
 
 
 def find_times(names: Iterable[str]) -> tuple[str | None, str | None]:
@@ -248,20 +263,18 @@ def table_columns(names: Sequence[str], options: Options, path: str) -> tuple[li
     try:
         columns = find_columns(names, options, path)
     except InputError as error:
-        raise InputError(f"{error}{_about_header(names)}") from None
-    if names.count(columns.text) > 1:
-        raise InputError(
-            f"{path}: {names.count(columns.text)} columns are named {columns.text!r}; rename those that aren't the text"
-        )
+        raise faults.said_more(error, _about_header(names)) from None
+    if (count := names.count(columns.text)) > 1:
+        raise fault(path, faults.TWO_TEXTS.of(count=count, column=columns.text))
     return _numbered(names), columns
 
 
-def _about_header(names: Sequence[str]) -> str:
+def _about_header(names: Sequence[str]) -> Words:
     """What to do where the first row's cells don't look like the names of columns."""
     alone = sum(name not in ("", f"column{at}") for at, name in enumerate(names, 1)) < 2
-    title = "; if a title stands above the header, delete it" if alone else ""
     row = alone or any(name.isdecimal() or len(name) > _LONGEST_NAME for name in names)
-    return title + ("; if the table has no header, give it one that names the text's column text" if row else "")
+    said = [words for words, fits in ((faults.TITLE_ABOVE, alone), (faults.NO_HEADER, row)) if fits]
+    return Words("".join(words.english for words in said), "".join(words.chinese for words in said))
 
 
 def _numbered(names: Sequence[str]) -> list[str]:
@@ -289,18 +302,16 @@ def make_item(record: dict[str, Any], columns: Columns, place: str) -> Item | Re
     """An item from a table row; a Reject when its text is missing, empty or no text."""
     text = record.get(columns.text)
     if text is None or (isinstance(text, float) and text != text):
-        return Reject(place, f"column {columns.text!r} is empty")
+        return Reject.of(place, faults.EMPTY.of(column=columns.text))
     if isinstance(text, bool) or not isinstance(text, str | int | float):
-        return Reject(place, f"column {columns.text!r} holds {type(text).__name__}, expected text", repr(text)[:80])
+        return Reject.of(place, faults.NO_STRING.of(column=columns.text, kind=type(text).__name__), repr(text)[:80])
     if not str(text).strip():
-        return Reject(place, f"column {columns.text!r} is empty")
+        return Reject.of(place, faults.EMPTY.of(column=columns.text))
     if _FAULT.fullmatch(str(text).strip()):
         found = str(text).strip()
-        return Reject(
-            place, f"column {columns.text!r} holds {found}, a spreadsheet's error, not a text; mend its formula", found
-        )
+        return Reject.of(place, faults.FORMULA.of(column=columns.text, found=found), found)
     if _NUMBER.fullmatch(str(text).strip()) and (total := _total(record)):
-        return Reject(place, f"a row of totals ({total}), not of what was said", str(text)[:80])
+        return Reject.of(place, faults.TOTALS.of(total=total), str(text)[:80])
     own = columns.own
     given = {name: value for name in _TIMES if not _is_blank(value := record.get(own[name]))}
     if "start" in given:

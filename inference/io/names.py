@@ -9,7 +9,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
-from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import faults
+from zhenyan.inference.io.faults import fault
 
 _LINES = re.compile("[\u2500-\u259f]")  # cp437's lines and blocks: bytes that begin most characters of GBK
 _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
@@ -82,10 +83,10 @@ def local_file(path: str) -> str:
         folder = stat.S_ISDIR(os.stat(real).st_mode)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise InputError(f"{path}: {error.strerror}; move it to a folder with a shorter path") from None
+            raise fault(path, faults.NAME_TOO_LONG.of(error=error.strerror or "")) from None
         return real  # whoever opens it says what is wrong
     if folder:
-        raise InputError(f"{path}: the folder can't be listed{_why(real)}; let it be read, or move it away")
+        raise fault(path, faults.FOLDER.of(why=_why(real)))
     return real
 
 

@@ -29,6 +29,10 @@ class Words(NamedTuple):
     english: str
     chinese: str
 
+    def of(self, **values: Value) -> Words:
+        """These words as templates, with what they speak of."""
+        return _formed(self, values)
+
 
 Value: TypeAlias = int | str | Words | Sequence[str]  # a number, a name, words, or names that are listed
 
@@ -43,12 +47,11 @@ def chinese_place(place: str) -> str:
     return place
 
 
-def _placed(path: str) -> Words:
-    """A file's name, or that of a part of it."""
-    chinese = path
+def chinese_path(path: str) -> str:
+    """A file's name, or that of a part of it, in Chinese."""
     for pattern, words in _PARTS:
-        chinese = pattern.sub(words, chinese)
-    return Words(path, _INSIDE.sub(lambda found: f" {chinese_place(found[0][1:])}", chinese))
+        path = pattern.sub(words, path)
+    return _INSIDE.sub(lambda found: f" {chinese_place(found[0][1:])}", path)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Kind:
 
     def of(self, place: str | Words, **values: Value) -> Note:
         """A note of this kind on a file, or what else `place` names."""
-        return Note(self, place if isinstance(place, Words) else _placed(place), values)
+        return Note(self, place if isinstance(place, Words) else Words(place, chinese_path(place)), values)
 
 
 @dataclass(frozen=True)

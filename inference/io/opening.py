@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, TextIO, cast
 
 from zhenyan.inference.errors import InputError, Unavailable
+from zhenyan.inference.io import faults
+from zhenyan.inference.io.faults import fault
 from zhenyan.inference.io.items import Damage, Meter, Options
 from zhenyan.inference.io.names import local_file, real_path
 from zhenyan.inference.io.note_kinds import READ_AS, READ_AS_ASKED
@@ -41,12 +43,7 @@ _MORE_USUAL = 0.35  # of all pairs: takes none of 140,000 lines of GB 18030 for 
 _USUAL = ("utf-8", "utf-8-sig")
 LOST = "\ufffd"  # what stands for bytes that the encoding can't hold
 ZIP, OLE = b"PK\x03\x04", bytes.fromhex("d0cf11e0a1b11ae1")  # what begins .xlsx; .xls and encrypted workbooks
-_NO_TEXTS = {
-    ZIP: "is an XLSX workbook or a zip: name it .xlsx, a Word document .docx, or read a zip by zip://::FILE.zip",
-    OLE: "is an old .xls or .doc, or has a password: save it as .xlsx, .docx or .txt without a password",
-    b"\x1f\x8b": "is compressed by gzip: add .gz to its name",
-    b"%PDF-": "is a PDF: save it as .txt",
-}
+_NO_TEXTS = {ZIP: faults.ZIPPED, OLE: faults.OLD_OFFICE, b"\x1f\x8b": faults.GZIPPED, b"%PDF-": faults.PDF}
 # UTF-32's begins with UTF-16's, so it is looked for first.
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
@@ -175,7 +172,7 @@ def open_bytes(path: str, options: Options) -> Iterator[BinaryIO]:
                 with _decompressed(path, raw, compression) as plain:
                     yield plain
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+        raise fault(path, faults.SYSTEM.of(error=error.strerror or str(error))) from None
 
 
 @contextmanager
@@ -187,7 +184,7 @@ def _decompressed(path: str, raw: BinaryIO, compression: str) -> Iterator[Binary
     except (pyarrow.ArrowException, OSError) as error:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
             raise  # the machine's or the disk's, not the decompressor's
-        raise InputError(f"{path}: the {compression} file is damaged ({error}); get it again") from None
+        raise fault(path, faults.COMPRESSION.of(kind=compression, error=str(error))) from None
 
 
 @contextmanager
@@ -203,16 +200,14 @@ def _opened(system: Any | None, name: str, path: str) -> BinaryIO:
     try:
         return open(local_file(name), "rb") if system is None else cast(BinaryIO, system.open(name, "rb"))
     except PermissionError as error:  # that won't pass
-        raise InputError(f"{path}: {error.strerror or error}") from None
+        raise fault(path, faults.SYSTEM.of(error=error.strerror or str(error))) from None
     except (OSError, KeyError) as error:  # KeyError: fsspec before 2026.7, for a member that a zip lacks
         if isinstance(error, KeyError) and not hasattr(system, "zip"):
             raise _damaged(path, error) from None
         if is_in_archive(path) and inner_address(path).partition("://")[2].startswith("/"):
-            raise InputError(
-                f"{path}: a member whose name begins with / can't be read by its name; unpack it and name it there"
-            ) from None
+            raise fault(path, faults.NAMED_FROM_ROOT) from None
         lacks = error if isinstance(error, OSError) else FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        raise Unavailable(f"{path}: {lacks.strerror or lacks}") from lacks
+        raise Unavailable(*fault(path, faults.SYSTEM.of(error=lacks.strerror or str(lacks))).both) from lacks
     except Exception as error:  # an archive's
         if system is None:
             raise
@@ -220,9 +215,7 @@ def _opened(system: Any | None, name: str, path: str) -> BinaryIO:
 
 
 def _damaged(path: str, error: Exception) -> InputError:
-    return InputError(
-        f"{path}: {str(error) or type(error).__name__}; get the file again, or unpack it and name it there"
-    )
+    return fault(path, faults.ARCHIVE.of(error=str(error) or type(error).__name__))
 
 
 @contextmanager
@@ -234,7 +227,7 @@ def open_seekable(path: str, options: Options) -> Iterator[BinaryIO]:
             return
         unpacked = raw.read(_UNPACKED + 1)
         if len(unpacked) > _UNPACKED:
-            raise InputError(f"{path}: over 1 GiB unpacked; unpack it and name the unpacked file")
+            raise fault(path, faults.UNPACKED)
         yield cast(BinaryIO, io.BytesIO(unpacked))
 
 
@@ -313,7 +306,7 @@ def open_text(path: str, options: Options) -> Iterator[TextIO]:
         buffered = io.BufferedReader(_Readable(raw), buffer_size=_SAMPLE)
         sample = buffered.peek(_SAMPLE)[:_SAMPLE]
         if other := next((said for begin, said in _NO_TEXTS.items() if sample.startswith(begin)), None):
-            raise InputError(f"{path}: {other}")
+            raise fault(path, other)
         complete = len(sample) < _SAMPLE
         used = _past_mark(options.encoding, sample) if options.encoding else detect_encoding(sample, complete)
         if used not in _USUAL:
@@ -322,7 +315,7 @@ def open_text(path: str, options: Options) -> Iterator[TextIO]:
         try:
             yield io.TextIOWrapper(checked, encoding=used, errors="replace", newline="")
         except UnicodeError as error:
-            raise InputError(f"{path}: not readable as {used}: {error}; name another --encoding") from None
+            raise fault(path, faults.ENCODING.of(encoding=used, error=str(error))) from None
 
 
 def _past_mark(encoding: str, sample: bytes) -> str:

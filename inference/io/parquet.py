@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from zhenyan.inference.errors import InputError
+from zhenyan.inference.io.faults import NO_PARQUET, fault
 from zhenyan.inference.io.hints import Hints
 from zhenyan.inference.io.items import Item, Options, Reject, make_item, table_columns
 from zhenyan.inference.io.opening import open_seekable
@@ -32,7 +32,7 @@ def read_parquet(path: str, options: Options) -> Iterator[Item | Reject]:
         except MemoryError:  # pyarrow's own is an ArrowException, too
             raise
         except (pyarrow.ArrowException, ValueError, OverflowError) as error:  # text that isn't UTF-8, a year over 9999
-            raise InputError(f"{path}: not a readable Parquet file ({error})") from None
+            raise fault(path, NO_PARQUET.of(error=str(error))) from None
 
 
 def _decoded(record: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import asr, documents, docx, parquet, tables, workbooks
 from zhenyan.inference.io.bounds import LINE, too_long, within_memory
+from zhenyan.inference.io.faults import LONG_TEXT, LOST_BYTES
 from zhenyan.inference.io.folders import REMEDIES, in_folder, of_glob, of_listing
 from zhenyan.inference.io.items import TEXT_COLUMNS, Damage, Item, Options, Reject
 from zhenyan.inference.io.names import local_file, real_path, shown
@@ -236,7 +237,7 @@ def _unpacked(items: Iterable[Item | Reject]) -> Iterator[Item | Reject]:
     """
     for item in items:
         if isinstance(item, Item) and len(item.text) > LINE:
-            item = Reject(item.place, too_long("the text"), item.text[:80])
+            item = Reject.of(item.place, too_long(LONG_TEXT), item.text[:80])
         elif isinstance(item, Item) and (packed := _object(item.text)):
             texts = {text.strip() for name in TEXT_COLUMNS if isinstance(text := packed.get(name), str)} - {""}
             item = replace(item, record=item.record | {"text": texts.pop()}) if len(texts) == 1 else item
@@ -274,8 +275,7 @@ def _undamaged(items: Iterator[Item | Reject], path: str, options: Options, dama
                 options.notes.append(DAMAGED.of(path, encoding=damage.encoding, where=where))
                 noted = True
             if isinstance(item, Item) and LOST in item.text:
-                reason = f"the text has bytes that are not {damage.encoding}; save the file in one encoding"
-                item = Reject(item.place, reason, item.text[:80])
+                item = Reject.of(item.place, LOST_BYTES.of(encoding=damage.encoding), item.text[:80])
         yield item
     if damage.encoding and not noted:
         options.notes.append(DAMAGED.of(path, encoding=damage.encoding, where=Words("a part", "一部分")))

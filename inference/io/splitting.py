@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from zhenyan.inference.io.faults import TAGS_ALONE
 from zhenyan.inference.io.items import Item, Options, Reject, recording_of
 from zhenyan.inference.io.note_kinds import CUT_SPEECH
 from zhenyan.inference.io.utterances import MAX_CHARS, Span, split_utterances
@@ -39,7 +40,7 @@ def _without_tags(item: Item | Reject) -> Item | Reject:
         return item
     text = untagged(item.text)
     if not text:
-        return Reject(item.place, "there are a recogniser's tags and no words", item.text[:80])
+        return Reject.of(item.place, TAGS_ALONE, item.text[:80])
     return replace(item, record=item.record | {"text": text})
 
 

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.io import asr
+from zhenyan.inference.io import asr, faults
 from zhenyan.inference.io.bounds import COLUMNS, LINE, LongLine, beginning, lines_of, too_long
+from zhenyan.inference.io.faults import fault
 from zhenyan.inference.io.headers import HEADER_ROWS, find_header
 from zhenyan.inference.io.hints import Hints, LineHints
 from zhenyan.inference.io.items import Columns, Item, Options, Reject, find_columns, make_item, table_columns
 from zhenyan.inference.io.note_kinds import MILLISECONDS
+from zhenyan.inference.io.notes import Words, chinese_place
 from zhenyan.inference.io.opening import LOST, open_text, plain_suffix, read_as
 from zhenyan.inference.io.recognisers import IN_MILLISECONDS, are_milliseconds
 from zhenyan.inference.json_objects import RepeatedKey, distinct
@@ -46,9 +48,7 @@ def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
         for at, (number, row) in enumerate(_objects(itertools.chain(first, lines))):
             if isinstance(row, Reject):
                 if at == 0 and row.value.startswith("["):
-                    raise InputError(
-                        f"{path}: begins with [, as a JSON array; rename it to .json, or write one object a line"
-                    )
+                    raise fault(path, faults.AN_ARRAY)
                 yield row
                 continue
             place = f"line {number}"
@@ -64,7 +64,7 @@ def read_jsonl(path: str, options: Options) -> Iterator[Item | Reject]:
                     if asr.holds_segments(row):
                         yield from hints.recognised(row, list(asr.read_row(row, place, file, options)))
                     else:
-                        yield Reject(place, str(error).removeprefix(f"{path}: "))
+                        yield Reject.of(place, faults.without_path(error, path))
                     continue
                 if len(known) >= _SHAPES:
                     known.clear()
@@ -79,18 +79,19 @@ def _objects(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | Rejec
         if not line.strip():
             continue
         if isinstance(line, LongLine):
-            yield number, Reject(f"line {number}", too_long("the line"), line)
+            yield number, Reject.of(f"line {number}", too_long(faults.LONG_LINE), line)
             continue
         try:
             row = json.loads(line, object_pairs_hook=distinct)
         except (ValueError, RecursionError) as error:
-            yield number, Reject(f"line {number}", f"not JSON: {error}", line.strip()[:80])
+            yield number, Reject.of(f"line {number}", faults.NOT_JSON_LINE.of(error=str(error)), line.strip()[:80])
             continue
         except RepeatedKey as error:
-            yield number, Reject(f"line {number}", f"{error}; keep one of them", line.strip()[:80])
+            why = faults.REPEATED.of(error=str(error), name=error.name[:80])
+            yield number, Reject.of(f"line {number}", why, line.strip()[:80])
             continue
         if not isinstance(row, dict):
-            row = Reject(f"line {number}", f"expected a JSON object, found {type(row).__name__}", line.strip()[:80])
+            row = Reject.of(f"line {number}", faults.NO_OBJECT.of(kind=type(row).__name__), line.strip()[:80])
         yield number, row
 
 
@@ -135,7 +136,8 @@ def read_csv(path: str, options: Options) -> Iterator[Item | Reject]:
                 continue
             place, row = f"line {record[0]}", record[1]
             if len(row) != len(names):
-                yield Reject(place, f"{len(row)} fields, the header has {len(names)}", delimiter.join(row)[:80])
+                why = faults.WIDTH.of(count=str(len(row)), wanted=str(len(names)))
+                yield Reject.of(place, why, delimiter.join(row)[:80])
                 continue
             yield make_item(hints.seen(dict(zip(names, row, strict=True))), columns, place)
         hints.tell()
@@ -149,7 +151,8 @@ def _header(rows: Iterator[Record], options: Options, path: str) -> tuple[list[s
     if not first:
         return [], rows
     if isinstance(first[0], Reject):
-        raise InputError(f"{path}: {first[0].place}, in the header: {first[0].reason}")
+        place, why = first[0].place, Words(first[0].reason, first[0].reason_zh)
+        raise fault(path, faults.IN_HEADER.of(place=Words(place, chinese_place(place)), reason=why))
     whole = itertools.takewhile(lambda record: isinstance(record, tuple), first)
     names, taken = find_header([record for record in whole if isinstance(record, tuple)], "line", options, path)
     return names, itertools.chain(first[taken:], rows)
@@ -176,12 +179,11 @@ def _csv_columns(names: list[str], delimiter: str, options: Options, path: str) 
         return table_columns(names, options, path)
     except InputError as error:
         if (damage := options.damage) and damage.encoding and LOST in "".join(names):
-            remedy = "name --encoding, or save the file in one encoding"
-            raise InputError(f"{error}; the header has bytes that are not {damage.encoding}: {remedy}") from None
+            raise faults.said_more(error, faults.LOST_HEADER.of(encoding=damage.encoding)) from None
         if len(names) > 1 or other is None:
             raise
-        remedy = "name the file .tsv" if other == "\t" else "save it with commas as .csv, or with tabs as .tsv"
-        raise InputError(f"{error}; or are its columns separated by {other!r}? Then {remedy}") from None
+        remedy = faults.AS_TSV if other == "\t" else faults.AS_CSV
+        raise faults.said_more(error, faults.SEPARATED.of(mark=other, remedy=remedy)) from None
 
 
 def _records(lines: Iterator[str], delimiter: str) -> Iterator[Record]:
@@ -208,7 +210,7 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[Record]:
     while (row := next(reader, None)) is not None:
         if reason := _fault(row, taken, width, delimiter):
             number += 1
-            yield Reject(f"line {number}", reason, taken[0].strip()[:80])
+            yield Reject.of(f"line {number}", reason, taken[0].strip()[:80])
             again.extendleft(reversed(taken[1:]))
             reader = csv.reader(feed(), delimiter=delimiter)
         else:
@@ -218,14 +220,14 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[Record]:
         taken.clear()
 
 
-def _fault(row: list[str], lines: Sequence[str], width: int, delimiter: str) -> str:
-    """Why the first line of a record isn't read, and those below it are once more; empty for a sound one."""
+def _fault(row: list[str], lines: Sequence[str], width: int, delimiter: str) -> Words | None:
+    """Why the first line of a record isn't read, and those below it are once more; None for a sound one."""
     if any(isinstance(line, LongLine) for line in lines):
-        return too_long("the line")
+        return too_long(faults.LONG_LINE)
     if len(row) > COLUMNS:
-        return f"{len(row):,} fields, where a table has {COLUMNS:,} columns at most; write it in several tables"
+        return faults.OVER_COLUMNS.of(count=len(row), most=COLUMNS)
     broken = len(lines) > 1 and not (_is_closed(lines, delimiter) or _is_whole(row, lines, width, delimiter))
-    return "a quote is opened and not closed" if broken else ""
+    return faults.OPEN_QUOTE if broken else None
 
 
 def _is_closed(lines: Sequence[str], delimiter: str) -> bool:

@@ -9,12 +9,13 @@ import zipfile
 import zlib
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, BinaryIO, TypeAlias
 
 from zhenyan.inference.errors import InputError
+from zhenyan.inference.io import faults
 from zhenyan.inference.io.bounds import ROWS
+from zhenyan.inference.io.faults import fault
 from zhenyan.inference.io.headers import HEADER_ROWS, find_header, header_at
 from zhenyan.inference.io.hints import Hints
 from zhenyan.inference.io.items import Columns, Item, Options, Reject, make_item, table_columns
@@ -38,7 +39,6 @@ _FORMULA = (
     r"""\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"""
 )
 _LONGEST = 1 << 16  # bytes of such a cell
-_UNSAVED = "column {!r} holds a formula without its value; open the workbook and save it, or export it as CSV"
 _BEGINNING = 256  # bytes
 _MIDNIGHT = dt.time()
 # What in a format is no sign of an hour: [$-zh-CN], [White], "h", \h; a cell with [h] is a length of time
@@ -65,11 +65,9 @@ def read_xlsx(path: str, options: Options) -> Iterator[Item | Reject]:
         try:  # damage inside a sheet shows only while its rows are read
             yield from _items(raw, path, options)
         except zipfile.BadZipFile as error:
-            raise InputError(
-                f"{path}: not a readable XLSX workbook: cut off or damaged ({error}); get it again"
-            ) from None
+            raise fault(path, faults.CUT_WORKBOOK.of(error=str(error))) from None
         except broken as error:
-            raise InputError(f"{path}: not a readable XLSX workbook ({error})") from None
+            raise fault(path, faults.NO_WORKBOOK.of(error=str(error))) from None
 
 
 def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject]:
@@ -77,7 +75,7 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
     _check_size(raw, path)
     book = _book(raw)
     if not book.worksheets:
-        raise InputError(f"{path}: has no worksheet")
+        raise fault(path, faults.NO_WORKSHEET)
     sheet = _chosen(book.worksheets, options)
     others = [other for other in book.worksheets if other is not sheet and next(_rows(other, _LOOKED_AT), None)]
     if others:
@@ -101,7 +99,7 @@ def _items(raw: BinaryIO, path: str, options: Options) -> Iterator[Item | Reject
     for number, row in _once(_filled(_with(rows, unsaved), merged), texts):
         item = make_item(hints.seen(_plain(_named(names, row))), columns, f"row {number}")
         if isinstance(item, Reject) and row[at : at + 1] in ((), (None,)) and number in unsaved:
-            item = replace(item, reason=_UNSAVED.format(columns.text))
+            item = Reject.of(item.place, faults.UNSAVED.of(column=columns.text), item.value)
         yield item
     hints.tell()
 
@@ -136,14 +134,11 @@ def _check_beginning(raw: BinaryIO, path: str) -> None:
     begin = raw.read(_BEGINNING)
     raw.seek(0)
     if begin.startswith(OLE):
-        raise InputError(f"{path}: has a password or is an old .xls; save it as .xlsx without a password")
+        raise fault(path, faults.OLD_WORKBOOK)
     if not begin.startswith(ZIP):
-        what = (
-            "HTML or XML" if begin.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") else "a text" if begin else "empty"
-        )
-        raise InputError(
-            f"{path}: not a readable XLSX workbook: it is {what}; open it in a spreadsheet program and save it as .xlsx, or get it again"
-        )
+        is_markup = begin.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+        what = faults.MARKUP if is_markup else faults.PLAIN if begin else faults.NOTHING
+        raise fault(path, faults.OTHER_FORMAT.of(what=what))
 
 
 def _columns(header: Sequence[str], options: Options, path: str, others: Sequence[Any]) -> tuple[list[str], Columns]:
@@ -154,12 +149,8 @@ def _columns(header: Sequence[str], options: Options, path: str, others: Sequenc
         if not others:
             raise
         shown = any(sheet.sheet_state == "visible" for sheet in others)
-        remedy = (
-            "move the one to be read to the front, or hide this one"
-            if shown
-            else "show the one to be read, hide this one"
-        )
-        raise InputError(f"{error}; other sheets: {_titles(others).english} - {remedy}") from None
+        remedy = faults.MOVE_SHEET if shown else faults.SHOW_SHEET
+        raise faults.said_more(error, faults.OTHER_SHEETS.of(sheets=_titles(others), remedy=remedy)) from None
 
 
 def _titles(sheets: Sequence[Any]) -> Words:
@@ -178,11 +169,9 @@ def _check_size(raw: BinaryIO, path: str) -> None:
         whole = sum(part.file_size for part in parts if part.filename not in streamed)
         largest = max((part.file_size for part in parts if part.filename in streamed), default=0)
     raw.seek(0)
-    for what, size, most in (("its texts and styles unpack", whole, _WHOLE), ("a sheet unpacks", largest, _SHEET)):
+    for what, size, most in ((faults.TEXTS_UNPACK, whole, _WHOLE), (faults.SHEET_UNPACKS, largest, _SHEET)):
         if size > most:
-            raise InputError(
-                f"{path}: {what} to {size >> 20:,} MiB, over {most >> 20:,}; save it as .csv, or in several files"
-            )
+            raise fault(path, faults.LARGE_WORKBOOK.of(what=what, size=size >> 20, most=most >> 20))
 
 
 def _sheets_in(book: zipfile.ZipFile) -> set[str]:

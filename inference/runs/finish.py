@@ -35,6 +35,7 @@ from zhenyan.inference.windows import readable
 _ROW_FIELD = b',"row":'  # what comes before it holds numbers and places, never this
 _CUT = b'"truncated":true}}\n'  # how the line of a text ends that was read in part
 _LOST = b',"place":"file",'  # in the line of a reject that is a file; a quote inside a text is escaped
+_REASONS = ("reason", "reason_zh")
 _NAMED, _REASON_CHARS = 20, 500  # files that are told with the reason in the summary, and characters of that
 
 
@@ -114,8 +115,10 @@ def _lost(folder: RunFolder) -> dict[str, Any]:
             files += 1
             if len(named) < _NAMED:
                 entry = json.loads(line)
-                reason = entry["reason"].removeprefix(entry["file"]).lstrip(": ")
-                named.append({"file": entry["file"], "reason": reason[:_REASON_CHARS]})
+                reasons = {
+                    name: entry[name].removeprefix(entry["file"]).lstrip(":： ")[:_REASON_CHARS] for name in _REASONS
+                }
+                named.append({"file": entry["file"]} | reasons)
     return {"files": files, "named": named}
 
 
@@ -167,11 +170,12 @@ def keep_changed(folder: RunFolder, output: Path, restart: bool) -> None:
 
 
 def reject_lines(folder: RunFolder, files: Sequence[str]) -> Iterator[bytes]:
-    """Lines of rejects.jsonl: file, place, reason, and the start of the value."""
+    """Lines of rejects.jsonl: file, place, reason in English and in Chinese, and the start of the value."""
     for line in folder.lines():
         if line.startswith(REJECT):
             entry: dict[str, Any] = json.loads(line)
-            yield dump_line({"file": files[entry["file"]]} | {key: entry[key] for key in ("place", "reason", "value")})
+            entry.setdefault("reason_zh", entry["reason"])  # a part that an earlier version wrote
+            yield dump_line({"file": files[entry["file"]]} | {key: entry[key] for key in ("place", *_REASONS, "value")})
 
 
 def output_lines(folder: RunFolder, files: Sequence[str]) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from zhenyan.inference.errors import InputError, Unavailable
 from zhenyan.inference.io.items import Item, Options, Reject
 from zhenyan.inference.io.names import real_path
 from zhenyan.inference.io.note_kinds import SAME_FILE
-from zhenyan.inference.io.notes import Note
+from zhenyan.inference.io.notes import Note, Words
 from zhenyan.inference.io.opening import filesystem, is_remote, open_raw
 from zhenyan.inference.io.reading import read_items, resolve_inputs
 
@@ -125,8 +125,17 @@ def describe_inputs(files: Sequence[str]) -> list[dict[str, Any]]:
         except InputError as error:
             if len(files) == 1:
                 raise
-            described.append({"path": path, "sha256": None, "error": str(error)})
+            described.append({"path": path, "sha256": None, "error": str(error), "error_zh": error.chinese})
     return described
+
+
+def unread_of(described: Sequence[Mapping[str, Any]]) -> dict[int, Words]:
+    """Why files, by number, could not be read when they were described; manifests of before say it in English alone."""
+    return {
+        number: Words(item["error"], item.get("error_zh", item["error"]))
+        for number, item in enumerate(described)
+        if "error" in item
+    }
 
 
 def stamps(files: Sequence[str]) -> list[tuple[int, int] | None]:
@@ -157,14 +166,14 @@ def _digest_now(path: str) -> str | None:
         return None
 
 
-def _placed(files: Sequence[str], options: Options, unread: Mapping[int, str]) -> Iterator[Placed]:
+def _placed(files: Sequence[str], options: Options, unread: Mapping[int, Words]) -> Iterator[Placed]:
     """All items of all files; of several, one that is damaged, or is in `unread`, is a reject and the next goes on.
 
     Unavailable is raised instead: a reject that comes and goes would shift the parts of a run that is gone on with.
     """
     for number, path in enumerate(files):
         if number in unread:
-            yield Placed(number, Reject("file", unread[number]))
+            yield Placed(number, Reject.of("file", unread[number]))
             continue
         try:
             for item in read_items(path, options):
@@ -174,7 +183,7 @@ def _placed(files: Sequence[str], options: Options, unread: Mapping[int, str]) -
         except InputError as error:
             if len(files) == 1:
                 raise
-            yield Placed(number, Reject("file", str(error)))
+            yield Placed(number, Reject.of("file", Words(*error.both)))
 
 
 def work_units(
@@ -182,7 +191,7 @@ def work_units(
     options: Options,
     done: Container[int] = (),
     part_rows: int = PART_ROWS,
-    unread: Mapping[int, str] | None = None,
+    unread: Mapping[int, Words] | None = None,
 ) -> Iterator[Work]:
     """Parts in order, of `part_rows` items or PART_CHARS characters; those in `done` are read over, not given.
 

@@ -28,6 +28,7 @@ from zhenyan.inference.runs.inputs import (
     input_files,
     size,
     stamps,
+    unread_of,
     work_units,
 )
 from zhenyan.inference.runs.scoring import RunOptions, score_part
@@ -175,12 +176,11 @@ def _score(
 ) -> Counter[str]:
     """Have every part scored that isn't; returns the counts over all parts."""
     files = [item["path"] for item in inputs]
-    unread = {number: item["error"] for number, item in enumerate(inputs) if "error" in item}
     done, counts = _scored(folder)
     say(Progress(**dict[str, Any](counts), resumed=True))
     total, meter = sum(map(size, files)), job.reading.meter
     meter.read = 0
-    works = work_units(files, job.reading, frozenset(done), job.part_rows, unread)
+    works = work_units(files, job.reading, frozenset(done), job.part_rows, unread_of(inputs))
     with closing(engine(works)) as results:
         for number, lines in results:
             write_atomic(folder.part(number), [lines])

@@ -90,6 +90,7 @@ def _reject(reject: Reject, file: int) -> dict[str, Any]:
         "file": file,
         "place": reject.place,
         "reason": reject.reason,
+        "reason_zh": reject.reason_zh or reject.reason,
         "value": reject.value,
     }
 

@@ -328,7 +328,7 @@ def test_on_a_phone_in_chinese(alone, enter):
     page.wait_for_selector("#relabel", state="attached")
     lease = page.locator("time").first
     until = datetime.fromisoformat(lease.get_attribute("datetime")).astimezone(timezone(timedelta(hours=8)))
-    assert lease.inner_text() == f"{until:%Y-%m-%d %H:%M} UTC+8"  # Beijing's wherever one is
+    assert lease.inner_text() == f"北京时间 {until:%Y-%m-%d %H:%M}"  # Beijing's wherever one is
     for key in ("a", "r", "l", "n", "u"):
         box = page.locator(f"[data-key={key}]").bounding_box()
         assert box["height"] >= 44

@@ -8,7 +8,7 @@ import pytest
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import Options, Reject, folders, read_items, resolve_inputs
 from zhenyan.inference.io.names import real_path, shown
-from zhenyan.inference.runs.inputs import describe_inputs, input_files, stamps, work_units
+from zhenyan.inference.runs.inputs import describe_inputs, input_files, stamps, unread_of, work_units
 
 LINE = "喝这个茶三高就降下来了"
 
@@ -22,7 +22,7 @@ def given(path, content=f"{LINE}\n"):
 def scored(*inputs):
     """What a run reads of the inputs: the texts, and the reasons of what it can't read."""
     files = input_files(inputs, [], [])
-    unread = {number: item["error"] for number, item in enumerate(describe_inputs(files)) if "error" in item}
+    unread = unread_of(describe_inputs(files))
     items = [placed.item for work in work_units(files, Options(), unread=unread) for placed in work.items]
     return [i.text for i in items if not isinstance(i, Reject)], [i.reason for i in items if isinstance(i, Reject)]
 

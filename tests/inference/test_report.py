@@ -293,13 +293,17 @@ def summed(folder, **more):
 
 
 def test_lost_files_are_named_and_counted_apart_from_rows(tmp_path):
-    named = [{"file": f"坏{n}.docx", "reason": "not a <readable> .docx"} for n in range(20)]
+    told = {"reason": "not a <readable> .docx", "reason_zh": "不是<可读取的>文档"}
+    named = [{"file": f"坏{n}.docx"} | told for n in range(19)] + [{"file": "旧.docx", "reason": told["reason"]}]
     folder = summed(make_run(tmp_path, [], []), rejects=1008, lost={"files": 23, "named": named})
     write_report(folder, load_bundle(), tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert '<b>23</b><span lang="zh">个文件无法评分</span>' in text
     assert '<b>985</b><span lang="zh">条无法评分</span>' in text
-    assert text.count("docx: not a &lt;readable&gt; .docx</p>") == 20
+    colon = '<span lang="zh">：</span><span lang="en">: </span>'
+    both = '<span lang="zh">不是&lt;可读取的&gt;文档</span><span lang="en">not a &lt;readable&gt; .docx</span></p>'
+    assert text.count(f".docx{colon}{both}") == 19
+    assert f"旧.docx{colon}not a &lt;readable&gt; .docx</p>" in text  # of a run of before reasons were Chinese
     assert "另有 3 个文件未能读取。" in text and "out.jsonl.run/rejects.jsonl" in text
 
 

@@ -16,7 +16,7 @@ from zhenyan.inference.io.jsonlines import dump_line
 from zhenyan.inference.runs import inputs as module
 from zhenyan.inference.runs import local_engine
 from zhenyan.inference.runs.findings import hits, merged
-from zhenyan.inference.runs.inputs import describe_inputs, input_files, work_units
+from zhenyan.inference.runs.inputs import describe_inputs, input_files, unread_of, work_units
 from zhenyan.inference.runs.naming import StreamNames
 
 CLAIM = "这个茶喝完三高就降下来了"
@@ -175,9 +175,8 @@ def test_what_the_disk_says_is_no_damage_of_the_file(tmp_path, source, monkeypat
 def test_a_file_that_could_not_be_read_at_the_start_stays_a_reject(tmp_path, source):
     missing = tmp_path / "missing.jsonl"
     described = describe_inputs([str(missing), str(source)])
-    unread = {n: item["error"] for n, item in enumerate(described) if "error" in item}
     missing.write_bytes(source.read_bytes())  # it comes back too late: the manifest has no digest of it
-    (work,) = work_units([str(missing), str(source)], Options(), unread=unread)
+    (work,) = work_units([str(missing), str(source)], Options(), unread=unread_of(described))
     assert (work.items[0].item.place, work.items[0].item.reason) == ("file", f"{missing}: No such file or directory")
     assert {placed.file for placed in work.items[1:]} == {1}
 

@@ -185,7 +185,9 @@ def test_rejects_say_where_and_why(tmp_path, source, score):
     broken, empty = (json.loads(line) for line in (folder.path / "rejects.jsonl").read_text("utf-8").splitlines())
     assert broken["file"] == str(source) and broken["place"] == "line 10" and broken["value"] == "{broken"
     assert broken["reason"].startswith("not JSON")
-    assert empty == {"file": str(source), "place": f"line {ROWS + 2}", "reason": "column 'text' is empty", "value": ""}
+    assert broken["reason_zh"].startswith("不是 JSON")
+    assert empty == {"file": str(source), "place": f"line {ROWS + 2}", "reason": "column 'text' is empty",
+                     "reason_zh": "“text”列是空的", "value": ""}  # fmt: skip
 
 
 def test_a_folder_with_one_unreadable_file(tmp_path, source, score, texts):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -199,7 +200,8 @@ def test_files_that_are_lost_are_told_apart_from_rows(tmp_path, source, command,
     first = summary["lost"]["named"][0]
     assert first["file"] == "坏00.xlsx" and first["reason"].startswith("not a readable XLSX workbook: ")
     page = Path("out.html").read_text(encoding="utf-8")
-    assert "坏19.xlsx: not a readable XLSX" in page and "坏20.xlsx" not in page
+    assert first["reason_zh"] == "不是可读取的 XLSX 工作簿：实为文本；请用电子表格程序打开后另存为 .xlsx，或重新获取"
+    assert re.search(r"坏19\.xlsx.*不是可读取的 XLSX 工作簿.*not a readable XLSX", page) and "坏20.xlsx" not in page
 
 
 @pytest.mark.parametrize(
