@@ -13,7 +13,7 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.io.notes import chinese_place
 from zhenyan.inference.io.times import beijing_time
-from zhenyan.inference.report import is_page, templates
+from zhenyan.inference.report import RESPONSIBLE, is_page, templates
 from zhenyan.inference.review.outcome import ACTION_NAMES, OPEN, STATE_NAMES
 
 
@@ -34,6 +34,7 @@ def write_page(case: Mapping[str, Any], bundle: Bundle, file: Path) -> Path:
     text = environment.get_template("case.html.jinja").render(
         case=case, f=case["finding"], file=file.name, names={label.id: label.name_zh for label in bundle.labels},
         states={key: chinese for key, (chinese, _) in STATE_NAMES.items()},
+        responsible={label.id: [RESPONSIBLE[who][0] for who in label.responsible] for label in bundle.labels},
         actions={key: chinese for key, (chinese, _) in ACTION_NAMES.items()}, state=next(filter(None, states[::-1]), OPEN),
     )  # fmt: skip
     write_atomic(page, [text.encode("utf-8", "replace")])

@@ -77,12 +77,20 @@ def test_a_page_shows_what_a_case_file_needs(decided, zhenyan, tmp_path):
     for part in (
         "证据单 f000001", "证据文件 case.json", "↑ 前一句", "↓ 后一句", "茶叶直播间", "时间 0:00:05", "结束时间 0:00:09",
         "a.jsonl 第1行", "0.90000 ≥ 0.50000", "模型标注 类别1", "审查决定：已改类", "2026-11-24 17:00:00 ben 改类 类别1、类别2 已改类 价格&lt;b&gt;另查",
-        "类别2 · 指导意见第12条", "《食品安全法》第七十一条（视事实适用其一）", "处以罚款。", "zhenyan verify case.json",
+        "责任主体 直播间运营者/商家、主播", "审查人（签名） 复核人（签名） 日期", "类别2 · 指导意见第12条", "《食品安全法》第七十一条（视事实适用其一）", "处以罚款。", "zhenyan verify case.json",
         f"证据文件 {case['digest']}", f"输入 a.jsonl {'0' * 64}", decided.bundle.id,
         *(f"模型 {name} {value}" for name, value in decided.bundle.manifest["sha256"].items()),
     ):  # fmt: skip
         assert part in text, part
     assert zhenyan("f000001", "-o", tmp_path / "case.json", "--html").exit_code == 0  # over its own
+
+
+def test_a_page_says_that_a_text_has_no_time_and_in_which_recording_it_was_heard(tmp_path):
+    bundle = load_bundle(make_bundle(tmp_path / "bundle"))
+    place = {"file": "一月.jsonl", "place": "line 7 utterance 2", "row": 7, "recording": "茶叶_001.mp4"}
+    run = make_run(tmp_path, [finding(1, place=place, times=[place])], bundle.id)
+    write_page(make_case(run, bundle, "f000001"), bundle, tmp_path / "case.json")
+    assert "时间 无时间码 出处 一月.jsonl 第7行第2句 录像 茶叶_001.mp4 评分" in text_of(tmp_path / "case.html")
 
 
 @pytest.mark.parametrize(
