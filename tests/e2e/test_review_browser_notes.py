@@ -166,3 +166,22 @@ def test_a_missed_line_is_marked_on_the_transcript(spoken, enter, width, scheme)
     page.click("#row-8 a")
     page.wait_for_selector("text=the model missed it")
     assert spoken.rows() == {"m8-3": ["price_fraud"]}
+
+
+LINES = """[...document.querySelectorAll(".wide td.word")].map(cell => {
+    const words = document.createRange();
+    words.selectNodeContents(cell);
+    return new Set([...words.getClientRects()].map(line => line.top)).size;
+})"""
+
+
+def test_who_did_what_is_not_broken_into_characters_beside_a_long_note(server, enter):  # noqa: F811
+    page = enter(server, "lea", locale="zh-CN")
+    begin(page)
+    page.fill("#note", "该句以央视背书，提请核实授权文件。" * 5)
+    page.focus("#title")
+    press(page, "a")
+    for path in ("finding/f000001", "log"):
+        page.goto(f"{server.address}/{path}")
+        found = page.evaluate(LINES)
+        assert found and set(found) == {1}, path
