@@ -25,6 +25,12 @@ def write_page(case: Mapping[str, Any], bundle: Bundle, file: Path) -> Path:
             raise InputError(
                 f"{page}: the case's page goes there, but it is another file; give the case file another name"
             )
+    write_atomic(page, [page_of(case, bundle, file.name)])
+    return page
+
+
+def page_of(case: Mapping[str, Any], bundle: Bundle, file: str) -> bytes:
+    """The page of a case whose file is called so."""
     environment = templates()
     environment.filters |= {
         "chinese_place": chinese_place,
@@ -32,10 +38,9 @@ def write_page(case: Mapping[str, Any], bundle: Bundle, file: Path) -> Path:
     }
     states = [entry["after"].get("state") for entry in case["decisions"] if entry["after"]]
     text = environment.get_template("case.html.jinja").render(
-        case=case, f=case["finding"], file=file.name, names={label.id: label.name_zh for label in bundle.labels},
+        case=case, f=case["finding"], file=file, names={label.id: label.name_zh for label in bundle.labels},
         states={key: chinese for key, (chinese, _) in STATE_NAMES.items()},
         responsible={label.id: [RESPONSIBLE[who][0] for who in label.responsible] for label in bundle.labels},
         actions={key: chinese for key, (chinese, _) in ACTION_NAMES.items()}, state=next(filter(None, states[::-1]), OPEN),
     )  # fmt: skip
-    write_atomic(page, [text.encode("utf-8", "replace")])
-    return page
+    return text.encode("utf-8", "replace")

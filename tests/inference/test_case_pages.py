@@ -1,10 +1,12 @@
 """`zhenyan evidence`: the cases of all that reviewers accepted, and the page of each on paper."""
 
+import io
 import json
 import re
+import zipfile
 
 import pytest
-from review_helpers import HOSTILE, LABELS, decide, finding, make_bundle, make_run, skip, user
+from review_helpers import HOSTILE, LABELS, Browser, decide, finding, make_bundle, make_run, skip, user
 from typer.testing import CliRunner
 from zhenyan.inference.bundle import bundle_id, load_bundle, sha256
 from zhenyan.inference.case_page import write_page
@@ -113,6 +115,19 @@ def test_a_page_tells_steps_apart_that_leave_a_finding_open(site, zhenyan, tmp_p
     text = text_of(tmp_path / "case.html")
     for step in ("ann 接受 类别1 已接受", "ann 撤销 – 待审查", "ann 跳过 – 待审查"):
         assert step in text, step
+
+
+def test_a_lead_takes_the_page_to_sign_with_its_file_from_the_review(decided):
+    lea = Browser(decided, "lea", language="zh")
+    assert 'href="/finding/f000001/case.zip" download>下载证据单（可打印）</a>' in lea.get("/finding/f000001").text
+    answer = lea.get("/finding/f000001/case.zip")
+    assert 'filename="case-f000001.zip"' in answer.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as both:
+        assert sorted(both.namelist()) == ["case-f000001.html", "case-f000001.json"]
+        case, page = json.loads(both.read("case-f000001.json")), both.read("case-f000001.html").decode()
+    assert case["digest"] == digest(case) and f"<code>{case['digest']}</code>" in page and "价格&lt;b&gt;另查" in page
+    assert "zhenyan verify case-f000001.json" in page
+    assert Browser(decided, "ann").get("/finding/f000001/case.zip").status_code == 403
 
 
 def test_nothing_of_a_text_runs_and_lone_surrogates_are_no_fault(tmp_path):

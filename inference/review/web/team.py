@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,7 @@ from sqlalchemy.engine import Row
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, RedirectResponse, Response
+from zhenyan.inference.case_page import page_of
 from zhenyan.inference.evidence_file import make_case
 from zhenyan.inference.review import log, numbers
 from zhenyan.inference.review.errors import AccountError, Conflict, Forbidden, NotFound
@@ -65,16 +68,35 @@ def question(request: Request, user: Lead, key: str) -> Response:
 
 @router.get("/finding/{key}/case.json")
 def case(request: Request, user: Lead, key: str) -> Response:
-    """The finding's evidence file, with its decisions; Conflict when the folder holds another run by now."""
-    site = site_of(request)
+    """The finding's evidence file."""
+    made = _case(site_of(request), key)
+    return _attached(object_bytes(made), "application/json", f"case-{key}.json")
+
+
+@router.get("/finding/{key}/case.zip")
+def case_with_page(request: Request, user: Lead, key: str) -> Response:
+    """The finding's evidence file with its page to print, which names the file's digest: made at once, so that it fits."""
+    site, held, name = site_of(request), io.BytesIO(), f"case-{key}"
+    made = _case(site, key)
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as both:
+        both.writestr(f"{name}.json", object_bytes(made))
+        both.writestr(f"{name}.html", page_of(made, site.bundle, f"{name}.json"))
+    return _attached(held.getvalue(), "application/zip", f"{name}.zip")
+
+
+def _attached(content: bytes, kind: str, name: str) -> Response:
+    """A download; the name has a finding of this run, so that it is plain."""
+    return Response(content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _case(site: Site, key: str) -> dict[str, Any]:
+    """The finding's case, with its decisions; Conflict when the folder holds another run by now."""
     _found(site, key)
     if known_run(site.database, site.folder) != site.run:
         raise Conflict(f"{key:.40}: the run was scored anew since this review began; review it again to get a file",
                        f"{key:.40}：审查开始后该运行已重新打分，请重新启动审查后再下载")  # fmt: skip
     decided = (decisions(site.database, site.run, key), standing(site.database, site.run, key))
-    made = make_case(site.folder, site.bundle, key, *decided)
-    name = f'attachment; filename="case-{key}.json"'  # a finding of this run: its key is plain
-    return Response(object_bytes(made), media_type="application/json", headers={"Content-Disposition": name})
+    return make_case(site.folder, site.bundle, key, *decided)
 
 
 @router.get("/numbers")
