@@ -7,7 +7,9 @@ The speed is read from results.json where `make bench` has written it, or given 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,8 +76,11 @@ class Counting:
 
 
 def measured_work(inputs: list[str]) -> float:
-    """Tokens scored for one that was said, with evidence and context; repeats in a part are scored once."""
-    from zhenyan.inference import Classifier
+    """Tokens scored for one that was said, with evidence and context; repeats in a part are scored once.
+
+    InputError when there are no such files, or nothing is said in them.
+    """
+    from zhenyan.inference import Classifier, InputError
     from zhenyan.inference.io import Options, resolve_inputs
     from zhenyan.inference.io.items import Item
     from zhenyan.inference.runs.inputs import work_units
@@ -87,21 +92,44 @@ def measured_work(inputs: list[str]) -> float:
         texts = [placed.item.text for placed in part.items if isinstance(placed.item, Item)]
         said += sum(len(encoding.ids) for encoding in classifier.tokenizer.encode_batch(texts))
         score_part(classifier, part, context=True)
-    return counting.tokens / max(1, said)
+    if not said:
+        raise InputError(f"{', '.join(inputs)}: nothing is said in it; name files whose text `zhenyan score` finds")
+    return counting.tokens / said
+
+
+def _positive(value: str, kind: type[Any] = float) -> Any:
+    """A number over 0 for an option; what is none argparse refuses by the option's name."""
+    with contextlib.suppress(ValueError):
+        if 0 < (number := kind(value)) < math.inf:
+            return number
+    raise argparse.ArgumentTypeError(f"must be a {'whole ' if kind is int else ''}number over 0, given {value}")
+
+
+def _asked() -> argparse.Namespace:
+    """The options; ends the program with usage and reason where one is no number over 0, or no work can be measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rooms", type=lambda value: _positive(value, int), default=Demand.rooms)
+    parser.add_argument("--hours", type=_positive, default=Demand.hours, help="a room streams on a day")
+    parser.add_argument("--price", type=float, default=Demand.price, help="of a core-hour")
+    parser.add_argument("--work", type=_positive, default=Demand.work, help="tokens scored for one that was said")
+    parser.add_argument("--archive", nargs="+", help="files to measure --work on, instead of giving it")
+    parser.add_argument("--tokens-per-s", type=_positive, nargs="+", help="of one core, instead of results.json")
+    given = parser.parse_args()
+    if given.archive:
+        from zhenyan.inference import ZhenyanError
+
+        try:
+            given.work = measured_work(given.archive)
+        except ZhenyanError as error:
+            parser.error(f"argument --archive: {error}")
+    return given
 
 
 def main() -> None:
     """Print the table for the given demand."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rooms", type=int, default=Demand.rooms)
-    parser.add_argument("--hours", type=float, default=Demand.hours, help="a room streams on a day")
-    parser.add_argument("--price", type=float, default=Demand.price, help="of a core-hour")
-    parser.add_argument("--work", type=float, default=Demand.work, help="tokens scored for one that was said")
-    parser.add_argument("--archive", nargs="+", help="files to measure --work on, instead of giving it")
-    parser.add_argument("--tokens-per-s", type=float, nargs="+", help="of one core, instead of results.json")
-    given = parser.parse_args()
+    given = _asked()
     named = [(f"{s:,.0f} tokens/s", stream_hours_per_core_hour(s)) for s in given.tokens_per_s or ()] or speeds()
-    work = measured_work(given.archive) if given.archive else given.work
+    work = given.work
     print(f"{given.rooms:,} rooms, {given.hours:g} hours each, {work:.2f} tokens scored for one that was said\n")
     print(table(named, Demand(given.rooms, given.hours, work, given.price)))
 

@@ -39,3 +39,24 @@ def test_counting_gives_what_the_session_gives(capacity):
     counting = capacity.Counting(lambda ids, mask: ids * 2)
     ids, mask = np.array([[1, 2, 0]]), np.array([[1, 1, 0]])
     assert (counting(ids, mask) == ids * 2).all() and counting.tokens == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--tokens-per-s", "0"], "argument --tokens-per-s: must be a number over 0, given 0"),
+        (["--rooms", "-5"], "argument --rooms: must be a whole number over 0, given -5"),
+        (["--rooms", "1.5"], "argument --rooms: must be a whole number over 0, given 1.5"),
+        (["--hours", "nan"], "argument --hours: must be a number over 0, given nan"),
+        (["--archive", "gone.srt"], "argument --archive: gone.srt: no such file"),
+        (["--archive", "blank.txt"], "argument --archive: blank.txt: nothing is said in it"),
+    ],
+)
+def test_what_cannot_be_reckoned_is_told_by_its_option(capacity, tmp_path, monkeypatch, capsys, given, told):
+    """No traceback, no cores below zero."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "blank.txt").write_text("\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["capacity.py", *given])
+    with pytest.raises(SystemExit) as left:
+        capacity.main()
+    assert left.value.code == 2 and told in capsys.readouterr().err
