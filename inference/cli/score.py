@@ -156,7 +156,8 @@ def finish(folder: RunFolder, output: Path, report: Path | None, show: int, bund
         write_report(folder, bundle, report)
     if show:
         width = None if sys.stdout.isatty() else 120
-        Console(width=width).print(findings_table(folder, bundle, show))
+        shown = Console(width=width)
+        shown.print(findings_table(folder, bundle, show, styled=shown.color_system is not None))
     counts = f"{summary['rows']:,} rows, {summary['hits']:,} with a hit, {summary['findings']:,} findings"
     console.print(printable(f"{output}: {counts}"), markup=False)
     verdicts = ", ".join(f"{count:,} {name}" for name, count in summary["streams"].items() if count)

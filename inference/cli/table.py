@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.table import Table
@@ -25,12 +25,33 @@ def marked(text: str, evidence: list[Mapping[str, Any]]) -> Text:
     return result
 
 
-def findings_table(folder: RunFolder, bundle: Bundle, limit: int) -> Table:
-    """The riskiest findings: where, what with the deciding words marked, label, score, article."""
+def bracketed(text: str, evidence: list[Mapping[str, Any]]) -> Text:
+    """The text with its evidence in 【】, for where nothing can be bold or red."""
+    shown, end = "", 0
+    for start, stop in _merged((span["start"], span["end"]) for span in evidence):
+        shown, end = f"{shown}{text[end:start]}【{text[start:stop]}】", stop
+    return Text(printable(shown + text[end:], kept=""))
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, those that touch as one."""
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            start, stop = merged[-1][0], max(merged.pop()[1], stop)
+        merged.append((start, stop))
+    return merged
+
+
+def findings_table(folder: RunFolder, bundle: Bundle, limit: int, styled: bool = True) -> Table:
+    """The riskiest findings: where, what with the deciding words marked, label, score, article.
+
+    `styled`: whether it is shown where text can be bold and red, as on a terminal.
+    """
     from zhenyan.inference.report import own_time  # not where nothing is shown: it takes a quarter of a start
 
     names = {label.id: label for label in bundle.labels}
-    table = Table(show_lines=True)
+    mark, table = marked if styled else bracketed, Table(show_lines=True)
     for heading in ("where", "text (deciding words marked)", "label", "score", "article of law"):
         table.add_column(heading, overflow="fold")  # an ellipsis would hide words that decide
     for finding in itertools.islice(folder.findings(), limit):
@@ -38,7 +59,7 @@ def findings_table(folder: RunFolder, bundle: Bundle, limit: int) -> Table:
         when = own_time(finding)[1]
         repeats = f"\n×{finding['count']}" if finding["count"] > 1 else ""
         table.add_row(
-            Text(f"{printable(finding['stream'], '')}\n{printable(when, '')}{repeats}"), marked(finding["text"], finding["evidence"]),
+            Text(f"{printable(finding['stream'], '')}\n{printable(when, '')}{repeats}"), mark(finding["text"], finding["evidence"]),
             f"{label.name_zh}\n{label.name_en}", f"{finding['score']:.2f}", label.citation,
         )  # fmt: skip
     return table

@@ -15,7 +15,7 @@ from report_helpers import finding, make_run
 from rich.console import Console
 from zhenyan.inference import load_bundle, windows
 from zhenyan.inference.cli.score import say_notes, unscored
-from zhenyan.inference.cli.table import findings_table, printable
+from zhenyan.inference.cli.table import bracketed, findings_table, printable
 from zhenyan.inference.errors import InputError
 from zhenyan.inference.io.note_kinds import READ_AS_ASKED
 from zhenyan.inference.runs import RunFolder
@@ -63,7 +63,7 @@ def test_a_console_that_is_not_utf8_ends_nothing(tmp_path):
 
 
 def test_the_report_is_written_before_anything_is_shown(tmp_path, source, command, monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise RuntimeError("a terminal that went away")
 
     monkeypatch.setattr(sys.modules["zhenyan.inference.cli.score"], "findings_table", broken)
@@ -85,6 +85,21 @@ def test_no_name_or_note_steers_the_terminal(tmp_path, score, classifier):
     told = console.file.getvalue()
     assert "房间" in told and "a.xlsx" in told and "\nerror" not in told
     assert not any(c != "\n" and not c.isprintable() for c in told)
+
+
+@pytest.mark.parametrize(("terminal", "marks"), [(True, "\x1b[1;"), (False, "【")])
+def test_the_deciding_words_are_marked_also_where_nothing_can_be_bold(tmp_path, terminal, marks):
+    """In a pipe, a file, the log of a build."""
+    (tmp_path / "a.txt").write_text(f"{HIT}\n", encoding="utf-8")
+    words = ("score", tmp_path / "a.txt", "-o", tmp_path / "out.jsonl", "--show", 5)
+    done = zhenyan(*words, **({"FORCE_COLOR": "1", "TERM": "xterm-256color"} if terminal else {}))
+    shown = done.stdout.decode().partition("deciding words marked")[2]
+    assert done.returncode == 0 and marks in shown and ("【" in shown) is not terminal
+
+
+def test_deciding_words_of_several_labels_that_overlap_are_bracketed_once():
+    spans = [{"start": 3, "end": 6}, {"start": 0, "end": 2}, {"start": 4, "end": 7}, {"start": 7, "end": 8}]
+    assert bracketed("零一二三四五六七\n九", spans).plain == "【零一】二【三四五六七】 九"
 
 
 def test_the_table_shows_a_finding_with_the_time_of_its_text(tmp_path):
