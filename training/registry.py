@@ -181,12 +181,13 @@ class Registry:
             raise ConfigError(f"MLflow at {shown_uri(self.config)}: {reason(error)}") from None
 
     def promote(self, new: Version) -> Version | None:
-        """Make `new` the champion and remember the one before as previous; returns that one."""
+        """Make `new` the champion, no challenger any more, and remember the one before as previous; returns that one."""
         old = self.version(CHAMPION)
         if old and old.number != new.number:
             self._move((PREVIOUS, old.number), (CHAMPION, new.number), self.version(PREVIOUS))
         else:
             self.point(CHAMPION, new.number)
+        self._no_challenger(new)
         return old
 
     def earlier(self, number: int | None = None) -> tuple[Version, Version]:
@@ -206,6 +207,21 @@ class Registry:
     def rollback(self, before: Version, now: Version) -> None:
         """Make `before` the champion and `now`, the champion, previous."""
         self._move((CHAMPION, before.number), (PREVIOUS, now.number), now)
+        self._no_challenger(before)
+
+    def _no_challenger(self, champion: Version) -> None:
+        """Take the alias challenger off the bundle that has become champion, whichever of its versions was promoted."""
+        found = self.version(CHALLENGER)
+        if found is None or not (found.number == champion.number or champion.bundle_id == found.bundle_id != ""):
+            return
+        try:
+            with self._told():
+                self.client.delete_registered_model_alias(self.name, CHALLENGER)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{error}; version {champion.number} is champion all the same, and the alias {CHALLENGER} still stands at "
+                f"version {found.number}: delete it in MLflow"
+            ) from None
 
     def _move(self, first: tuple[str, str], second: tuple[str, str], was: Version | None) -> None:
         """Point two aliases at versions; when the second can't be, the first is put back to `was`.

@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import TrackingConfig
-from zhenyan.training.registry import CHAMPION, PREVIOUS, Registry, Version, resolve
+from zhenyan.training.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry, Version, resolve
 
 
 class Client:
@@ -84,6 +84,31 @@ def test_both_aliases_move(registry):
     first = registry()
     promote(first)
     assert first.client.aliases == {CHAMPION: "3"}
+
+
+def test_what_becomes_champion_is_no_challenger_any_more(registry):
+    shelf = registry(champion="2", challenger="3")
+    promote(shelf)
+    assert shelf.client.aliases == {CHAMPION: "3", PREVIOUS: "2"}
+    shelf.point(CHALLENGER, "2")  # named anew, and then put back
+    rollback(shelf)
+    assert shelf.client.aliases == {CHAMPION: "2", PREVIOUS: "3"}
+    other = registry(champion="2", challenger="4")
+    promote(other)
+    assert other.client.aliases == {CHAMPION: "3", PREVIOUS: "2", CHALLENGER: "4"}
+
+
+def test_the_same_bundle_registered_once_more_is_no_challenger_either(registry):
+    shelf = registry(champion="2", challenger="4")
+    shelf.promote(Version("zhenyan", "5", "b-4"))  # its folder was promoted, not models:/zhenyan@challenger
+    assert shelf.client.aliases == {CHAMPION: "5", PREVIOUS: "2"}
+
+
+def test_where_the_challenger_keeps_its_alias_the_promotion_is_told_of(registry):
+    shelf = registry(failing=(3,), champion="2", challenger="3")
+    with pytest.raises(ConfigError, match="version 3 is champion all the same, and the alias challenger still stands at"):
+        promote(shelf)
+    assert shelf.client.aliases == {CHAMPION: "3", PREVIOUS: "2", CHALLENGER: "3"}
 
 
 def test_promoting_the_champion_again_forgets_no_previous(registry):
