@@ -212,7 +212,10 @@ def count(rows: Sequence[Row], schema: Schema, splits: Splits) -> dict[str, Any]
         "splits": dict(Counter(splits.of(row) for row in rows)),
         "channels": dict(Counter(row.channel for row in rows)),
         "domains": len({row.meta.get("domain") for row in rows if row.meta.get("domain")}),
-        "batches": len({row.group for row in rows}),
+        # A writer's rows may name rooms of theirs; lines of public files without rooms are known by the file.
+        "batches": len({row.writer for row in rows if row.writer}),
+        "rooms": len({str(row.meta["room"]) for row in rows if row.meta.get("room")}),
+        "sources": len({row.group for row in rows if row.group and not row.writer and not row.meta.get("room")}),
         "compliant": sum(row.compliant for row in rows),
         "waiting": sum(not row.labels and not row.compliant for row in rows),
         "hard": sum(row.meta.get("kind") == "hard" for row in rows),

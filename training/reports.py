@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from zhenyan.training.corpus_check import Findings
+
+_SINGULAR = {"batches": "batch", "rooms": "room", "sources": "source", "domains": "domain"}
+
+
+def _places(counts: Mapping[str, Any]) -> str:
+    """How many author batches, rooms, other sources and domains the rows are of, where they name any."""
+    parts = [f"{n:,} {one if n == 1 else many}" for many, one in _SINGULAR.items() if (n := counts[many])]
+    return f" in {', '.join(parts[:-1])}{' and ' * (len(parts) > 1)}{parts[-1]}" if parts else ""
 
 
 def print_check(found: Findings, console: Console, notes: bool) -> None:
@@ -13,7 +24,7 @@ def print_check(found: Findings, console: Console, notes: bool) -> None:
     counts = found.counts
     waiting = f", {counts['waiting']:,} whose labels wait for a person" if counts["waiting"] else ""
     console.print(
-        f"{counts['rows']:,} rows in {counts['batches']} batches and {counts['domains']} domains: "
+        f"{counts['rows']:,} rows{_places(counts)}: "
         f"{counts['compliant']:,} compliant ({counts['hard']:,} hard), {counts['violating']:,} violating "
         f"({counts['multi_label']:,} with several labels){waiting}, {counts['minimal_pairs']} minimal pairs; channels {counts['channels']}"
     )

@@ -158,7 +158,7 @@ def test_check_reads_labels_by_hash_and_takes_repeats_of_hosts_for_what_they_are
     options = ["--cache", str(tmp_path / "cache"), "--splits", str(splits), "--notes"]
     result = CliRunner().invoke(data, ["check", str(hashed), str(written), *options], catch_exceptions=False)
     told = result.output.replace(f"{tmp_path}/", "")
-    assert result.exit_code == 1 and "\n6 rows in 2 batches" in told and "1 faults, 1 rows" in told
+    assert result.exit_code == 1 and "\n6 rows in 1 batch and 1 room: " in told and "1 faults, 1 rows" in told
     assert "look hashed.jsonl:2 and hashed.jsonl:1: the same text with other labels" in told
     assert told.startswith("1 public lines are not in cache and are left out; `zhenyan data fetch` brings them")
     assert "fault hashed.jsonl:5: minimal pair p needs" in told

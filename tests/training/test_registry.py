@@ -106,7 +106,9 @@ def test_the_same_bundle_registered_once_more_is_no_challenger_either(registry):
 
 def test_where_the_challenger_keeps_its_alias_the_promotion_is_told_of(registry):
     shelf = registry(failing=(3,), champion="2", challenger="3")
-    with pytest.raises(ConfigError, match="version 3 is champion all the same, and the alias challenger still stands at"):
+    with pytest.raises(
+        ConfigError, match="version 3 is champion all the same, and the alias challenger still stands at"
+    ):
         promote(shelf)
     assert shelf.client.aliases == {CHAMPION: "3", PREVIOUS: "2", CHALLENGER: "3"}
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training.config import DataConfig, DistilConfig, VoiceConfig
 from zhenyan.training.corpus_check import check_corpus
 from zhenyan.training.dataset import crossed_rows, looks_dangerous, origin, weights
 from zhenyan.training.export import probe_rows
+from zhenyan.training.reports import print_check
 from zhenyan.training.rows import Row, expand, row_from_json
 from zhenyan.training.schema import load_schema
 from zhenyan.training.splits import Splits
@@ -129,3 +131,15 @@ def test_copy_is_not_real_whatever_it_is_grouped_by():
     with pytest.raises(ConfigError, match="no real line to make others of"):
         crossed_rows(rows[1:], DistilConfig(teachers=["a"], crossed=1), seed=1)
     assert probe_rows(rows) == [3]  # a bundle ships them, so a shop's own copy stays here
+
+
+def test_a_check_tells_author_batches_from_rooms_and_sources():
+    """A writer with rooms is one author, not as many as rooms."""
+    metas = [{"batch": "s01", "room": "s01-r1"}, {"batch": "s01", "room": "s01-r2", "domain": "tea"}, {"room": "r-1"},
+             {"rewriter": "k01", "source": "a.tsv"}, {"source": "a.tsv"}, {}]  # fmt: skip
+    rows = [Row(f"第{i}款今天{i}号链接", origin=f"f:{i}", meta=meta) for i, meta in enumerate(metas)]
+    console = Console(width=300, record=True)
+    for some in (rows, rows[-1:], rows[4:5]):
+        print_check(check_corpus(some, load_schema(), Splits(validation=[], test=[])), console, notes=False)
+    said = [line.split(":")[0] for line in console.export_text().splitlines() if " compliant (" in line]
+    assert said == ["6 rows in 2 batches, 3 rooms, 1 source and 1 domain", "1 rows", "1 rows in 1 source"]
