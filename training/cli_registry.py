@@ -50,18 +50,20 @@ class _Terms:
 
 
 def _rows(settings: TrainConfig, sets: list[str] | None) -> tuple[Schema, Labelled]:
-    """The label schema and the labelled rows to measure on."""
+    """The label schema and the labelled rows to measure on; says how many rows nobody read."""
     from zhenyan.training.dataset import load_corpus
     from zhenyan.training.evaluate import labelled
-    from zhenyan.training.evaluation_run import read_sets
+    from zhenyan.training.evaluation_run import measurable, read_sets, unread_words
     from zhenyan.training.schema import load_schema
 
     schema = load_schema(settings.data.label_schema)
-    rows = (
+    rows, unread = measurable(
         read_sets(sets, settings.data.public_cache, schema)
         if sets
         else load_corpus(settings.data, schema, ("test",)).test
     )
+    if unread:
+        typer.echo(unread_words(unread))
     return schema, labelled(rows, schema.ids)
 
 

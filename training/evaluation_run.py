@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.cli.labels import chosen_thresholds
@@ -82,6 +83,17 @@ def read_sets(sets: list[str], cache: Path, schema: Schema) -> list[Row]:
     return rows
 
 
+def measurable(rows: Sequence[Row]) -> tuple[list[Row], int]:
+    """The rows that somebody looked at, and how many others there are: these measure nothing, but would thin out every share of rows."""
+    read = [row for row in rows if row.annotated != ()]
+    return read, len(rows) - len(read)
+
+
+def unread_words(count: int) -> str:
+    """What to say of rows that are left out as `measurable` does."""
+    return f"{count:,} rows that nobody read (`annotated` is []) are left out: they measure nothing"
+
+
 def check_outputs(sets: list[str] | None, options: Options) -> None:
     """Make the outputs' folders, before minutes of measuring; ConfigError where one would overwrite the rows or the other."""
     taken = expand(sets or [])
@@ -110,12 +122,13 @@ def evaluate_bundle(
     needed = [] if sets else ["test"]
     needed += ["train", "validation"] if options.baselines or options.explains else []
     corpus = load_corpus(config.data, schema, needed) if needed else Corpus([], [], [], [])
-    rows = read_sets(sets, config.data.public_cache, schema) if sets else corpus.test
+    rows, unread = measurable(read_sets(sets, config.data.public_cache, schema) if sets else corpus.test)
     apart, trained_on = apart_from(corpus.train, rows) if sets and needed else (corpus.train, None)
     measured = measure(classifier, labelled(rows, schema.ids), schema, corpus, apart, config, options)
     measured |= {
         "set": ", ".join(sets) if sets else "the test split",
         "trained_on": trained_on,
+        "unread": unread,
         "thresholds": thresholds,
     }
     show(measured, schema, console)
@@ -161,6 +174,8 @@ def show(measured: dict[str, Any], schema: Schema, console: Console) -> None:
         console.print(f"the bundle decides by the thresholds given: {told}; other labels by their own")
     if unknown := measured["unknown_labels"]:
         console.print(f"[yellow]the bundle doesn't know {', '.join(unknown)}: every such row counts as missed[/]")
+    if unread := measured["unread"]:
+        console.print(escape(unread_words(unread)), highlight=False)
     if trained_on := measured["trained_on"]:
         console.print(
             f"[yellow]{trained_on:,} of these rows stand among the training rows: how the bundle does on them says little "

@@ -132,7 +132,15 @@ def test_terminal_page_and_record_tell_all_three(tmp_path):
     out = io.StringIO()
     print_details(found, Console(file=out, width=300))
     assert f"calibration error: {words}; false alarms" in out.getvalue()
-    whole = {"bundle": "b", "rows": 40, "set": "x", "unknown_labels": [], "trained_on": None, "errors_asked": 0}
+    whole = {
+        "bundle": "b",
+        "rows": 40,
+        "set": "x",
+        "unknown_labels": [],
+        "trained_on": None,
+        "unread": 0,
+        "errors_asked": 0,
+    }
     whole |= {"thresholds": {}, "models": {"b": found}}
     write_page(tmp_path / "page.html", whole, SCHEMA)
     assert f"expected calibration error: {words};" in (tmp_path / "page.html").read_text(encoding="utf-8")

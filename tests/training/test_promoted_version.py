@@ -284,6 +284,23 @@ def test_a_version_is_measured_by_its_address(shelf, measured, called, tmp_path)
         called("evaluate", "--model", "nowhere", *options)
 
 
+def test_rows_that_nobody_read_are_no_part_of_what_is_measured(shelf, measured, called, tmp_path):
+    """Among `rows decided differently` they would let any flips pass; their texts stand in no share either."""
+    chosen = [{"text": f"喝{i}杯降压茶", "labels": ["food_safety"], "annotated": []} for i in range(5)]
+    with (tmp_path / "set.jsonl").open("a", encoding="utf-8") as rows:
+        rows.writelines(json.dumps(one, ensure_ascii=False) + "\n" for one in chosen)
+    told = "5 rows that nobody read (`annotated` is []) are left out: they measure nothing"
+    options = ["--rows", "set.jsonl", "--no-baselines", "--json", "out.json", "--report", "out.html", "--errors", "0"]
+    said = called("evaluate", "--model", "models:/zhenyan@challenger", *options)
+    assert f"set.jsonl: {len(ROWS)} rows;" in said and told in said
+    record = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert (record["rows"], record["unread"]) == (len(ROWS), 5)
+    assert "5 rows that nobody read are left out." in (tmp_path / "out.html").read_text(encoding="utf-8")
+    said = called("compare", "models:/zhenyan@champion", "models:/zhenyan@challenger", "--rows", "set.jsonl")
+    assert told in said and f"0 of {len(ROWS)} rows are decided differently" in said
+    assert told in called("promote", "models:/zhenyan@challenger", *measured)
+
+
 def test_a_comparison_is_written_as_json(shelf, measured, called, tmp_path):
     blind = write_bundle(
         tmp_path / "blind", ROWS, load_schema(), tmp_path / "first", name="blind", blind=("food_safety",)
