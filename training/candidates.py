@@ -90,12 +90,12 @@ class Candidates:
 def read_candidates(inputs: Sequence[str], options: Options) -> Candidates:
     """Lines of files of any readable format, or the scored rows of one run, named by its folder or its output.
 
-    All are held in memory. InputError when a run is mixed with other inputs, or when nothing can be read.
+    All are held in memory; what readers note of files goes to `options.notes`. InputError when a run is mixed with other inputs, or when nothing can be read.
     """
     runs = [folder for name in inputs if (folder := _run(name))]
     if runs and len(inputs) > 1:
         raise InputError(f"{runs[0].path} is a scored run; give it alone, or the files that it scored")
-    found = _scored(runs[0]) if runs else _unscored(resolve_inputs(inputs), options)
+    found = _scored(runs[0]) if runs else _unscored(resolve_inputs(inputs, options.notes), options)
     if not found.records:
         lost = f"{', '.join(inputs)}: no line to choose from ({found.rejects:,} could not be read)"
         raise InputError("\n".join([lost, *found.reasons]))

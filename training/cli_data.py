@@ -64,6 +64,7 @@ def sample(
     need_extra()
     from zhenyan.inference.classifier import Classifier
     from zhenyan.inference.io import Options
+    from zhenyan.inference.io.notes import by_kind
     from zhenyan.training.candidates import candidate_files, read_candidates
     from zhenyan.training.outputs import keep_inputs
     from zhenyan.training.rows import expand
@@ -75,7 +76,8 @@ def sample(
     keep_inputs("--output", output, [*candidate_files(inputs), *expand(labelled)])
     check_output(output)
     names, known = load_schema(schema), _read(labelled, cache)
-    candidates = read_candidates(inputs, Options(text_column, encoding=encoding))
+    options = Options(text_column, encoding=encoding)
+    candidates = read_candidates(inputs, options)
     asked: list[Path | None] = [*model] if model else [] if candidates.opinions else [None]
     candidates = candidates.ask(Classifier.load(folder, explain=False) for folder in asked).named(names)
     found = choose(candidates, known, count, labels_quota, seed)
@@ -84,7 +86,8 @@ def sample(
         f"{output}: {len(found.chosen):,} of {len(candidates.records):,} lines; {found.duplicates:,} near duplicates "
         f"passed over, {candidates.rejects:,} lines could not be read"
     )
-    for note in (*candidates.reasons, *notes):
+    read = by_kind(note.within(("--text-column", "--encoding")) for note in options.notes)
+    for note in (*candidates.reasons, *(f"note: {one.english}" for one in read), *notes):
         typer.echo(note)
 
 

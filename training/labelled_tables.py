@@ -41,7 +41,7 @@ class Table:
             f"left out, as what a model said of the lines: column {', '.join(sorted(self.judgements))}; "
             "give a column of your own another name"
         )
-        notes = (note.advice(_OPTIONS) for note in self.notes)
+        notes = (str(note.within(_OPTIONS)) for note in self.notes)
         return (*first_few(self.unread, len(self.unread)), *notes, *([left_out] if self.judgements else []))
 
 

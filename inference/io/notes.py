@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 _NAMED = 3  # files, folders or cells of a kind that are named
@@ -89,10 +89,10 @@ class Note:
         """The note without its place."""
         return _text(self.kind, self.values)
 
-    def advice(self, options: Iterable[str]) -> str:
-        """The note in English, without its remedy where that names an option that isn't among these."""
+    def within(self, options: Iterable[str]) -> Note:
+        """The note without its remedy where that names an option that isn't among these."""
         known = set(_OPTION.findall(self.kind.remedy.english)) <= set(options)
-        return str(self) if known else f"{self.place.english}: {_formed(self.kind.said, self.values).english}"
+        return self if known else replace(self, kind=replace(self.kind, remedy=_NOTHING))
 
 
 def by_kind(notes: Iterable[Note]) -> list[Words]:

@@ -100,5 +100,5 @@ def test_the_part_of_a_file_is_named_in_chinese_and_the_file_as_it_is(place, chi
 
 def test_advice_is_left_out_where_its_option_is_missing():
     note = OTHER_TEXTS.of("a.csv", text="文案", others=["标题"])
-    assert str(note) == note.advice({"--text-column", "--encoding"})
-    assert note.advice({"--encoding"}) == "a.csv: the text is read from 文案, not from 标题"
+    assert note == note.within({"--text-column", "--encoding"})
+    assert str(note.within({"--encoding"})) == "a.csv: the text is read from 文案, not from 标题"

@@ -383,10 +383,11 @@ def test_what_a_person_made_of_a_sample_is_not_overwritten(run, tmp_path, output
     assert file.read_text("utf-8") == made(text)
 
 
-def test_an_encoding_can_be_named(tmp_path):
+def test_what_readers_note_of_the_files_is_told_and_an_encoding_can_be_named(tmp_path):
     (tmp_path / "a.csv").write_bytes("text\n棉拖鞋包郵到家\n".encode("big5"))
     arguments = ["sample", str(tmp_path / "a.csv"), "-o", str(tmp_path / "next.jsonl"), "--count", "1"]
-    CliRunner().invoke(
-        data, [*arguments, "--labelled", "data/corpus/b02.jsonl", "--encoding", "big5"], catch_exceptions=False
-    )
+    arguments += ["--labelled", "data/corpus/b02.jsonl"]
+    told = CliRunner().invoke(data, arguments, catch_exceptions=False).output
+    assert f"note: {tmp_path / 'a.csv'}: read as gb18030; name --encoding if that is wrong" in told  # Big5 it is
+    CliRunner().invoke(data, [*arguments, "--encoding", "big5"], catch_exceptions=False)
     assert json.loads((tmp_path / "next.jsonl").read_text("utf-8"))["text"] == "棉拖鞋包郵到家"
