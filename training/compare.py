@@ -78,7 +78,7 @@ def compare(a: Path, b: Path, data: Labelled, schema: Schema, evasion: bool = Tr
     scores, found = zip(*(judged(c, c.score(data.texts), schema.ids, schema.changes) for c in pair), strict=True)
     decided = [each & data.seen for each in found]
     core = [schema.ids.index(label) for label in schema.core]
-    parts = {"core labels, micro": (data.truth[:, core], decided[0][:, core], decided[1][:, core])}
+    parts = {"core labels, micro": (data.truth[:, core], decided[0][:, core], decided[1][:, core])} if core else {}
     for i, label in enumerate(schema.ids):
         if data.truth[:, i].any():
             parts[label] = (data.truth[:, i], decided[0][:, i], decided[1][:, i])

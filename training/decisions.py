@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training.metrics import SUMMARY
 from zhenyan.training.saved_model import read_meta
 from zhenyan.training.train import METRICS, MODEL, THRESHOLDS
 from zhenyan.training.whole import read_object
 
 # Both files follow from the model and the validation rows, so they can be made again.
 _ANEW = "take the run's folder again, or have them chosen anew: --set thresholds.policy=f1, or as the run's config.yaml has it"
-_MEASURED = ("rows", "labels", *SUMMARY, "core_macro_f1", "macro_f1", "calibration_error")
+_MEASURED = ("rows", "labels", "any_violation", "micro", "macro_f1", "calibration_error")
 
 
 @dataclass(frozen=True)

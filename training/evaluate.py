@@ -13,7 +13,6 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import evasion
 from zhenyan.training.dataset import origin, targets
 from zhenyan.training.metrics import (
-    SUMMARY,
     average_precision,
     bounds,
     brief_report,
@@ -23,6 +22,7 @@ from zhenyan.training.metrics import (
     precision_recall,
     reliability,
     report,
+    summarised,
 )
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Change, Schema, former
@@ -221,7 +221,7 @@ def comparison_table(results: dict[str, dict[str, Any]], schema: Schema, title: 
     """Precision, recall, F1 with its interval, for several models side by side."""
     table = Table("", "rows with it", *results, title=title)
     first = next(iter(results.values()))
-    for key, words in SUMMARY.items():
+    for key, words in summarised(first).items():
         table.add_row(words, str(first[key]["positives"]), *(_cell(result[key]) for result in results.values()))
     table.add_section()
     for label in schema.ids:

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.inference.report import marked
-from zhenyan.training.metrics import SUMMARY, bounds, calibration_words
+from zhenyan.training.metrics import bounds, calibration_words, summarised
 from zhenyan.training.schema import Schema
 
 SIDE = 200  # of a drawing, in its own units
@@ -36,7 +36,7 @@ def write_page(path: Path, measured: dict[str, Any], schema: Schema) -> None:
     table = bundle["confusion"]["table"]
     wrong = [count for i, row in enumerate(table) for j, count in enumerate(row) if i != j]
     page = environment.get_template("evaluation.html.jinja").stream(
-        measured=measured, bundle=bundle, summary=SUMMARY, side=SIDE, polyline=polyline, shade=shade,
+        measured=measured, bundle=bundle, summary=summarised(bundle), side=SIDE, polyline=polyline, shade=shade,
         labels={label.id: label for label in schema.labels}, most_wrong=max(wrong, default=0),
         errors=bundle.get("errors", []), evasion=bundle.get("evasion"),
     )  # fmt: skip

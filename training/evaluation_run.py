@@ -31,7 +31,7 @@ from zhenyan.training.evaluate import (
 )
 from zhenyan.training.evaluation_page import write_page
 from zhenyan.training.leaks import apart_from
-from zhenyan.training.metrics import calibration_words, report
+from zhenyan.training.metrics import calibration_words, macro_words, report
 from zhenyan.training.mistakes import error_records
 from zhenyan.training.outputs import keep_inputs, make_folder
 from zhenyan.training.public import read_labelled
@@ -214,10 +214,7 @@ def print_details(result: dict[str, Any], console: Console) -> None:
     alarms = ", ".join(
         f"{name} {part['rate']:.1%} of {part['rows']:,}" for name, part in result["false_alarms"].items()
     )
-    console.print(
-        f"core macro F1 {result['core_macro_f1']:.3f}, macro F1 {result['macro_f1']:.3f}, "
-        f"calibration error: {calibration_words(result)}; false alarms: {alarms}"
-    )
+    console.print(f"{macro_words(result)}, calibration error: {calibration_words(result)}; false alarms: {alarms}")
     if pairs := result["minimal_pairs"]["pairs"]:
         console.print(f"minimal pairs: both sides right in {result['minimal_pairs']['both_right']:.1%} of {pairs}")
 

@@ -118,15 +118,16 @@ def report(
 ) -> dict[str, Any]:
     """Scores for any violation, the core labels pooled (micro), all labels pooled, macro averages and each label.
 
+    Where the schema has no core labels nothing is said of them: 0 would look like a failure.
+
     `told` (rows,): the rows that count for any violation, in which somebody looked for one (None: all).
     """
     each = {label: score(truth[:, [i]], decided[:, [i]], groups) for i, label in enumerate(labels)}
-    seen = [label for label in labels if each[label].positives]
     return {
         **brief_report(truth, decided, [labels.index(label) for label in core], groups, told),
         "micro": asdict(score(truth, decided, groups)),
-        "core_macro_f1": float(np.mean([each[label].f1 for label in core if each[label].positives] or [0.0])),
-        "macro_f1": float(np.mean([each[label].f1 for label in seen] or [0.0])),
+        **({"core_macro_f1": _macro([each[label] for label in core])} if core else {}),
+        "macro_f1": _macro(list(each.values())),
         "labels": {label: asdict(value) for label, value in each.items()},
     }
 
@@ -140,8 +141,24 @@ def brief_report(
     return {
         "rows": len(truth),
         "any_violation": asdict(score(truth[known].any(1), decided[known].any(1), of_known)),
-        "core_micro": asdict(score(truth[:, core], decided[:, core], groups)),
+        **({"core_micro": asdict(score(truth[:, core], decided[:, core], groups))} if core else {}),
     }
+
+
+def _macro(scores: list[Score]) -> float:
+    """Mean F1 of the labels that are there."""
+    return float(np.mean([one.f1 for one in scores if one.positives] or [0.0]))
+
+
+def summarised(found: Mapping[str, Any]) -> dict[str, str]:
+    """The pooled scores that a report holds, with what they are called."""
+    return {key: words for key, words in SUMMARY.items() if key in found}
+
+
+def macro_words(found: Mapping[str, Any]) -> str:
+    """The macro averages in a report as they are printed, of core labels where it has any."""
+    names = {"core_macro_f1": "core macro F1", "macro_f1": "macro F1"}
+    return ", ".join(f"{words} {found[key]:.3f}" for key, words in names.items() if key in found)
 
 
 def reliability(truth: np.ndarray, probabilities: np.ndarray) -> dict[str, list[float]]:

@@ -14,7 +14,7 @@ import jinja2
 from zhenyan.inference.windows import LONG
 from zhenyan.training.config import CarbonConfig, TrainConfig
 from zhenyan.training.dataset import Corpus, origin
-from zhenyan.training.metrics import SUMMARY, bounds
+from zhenyan.training.metrics import bounds, macro_words, summarised
 from zhenyan.training.provenance import GPU, Journal, read_journal, rows_digest
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import Schema
@@ -76,7 +76,8 @@ def model_card(
     pretrain = None if "warm_start" in journal.tags else config.pretrain  # what goes on from a model skips that step
     positives = {i: sum(i in row.labels for row in corpus.train) for i in manifest["labels"]}
     return environment.get_template("model_card.md.jinja").render(
-        manifest=manifest, found=manifest["validation"], config=config, schema=schema, summary=SUMMARY, few=FEW,
+        manifest=manifest, found=manifest["validation"], config=config, schema=schema,
+        summary=summarised(manifest["validation"]), few=FEW,
         labels=[label for label in schema.labels if label.id in manifest["labels"]], positives=positives,
         thresholds=thresholds, splits=split_counts(corpus),
         digests={name: digest or today[name] for name, digest in digests.items()},
@@ -88,6 +89,7 @@ def model_card(
 def changelog_entry(manifest: Mapping[str, Any]) -> str:
     """The section of CHANGELOG.md for a released bundle: what it is and how it did on its validation rows."""
     found = manifest["validation"]
+    macros = macro_words(found)
     lines = [
         f"## {manifest['bundle_id']}",
         "",
@@ -97,10 +99,9 @@ def changelog_entry(manifest: Mapping[str, Any]) -> str:
         "",
         f"| {found['rows']:,} validation rows | precision | recall | F1 (95% interval) |",
         "|---|---|---|---|",
-        *(f"| {words} | {_cells(found[key])} |" for key, words in SUMMARY.items()),
+        *(f"| {words} | {_cells(found[key])} |" for key, words in summarised(found).items()),
         "",
-        f"Core macro F1 {found['core_macro_f1']:.3f}, macro F1 {found['macro_f1']:.3f}, "
-        f"calibration error {found['calibration_error']:.4f}.",
+        f"{macros[0].upper()}{macros[1:]}, calibration error {found['calibration_error']:.4f}.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -1,14 +1,22 @@
 """Metrics against scikit-learn and by hand."""
 
 import json
+import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 from sklearn.metrics import average_precision_score, f1_score
+from zhenyan.training import compare as comparing
 from zhenyan.training import metrics
 from zhenyan.training.calibration import fit_scaling
+from zhenyan.training.cli import summary
 from zhenyan.training.config import ThresholdConfig
+from zhenyan.training.cross_validation import fold_table
 from zhenyan.training.evaluate import evaluate, labelled
+from zhenyan.training.evaluation_page import write_page
+from zhenyan.training.evaluation_run import show
 from zhenyan.training.metrics import (
     average_precision,
     bounds,
@@ -20,6 +28,7 @@ from zhenyan.training.metrics import (
     resamples,
     score,
 )
+from zhenyan.training.model_card import changelog_entry
 from zhenyan.training.rows import Row
 from zhenyan.training.schema import load_schema
 from zhenyan.training.thresholds import choose, choose_all
@@ -273,3 +282,28 @@ def test_rows_of_which_nobody_knows_whether_they_violate_count_for_their_labels_
     assert report(truth, decided, ["a", "b"], ["a"])["any_violation"]["predicted"] == 2
     nobody = report(truth, decided, ["a", "b"], ["a"], np.array(["x", "y", "z"]), np.zeros(3, dtype=bool))
     assert nobody["any_violation"]["positives"] == 0
+
+
+def test_of_a_schema_without_core_labels_nothing_is_said_of_them(tmp_path, monkeypatch):
+    """0.000 in every table would look like a failure of the model."""
+    schema = load_schema()
+    plain = schema.model_copy(update={"labels": [one.model_copy(update={"core": False}) for one in schema.labels]})
+    rows = [Row(f"降压茶{i}", ("food_safety",), channel=("live", "copy")[i % 2]) for i in range(40)]
+    data = labelled(rows, plain.ids)
+    found = evaluate(data, data.truth * 0.9, data.truth, plain)
+    whole = {"bundle": "b", "rows": 40, "set": "x", "unknown_labels": [], "trained_on": None, "unread": 0,
+             "errors_asked": 0, "thresholds": {}, "models": {"b": found}}  # fmt: skip
+    write_page(tmp_path / "page.html", whole, plain)
+    console = Console(width=300, record=True)
+    show(whole, plain, console)
+    console.print(fold_table(found | {"folds": 2}))
+    manifest = {"validation": found, "bundle_id": "b", "training_run": "r", "schema_version": 1, "labels": plain.ids,
+                "precision": "int8", "data_sha256": "0", "commit": "0"}  # fmt: skip
+    told = console.export_text(), summary(found), changelog_entry(manifest)
+    model = SimpleNamespace(bundle=SimpleNamespace(id="b", folder=tmp_path, label_ids=tuple(plain.ids)), thresholds=0.5)
+    model.score, model.clear_cache = lambda texts: (data.truth * 0.9)[: len(texts)], lambda: None
+    monkeypatch.setattr(comparing.Classifier, "load", lambda folder, explain: model)
+    assert "core labels, micro" not in comparing.compare(tmp_path, tmp_path, data, plain, evasion=False).scores
+    for words in (*told, (tmp_path / "page.html").read_text(encoding="utf-8").split("</style>")[1]):
+        assert "acro F1 1.000" in words
+        assert not re.search(r"\bcore\b", words, re.IGNORECASE)

@@ -90,6 +90,15 @@ def test_card_holds_data_metrics_limits_time_and_licence(run, manifest):
     assert all(len(line) < 400 for line in card.splitlines()) and "\n\n\n" not in card
 
 
+def test_card_of_a_schema_without_core_labels_says_nothing_of_them(run, manifest):
+    schema = load_schema()
+    plain = schema.model_copy(update={"labels": [one.model_copy(update={"core": False}) for one in schema.labels]})
+    for name in ("core_micro", "core_macro_f1"):
+        del manifest["validation"][name]
+    card = model_card(run, TrainConfig(), plain, CORPUS, manifest, THRESHOLDS)
+    assert "\nMacro F1 0." in card and "core labels" not in card and ", core" not in card
+
+
 def test_card_of_an_average_claims_no_training_of_its_own(run, manifest):
     parts = {"average": "a-20261127-101500=0.6, zhenyan-0123456789ab=0.4"}
     write_journal(run, ("params", 0, {}), ("tags", 1, MACHINE | parts), ("finish", HOUR, "FINISHED"))
