@@ -138,7 +138,7 @@ def test_a_database_that_cannot_be_reached_is_said_and_the_way_back_leads_on(sit
 
 def test_what_the_command_line_did_is_named_in_the_language_of_the_log(site):
     for language, who in (("zh", "（命令行）"), ("en", "(command line)")):
-        assert f"<td>{who}</td>" in Browser(site, "lea", language=language).get("/log").text
+        assert f">{who}</td>" in Browser(site, "lea", language=language).get("/log").text
 
 
 def test_of_a_long_line_only_the_evidence_in_its_excerpt_is_marked():
