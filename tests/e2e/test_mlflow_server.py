@@ -106,6 +106,7 @@ def test_promotion_refusal_challenger_and_rollback(server, bundles, small_config
     assert code == 0 and "version 2 (second-" in said and "is challenger" in said and champion() == "1"
     code, said = zhenyan("promote", "models:/zhenyan@challenger", *promote)
     assert code == 0 and "version 1 is previous" in said and champion() == "2" and versions(client) == [1, 2]
+    assert client.get_registered_model("zhenyan").aliases.keys() == {"champion", "previous"}
     code, said = zhenyan("rollback", *config)
     assert code == 0 and "version 1" in said and "is champion again" in said and champion() == "1"
     code, said = zhenyan("pull", CHAMPION, "-o", tmp_path / "served", *config)
