@@ -228,13 +228,15 @@ def _counted(found: Iterable[Finding], labels: Counter[str]) -> Iterator[Finding
 def _near_hits(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     """The few entries that findings are made of, parsed: hits, the lines around them, and hits of two lines.
 
-    Each gets the `number` of its row in the output, from 1.
+    Each gets the `number` of its row in the output, from 1; hits of two lines, which a part tells at its end, the lines around them.
     """
     held: deque[tuple[int, bytes]] = deque(maxlen=_NEAR)
+    rows: list[bytes] = []  # of this part, and the last ones before it
     number = wanted = before = 0  # `before`: rows of earlier parts
     for line in lines:
         if line.startswith((HIT, ROW)):
             number += 1
+            rows.append(line)
             if line.startswith(HIT):
                 yield from (_numbered(*near) for near in (*held, (number, line)))
                 held.clear()
@@ -246,9 +248,27 @@ def _near_hits(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
                 held.append((number, line))
         elif line.startswith(CONTEXT):
             entry = json.loads(line)
-            yield entry | {"number": before + entry["index"]}
+            second = before + entry["index"]
+            yield entry | {"number": second} | _around(rows, len(rows) - 1 - (number - second))
         elif line.startswith(PART):
             before = number
+            del rows[: -(_NEAR + 1)]
+
+
+def _around(rows: list[bytes], at: int) -> dict[str, list[str]]:
+    """Texts before and after the two lines whose second is at `at`, of their stream and file.
+
+    After the last rows of a part there are none: the next part's rows are read later, and an order of merging that hung
+    on them would be another than in runs of before.
+    """
+    first = max(0, at - 1 - _NEAR)
+    entries = [json.loads(line) for line in rows[first : at + 1 + _NEAR]]
+    second = at - first
+    near = [entry["row"]["text"] if _together(entries[second], entry) else None for entry in entries]
+    return {
+        "before": [text for text in near[: max(0, second - 1)] if text is not None],
+        "after": [text for text in near[second + 1 :] if text is not None],
+    }
 
 
 def _numbered(number: int, line: bytes) -> dict[str, Any]:
@@ -317,5 +337,6 @@ def _context_hits(entry: Mapping[str, Any], inputs: list[Mapping[str, Any]], nam
         yield Finding(
             names.of(entry, entry["file"]), label, entry["scores"][label], entry["text"],
             [e for e in entry["evidence"] if e["label"] == label], _place(entry, time), True,
+            before=entry.get("before", []), after=entry.get("after", []),
             times=[time | {"text": entry["text"]}], filed=names.tells_file(entry, entry["file"]),
         )  # fmt: skip

@@ -200,8 +200,13 @@ def test_neighbours_are_read_together_wherever_a_part_is_cut(tmp_path, part_rows
     assert len(parts) == -(-(len(said) + 4) // part_rows) and sum(e["kind"] == "row" for e in entries) == len(said)
     pairs = [e for e in entries if e["kind"] == "context"]
     assert [e["places"] for e in pairs] == [["line 1", "line 3"], ["line 5", "line 9"]]
-    found = hits(_near_hits(line for part in parts for line in part.splitlines()), [{"path": str(path)}])
+    found = list(hits(_near_hits(line for part in parts for line in part.splitlines()), [{"path": str(path)}]))
     assert [f.times[0]["row"] for f in found] == [2, 5]  # rows of the output
+    assert [f.before for f in found] == [[], said[1:3]]
+    following = [said[2:4], said[5:7]]
+    if part_rows == 100:
+        assert [f.after for f in found] == following
+    assert all(f.after == after[: len(f.after)] for f, after in zip(found, following, strict=True))
     assert (pairs[0]["start"], pairs[0]["end"], pairs[0]["text"]) == (0.0, 9.0, f"{said[0]} {said[1]}")
 
 
@@ -217,6 +222,14 @@ def test_what_forms_a_stream(fields, together):
     items = [Placed(0, Item({"text": text, **fields}, "row")) for text in ("三高的姐妹听我说", "喝的就是这个茶")]
     part = score_part(Together(), Work(0, None, tuple(items)), True)
     assert (b'"kind":"context"' in part) == together
+
+
+def test_lines_of_another_stream_are_not_shown_around_two(tmp_path):
+    said = [("a", "大家好"), ("s", "三高的姐妹听我说"), ("s", "喝的就是这个茶"), ("s", "点关注"), ("b", "大家好")]
+    items = [Placed(0, Item({"text": text, "stream": stream}, "row")) for stream, text in said]
+    lines = score_part(Together(), Work(0, None, tuple(items)), True).splitlines()
+    (found,) = hits(_near_hits(lines), [{"path": "a.jsonl"}])
+    assert (found.before, found.after) == ([], ["点关注"])
 
 
 _SHORT = st.text("甲乙丙1%", min_size=1, max_size=12)
