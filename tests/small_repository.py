@@ -128,23 +128,23 @@ def _shrink_configs(configs: Path, encoder: Path) -> None:
         "export": {"precision": "weights", "max_flip_rate": 1.0, "max_f1_drop": 1.0},
     })  # fmt: skip
     _merge(configs / "train/student.yaml", {"encoder": {"layers": [0, 1]}, "optim": {"epochs": 1}})
-    _merge(configs / "train/afresh.yaml", {"optim": {"epochs": 1}})
-    _merge(configs / "train/crossed.yaml", {"distil": {"crossed": 40}, "optim": {"epochs": 1}})
+    _merge(configs / "release/afresh.yaml", {"optim": {"epochs": 1}})
+    _merge(configs / "release/crossed.yaml", {"distil": {"crossed": 40}, "optim": {"epochs": 1}})
     steady = ("steady", "lecture", "steady-later", "rulings", "settle", "settle-later", "notices", "notices-later",
               "documents", "ensemble", "further", "causes", "signs", "scenes")  # fmt: skip
     for name in ("asides", "sharpen", *steady):
-        _merge(configs / f"train/{name}.yaml", {"distil": {"crossed": 40}})
+        _merge(configs / f"release/{name}.yaml", {"distil": {"crossed": 40}})
     for name in ("ensemble", "further", "causes", "signs", "scenes"):
-        _merge(configs / f"train/{name}.yaml", {"distil": {"written": {"crossed": 20}}})
+        _merge(configs / f"release/{name}.yaml", {"distil": {"written": {"crossed": 20}}})
     for name in ("bert-later", "bert-pages", *steady):
-        _merge(configs / f"train/{name}.yaml", {"data": {"public_labels": ["data/labels/*.jsonl"]}})
+        _merge(configs / f"release/{name}.yaml", {"data": {"public_labels": ["data/labels/*.jsonl"]}})
     _merge(configs / "sweep/optim.yaml", {"trials": 5})  # the fifth is the first that may end early
-    _merge(configs / "train/bert.yaml", {"encoder": {"source": str(encoder), "layers": [0, 1], "frozen": 1}})
+    _merge(configs / "release/bert.yaml", {"encoder": {"source": str(encoder), "layers": [0, 1], "frozen": 1}})
     for last in ("finish", "moved", "release"):
-        _merge(configs / f"train/{last}.yaml", {"export": {"max_flip_rate": 1.0}})
+        _merge(configs / f"release/{last}.yaml", {"export": {"max_flip_rate": 1.0}})
     _merge(configs / "train/cross-validation.yaml", {"encoder": {"layers": [0]}, "optim": {"epochs": 1}})
-    for name in ("speech", "new-label", "listen"):
-        _merge(configs / f"train/{name}.yaml", {"optim": {"epochs": 1}, "pretrain": None})
+    for name in ("release/speech", "train/new-label", "train/more-rows", "release/listen"):
+        _merge(configs / f"{name}.yaml", {"optim": {"epochs": 1}, "pretrain": None})
     gates = yaml.safe_load((configs / "gates.yaml").read_text(encoding="utf-8"))
     (configs / "gates.yaml").write_text(yaml.safe_dump(dict.fromkeys(gates) | {"min_positives": 1}), encoding="utf-8")
 

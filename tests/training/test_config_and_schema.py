@@ -132,8 +132,9 @@ def test_base_is_overridden_key_by_key(tmp_path):
 
 
 def test_committed_files_are_valid(root):
-    for path in [*(root / "configs/train").glob("*.yaml"), *(root / "configs/encoders").glob("*.yaml")]:
-        load_config(path)
+    for folder in ("train", "release", "encoders"):
+        found = [load_config(path) for path in sorted((root / "configs" / folder).glob("*.yaml"))]
+        assert found and len({config.name for config in found}) == len(found), folder
     schema = load_schema(root / "configs/labels.yaml")
     assert len(schema.ids) == 14 and schema.core == schema.ids[:4]
 

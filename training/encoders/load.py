@@ -104,7 +104,7 @@ def _looked_for(source: str) -> Iterator[None]:
         raise ConfigError(
             f"encoder.source: no encoder at {place} {source!r} ({reason}); "
             "give a Hub id you can reach, a folder with config.json and model.safetensors or one ONNX file, or "
-            f"{OFFLINE_DEFAULT!r}; how to get the one of configs/train/bert.yaml stands at that file's head"
+            f"{OFFLINE_DEFAULT!r}; how to get the one of configs/release/bert.yaml stands at that file's head"
         ) from None
     except _DAMAGE as error:
         raise _damaged(source, place, error) from None
