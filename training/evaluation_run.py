@@ -173,7 +173,7 @@ def show(measured: dict[str, Any], schema: Schema, console: Console) -> None:
         told = ", ".join(f"{label} {threshold:g}" for label, threshold in asked.items())
         console.print(f"the bundle decides by the thresholds given: {told}; other labels by their own")
     if unknown := measured["unknown_labels"]:
-        console.print(f"[yellow]the bundle doesn't know {', '.join(unknown)}: every such row counts as missed[/]")
+        console.print(f"[yellow]the bundle doesn't know {', '.join(unknown)}: rows that have them count as missed[/]")
     if unread := measured["unread"]:
         console.print(escape(unread_words(unread)), highlight=False)
     if trained_on := measured["trained_on"]:
