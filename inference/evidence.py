@@ -229,7 +229,7 @@ def _evidence(text: str, found: Mapping[str, Sequence[tuple[int, int]]]) -> tupl
     read, places = _closed_up(text)
     each = []
     for label, spans in found.items():
-        shown = _readable(read, _in_read(places, _joined(sorted(spans))))
+        shown = _readable(read, _in_read(places, joined(sorted(spans))))
         whole = _whole_words(read, shown)  # 三 百 八 十 is a number as it is read
         written = _trimmed(text, [(places[start], _behind_repeats(text, places[end - 1] + 1)) for start, end in whole])
         each += [Evidence(start, end, text[start:end], label) for start, end in _whole_words(text, written)]
@@ -251,7 +251,7 @@ def _readable(read: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, in
         if wide and _CLAUSE.fullmatch(read, wide[-1][1], start) and start - wide[-1][1] <= _GAP:
             start = wide[-1][1]
         wide.append((start, end))
-    return _joined(wide)
+    return joined(wide)
 
 
 def _in_read(places: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -270,7 +270,7 @@ def _whole_words(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int,
         while _is_inside(text, end):
             end += 1
         wide.append((start, end))
-    return _joined(wide)
+    return joined(wide)
 
 
 def _is_inside(text: str, at: int) -> bool:
@@ -288,7 +288,7 @@ def _trimmed(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int
     return trimmed
 
 
-def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Spans in order, those that touch or overlap as one."""
     joined: list[tuple[int, int]] = []
     for start, end in spans:
@@ -348,4 +348,4 @@ def _merge(spans: Sequence[tuple[int, int]], weights: np.ndarray) -> list[tuple[
     """Spans that matter, neighbours joined; the most important one when none does."""
     best = float(weights.max())
     keep = [span for span, weight in zip(spans, weights, strict=True) if weight >= _KEEP * best and weight > 0]
-    return _joined(keep or [spans[int(weights.argmax())]])
+    return joined(keep or [spans[int(weights.argmax())]])

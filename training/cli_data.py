@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from zhenyan.inference.errors import ConfigError, InputError
 from zhenyan.training.cli_import import import_labelled
 from zhenyan.training.extras import need_extra
+
+if TYPE_CHECKING:
+    from zhenyan.inference.io import Options
 
 _SCHEMA = Annotated[Path, typer.Option(help="Label schema.")]
 _CACHE = Annotated[Path, typer.Option(help="Public lines that hashed labels are joined with.")]
@@ -64,7 +67,6 @@ def sample(
     need_extra()
     from zhenyan.inference.classifier import Classifier
     from zhenyan.inference.io import Options
-    from zhenyan.inference.io.notes import by_kind
     from zhenyan.training.candidates import candidate_files, read_candidates
     from zhenyan.training.outputs import keep_inputs
     from zhenyan.training.rows import expand
@@ -86,9 +88,16 @@ def sample(
         f"{output}: {len(found.chosen):,} of {len(candidates.records):,} lines; {found.duplicates:,} near duplicates "
         f"passed over, {candidates.rejects:,} lines could not be read"
     )
-    read = by_kind(note.within(("--text-column", "--encoding")) for note in options.notes)
-    for note in (*candidates.reasons, *(f"note: {one.english}" for one in read), *notes):
+    for note in (*candidates.reasons, *_readers_notes(options), *notes):
         typer.echo(note)
+
+
+def _readers_notes(options: Options) -> list[str]:
+    """What readers noted of the files, with remedies that `sample` has."""
+    from zhenyan.inference.io.notes import by_kind
+
+    read = by_kind(note.within(("--text-column", "--encoding")) for note in options.notes)
+    return [f"note: {one.english}" for one in read]
 
 
 def audit(
@@ -141,9 +150,7 @@ def audit(
     cells = Cells.of(rows, labels.ids)
     planted = None if precision_report is None else _plant(precision_report, cells, seed)
     # Asked first: a faulty bundle is told of before minutes of work.
-    opinion = None
-    if features is not None:
-        opinion = _opinion(features, rows, cells, labels.changes, splits, unseen or [], console)
+    opinion = _opinion(features, rows, cells, labels.changes, splits, unseen or [], console)
     probabilities = out_of_fold(cells, folds, seed)
     if opinion is not None:
         probabilities = blend(probabilities, opinion)
@@ -197,8 +204,17 @@ def _read(paths: list[str], cache: Path) -> list[Any]:
 
 
 def _opinion(
-    bundle: Path, rows: list[Any], cells: Any, changes: list[Any], splits: Path, unseen: list[str], console: Console
+    bundle: Path | None,
+    rows: list[Any],
+    cells: Any,
+    changes: list[Any],
+    splits: Path,
+    unseen: list[str],
+    console: Console,
 ) -> Any:
+    """What the bundle says of rows that it wasn't trained on; None without one."""
+    if bundle is None:
+        return None
     import numpy as np
     from zhenyan.inference.classifier import Classifier
     from zhenyan.training.audit import bundle_opinion

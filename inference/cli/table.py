@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 from zhenyan.inference.bundle import Bundle
+from zhenyan.inference.evidence import joined
 from zhenyan.inference.runs.store import RunFolder
 
 
@@ -28,19 +29,9 @@ def marked(text: str, evidence: list[Mapping[str, Any]]) -> Text:
 def bracketed(text: str, evidence: list[Mapping[str, Any]]) -> Text:
     """The text with its evidence in 【】, for where nothing can be bold or red."""
     shown, end = "", 0
-    for start, stop in _merged((span["start"], span["end"]) for span in evidence):
+    for start, stop in joined(sorted((span["start"], span["end"]) for span in evidence)):
         shown, end = f"{shown}{text[end:start]}【{text[start:stop]}】", stop
     return Text(printable(shown + text[end:], kept=""))
-
-
-def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans in order, those that touch as one."""
-    merged: list[tuple[int, int]] = []
-    for start, stop in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            start, stop = merged[-1][0], max(merged.pop()[1], stop)
-        merged.append((start, stop))
-    return merged
 
 
 def findings_table(folder: RunFolder, bundle: Bundle, limit: int, styled: bool = True) -> Table:

@@ -37,7 +37,7 @@ from zhenyan.inference.io.items import (
     recording_of,
 )
 from zhenyan.inference.io.note_kinds import MILLISECONDS, ROWS_INSIDE
-from zhenyan.inference.io.notes import Words
+from zhenyan.inference.io.notes import NOTHING, Words, chained
 from zhenyan.inference.io.opening import open_text
 from zhenyan.inference.io.recognisers import (
     FORMS,
@@ -135,9 +135,8 @@ def _no_json(path: str, error: Exception) -> Words:
     text = error.doc.strip() if isinstance(error, json.JSONDecodeError) else ""
     if file_name(path).startswith("draft_") and text and not re.search(r"[{\[]", text):
         return faults.ENCRYPTED
-    more = faults.PERHAPS_LINES if "Extra data" in str(error) else Words("", "")
-    said = faults.NOT_JSON.of(error=str(error))
-    return Words(said.english + more.english, said.chinese + more.chinese)
+    more = faults.PERHAPS_LINES if "Extra data" in str(error) else NOTHING
+    return chained(faults.NOT_JSON.of(error=str(error)), more)
 
 
 def is_recognised(row: Record, options: Options) -> bool:

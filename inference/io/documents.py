@@ -15,7 +15,7 @@ from zhenyan.inference.io.bounds import LongLine, beginning, lines_of, read_whol
 from zhenyan.inference.io.faults import BROKEN_CUE, fault
 from zhenyan.inference.io.items import MEDIA, Item, Options, Reject
 from zhenyan.inference.io.names import member_name
-from zhenyan.inference.io.notes import Words
+from zhenyan.inference.io.notes import NOTHING, Words
 from zhenyan.inference.io.opening import COMPRESSIONS, inner_address, open_text, plain_suffix
 from zhenyan.inference.io.transcripts import Line, running_text, speaker_of
 
@@ -123,10 +123,7 @@ def _cues(path: str, text: str, kind: str) -> Iterator[Item | Reject]:
     cues = _ass_cues(lines) if kind == "ass" else _text_cues(lines, kind)
     found = [(line, cue, _event(given, kind)) for line, cue, given in cues]
     if all(event == BROKEN_CUE for *_, event in found):
-        at = str(found[0][0]) if found else ""
-        broken = (
-            Words(f"; line {at}: {BROKEN_CUE.english}", f"；第{at}行：{BROKEN_CUE.chinese}") if found else Words("", "")
-        )
+        broken = faults.AT_LINE.of(number=str(found[0][0]), why=BROKEN_CUE) if found else NOTHING
         raise fault(path, faults.NO_CUE.of(broken=broken, kind=kind))
     if kind == "srt":
         yield from _untimed(lines[: found[0][0] - 1])

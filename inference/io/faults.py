@@ -69,6 +69,7 @@ BROKEN_CUE = Words(
     "a cue's times can't be read; write both like 00:01:02.000",
     "字幕的时间无法识别；起止时间请写成 00:01:02.000 这样的形式",
 )
+AT_LINE = Words("; line {number}: {why}", "；第{number}行：{why}")
 TAGS = Words("a cue has over {most} tags", "一条字幕的标记超过 {most} 个")
 UNTIMED = Words("text before the first cue's times", "第一条字幕的时间之前有文字")
 EMPTY_CUE = Words("the cue is empty", "该条字幕没有文字")
@@ -128,6 +129,7 @@ NO_PARQUET = Words("not a readable Parquet file ({error})", f"不是可读取的
 NO_SUCH_COLUMN = Words(
     "no column {asked!r} ({flag}); its columns are {columns}", "没有“{asked}”列（{flag}）；现有的列：{columns}"
 )
+NO_COLUMNS, MORE_COLUMNS = Words("(none)", "无"), Words(" and {count} more", "等，另有 {count} 列")
 NO_TEXT = Words(
     "no text column; its columns are {columns}; name one with --text-column",
     "没有可作为文本的列；现有的列：{columns}；请用 --text-column 指定",

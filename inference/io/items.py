@@ -13,7 +13,7 @@ from zhenyan.inference.errors import InputError
 from zhenyan.inference.io import faults
 from zhenyan.inference.io.faults import fault
 from zhenyan.inference.io.note_kinds import OTHER_TEXTS
-from zhenyan.inference.io.notes import Note, Words
+from zhenyan.inference.io.notes import NOTHING, Note, Words, chained
 from zhenyan.inference.io.times import (
     FIRST_DATE,
     begun,
@@ -208,14 +208,10 @@ def find_columns(names: Iterable[str], options: Options, path: str, lenient: boo
 def _listed(names: Sequence[str]) -> Words:
     """The columns for a message: of a file that is no table, such as a picture called .csv, they would fill pages."""
     if not names:
-        return Words("(none)", "无")
-    more = (
-        Words(" and {count} more", "等，另有 {count} 列").of(count=len(names) - _LISTED)
-        if len(names) > _LISTED
-        else Words("", "")
-    )
+        return faults.NO_COLUMNS
+    more = faults.MORE_COLUMNS.of(count=len(names) - _LISTED) if len(names) > _LISTED else NOTHING
     shown = [str(name)[:_NAME_CHARS] for name in names[:_LISTED]]
-    return Words(", ".join(shown) + more.english, "、".join(shown) + more.chinese)
+    return chained(Words(", ".join(shown), "、".join(shown)), more)
 
 
 def find_times(names: Iterable[str]) -> tuple[str | None, str | None]:
@@ -273,8 +269,7 @@ def _about_header(names: Sequence[str]) -> Words:
     """What to do where the first row's cells don't look like the names of columns."""
     alone = sum(name not in ("", f"column{at}") for at, name in enumerate(names, 1)) < 2
     row = alone or any(name.isdecimal() or len(name) > _LONGEST_NAME for name in names)
-    said = [words for words, fits in ((faults.TITLE_ABOVE, alone), (faults.NO_HEADER, row)) if fits]
-    return Words("".join(words.english for words in said), "".join(words.chinese for words in said))
+    return chained(faults.TITLE_ABOVE if alone else NOTHING, faults.NO_HEADER if row else NOTHING)
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

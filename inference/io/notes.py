@@ -37,7 +37,12 @@ class Words(NamedTuple):
 Value: TypeAlias = int | str | Words | Sequence[str]  # a number, a name, words, or names that are listed
 
 
-_NOTHING, _FILES = Words("", ""), Words("files", "个文件")
+NOTHING, _FILES = Words("", ""), Words("files", "个文件")
+
+
+def chained(*parts: Words) -> Words:
+    """Words one behind another."""
+    return Words("".join(part.english for part in parts), "".join(part.chinese for part in parts))
 
 
 def chinese_place(place: str) -> str:
@@ -59,7 +64,7 @@ class Kind:
     """A kind of note: what is said, and what to do about it ("" where nothing can be), as templates for `str.format`."""
 
     said: Words
-    remedy: Words = _NOTHING
+    remedy: Words = NOTHING
     unit: Words = _FILES  # what several notes are of
     apart: tuple[str, ...] = ()  # values by which notes of this kind are told apart all the same
 
@@ -92,7 +97,7 @@ class Note:
     def within(self, options: Iterable[str]) -> Note:
         """The note without its remedy where that names an option that isn't among these."""
         known = set(_OPTION.findall(self.kind.remedy.english)) <= set(options)
-        return self if known else replace(self, kind=replace(self.kind, remedy=_NOTHING))
+        return self if known else replace(self, kind=replace(self.kind, remedy=NOTHING))
 
 
 def by_kind(notes: Iterable[Note]) -> list[Words]:
