@@ -20,10 +20,11 @@ from zhenyan.inference.bundle import read_json
 from zhenyan.inference.classifier import Classifier, Prediction
 from zhenyan.inference.errors import ConfigError, ZhenyanError
 from zhenyan.inference.serve import observe
-from zhenyan.inference.serve.batcher import Batcher, Overloaded, length
+from zhenyan.inference.serve.batcher import Asker, Batcher, Overloaded
 from zhenyan.inference.serve.keys import KeyFile, KeyGate
 from zhenyan.inference.serve.labels import LabelsResponse, check_thresholds, labels_response, thresholds_schema
 from zhenyan.inference.serve.limits import BodyLimit
+from zhenyan.inference.serve.pace import length
 from zhenyan.inference.serve.refusals import Json, Refused, given, refusal
 from zhenyan.inference.serve.requests import JsonRoute, unreadable
 from zhenyan.inference.serve.schemas import (
@@ -172,14 +173,23 @@ def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batch
         check_thresholds(thresholds, classifier.bundle.label_ids)
         return classifier.with_thresholds(thresholds=thresholds) if thresholds else classifier
 
+    async def ask(request: Request, texts: list[str], evidence: bool, decider: Classifier) -> list[Prediction]:
+        return await _while_connected(request, batcher.submit(texts, evidence, decider, request.state.asker))
+
     async def score(
-        request: Request, texts: list[str], evidence: bool, where: str, decider: Classifier = classifier
+        request: Request,
+        texts: list[str],
+        evidence: bool,
+        where: str,
+        decider: Classifier = classifier,
+        again: bool = False,
     ) -> list[Prediction]:
         _check_texts(texts, settings, where)
         request.state.fields |= {"texts": len(texts), "chars": sum(map(len, texts))}
         if settings.log_texts:
             request.state.fields["content"] = texts
-        predictions = await _while_connected(request, batcher.submit(texts, evidence, decider, _adds_wait(request)))
+        request.state.asker = Asker(_adds_wait(request), request.state.read, again)
+        predictions = await ask(request, texts, evidence, decider)
         observe.count(predictions)
         return predictions
 
@@ -204,11 +214,10 @@ def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batch
     async def stream(request: Request, body: StreamRequest) -> Response:
         """Labels, scores and evidence for each line of a stream, and what it carries together with the line before."""
         lines, decider = body.told(), deciding(body.thresholds)
-        predictions = await score(request, [line.text for line in lines], body.evidence, "lines.{}.text", decider)
+        texts = [line.text for line in lines]
+        predictions = await score(request, texts, body.evidence, "lines.{}.text", decider, again=True)
         hits = await queued_pair_hits(
-            lambda texts, evidence: _while_connected(
-                request, batcher.submit(texts, evidence, decider, _adds_wait(request))
-            ),
+            lambda texts, evidence: ask(request, texts, evidence, decider),
             lines, predictions, decider.thresholds, body.evidence,
         )  # fmt: skip
         observe.count_labels(hits.values())

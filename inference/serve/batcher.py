@@ -1,6 +1,7 @@
 """Micro-batching: requests that come together are scored together, within a budget, a delay and a deadline.
 
 A request longer than its turn, a quarter of the deadline, goes back to the end of the queue after it: others pass.
+What a request submits later, such as the pairs of a stream's lines, goes on with its turn and has no deadline of its own.
 A text too long for a batch is the smallest unit and its evidence belongs to it, so one such is scored beside the batches.
 """
 
@@ -10,22 +11,22 @@ import asyncio
 import contextlib
 import math
 import time
-import unicodedata
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from zhenyan.inference.classifier import Classifier, Prediction
+from zhenyan.inference.serve.pace import Pace, cost
 
 # Texts, whether to find evidence, and for each text by whose thresholds it is decided (None: as the service decides).
 Predict = Callable[[Sequence[str], bool, Sequence[Classifier | None]], list[Prediction]]
-_OVERHEAD = 8  # characters that a text costs beyond its own
 _LEAST = 256  # characters that a batch with evidence may have, where the budget allows
 _MARGIN = 0.75  # share of the deadline that is promised away: the pace may fall while a job waits
+_ANSWER = 0.05  # share of the deadline that is left for the answer's own way
+_ROUNDS = 3  # of a stream at most: its lines, its pairs, evidence of those
 _LEAVE = 1.0  # seconds that a stop gives the scorer when nobody waits for it any more
-_MEMORY = 2.0  # seconds of scoring that the measured pace looks back on
 
 
 class Overloaded(Exception):
@@ -38,37 +39,27 @@ class Overloaded(Exception):
         )
 
 
-def length(text: str) -> int:
-    """Characters of `text` with compatibility characters written out, as `normalise` does: one can become 18.
+@dataclass(eq=False)
+class Asker:
+    """One request, whatever it submits: its deadline counts from `since`; `on_turn` is told what each of its jobs waited."""
 
-    Counted one by one: normalising a text whole takes time that grows with the square of its combining marks.
-    """
-    if text.isascii():
-        return len(text)
-    return sum(count * len(unicodedata.normalize("NFKC", char)) for char, count in Counter(text).items())
+    on_turn: Callable[[float], None] = lambda _: None
+    since: float = field(default_factory=time.perf_counter)
+    again: bool = False  # it may submit more once it has its first predictions
+    begun: bool = False
+    large: bool = False  # expected to take more than half of the deadline by itself
+    turn: float = 0.0  # expected seconds of the texts taken since it came to the head of the queue
+    _taken: float = 0.0  # seconds of scoring that went into its own texts
+    _scored: tuple[float, float] = (0.0, 0.0)  # its share of a batch that is being scored, and since when
 
+    def taken(self) -> float:
+        """Seconds that went into its own texts until now: its share of its batches."""
+        share, since = self._scored
+        return self._taken + share * (time.perf_counter() - since)
 
-def cost(texts: Sequence[str]) -> int:
-    """What scoring `texts` costs, in characters."""
-    return sum(map(length, texts)) + _OVERHEAD * len(texts)
-
-
-@dataclass
-class Pace:
-    """Characters a second lately, weighted by time: neither tiny batches nor remembered texts distort it."""
-
-    chars: float = 200.0
-    seconds: float = 0.1
-
-    def add(self, chars: int, seconds: float) -> None:
-        """Count a scored batch."""
-        keep = math.exp(-seconds / _MEMORY)
-        share = _MEMORY / max(seconds, _MEMORY)  # a stall is no pace that lasts: it counts as so long at most
-        self.chars, self.seconds = keep * self.chars + share * chars, keep * self.seconds + share * seconds
-
-    def seconds_for(self, chars: float) -> float:
-        """Seconds that `chars` characters take at this pace."""
-        return chars * self.seconds / self.chars
+    def score(self, share: float) -> None:
+        """From now on a batch is scored of which this share is its own: 0 where that ends."""
+        self._taken, self._scored = self.taken(), (share, time.perf_counter())
 
 
 @dataclass(eq=False)
@@ -79,9 +70,8 @@ class _Job:
     costs: Sequence[int]  # of each text
     left: int  # cost of what is not scored yet
     decider: Classifier | None
-    on_turn: Callable[[float], None]
+    asker: Asker
     at: int = 0  # first text not taken yet
-    turn: float = 0.0  # expected seconds of the texts taken since it came to the head of the queue
     results: list[Prediction] = field(default_factory=list)
     queued: float = field(default_factory=time.perf_counter)
 
@@ -97,6 +87,7 @@ class Batcher:
         self.observe: Callable[[str, float], None] = lambda *_: None  # told a stage and its seconds, or what waits
         self.on_fault: Callable[[BaseException], None] = lambda _: None  # told why the queue ended, if not by `stop`
         self.max_delay, self.deadline, self.turn = max_delay, deadline, deadline / 4
+        self._patience = (1 - _ANSWER) * deadline
         # Finding evidence costs many times the score: each kind has its own pace.
         self.pace = {False: Pace(), True: Pace()}
         self.waiting = 0  # characters queued or being scored
@@ -160,41 +151,59 @@ class Batcher:
         return self.expected_wait(self._seconds_of(job), max(job.costs, default=0) > self._full(job.explain))
 
     def submit(
-        self,
-        texts: Sequence[str],
-        explain: bool,
-        decider: Classifier | None = None,
-        on_turn: Callable[[float], None] = lambda _: None,
+        self, texts: Sequence[str], explain: bool, decider: Classifier | None = None, asker: Asker | None = None
     ) -> asyncio.Future[list[Prediction]]:
         """Predictions to come; Overloaded when they could not be had within the deadline. Cancel it to leave.
 
-        `decider`: whose thresholds decide; texts of all deciders are scored together. `on_turn` is told the seconds that it
-        waited for its first turn.
+        `decider`: whose thresholds decide; texts of all deciders are scored together. `asker`: the request, where it submits
+        more than once.
         """
         costs = [cost([text]) for text in texts]
-        loop = asyncio.get_running_loop()
-        job = _Job(texts, explain, loop.create_future(), costs, sum(costs), decider, on_turn)
-        own, wait = self._seconds_of(job), self._wait_of(job)
-        # A job longer than the deadline is accepted when the way is free, or it never would be.
-        if wait > (longest := _MARGIN * self.deadline - min(own, self.deadline / 2)):
-            raise Overloaded(wait - longest, longest, wait)
-        timer = loop.call_later(self.deadline, self._expire, job)
+        loop, asker = asyncio.get_running_loop(), asker or Asker()
+        job = _Job(texts, explain, loop.create_future(), costs, sum(costs), decider, asker)
+        own = self._seconds_of(job)
+        if not asker.begun:
+            self._admit(job, own)
+        asker.large = asker.large or own > self.deadline / 2
+        timer = loop.call_later(asker.since + self._patience - time.perf_counter(), self._expire, job)
         job.future.add_done_callback(lambda _: timer.cancel())
         self._awaited.add(job.future)
         job.future.add_done_callback(self._awaited.discard)
-        self._queue.append(job)
+        self._queue.insert(self._place(asker), job)
         self._count(job.left)
         self._wake.set()
         return job.future
 
+    def _place(self, asker: Asker) -> int:
+        """Where in the queue a job goes: one that goes on with a turn stands before all that wait for theirs."""
+        if not asker.begun or asker.turn >= self.turn:
+            return len(self._queue)
+        return next((place for place, job in enumerate(self._queue) if not job.asker.begun), len(self._queue))
+
+    def _admit(self, job: _Job, own: float) -> None:
+        """Overloaded for a job of `own` seconds that would wait too long.
+
+        One longer than the deadline is accepted when the way is free, or it never would be.
+        """
+        promised = _MARGIN - (1 / 4 if job.asker.again else 0)
+        wait, longest = self._wait_of(job), max(promised * self.deadline - own, self.deadline / 4)
+        if wait > longest:
+            raise Overloaded(wait - longest, longest, wait)
+
     def _expire(self, job: _Job) -> None:
-        """Refuse a job that still waits at its deadline: the batch that is being scored may take much longer."""
+        """Refuse a job that isn't done at its deadline, also amid its batch, which may take much longer than the last ones did.
+
+        Not one that has begun and takes so long by itself: it would be refused as often as it came.
+        """
+        asker = job.asker
+        if job.future.done() or (asker.begun and (asker.large or asker.taken() > self.deadline / 2)):
+            return
         queue = self._queue if job in self._queue else self._aside
-        if job in queue and not job.at and not job.future.done():
+        if job in queue and not job.at:
             queue.remove(job)
             self._count(-job.left)
-            self.observe("queue", self.deadline)
-            job.future.set_exception(Overloaded(self._wait_of(job), self.deadline, self.deadline))
+            self.observe("queue", time.perf_counter() - job.queued)
+        job.future.set_exception(Overloaded(self._wait_of(job), self._patience, self._patience))
 
     def _count(self, chars: int) -> None:
         self.waiting += chars
@@ -229,7 +238,7 @@ class Batcher:
             if not self._dropped(job):
                 self._begin(job)
                 part = slice(job.at, job.at + 1)
-                job.at, job.turn = part.stop, 0.0
+                job.at, job.asker.turn = part.stop, 0.0
                 await self._score([(job, part)], job.explain)
                 if job.at < len(job.texts):
                     self._queue.append(job)
@@ -249,6 +258,9 @@ class Batcher:
                 continue
             if self._dropped(job):
                 continue
+            if room < job.left / self._full(job.explain) <= 1:  # cut, it would wait for two batches
+                self._queue.appendleft(job)
+                break
             part, share = self._portion(job, room)
             if job.texts[part]:
                 self._begin(job)
@@ -263,28 +275,30 @@ class Batcher:
         if not job.at:
             waited = time.perf_counter() - job.queued
             self.observe("queue", waited)
-            job.on_turn(waited)
+            job.asker.on_turn(waited)
+            job.asker.begun = True
 
     def _advance(self, job: _Job, part: slice) -> bool:
         """Put a job where it belongs after a portion; whether it has texts left, so that the batch is full."""
         job.at = part.stop
-        job.turn += self.pace[job.explain].seconds_for(sum(job.costs[part]))
+        job.asker.turn += self.pace[job.explain].seconds_for(sum(job.costs[part]))
         if job.at == len(job.texts):
             self._last_turn.append(job)
-        elif job.turn < self.turn:
+        elif job.asker.turn < self.turn:
             self._queue.appendleft(job)
         else:
-            job.turn = 0.0
+            job.asker.turn = 0.0
             self._queue.append(job)
         return job.at < len(job.texts)
 
     def _dropped(self, job: _Job) -> bool:
         """Whether the job is out: its caller has gone, or it waited so long that it can't be done in time."""
-        if not job.future.done() and not job.at:
-            waited = time.perf_counter() - job.queued
+        if not job.future.done() and not job.asker.begun:
+            waited = time.perf_counter() - job.asker.since
             pace = self.pace[job.explain]
             # It is answered when its whole batch is, and that may be slower than the last ones were.
             reserve = max(2 * pace.seconds_for(max(job.left, self.budget)), self.deadline / 5)
+            reserve *= _ROUNDS if job.asker.again else 1
             if waited > (longest := self.deadline - min(reserve, self.deadline / 2)):
                 self.observe("queue", waited)
                 job.future.set_exception(Overloaded(self._wait_of(job), longest, waited))
@@ -319,7 +333,10 @@ class Batcher:
         if not texts:
             return
         deciders = [job.decider for job, part in portions for _ in job.texts[part]]
+        costs = [sum(job.costs[part]) for job, part in portions]
         started, loop = time.perf_counter(), asyncio.get_running_loop()
+        for (job, _), own in zip(portions, costs, strict=True):
+            job.asker.score(own / sum(costs))
         try:
             results = await loop.run_in_executor(self._executor, self.predict, texts, explain, deciders)
         except Exception as error:
@@ -328,9 +345,12 @@ class Batcher:
             if len(portions) == 1:
                 self._fail(portions[0][0], error)
             return
+        finally:
+            for job, _ in portions:
+                job.asker.score(0)
         took = time.perf_counter() - started
         self.observe("score", took)
-        self.pace[explain].add(sum(sum(job.costs[part]) for job, part in portions), took)
+        self.pace[explain].add(sum(costs), took)
         self._hand_out(portions, iter(results))
 
     def _fail(self, job: _Job, error: Exception) -> None:

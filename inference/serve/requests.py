@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from email.message import Message
 from typing import Any
@@ -36,6 +37,7 @@ class JsonRoute(APIRoute):
             asked = _JsonRequest(request.scope, request.receive)
             if not await asked.body():  # FastAPI takes it for null
                 raise Refused(400, "body: not JSON: it is empty; send an object", "body")
+            request.state.read = time.perf_counter()  # from here its deadline counts
             return await handler(asked)
 
         return checked if self.body_field else handler

@@ -8,7 +8,8 @@ import time
 
 import pytest
 from zhenyan.inference.classifier import Prediction
-from zhenyan.inference.serve.batcher import Batcher, Overloaded, Pace, cost
+from zhenyan.inference.serve.batcher import Batcher, Overloaded
+from zhenyan.inference.serve.pace import Pace, cost
 
 pytestmark = pytest.mark.alone
 
@@ -190,7 +191,7 @@ def test_a_text_too_long_for_a_batch_waits_no_longer_for_another_than_the_deadli
         first, gone = (batcher.submit(["长" * 300], False) for _ in range(2))
         await asyncio.sleep(0.05)
         gone.cancel()
-        with pytest.raises(Overloaded, match=r"may wait at most 0.80 s, given 0.80 s; retry in 1 s"):
+        with pytest.raises(Overloaded, match=r"may wait at most 0.76 s, given 0.76 s; retry in 1 s"):
             await batcher.submit(["长" * 200], False)
         assert texts(await batcher.submit(["短"], False)) == ["短"]
         scorer.free.set()
@@ -281,7 +282,7 @@ def test_a_waiting_job_is_refused_at_its_deadline_not_after_the_batch_before_it(
     async def body(batcher):
         long = batcher.submit(["长"], False)
         await asyncio.sleep(0.05)
-        with pytest.raises(Overloaded, match=r"may wait at most 0.20 s, given 0.20 s; retry in 1 s"):
+        with pytest.raises(Overloaded, match=r"may wait at most 0.19 s, given 0.19 s; retry in 1 s"):
             await batcher.submit(["短"], False)
         assert batcher.waiting == cost(["长"])  # the refused job is no longer in anybody's way
         seen.set()

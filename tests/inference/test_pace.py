@@ -7,7 +7,8 @@ import asyncio
 import pytest
 from zhenyan.inference.classifier import Prediction
 from zhenyan.inference.normalise import normalise
-from zhenyan.inference.serve.batcher import Batcher, Pace, cost, length
+from zhenyan.inference.serve.batcher import Asker, Batcher
+from zhenyan.inference.serve.pace import Pace, cost, length
 
 
 @pytest.mark.parametrize(("text", "chars"), [
@@ -55,7 +56,7 @@ def test_a_request_waits_once_though_there_was_no_room_when_it_was_looked_at(len
         batcher = Batcher(lambda texts, *_: [Prediction(text, (), {}) for text in texts], 100, 0.01, 60)
         batcher.observe = lambda stage, value: observed.append(value) if stage == "queue" else None
         batcher.start()
-        jobs = [batcher.submit(["好" * length], False, None, told.append) for _ in range(4)]
+        jobs = [batcher.submit(["好" * length], False, None, Asker(told.append)) for _ in range(4)]
         await asyncio.wait_for(asyncio.gather(*jobs), 20)
         await batcher.stop()
 
