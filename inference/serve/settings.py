@@ -54,7 +54,7 @@ class Settings(BaseModel):
         default=2_000.0,
         ge=50,
         le=600_000,
-        description="a request that would wait too long for others is refused with 429; "
+        description="a request is answered within this, with 429 where others make it wait too long; "
         "one that takes longer by itself is taken when nothing waits",
     )
     max_delay_ms: float = Field(

@@ -120,3 +120,10 @@ def test_nothing_given_at_a_terminal_is_told(answers, monkeypatch):
     code, _, complaint = answers("classify")
     assert code == 2
     assert "zhenyan classify < lines.txt" in complaint
+
+
+def test_the_package_runs_as_its_script_does():
+    """Where a virtual environment's scripts aren't on the path, or several Pythons are installed."""
+    words = [sys.executable, "-m", "zhenyan.inference", "classify", "--json", VIOLATING]
+    done = subprocess.run(words, capture_output=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, b"") and json.loads(done.stdout)["text"] == VIOLATING
