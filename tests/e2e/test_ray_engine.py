@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from zhenyan.inference.cpu import allowed_cpus
 from zhenyan.inference.errors import ConfigError, ZhenyanError
 from zhenyan.inference.runs import Job, RunFolder, RunOptions, local_engine, run_job
 from zhenyan.inference.runs.inputs import Work
@@ -155,6 +156,14 @@ def test_mistakes_get_a_message(classifier, engine):
     nobody = ray_engine(classifier.bundle, OPTIONS, ClusterOptions("127.0.0.1:9"))
     with pytest.raises(ConfigError, match=r"--ray-address 127\.0\.0\.1:9: .*refused.*`ray status`"):
         list(nobody(works))
+
+
+def test_an_actor_that_this_machine_can_never_hold_is_told_at_once(classifier, monkeypatch):
+    """It was waited for ten minutes, as for an autoscaler's machine; the cluster of this machine alone has none."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    alone = ray_engine(classifier.bundle, OPTIONS, ClusterOptions(threads=allowed_cpus() + 1))
+    with pytest.raises(ConfigError, match=rf"--threads {allowed_cpus() + 1}: .* {allowed_cpus()} at most; lower"):
+        list(alone(iter([Work(0, None, ())])))
 
 
 def test_more_actors_than_processors_are_waited_for_by_nobody(classifier, cluster):
