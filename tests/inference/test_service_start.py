@@ -33,7 +33,7 @@ def test_looking_for_the_packages_leaves_the_metrics_folder_to_the_supervisor():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "0 False", done.stderr
-    assert "a request that would wait too long for others is refused" in done.stdout
+    assert "a request is answered within this, with 429 where others make it wait too long" in done.stdout
 
 
 def test_no_folder_for_the_metrics_is_told(tmp_path):
