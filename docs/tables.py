@@ -1,4 +1,4 @@
-"""Fills the marked blocks of README.md and docs/*.md from what was measured, so that no number stands in two places.
+"""Fills the marked blocks of README.md and the pages in docs from what was measured, so that no number stands in two places.
 
     python docs/tables.py                                   write every block anew
     python docs/tables.py --accuracy "NAME=out/test.json"   also take what `zhenyan evaluate --json` wrote into
@@ -167,7 +167,7 @@ def fill(text: str) -> str:
 
 def pages() -> list[Path]:
     """Everything that people read, except the notebooks."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from zhenyan.inference.pinyin import sounds
 
 # What sellers put into a word, each with the tie from which both sides are one word: 某 is hardly anything else, 什么, 小 and 和 nearly always are.
-# How often that is right: docs/experiments.md, "The guide's rulings".
+# How often that is right: docs/experiments/disguises.md, "Words with a filler inside".
 _FILLERS = {"某": 1.5, **dict.fromkeys("母抹莫牡谋", 3.0), "什么": 4.0, "小": 4.0, "和": 4.0, "毛": 5.0}
 # Under which a filler doesn't hold to its neighbours; 某 may to the one before, as 血某 stands for many words.
 _LOOSE = 1.5

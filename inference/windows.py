@@ -49,7 +49,8 @@ class Readings(NamedTuple):
 def readings_of(plain: Sequence[str]) -> Readings:
     """Normalised texts, and runs of clauses of those that are longer than LONG.
 
-    A network that takes the mean of its tokens loses one violating clause among lawful ones: see docs/experiments.md, "Long texts".
+    A network that takes the mean of its tokens loses one violating clause among lawful ones: see
+    docs/experiments/evidence-and-long-texts.md, "Long texts".
     """
     runs = [(owner, text[start:end].strip()) for owner, text in enumerate(plain) for start, end in clause_runs(text)]
     margins = np.repeat(np.array([0.0, RUN_MARGIN], np.float32), [len(plain), len(runs)])

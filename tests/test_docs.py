@@ -25,7 +25,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "data" / "README.md",
     ROOT / "benchmarks" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 PAGES = [page for page in PAGES if page.exists()]
 RUN, OTHER = ("bash", "python"), ("text", "yaml", "json", "mermaid", "toml")
@@ -196,6 +196,29 @@ def test_links_resolve(page: Path) -> None:
         place = (page.parent / name).resolve() if name else page
         assert place.exists(), f"{page.name}: {target} leads nowhere"
         assert not anchor or anchor in anchors(place), f"{page.name}: {target}: no such heading"
+
+
+def test_pages_and_headings_that_code_and_configurations_name_exist() -> None:
+    files = [
+        path
+        for folder in ("benchmarks", "configs", "docs", "inference", "training")
+        for path in (ROOT / folder).rglob("*")
+    ]
+    named: list[tuple[str, str]] = []
+    for path in [*files, ROOT / "CHANGELOG.md"]:
+        if path.suffix in (".py", ".yaml", ".md"):
+            text = path.read_text(encoding="utf-8")
+            named += re.findall(r'\b((?:docs|data|benchmarks)/[\w/.-]+\.md)\b(?:, "([^"]+)")?', text)
+    missing = {place for place, _ in named if not (ROOT / place).exists()}
+    assert named and not missing
+    headings = {place: re.findall(r"^#+ (.+)$", (ROOT / place).read_text(encoding="utf-8"), re.M) for place, _ in named}
+    assert [told for told in named if not any(one.startswith(told[1]) for one in headings[told[0]])] == []
+
+
+def test_contents_of_the_experiments_name_every_page_once() -> None:
+    folder = ROOT / "docs" / "experiments"
+    contents = re.findall(r"^\| \[([\w-]+\.md)\]\(\1\) \|", (folder / "README.md").read_text(encoding="utf-8"), re.M)
+    assert sorted([*contents, "README.md"]) == sorted(page.name for page in folder.iterdir())
 
 
 def test_contributing_names_the_tables_that_readme_has() -> None:
