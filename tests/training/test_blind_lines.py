@@ -18,6 +18,11 @@ def blind(root):
 
 
 @pytest.fixture(scope="module")
+def cases(root):
+    return read_rows(root / "data/labels/held_out/cases.jsonl")
+
+
+@pytest.fixture(scope="module")
 def disguised(root):
     return read_rows(root / "data/labels/held_out/disguised.jsonl")
 
@@ -39,17 +44,26 @@ def test_so_are_the_disguised_ones(disguised, root):
     assert len({row.meta["disguise"] for row in disguised}) == 36 and all(row.meta["plain"] for row in disguised)
 
 
-def test_pairs_have_a_violating_and_a_lawful_side(blind):
+def test_so_are_those_of_other_trades_and_cases(cases, root):
+    schema = load_schema(root / "configs/labels.yaml")
+    assert check_corpus(cases, schema, Splits(validation=[], test=["t04"])).faults == []
+    assert Counter(row.meta["form"] for row in cases) == {"speech": 120, "copy": 120, "case": 80, "pair": 100}
+    assert {label for row in cases for label in row.labels} == set(schema.ids)
+
+
+def test_pairs_have_a_violating_and_a_lawful_side(blind, cases):
     sides: dict[str, list[bool]] = {}
-    for row in blind:
+    for row in [*blind, *cases]:
         if pair := row.meta.get("pair"):
             sides.setdefault(pair, []).append(bool(row.labels))
-    assert len(sides) == 60 and all(sorted(each) == [False, True] for each in sides.values())
+    assert len(sides) == 110 and all(sorted(each) == [False, True] for each in sides.values())
 
 
-def test_no_line_stands_among_the_rows_that_are_trained_on(blind, disguised, root):
+def test_no_line_stands_among_the_rows_that_are_trained_on(blind, cases, disguised, root):
     written = read_rows([root / "data/corpus/*.jsonl", root / "data/rooms/*.jsonl"])
-    held = {letters(text) for row in [*blind, *disguised] for text in (row.text, row.meta.get("plain", row.text))}
+    held = {
+        letters(text) for row in [*blind, *cases, *disguised] for text in (row.text, row.meta.get("plain", row.text))
+    }
     assert len(written) > 80_000 and not held & {letters(row.text) for row in written}
 
 

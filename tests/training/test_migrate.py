@@ -142,7 +142,7 @@ def test_held_out_rows_and_windows_are_migrated_too(work, root):
     (work / "m.yaml").write_text("changes:\n  - {kind: rename, labels: [food_safety], into: [food_law]}\n")
     CliRunner().invoke(data, ["migrate", "m.yaml", "--apply"], catch_exceptions=False)
     files = list((work / "data/labels").rglob("*.jsonl"))
-    assert len(files) == 6 and not any(b'"food_safety"' in file.read_bytes() for file in files)
+    assert len(files) == 7 and not any(b'"food_safety"' in file.read_bytes() for file in files)
     assert all(b'"food_law"' in file.read_bytes() for file in files)
 
 
