@@ -42,8 +42,10 @@ from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.thresholds import thresholds_table
 from zhenyan.training.tracking import Tracker, check_kept
 from zhenyan.training.train import CONFIG, METRICS, MODEL, THRESHOLDS, decide
+from zhenyan.training.whole import written
 
 OPSET = 20
+_ROOM = "make room there, or name a folder that has some in TMPDIR"
 # Of the flips that `zhenyan doctor` allows: other processors and runtimes round a line or two otherwise.
 PROBE_ROOM = 0.75
 PROBES = 600  # of 200 one percent is two lines: three of them refused a runtime that flips 0.4 percent of 4,003 lines
@@ -143,7 +145,7 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
         if then and then != rows_digest(corpus.validation):
             console.print("[yellow]validation rows were changed since the run: thresholds are chosen on today's[/]")
         console.print(thresholds_table(decisions.thresholds))
-    with tempfile.TemporaryDirectory() as scratch:
+    with written(Path(tempfile.gettempdir()), _ROOM), tempfile.TemporaryDirectory() as scratch:
         fp32, final = Path(scratch) / "fp32", Path(scratch) / "final"
         fp32.mkdir()
         to_onnx(model, fp32 / "model.onnx")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from zhenyan.inference.bundle import CARD, FILES, MANIFEST
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training.whole import full_disk
 
 BUNDLE = "bundle"  # the exported bundle in its run's folder, and among the run's artifacts, where runs:/ID leads to
 _LITTER = (".gitkeep", ".DS_Store")
@@ -53,9 +54,11 @@ def place(bundle: Path, output: Path) -> None:
     """
     try:
         _swap(bundle, output.resolve())
-    except (OSError, shutil.Error) as error:
+    except OSError as error:
+        # Of a copy that failed shutil lists all files with their errors.
+        told = full_disk(error) or error.strerror or error
         raise ConfigError(
-            f"{output}: a bundle can't be put there ({getattr(error, 'strerror', None) or error}); give a folder in one that may be written and has room, "
+            f"{output}: a bundle can't be put there ({told}); give a folder in one that may be written and has room, "
             "no mount of its own"
         ) from None
 

@@ -72,9 +72,9 @@ def _alone(address: str) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """An error's first line, to print or to keep."""
-    said = str(error).strip()
-    return without_login(said.splitlines()[0] if said else type(error).__name__)
+    """An error's first line, to print or to keep; where that only announces others, the last of them, too."""
+    first, *others = str(error).strip().splitlines() or [type(error).__name__]
+    return without_login(f"{first} {others[-1]}" if others and first.endswith(":") else first)
 
 
 @dataclass
@@ -197,6 +197,7 @@ class Tracker:
         self._again, self._wait = time.monotonic() + self._wait, 2 * self._wait
 
     def _note(self, kind: str, value: Any) -> None:
+        _cut_torn_line(self.folder / JOURNAL)
         with (self.folder / JOURNAL).open("a", encoding="utf-8") as journal:
             journal.write(json.dumps({"kind": kind, "time": int(time.time() * 1000), "value": value}) + "\n")
         self.flush()
@@ -333,7 +334,7 @@ def _batches(values: dict[str, str]) -> list[list[tuple[str, str]]]:
 
 
 def _cut_torn_line(journal: Path) -> None:
-    """A crash may leave the last line half-written; what comes after it must not be joined to it."""
+    """A crash or a full disk may leave the last line half-written; what comes after it must not be joined to it."""
     data = journal.read_bytes() if journal.exists() else b""
     if data and not data.endswith(b"\n"):
         os.truncate(journal, data.rfind(b"\n") + 1)

