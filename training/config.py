@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -37,6 +38,12 @@ def _distinct(layers: list[int]) -> list[int]:
     return layers
 
 
+def _at_home(path: Path) -> Path:
+    """The shell leaves a ~ in --set KEY=~/FOLDER and in files alone: a folder of that name would be made."""
+    return Path(os.path.expanduser(path))
+
+
+Place = Annotated[Path, AfterValidator(_at_home)]
 Layers = Annotated[list[int], Field(min_length=1), AfterValidator(_distinct)]
 
 
@@ -91,13 +98,13 @@ class PretrainConfig(Strict):
 class DataConfig(Strict):
     """Where rows come from."""
 
-    label_schema: Path = Path("configs/labels.yaml")
+    label_schema: Place = Path("configs/labels.yaml")
     # A file that several of these name is learned so often; its held-out rows are measured once.
     written: list[str] = ["data/corpus/*.jsonl", "data/rooms/*.jsonl"]
     public_labels: list[str] = ["data/labels/*.jsonl"]
-    public_sources: Path = Path("data/public.yaml")
-    public_cache: Path = Path("cache/public")
-    splits: Path = Path("data/splits.yaml")
+    public_sources: Place = Path("data/public.yaml")
+    public_cache: Place = Path("cache/public")
+    splits: Place = Path("data/splits.yaml")
     public_required: bool = True  # false: train on the written corpus alone where the public lines aren't there
     contested_weight: Share = 0.5  # weight of a row that two trained reviewers could judge differently
     written_weight: Positive = 1.0  # weight of a written row against a real one
@@ -138,7 +145,7 @@ class LossConfig(Strict):
 class WrittenLessonsConfig(Strict):
     """Who is asked about rows that a writer wrote or rewrote, and how much it counts there."""
 
-    teachers: Annotated[list[Path], Field(min_length=1)]
+    teachers: Annotated[list[Place], Field(min_length=1)]
     weight: Share = 0.5
     crossed: Annotated[int, Field(ge=0)] = 0  # lines made of parts of two written or two moved ones
     # Author batches (b40; or a pattern, k0*) of which only the labels are learned: they were written against what the teachers get wrong
@@ -148,7 +155,7 @@ class WrittenLessonsConfig(Strict):
 class DistilConfig(Strict):
     """Learning from trained models as well as from labels."""
 
-    teachers: Annotated[list[Path], Field(min_length=1)]
+    teachers: Annotated[list[Place], Field(min_length=1)]
     weight: Share = 0.7  # share of the teachers' probabilities in the target
     hidden_weight: Annotated[float, Field(ge=0)] = 1.0  # pooled states of the first teacher
     unlabelled: Annotated[int, Field(ge=0)] | None = None  # public lines without labels to learn from too; null: all
@@ -245,8 +252,8 @@ class TrainConfig(Strict):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "default"
     seed: Seed = 7
-    runs: Path = Path("runs")
-    cache: Path = Path("cache")
+    runs: Place = Path("runs")
+    cache: Place = Path("cache")
     encoder: EncoderConfig = EncoderConfig()
     pretrain: PretrainConfig | None = PretrainConfig()
     data: DataConfig = DataConfig()

@@ -241,3 +241,11 @@ def test_what_was_written_is_told_as_it_was(tmp_path):
     (tmp_path / "c.yaml").write_text("name: a b\n", "utf-8")
     with pytest.raises(ConfigError, match=r"string should match pattern '\^\[A-Za-z0-9\]"):
         load_config(tmp_path / "c.yaml")
+
+
+def test_a_home_in_a_configured_place_is_the_users(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked = {"runs": "~/runs", "data.splits": "~/splits.yaml", "pretrain": None, "distil.teachers": ["~/teacher"]}
+    config = load_config("configs/train/default.yaml", {"distil": {}} | asked)
+    assert (config.runs, config.data.splits) == (tmp_path / "runs", tmp_path / "splits.yaml")
+    assert config.distil is not None and config.distil.teachers == [tmp_path / "teacher"]

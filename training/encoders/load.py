@@ -116,7 +116,8 @@ def _reach(hub_id: str) -> None:
 
 def check_tokenizer(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, source: str) -> None:
     """ConfigError when the tokenizer gives ids that the encoder has no embedding for, as another encoder's does."""
-    largest, rows = max(tokenizer.get_vocab().values(), default=0), encoder.get_input_embeddings().num_embeddings
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    rows = cast(Any, encoder.get_input_embeddings()).num_embeddings
     if largest >= rows:
         raise ConfigError(
             f"encoder.source: the tokenizer of {source} has ids up to {largest}, its encoder embeds {rows}: they don't belong "
