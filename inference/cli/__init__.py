@@ -58,9 +58,9 @@ app.command("verify")(verify_case)
 
 
 def main() -> None:
-    """Entry point: a user's mistake, or an output that can't be written, ends with a message and exit code 2.
+    """Entry point: a user's mistake, and a file or output that the system refuses, ends with a message and exit code 2.
 
-    Neither ever ends with a traceback.
+    None of them ever ends with a traceback.
     """
     if sys.stdout is None:  # closed: what can't be written is told, as where a disk is full
         sys.stdout = open(os.devnull)  # noqa: SIM115  for reading
@@ -74,11 +74,14 @@ def main() -> None:
     except ZhenyanError as error:
         _end(printable(str(error)))
     except OSError as error:
-        if not _of_printing(error):
+        if _of_printing(error):
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  what is held back would fail again at the end
+            why = error.strerror or "it is closed"
+            _end(f"can't write the output: standard output: {why}; send it to a file or program that takes it")
+        if not isinstance(error.filename, str):
             raise
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  what is held back would fail again at the end
-        why = error.strerror or "it is closed"
-        _end(f"can't write the output: standard output: {why}; send it to a file or program that takes it")
+        # Of a name too long, or in a folder that this user can't enter, even asking whether it is there fails.
+        _end(printable(f"{error.filename}: {error.strerror}; give another path, or one that this user may reach"))
 
 
 def _of_printing(error: OSError) -> bool:

@@ -66,6 +66,12 @@ def test_a_reader_that_leaves_is_no_fault(words):
     assert said.count("全网第一") >= 1 and complaint == ""
 
 
+@pytest.mark.parametrize("words", [["data", "check"], ["data", "fix"]], ids=" ".join)
+def test_a_name_that_no_system_takes_is_told(words):
+    code, _, complaint = shell('"$@"', *words, "x" * 300)
+    assert code == 2 and complaint.startswith("error: xxx") and "File name too long" in complaint
+
+
 def test_another_fault_of_the_system_is_not_called_one_of_the_output(monkeypatch):
     def broken(*_):
         raise OSError(28, "No space left on device")
