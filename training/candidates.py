@@ -121,18 +121,27 @@ def _scored(run: RunFolder) -> Candidates:
     if not output.is_file():
         raise InputError(f"{output}: the output of {run.path} is gone; repeat the command that scored it")
     as_scored = Options(text_column="text", split=False)  # cut again, a row's scores would stay with its first piece
-    rows = [item.record for item in read_items(str(output), as_scored) if isinstance(item, Item)]
+    items = [item for item in read_items(str(output), as_scored) if isinstance(item, Item)]
     labels = tuple(manifest["thresholds"])
-    scores = np.array([_scores(row, labels) for row in rows], dtype=np.float64).reshape(len(rows), len(labels))
+    scores = np.array([_scores(item, labels, output) for item in items], np.float64).reshape(len(items), len(labels))
     opinion = Opinion(manifest["bundle"], labels, scores, np.array(list(manifest["thresholds"].values())))
-    records = [_plain(row, str(output), f"row {number}") for number, row in enumerate(rows, 1)]
+    records = [_plain(item.record, str(output), f"row {number}") for number, item in enumerate(items, 1)]
     return Candidates(records, [opinion], rejects, (f"{run.path / REJECTS} says which and why",) if rejects else ())
 
 
-def _scores(row: dict[str, Any], labels: Sequence[str]) -> list[float]:
-    """Every label's score: an object in .jsonl and .parquet, columns of their own in the other formats."""
-    nested = row.get("scores")
-    return [float(nested[label] if isinstance(nested, dict) else row[f"score.{label}"]) for label in labels]
+def _scores(item: Item, labels: Sequence[str], output: Path) -> list[float]:
+    """Every label's score: an object in .jsonl and .parquet, columns of their own in the other formats.
+
+    InputError where one is gone, because somebody has changed the output.
+    """
+    nested = item.record.get("scores")
+    held = nested if isinstance(nested, dict) else {label: item.record.get(f"score.{label}") for label in labels}
+    try:
+        return [float(held[label]) for label in labels]
+    except (KeyError, TypeError, ValueError):
+        raise InputError(
+            f"{output} {item.place}: a label's score is missing or no number; score the files again, or give them instead"
+        ) from None
 
 
 def _unscored(files: Sequence[str], options: Options) -> Candidates:

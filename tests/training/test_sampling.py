@@ -210,11 +210,11 @@ def test_a_run_with_a_table_as_output(run):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     run.with_name("out.csv").write_text("text,labels,score.x,score.y\n好的呀,,0.25,0.5\n", encoding="utf-8-sig")
     found = read_candidates([str(folder)], Options())
-    assert found.opinions[0].probabilities.tolist() == [[0.25, 0.5]] and set(found.records[0]) == {
-        "source",
-        "place",
-        "text",
-    }
+    assert found.opinions[0].probabilities.tolist() == [[0.25, 0.5]]
+    assert set(found.records[0]) == {"source", "place", "text"}
+    run.with_name("out.csv").write_text("text,labels,score.x,score.y\n好的呀,,0.25,\n", encoding="utf-8-sig")
+    with pytest.raises(InputError, match=r"out\.csv line 2: a label's score is missing or no number; score the files"):
+        read_candidates([str(folder)], Options())
 
 
 def test_what_is_wrong_with_a_run_is_said(run, tmp_path):
