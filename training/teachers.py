@@ -143,7 +143,7 @@ def _read(path: Path) -> dict[bytes, np.ndarray]:
     try:
         with np.load(path) as kept:
             return {bytes(key): row for key, row in zip(kept["keys"], kept["logits"], strict=True)}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile):
         return {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -170,10 +171,22 @@ def test_what_a_teacher_answered_is_not_asked_again(teachers, small_config, monk
     head.write_bytes((teachers[1] / "head.safetensors").read_bytes())
     ask(teachers[:1], config, schema, LINES[:1])
     assert asked == LINES[:1], "another model under the same name is asked itself"
-    for kept in (config.cache / "answers").iterdir():
-        kept.write_bytes(kept.read_bytes()[:-30])
-    ask(teachers[1:], config, schema, LINES[:1])
-    assert asked == LINES[:1] * 2, "a damaged file is asked again"
+    whole = {kept: kept.read_bytes() for kept in (config.cache / "answers").iterdir()}
+    for times, damage in enumerate((lambda held: held[:-30], lambda _: b"", _of_unknown_packing, _as_plain_array), 2):
+        for kept, held in whole.items():
+            kept.write_bytes(damage(held))
+        ask(teachers[1:], config, schema, LINES[:1])
+        assert asked == LINES[:1] * times, "a damaged file is asked again"
+
+
+def _of_unknown_packing(held: bytes) -> bytes:
+    entry = held.index(b"PK\x01\x02")  # in the archive's directory: the version that unpacks it, and how it is packed
+    return held[: entry + 10] + b"\x63" + held[entry + 11 :]
+
+
+def _as_plain_array(_: bytes) -> bytes:
+    np.save(held := io.BytesIO(), np.zeros(3))
+    return held.getvalue()
 
 
 def test_a_cache_that_can_not_be_a_folder_is_named_before_a_teacher_is_asked(
