@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.special import expit
 from zhenyan.inference.errors import ConfigError
+from zhenyan.inference.io.jsonlines import write_atomic
 from zhenyan.training.confidence import group_folds
 from zhenyan.training.config import TrainConfig
 from zhenyan.training.dataset import load_corpus
@@ -73,7 +74,7 @@ def train_without(held: Sequence[Row], config: TrainConfig, number: int, fit: Fi
     # Named by what it says: another cross-validation of this name, with other folds, may be going on.
     path = config.runs / f"{name}-{text_key(text)[:8]}.splits.yaml"
     make_folders(f"runs {config.runs}", config.runs)
-    path.write_text(text, encoding="utf-8")
+    write_atomic(path, [text.encode()])  # the same folds' other cross-validation may be reading it
     return fit(config.model_copy(update={"name": name, "data": config.data.model_copy(update={"splits": path})}))
 
 

@@ -219,6 +219,11 @@ def test_cross_validations_of_one_name_side_by_side_keep_their_own_splits(config
     rows, kept = load_corpus(config.data, load_schema(config.data.label_schema)).train, []
     for held in (rows[:1], []):  # as with another number of folds
         train_without(held, config, 0, kept.append)
+    with kept[0].data.splits.open(
+        encoding="utf-8"
+    ) as read:  # the same folds once more write no file that is being read
+        train_without(rows[:1], config, 0, lambda _: None)
+        assert os.fstat(read.fileno()).st_ino != kept[0].data.splits.stat().st_ino
     first, second = (load_splits(one.data.splits).test for one in kept)
     assert set(first) - set(second) == {rows[0].group}
 
