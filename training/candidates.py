@@ -135,7 +135,9 @@ def _scores(item: Item, labels: Sequence[str], output: Path) -> list[float]:
     InputError where one is gone, because somebody has changed the output.
     """
     nested = item.record.get("scores")
-    held = nested if isinstance(nested, dict) else {label: item.record.get(f"score.{label}") for label in labels}
+    held: dict[str, Any] = (
+        nested if isinstance(nested, dict) else {label: item.record.get(f"score.{label}") for label in labels}
+    )
     try:
         return [float(held[label]) for label in labels]
     except (KeyError, TypeError, ValueError):

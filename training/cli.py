@@ -74,7 +74,6 @@ def train(
     need_extra()
     from zhenyan.training import config as configs
     from zhenyan.training.distributed import is_first
-    from zhenyan.training.train import CONFIG
     from zhenyan.training.train import train as run
 
     if resume and (config or set_):
@@ -82,11 +81,11 @@ def train(
             f"--resume {resume}: the run goes on by the configuration it began with; leave --config and --set away, or "
             "start another run"
         )
-    if resume and not (resume / CONFIG).is_file():
+    if resume and not (resume / configs.CONFIG).is_file():
         raise ConfigError(
-            f"--resume {resume}: no run folder ({CONFIG} is missing); give the folder of a run, such as runs/NAME"
+            f"--resume {resume}: no run folder ({configs.CONFIG} is missing); give the folder of a run, such as runs/NAME"
         )
-    settings = configs.load_config((resume / CONFIG) if resume else config or _DEFAULT, overrides.parse(set_))
+    settings = configs.load_config((resume / configs.CONFIG) if resume else config or _DEFAULT, overrides.parse(set_))
     console = rich.console.Console(quiet=not is_first())
     result = run(settings, warm_start=warm_start, resume=resume, console=console)
     console.print(f"{result.folder}: {summary(result.metrics)}")

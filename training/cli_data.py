@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,7 +12,12 @@ from zhenyan.training.cli_import import import_labelled
 from zhenyan.training.extras import need_extra
 
 if TYPE_CHECKING:
+    import numpy as np
     from zhenyan.inference.io import Options
+    from zhenyan.training.confidence import Cells
+    from zhenyan.training.planted import Planted
+    from zhenyan.training.rows import Row
+    from zhenyan.training.schema import Change
 
 _SCHEMA = Annotated[Path, typer.Option(help="Label schema.")]
 _CACHE = Annotated[Path, typer.Option(help="Public lines that hashed labels are joined with.")]
@@ -158,7 +163,7 @@ def audit(
     replace_files({output: map(corpus_line, auditing.fix_records(rows, cells, found))})
     console.print(auditing.suspects_table(cells, found))
     console.print(f"{output}: {len(found):,} suspects; set `apply` to true where the suggestion is right", markup=False)
-    if precision_report is not None:
+    if precision_report is not None and planted is not None:
         _measure(precision_report, rows, cells, planted, folds, seed, console)
 
 
@@ -177,7 +182,7 @@ def _check_audit_outputs(paths: list[str], output: Path, precision_report: Path 
         keep_work("--precision-report", precision_report, iter_records(precision_report), lambda one: "planted" in one)
 
 
-def _show_agreement(rows: list[Any], labels: list[str], console: Console) -> None:
+def _show_agreement(rows: list[Row], labels: list[str], console: Console) -> None:
     """How far two readers agree, where rows were read twice, and how many faulty rows don't count."""
     from zhenyan.training.agreement import agreement, agreement_table
     from zhenyan.training.rows import reading_fault
@@ -191,7 +196,7 @@ def _show_agreement(rows: list[Any], labels: list[str], console: Console) -> Non
         )
 
 
-def _read(paths: list[str], cache: Path) -> list[Any]:
+def _read(paths: list[str], cache: Path) -> list[Row]:
     """Rows with text; says how many hashed ones have none in the cache. ConfigError when none is left."""
     from zhenyan.training.public import left_out, read_labelled
 
@@ -205,13 +210,13 @@ def _read(paths: list[str], cache: Path) -> list[Any]:
 
 def _opinion(
     bundle: Path | None,
-    rows: list[Any],
-    cells: Any,
-    changes: list[Any],
+    rows: list[Row],
+    cells: Cells,
+    changes: list[Change],
     splits: Path,
     unseen: list[str],
     console: Console,
-) -> Any:
+) -> np.ndarray | None:
     """What the bundle says of rows that it wasn't trained on; None without one."""
     if bundle is None:
         return None
@@ -233,7 +238,7 @@ def _opinion(
     return bundle_opinion(classifier, cells, fresh, changes)
 
 
-def _plant(report: Path, cells: Any, seed: int) -> Any:
+def _plant(report: Path, cells: Cells, seed: int) -> Planted:
     """Rows with planted errors, made before minutes of work: InputError when they are too few for one."""
     from zhenyan.training.planted import plant
 
@@ -243,7 +248,9 @@ def _plant(report: Path, cells: Any, seed: int) -> Any:
         raise InputError(f"--precision-report {report}: {error}") from None
 
 
-def _measure(path: Path, rows: list[Any], cells: Any, planted: Any, folds: int, seed: int, console: Console) -> None:
+def _measure(
+    path: Path, rows: list[Row], cells: Cells, planted: Planted, folds: int, seed: int, console: Console
+) -> None:
     from zhenyan.training.edits import corpus_line, replace_files
     from zhenyan.training.planted import planted_records, planted_table, search
 

@@ -328,10 +328,10 @@ def sync(
 
 def _send(folder: Path) -> bool:
     """Send what one run has; returns whether files of it are gone. ConfigError when it can't be sent, or is damaged."""
-    from zhenyan.training.config import load_config
+    from zhenyan.training.config import CONFIG, load_config
     from zhenyan.training.tracking import Tracker, check_kept, shown_uri
 
-    config = load_config(folder / "config.yaml").tracking
+    config = load_config(folder / CONFIG).tracking
     check_kept(folder)
     tracker = Tracker(folder, config, folder.name)
     if not tracker.flush(patient=True):

@@ -22,6 +22,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training.evasion import check_names
 from zhenyan.training.schema import load_yaml, validated
 
+CONFIG = "config.yaml"  # of a run's folder: the configuration that it was trained with
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]

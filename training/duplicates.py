@@ -19,8 +19,7 @@ def shingles(plain: str) -> frozenset[str]:
 class Shingles:
     """An index that finds, for each added plain text, the earlier ones it is like."""
 
-    def __init__(self, near: float = NEAR) -> None:
-        self.near = near
+    def __init__(self) -> None:
         self._sizes: list[int] = []
         # The first text that holds a shingle, and the others: most stand in one text, and a list for each of them takes longest.
         self._first: dict[str, int] = {}
@@ -46,7 +45,7 @@ class Shingles:
         """The texts like one of `size` shingles, of which earlier texts hold those that are `known`."""
         shared = Counter(chain.from_iterable(map(self._holders, known)))
         found = [(n, s / (size + self._sizes[n] - s)) for n, s in shared.items()]
-        return sorted([(n, o) for n, o in found if o >= self.near], key=lambda pair: (-pair[1], pair[0]))
+        return sorted([(n, o) for n, o in found if o >= NEAR], key=lambda pair: (-pair[1], pair[0]))
 
     def _holders(self, gram: str) -> Sequence[int]:
         """The texts that hold a known shingle; none where they are too many."""

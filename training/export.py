@@ -24,7 +24,7 @@ from zhenyan.inference.bundle import CARD, FILES, FORMAT, MANIFEST, bundle_id, l
 from zhenyan.inference.classifier import Classifier
 from zhenyan.inference.doctor import MAX_FLIPS
 from zhenyan.inference.errors import ConfigError
-from zhenyan.training.config import ThresholdConfig, TrainConfig, load_config
+from zhenyan.training.config import CONFIG, ThresholdConfig, TrainConfig, load_config
 from zhenyan.training.dataset import Corpus, load_corpus
 from zhenyan.training.decisions import Decisions, decisions_of
 from zhenyan.training.encoders.origin import encoder_origin
@@ -41,7 +41,7 @@ from zhenyan.training.saved_model import read_meta
 from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.thresholds import thresholds_table
 from zhenyan.training.tracking import Tracker, check_kept
-from zhenyan.training.train import CONFIG, METRICS, MODEL, THRESHOLDS, decide
+from zhenyan.training.train import METRICS, MODEL, THRESHOLDS, decide
 from zhenyan.training.whole import written
 
 OPSET = 20

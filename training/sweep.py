@@ -23,13 +23,13 @@ from rich.table import Column, Table
 from transformers import TrainerCallback
 from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed
-from zhenyan.training.config import TrainConfig, as_record, dump_config, load_config
+from zhenyan.training.config import CONFIG, TrainConfig, as_record, dump_config, load_config
 from zhenyan.training.journal import JOURNAL, entries
 from zhenyan.training.outputs import make_folders
 from zhenyan.training.progress import Stopped
 from zhenyan.training.sweep_config import SweepConfig, Values
 from zhenyan.training.tracking import Tracker
-from zhenyan.training.train import CONFIG, TRAINER, finished, train
+from zhenyan.training.train import TRAINER, finished, train
 from zhenyan.training.trainer import BEST, Diverged
 
 STUDY, SWEEP, BEST_CONFIG = "study.db", "sweep.yaml", "best.yaml"

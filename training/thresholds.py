@@ -28,6 +28,15 @@ def _midpoint(cuts: np.ndarray, best: int) -> float:
     return float(halfway if halfway > below else cuts[best])
 
 
+def _no_choice(positives: int, scores: np.ndarray, config: ThresholdConfig) -> str:
+    """Why validation rows, of which so many carry the label, can't tell one threshold from another; nothing where they can."""
+    if positives < config.min_positives:
+        return f"{positives} validation positives, fewer than {config.min_positives}"
+    if positives == len(scores):
+        return "every validation row that was read for it carries it"
+    return "the model scores every validation row alike" if (scores == scores[0]).all() else ""
+
+
 def choose(truth: np.ndarray, scores: np.ndarray, config: ThresholdConfig) -> dict[str, Any]:
     """Threshold of one label from boolean `truth` and `scores` in [0, 1], with its precision, recall and review load.
 
@@ -36,16 +45,9 @@ def choose(truth: np.ndarray, scores: np.ndarray, config: ThresholdConfig) -> di
     said so in `chosen_by`.
     """
     positives = int(truth.sum())
-    if positives < config.min_positives:
-        return {"threshold": config.fallback, "positives": positives,
-                "chosen_by": f"fallback: {positives} validation positives, fewer than {config.min_positives}"}  # fmt: skip
-    if positives == len(truth):
-        return {"threshold": config.fallback, "positives": positives,
-                "chosen_by": "fallback: every validation row that was read for it carries it"}  # fmt: skip
+    if reason := _no_choice(positives, scores, config):
+        return {"threshold": config.fallback, "positives": positives, "chosen_by": f"fallback: {reason}"}
     cuts, tp, predicted = _curve(truth, scores)
-    if len(cuts) == 1:
-        return {"threshold": config.fallback, "positives": positives,
-                "chosen_by": "fallback: the model scores every validation row alike"}  # fmt: skip
     precision, recall = tp / predicted, tp / positives
     chosen_by = f"policy {config.policy}, " + (
         f"margin {config.margin:g}" if config.policy == "f1" else f"target {config.target}"

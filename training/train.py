@@ -26,7 +26,15 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.checkpoints import START, check_start, faults, keep_start, newest_checkpoint
-from zhenyan.training.config import DistilConfig, EncoderConfig, ThresholdConfig, TrainConfig, as_record, dump_config
+from zhenyan.training.config import (
+    CONFIG,
+    DistilConfig,
+    EncoderConfig,
+    ThresholdConfig,
+    TrainConfig,
+    as_record,
+    dump_config,
+)
 from zhenyan.training.dataset import Corpus, load_corpus, origin, to_dataset, training_rows
 from zhenyan.training.encoders.load import (
     check_frozen,
@@ -56,7 +64,7 @@ from zhenyan.training.trainer import TrainerData, build_trainer, check_machine
 from zhenyan.training.voice import add_voice, drawn
 from zhenyan.training.whole import written
 
-MODEL, THRESHOLDS, METRICS, CONFIG = "model", "thresholds.json", "metrics.json", "config.yaml"
+MODEL, THRESHOLDS, METRICS = "model", "thresholds.json", "metrics.json"
 TRAINER = "trainer"  # checkpoints, until the run is finished
 CONDITIONING_ROWS = 512
 

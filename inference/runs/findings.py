@@ -26,7 +26,7 @@ _COMPARED = re.compile(rf"[^\W_{_FILLERS}]|(?<=\d)[^\w\s](?=\d)|(?<=\d)[%％‰]
 _IN_NONE = b"\1\1\1"
 _BESIDE = 2  # characters on either side of the words that decided, which may be cut off there: 能治高血|压
 CHANNELS = ("live", "copy")
-_NEAR = 2  # lines shown on either side of a hit
+NEAR = 2  # lines shown on either side of a hit
 _TIMES = 500  # repeats listed for one finding
 # What is still compared with new hits; beyond it the oldest findings are closed, so that memory stays bounded.
 _OPEN_STREAMS = 64
@@ -230,7 +230,7 @@ def _near_hits(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
     Each gets the `number` of its row in the output, from 1; hits of two lines, which a part tells at its end, the lines around them.
     """
-    held: deque[tuple[int, bytes]] = deque(maxlen=_NEAR)
+    held: deque[tuple[int, bytes]] = deque(maxlen=NEAR)
     rows: list[bytes] = []  # of this part, and the last ones before it
     number = wanted = before = 0  # `before`: rows of earlier parts
     for line in lines:
@@ -240,7 +240,7 @@ def _near_hits(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             if line.startswith(HIT):
                 yield from (_numbered(*near) for near in (*held, (number, line)))
                 held.clear()
-                wanted = _NEAR
+                wanted = NEAR
             elif wanted:
                 yield _numbered(number, line)
                 wanted -= 1
@@ -252,7 +252,7 @@ def _near_hits(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             yield entry | {"number": second} | _around(rows, len(rows) - 1 - (number - second))
         elif line.startswith(PART):
             before = number
-            del rows[: -(_NEAR + 1)]
+            del rows[: -(NEAR + 1)]
 
 
 def _around(rows: list[bytes], at: int) -> dict[str, list[str]]:
@@ -261,8 +261,8 @@ def _around(rows: list[bytes], at: int) -> dict[str, list[str]]:
     After the last rows of a part there are none: the next part's rows are read later, and an order of merging that hung
     on them would be another than in runs of before.
     """
-    first = max(0, at - 1 - _NEAR)
-    entries = [json.loads(line) for line in rows[first : at + 1 + _NEAR]]
+    first = max(0, at - 1 - NEAR)
+    entries = [json.loads(line) for line in rows[first : at + 1 + NEAR]]
     second = at - first
     near = [entry["row"]["text"] if _together(entries[second], entry) else None for entry in entries]
     return {
@@ -278,16 +278,16 @@ def _numbered(number: int, line: bytes) -> dict[str, Any]:
 def hits(entries: Iterable[Mapping[str, Any]], inputs: list[Mapping[str, Any]]) -> Iterator[Finding]:
     """Every hit with its neighbouring lines (two before, two after, in the same stream and file)."""
     names = StreamNames(inputs)
-    window: list[Mapping[str, Any]] = []  # up to _NEAR rows before the current one, and _NEAR after
+    window: list[Mapping[str, Any]] = []  # up to NEAR rows before the current one, and NEAR after
     current = 0
     for entry in entries:
         if entry["kind"] == "context":
             yield from _context_hits(entry, inputs, names)
         else:
             window.append(entry)
-            if len(window) - current > _NEAR:
+            if len(window) - current > NEAR:
                 yield from _hits_of(window, current, inputs, names)
-                window, current = (window[1:], _NEAR) if current == _NEAR else (window, current + 1)
+                window, current = (window[1:], NEAR) if current == NEAR else (window, current + 1)
     for at in range(current, len(window)):
         yield from _hits_of(window, at, inputs, names)
 
@@ -303,8 +303,8 @@ def _hits_of(
         yield Finding(
             names.of(row, entry["file"]), label, row["scores"][label], row["text"],
             [e for e in row["evidence"] if e["label"] == label], _place(row, time), False,
-            before=[text for text in near[max(0, at - _NEAR) : at] if text is not None],
-            after=[text for text in near[at + 1 : at + 1 + _NEAR] if text is not None],
+            before=[text for text in near[max(0, at - NEAR) : at] if text is not None],
+            after=[text for text in near[at + 1 : at + 1 + NEAR] if text is not None],
             times=[time | {"text": row["text"]}], filed=names.tells_file(row, entry["file"]),
         )  # fmt: skip
 

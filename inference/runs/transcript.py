@@ -12,12 +12,11 @@ from functools import cached_property
 from typing import Any
 
 from zhenyan.inference.errors import InputError
-from zhenyan.inference.runs.findings import hits
+from zhenyan.inference.runs.findings import NEAR, hits
 from zhenyan.inference.runs.naming import StreamNames
 from zhenyan.inference.runs.store import CONTEXT, HIT, ROW, RunFolder
 
 PAGE = 100  # lines
-_NEAR = 2  # rows on either side of which a finding may show the text
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Transcript:
 
     def finding(self, row: int, label: str) -> dict[str, Any]:
         """What a finding of this row under a label that it lacks would be, without an id; InputError when it has it."""
-        near = list(self._rows(row - _NEAR, row + _NEAR))
+        near = list(self._rows(row - NEAR, row + NEAR))
         own = next((line for line in near if line["number"] == row), None)
         if own is None or label in own["row"]["labels"]:
             raise InputError(f"row {row}: the run has no such row without {label}; load the page again")

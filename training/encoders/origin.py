@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from zhenyan.inference.bundle import MANIFEST, read_json
-from zhenyan.training.config import TrainConfig, load_config
+from zhenyan.training.config import CONFIG, TrainConfig, load_config
 from zhenyan.training.encoders.load import OFFLINE_DEFAULT
 from zhenyan.training.provenance import read_journal
 
@@ -61,7 +61,7 @@ def _of_model(folder: Path) -> tuple[str, Origin]:
         manifest = read_json(folder / MANIFEST)
         return manifest["bundle_id"], Origin(manifest["encoder"], manifest["encoder_licence"])
     run = folder.parent
-    path = run / "config.yaml"
+    path = run / CONFIG
     if not path.exists():
         return run.name, Origin("unknown", UNKNOWN)
     return run.name, encoder_origin(load_config(path), read_journal(run).tags)
