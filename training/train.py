@@ -29,7 +29,6 @@ from zhenyan.training.checkpoints import START, check_start, faults, keep_start,
 from zhenyan.training.config import (
     CONFIG,
     DistilConfig,
-    EncoderConfig,
     ThresholdConfig,
     TrainConfig,
     as_record,
@@ -37,8 +36,7 @@ from zhenyan.training.config import (
 )
 from zhenyan.training.dataset import Corpus, load_corpus, origin, to_dataset, training_rows
 from zhenyan.training.encoders.load import (
-    check_frozen,
-    check_layers,
+    check_encoder,
     check_length,
     check_source,
     freeze,
@@ -320,13 +318,6 @@ def pretrained(config: TrainConfig, schema: Schema) -> Path:
         encoder.set_attn_implementation("eager")
         continue_pretraining(encoder, tokenizer, texts, asked, cached, config.seed)
     return cached
-
-
-def check_encoder(encoder: Any, config: EncoderConfig) -> None:
-    """ConfigError when the whole encoder can't be used as configured: said before hours of masked-language training."""
-    check_length(encoder, config.max_tokens, "encoder.max_tokens")
-    check_layers(encoder, config.layers or [], config.source)
-    check_frozen(config.frozen, len(config.layers) if config.layers else encoder.config.num_hidden_layers)
 
 
 def pretraining_texts(config: TrainConfig, schema: Schema) -> list[str]:

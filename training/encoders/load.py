@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import cached_file
 from zhenyan.inference.errors import ConfigError
+from zhenyan.training.config import EncoderConfig
 from zhenyan.training.encoders.onnx_weights import encoder_prefix, parameters
 from zhenyan.training.encoders.trim import trim_vocabulary
 from zhenyan.training.whole import check_pickled, tensor_shapes
@@ -224,6 +225,13 @@ def freeze(model: PreTrainedModel, layers: int) -> None:
     check_frozen(layers, len(stack))
     for part in [cast(Any, model).embeddings, *stack[:layers]] if layers else []:
         part.requires_grad_(False)
+
+
+def check_encoder(encoder: PreTrainedModel, config: EncoderConfig) -> None:
+    """ConfigError when the whole encoder can't be used as configured: said before hours of masked-language training."""
+    check_length(encoder, config.max_tokens, "encoder.max_tokens")
+    check_layers(encoder, config.layers or [], config.source)
+    check_frozen(config.frozen, len(config.layers) if config.layers else encoder.config.num_hidden_layers)
 
 
 def check_frozen(frozen: int, layers: int) -> None:
