@@ -80,6 +80,7 @@ def create_app(settings: Settings, classifier: Classifier) -> FastAPI:
     app.add_middleware(observe.Observed, stop_seconds=settings.stop_seconds)
     _add_errors(app)
     _add_scoring(app, settings, classifier, batcher)
+    _add_labels(app, settings, classifier)
     _add_probes(app, classifier, batcher, keys)
     _state_limits(app, settings, classifier.bundle.label_ids)
     _answer_head(app)
@@ -224,6 +225,8 @@ def _add_scoring(app: FastAPI, settings: Settings, classifier: Classifier, batch
         results = [stream_result(p, hits.get(place - 1)) for place, p in enumerate(predictions)]
         return Json(StreamResponse(model=classifier.bundle.id, results=results).model_dump())
 
+
+def _add_labels(app: FastAPI, settings: Settings, classifier: Classifier) -> None:
     @app.get("/v1/labels", response_model=LabelsResponse, **_stated(settings, _BODILESS))
     async def labels() -> Response:
         """The model's labels: names, definition, articles, penalty, threshold."""
