@@ -19,7 +19,7 @@ from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.tracking import Tracker
 from zhenyan.training.train import OpenRun, Run, finish_run, finished, flatten, new_folder
 from zhenyan.training.voice import drawn
-from zhenyan.training.whole import written
+from zhenyan.training.whole import telling_full_disk
 
 
 def parse_shares(parts: Sequence[str]) -> dict[Path, float]:
@@ -62,7 +62,7 @@ def average(config: TrainConfig, shares: Mapping[Path, float], console: Console)
     tags = describe(config, corpus, schema.ids) | beginning(next(iter(shares))) | {"average": parts}
     folder = new_folder(config)  # last of all that may fail, so that no half-made run stays
     tracker = Tracker(folder, config.tracking, folder.name, console)
-    with written(folder, "make room, then average again"), finished(tracker):
+    with telling_full_disk(folder, "make room, then average again"), finished(tracker):
         tracker.params(flatten(as_record(config)))
         tracker.tags(tags)
         return Run(folder, finish_run(OpenRun(folder, config, schema, corpus, tracker), model, tokenizer))

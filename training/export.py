@@ -42,7 +42,7 @@ from zhenyan.training.schema import Schema, load_schema
 from zhenyan.training.thresholds import thresholds_table
 from zhenyan.training.tracking import Tracker, check_kept
 from zhenyan.training.train import METRICS, MODEL, THRESHOLDS, decide
-from zhenyan.training.whole import written
+from zhenyan.training.whole import telling_full_disk
 
 OPSET = 20
 _ROOM = "make room there, or name a folder that has some in TMPDIR"
@@ -145,7 +145,7 @@ def export_run(run: Path, output: Path, console: Console, changes: dict[str, Any
         if then and then != rows_digest(corpus.validation):
             console.print("[yellow]validation rows were changed since the run: thresholds are chosen on today's[/]")
         console.print(thresholds_table(decisions.thresholds))
-    with written(Path(tempfile.gettempdir()), _ROOM), tempfile.TemporaryDirectory() as scratch:
+    with telling_full_disk(Path(tempfile.gettempdir()), _ROOM), tempfile.TemporaryDirectory() as scratch:
         fp32, final = Path(scratch) / "fp32", Path(scratch) / "final"
         fp32.mkdir()
         to_onnx(model, fp32 / "model.onnx")

@@ -335,9 +335,13 @@ def _batches(values: dict[str, str]) -> list[list[tuple[str, str]]]:
 
 def _cut_torn_line(journal: Path) -> None:
     """A crash or a full disk may leave the last line half-written; what comes after it must not be joined to it."""
-    data = journal.read_bytes() if journal.exists() else b""
-    if data and not data.endswith(b"\n"):
-        os.truncate(journal, data.rfind(b"\n") + 1)
+    if not journal.exists() or not journal.stat().st_size:
+        return
+    with journal.open("rb") as held:  # before every entry: of a whole journal the last byte is enough
+        held.seek(-1, os.SEEK_END)
+        whole = held.read() == b"\n"
+    if not whole:
+        os.truncate(journal, journal.read_bytes().rfind(b"\n") + 1)
 
 
 def _absolute(address: str) -> str:

@@ -26,14 +26,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training import distributed, plots
 from zhenyan.training.calibration import fit_scaling, fold_into_head
 from zhenyan.training.checkpoints import START, check_start, faults, keep_start, newest_checkpoint
-from zhenyan.training.config import (
-    CONFIG,
-    DistilConfig,
-    ThresholdConfig,
-    TrainConfig,
-    as_record,
-    dump_config,
-)
+from zhenyan.training.config import CONFIG, DistilConfig, ThresholdConfig, TrainConfig, as_record, dump_config
 from zhenyan.training.dataset import Corpus, load_corpus, origin, to_dataset, training_rows
 from zhenyan.training.encoders.load import (
     check_encoder,
@@ -60,7 +53,7 @@ from zhenyan.training.thresholds import choose_all
 from zhenyan.training.tracking import NoTracker, Tracker, check_kept
 from zhenyan.training.trainer import TrainerData, build_trainer, check_machine
 from zhenyan.training.voice import add_voice, drawn
-from zhenyan.training.whole import written
+from zhenyan.training.whole import telling_full_disk
 
 MODEL, THRESHOLDS, METRICS = "model", "thresholds.json", "metrics.json"
 TRAINER = "trainer"  # checkpoints, until the run is finished
@@ -136,7 +129,7 @@ def train(
         bar = ProgressBar(console)
         callbacks = [bar, TrackMetrics(tracker), *callbacks]
         again = f"make room, then go on with `zhenyan train --resume {folder}`, or start anew where it has no checkpoint yet"
-        with written(folder, again), finished(tracker), contextlib.closing(bar):
+        with telling_full_disk(folder, again), finished(tracker), contextlib.closing(bar):
             if not resume:
                 tracker.params(flatten(as_record(config)))
                 tracker.tags(describe(config, corpus, schema.ids) | beginning(warm_start))

@@ -60,7 +60,7 @@ def _unread(path: Path, error: OSError, remedy: str) -> ConfigError:
 
 
 @contextlib.contextmanager
-def written(place: Path, remedy: str) -> Iterator[None]:
+def telling_full_disk(place: Path, remedy: str) -> Iterator[None]:
     """ConfigError that names the place, and the remedy, when what is done inside ends because a disk is full."""
     try:
         yield

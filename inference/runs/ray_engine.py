@@ -86,14 +86,13 @@ def _join(ray: Any, cluster: ClusterOptions) -> bool:
     if ray.is_initialized():
         return False
     address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"
-    if address == "local" and cluster.threads > (
-        cpus := allowed_cpus()
-    ):  # Ray would wait for a machine that nobody adds
+    cpus = allowed_cpus()
+    if address == "local" and cluster.threads > cpus:  # Ray would wait for a machine that nobody adds
         raise ConfigError(
             f"--threads {cluster.threads}: an actor on this machine alone can have {cpus} at most; lower --threads, "
             "or name a cluster with --ray-address"
         )
-    more = {"num_cpus": allowed_cpus(), "include_dashboard": False} if address == "local" else {}
+    more = {"num_cpus": cpus, "include_dashboard": False} if address == "local" else {}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the machine unasked
     try:
         _knock(address)

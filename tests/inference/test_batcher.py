@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from batcher_helpers import LateClock, run, texts
 from zhenyan.inference.classifier import Prediction
 from zhenyan.inference.serve.batcher import Batcher, Overloaded
 from zhenyan.inference.serve.pace import Pace, cost
@@ -26,23 +27,6 @@ class Scorer:
         if any("坏" in text for text in texts):
             raise ValueError("坏")
         return [Prediction(text, (), {}) for text in texts]
-
-
-def run(scorer, body, budget=100, deadline=60.0, delay=0.01):
-    async def main():
-        batcher = Batcher(scorer, budget, delay, deadline)
-        batcher.start()
-        try:
-            return await asyncio.wait_for(body(batcher), 20)
-        finally:
-            await asyncio.wait_for(batcher.stop(), 20)
-            assert batcher.waiting == 0 and not batcher.running
-
-    return asyncio.run(main())
-
-
-def texts(predictions) -> list[str]:
-    return [prediction.text for prediction in predictions]
 
 
 def test_requests_that_come_together_are_scored_together_and_get_their_own_back():
@@ -244,13 +228,11 @@ def test_a_job_that_waited_too_long_is_refused_though_it_was_accepted():
 @pytest.mark.parametrize(("waited", "refused"), [(46.0, False), (50.0, True)])
 def test_who_has_less_than_a_fifth_of_the_deadline_left_is_refused_however_fast_it_goes(monkeypatch, waited, refused):
     """Its batch may be slower than the last ones were, and the answer would come when nobody waits for it any more."""
-    clock, late = time.perf_counter, 0.0
-    monkeypatch.setattr(time, "perf_counter", lambda: clock() + late)
+    clock = LateClock(monkeypatch)
 
     async def body(batcher):
-        nonlocal late
         job = batcher.submit(["好"], False)
-        late = waited
+        clock.late = waited
         return (await asyncio.gather(job, return_exceptions=True))[0]
 
     answer = run(Scorer(), body)

@@ -7,8 +7,9 @@ import threading
 import time
 
 import pytest
+from batcher_helpers import LateClock, run, texts
 from zhenyan.inference.classifier import Prediction
-from zhenyan.inference.serve.batcher import Asker, Batcher, Overloaded
+from zhenyan.inference.serve.batcher import Asker, Overloaded
 from zhenyan.inference.serve.pace import Pace, cost
 
 pytestmark = pytest.mark.alone
@@ -26,22 +27,14 @@ class Gate:
         return [Prediction(text, (), {}) for text in texts]
 
 
-def run(scorer, body, deadline=1.0):
-    async def main():
-        batcher = Batcher(scorer, 1000, 0.01, deadline)
-        batcher.start()
+def run_gate(gate, body, deadline=1.0):
+    async def freed(batcher):
         try:
-            return await asyncio.wait_for(body(batcher), 20)
+            return await body(batcher)
         finally:
-            scorer.free.set()
-            await asyncio.wait_for(batcher.stop(), 20)
-            assert batcher.waiting == 0
+            gate.free.set()
 
-    return asyncio.run(main())
-
-
-def texts(predictions):
-    return [prediction.text for prediction in predictions]
+    return run(gate, freed, 1000, deadline)
 
 
 def test_a_job_is_refused_at_its_deadline_amid_a_batch_that_turns_out_slow():
@@ -55,7 +48,7 @@ def test_a_job_is_refused_at_its_deadline_amid_a_batch_that_turns_out_slow():
         assert len(gate.calls) == 1 and 0.9 < time.perf_counter() - began < 1.0
         return answers
 
-    answers = run(gate, body)
+    answers = run_gate(gate, body)
     assert [type(answer) for answer in answers] == [Overloaded] * 8
     assert "may wait at most 0.95 s, given 0.95 s" in str(answers[0])
 
@@ -72,7 +65,7 @@ def test_a_job_that_takes_longer_than_the_deadline_by_itself_is_answered(slower)
         gate.free.set()
         return await job
 
-    assert texts(run(gate, body)) == ["慢" * 92]
+    assert texts(run_gate(gate, body)) == ["慢" * 92]
 
 
 def test_what_fits_into_a_batch_is_not_cut():
@@ -83,7 +76,7 @@ def test_what_fits_into_a_batch_is_not_cut():
         batcher.pace[False] = Pace(10.0**9, 1.0)
         return await asyncio.gather(*(batcher.submit(["好" * 92] * n, False) for n in (4, 7, 2, 30, 4)))
 
-    assert [len(answer) for answer in run(gate, body, 60.0)] == [4, 7, 2, 30, 4]
+    assert [len(answer) for answer in run_gate(gate, body, 60.0)] == [4, 7, 2, 30, 4]
     # That of 30 fills what others leave: it is cut anyway.
     assert [cost(call) for call in gate.calls] == [400, 1000, 1000, 1000, 900, 400]
 
@@ -101,7 +94,7 @@ def test_what_a_request_submits_later_goes_on_with_its_turn():
         gate.free.set()
         await asyncio.gather(held, *others, *later)
 
-    run(gate, body, 60.0)
+    run_gate(gate, body, 60.0)
     assert [text for call in gate.calls[2:] for text in call][:3] == ["续一", "续二", "其他0" * 200]
 
 
@@ -118,20 +111,18 @@ def test_what_a_request_submits_later_has_no_deadline_of_its_own():
             await batcher.submit(["二"], False, None, asker)
         assert 0.9 < time.perf_counter() - asker.since < 1.0
 
-    run(gate, body)
+    run_gate(gate, body)
 
 
 @pytest.mark.parametrize(("waited", "refused"), [(28.0, False), (46.0, True)])
 def test_one_that_may_submit_again_has_to_begin_earlier(monkeypatch, waited, refused):
     """After its first turn it needs two more batches: begun too late, all that was scored for it would be for nothing."""
-    clock, late = time.perf_counter, 0.0
-    monkeypatch.setattr(time, "perf_counter", lambda: clock() + late)
+    clock = LateClock(monkeypatch)
 
     async def body(batcher):
-        nonlocal late
         jobs = [batcher.submit(["好"], False, None, Asker(again=again)) for again in (False, True)]
-        late = waited
+        clock.late = waited
         return await asyncio.gather(*jobs, return_exceptions=True)
 
-    alone, again = run(Gate(), body, 60.0)
+    alone, again = run_gate(Gate(), body, 60.0)
     assert not isinstance(alone, Overloaded) and isinstance(again, Overloaded) == refused

@@ -18,7 +18,7 @@ from zhenyan.inference.errors import ConfigError
 from zhenyan.training.config import load_config
 from zhenyan.training.tracking import JOURNAL
 from zhenyan.training.train import train
-from zhenyan.training.whole import written
+from zhenyan.training.whole import telling_full_disk
 
 QUIET = Console(quiet=True)
 TENSOR = {"a": torch.zeros(100_000)}
@@ -62,14 +62,14 @@ def limited(write):
     ids=["the system", "safetensors", "torch", "a folder's copy"],
 )
 def test_whoever_writes_the_place_and_the_remedy_are_told(tmp_path, write, why):
-    with pytest.raises(ConfigError, match=f"^{tmp_path}: {why}; make room$"), written(tmp_path, "make room"):
+    with pytest.raises(ConfigError, match=f"^{tmp_path}: {why}; make room$"), telling_full_disk(tmp_path, "make room"):
         write(tmp_path / "file")
 
 
 def test_other_errors_stay_what_they_are(tmp_path):
-    with pytest.raises(RuntimeError, match="shapes"), written(tmp_path, "make room"):
+    with pytest.raises(RuntimeError, match="shapes"), telling_full_disk(tmp_path, "make room"):
         raise RuntimeError("shapes differ")
-    with pytest.raises(FileNotFoundError), written(tmp_path, "make room"):
+    with pytest.raises(FileNotFoundError), telling_full_disk(tmp_path, "make room"):
         (tmp_path / "nowhere").read_bytes()
 
 
